@@ -1,0 +1,1 @@
+"""Machines and side effects: stores, engines, the command line and the service."""

@@ -1,0 +1,1 @@
+"""The `orograph` command, one module a command; the composition root where science meets machines."""

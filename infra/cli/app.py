@@ -1,0 +1,42 @@
+"""The `orograph` command: one line a command, each in its own module.
+
+Command modules import heavy libraries inside their functions, so that `orograph --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from infra.cli.common import ending, out
+from pipeline.version import __version__
+
+app = typer.Typer(
+    name="orograph",
+    help="One seamless, harmonised terrain model from open elevation data.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def version_option(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    """One seamless, harmonised terrain model from open elevation data."""
+    if version:
+        out.print(f"orograph {__version__}")
+        raise typer.Exit
+
+
+# Commands, one line each, in the order of the help text.
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(ending(lambda: app(standalone_mode=True)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Settings: what shapes the results (hashed into every run key) and what only shapes the run.
+
+Precedence is flag, environment (`OROGRAPH_...`), file, default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.grid import pixels_per_tile
+
+
+class ProcessingSettings(BaseModel):
+    """Everything that changes heights; two runs with equal settings and inputs give equal bytes.
+
+    Attributes:
+        pixel_size_m: Pixel of the tiles; divides 50 km, at least 1 m.
+        target_frame: Vertical frame of the products, an id of the vertical catalogue.
+        coregistration: Method by name (`none`, `nuth-kaab`, or a composition such as `vertical-shift+nuth-kaab`).
+        max_shift_m: Estimated horizontal shifts beyond this are refused.
+        superres: `none`, an exact interpolant (`gdal-cubic`, `keys6`, `bspline`), or a model's registry name.
+        bare_earth: `none` or a model's registry name; applied to surface models only.
+        blend_width_m: Width of the feather inside the lower-priority source.
+        fill_max_m: Voids whose points lie farther than this from a height stay void.
+        stages: Stages in order; adding one is a file, this line and its tests.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pixel_size_m: float = 10.0
+    target_frame: str = "EPSG:5621"
+    coregistration: str = "nuth-kaab"
+    max_shift_m: float = Field(default=60.0, gt=0)
+    superres: str = "keys6"
+    bare_earth: str = "none"
+    blend_width_m: float = Field(default=200.0, ge=0)
+    fill_max_m: float = Field(default=300.0, ge=0)
+    compression: Literal["zstd", "lerc-zstd"] = "zstd"
+    lerc_max_error_m: float = Field(default=0.005, ge=0)
+    stages: tuple[str, ...] = ("regrid", "blend", "fill", "quality")
+
+    @field_validator("pixel_size_m")
+    @classmethod
+    def _divides_the_tile(cls, value: float) -> float:
+        pixels_per_tile(value)
+        return value
+
+
+class RunSettings(BaseSettings):
+    """How and where a run happens; changes no height.
+
+    Attributes:
+        store: Folder or `s3://bucket/prefix` the products go to.
+        engine: `local` or `ray`.
+        workers: Processes at once; 0 means one per core.
+        scratch: Folder for temporary files; the system's when empty.
+        grids_dir: Folder of geoid grids.
+        deadline_s: Longest time one tile may take.
+        attempts: Tries of a tile before it is quarantined.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="OROGRAPH_", frozen=True, extra="ignore")
+
+    store: str = "runs/store"
+    engine: Literal["local", "ray"] = "local"
+    workers: int = Field(default=1, ge=0)
+    scratch: Path | None = None
+    grids_dir: Path = Path.home() / ".local/share/orograph/grids"
+    s3_endpoint_url: str | None = None
+    deadline_s: float = Field(default=3600.0, gt=0)
+    attempts: int = Field(default=3, ge=1)
+    memory_limit_mb: int = Field(default=1500, gt=0)
+
+    @classmethod
+    def with_flags(cls, **flags: object) -> Self:
+        """Settings from the environment, overridden by the flags that were given."""
+        return cls(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]

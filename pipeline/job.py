@@ -1,0 +1,233 @@
+"""What is done to one tile and what came of it: Job, Product, Manifest; all frozen, all picklable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.config import ProcessingSettings
+from pipeline.grid import Tile
+from pipeline.sources import SourceRef
+from pipeline.version import PROCESSING_VERSION
+
+MANIFEST_NAME: Final = "manifest.json"
+
+ProgressCallback = Callable[[str, float], None]
+"""Told the stage's name and the fraction of it that is done, 0 to 1."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One tile, the files it is made of, the settings it is made with.
+
+    Attributes:
+        tile: The tile.
+        sources: Sources with data in the tile, best first; may be empty only for a refused tile.
+        settings: Everything that shapes the result.
+    """
+
+    tile: Tile
+    sources: tuple[SourceRef, ...]
+    settings: ProcessingSettings
+
+    @property
+    def run_key(self) -> str:
+        """Identity of the result: same key, same bytes. 32 hexadecimal digits of a sha256.
+
+        Hashes the processing version, the settings, the tile, how each source is described and (href, ETag) of every
+        file. Titles, providers and licences are left out: they change no height.
+        """
+        described = [
+            {
+                "source": ref.source.model_dump(
+                    mode="json",
+                    include={
+                        "id",
+                        "horizontal_crs",
+                        "vertical_frame",
+                        "vertical_grid",
+                        "surface",
+                        "resolution_m",
+                        "thinning",
+                        "nodata",
+                        "pixel",
+                        "priority",
+                        "accuracy_m",
+                        "epoch",
+                    },
+                ),
+                "files": sorted([file.href, file.etag] for file in ref.files),
+            }
+            for ref in self.sources
+        ]
+        document = {
+            "processing_version": PROCESSING_VERSION,
+            "settings": self.settings.model_dump(mode="json"),
+            "tile": self.tile.id,
+            "sources": described,
+        }
+        return hashlib.sha256(canonical_json(document)).hexdigest()[:32]
+
+    @property
+    def prefix(self) -> str:
+        """Key prefix of everything this job writes."""
+        return f"tiles/{self.tile.id}/{self.run_key}"
+
+    @property
+    def manifest_key(self) -> str:
+        """Key of the manifest; it exists exactly when the job is done."""
+        return f"{self.prefix}/{MANIFEST_NAME}"
+
+
+class Band(_Frozen):
+    """One band of an asset, as STAC describes bands."""
+
+    name: str
+    description: str
+    data_type: Literal["uint8", "int16", "float32"]
+    unit: str | None = None
+    nodata: float | Literal["nan"] | None = None
+    statistics: dict[str, float] = Field(default_factory=dict)
+
+
+class ProductInfo(_Frozen):
+    """How an asset is described in manifest and catalogue."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    filename: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    title: str
+    media_type: str
+    roles: tuple[str, ...]
+    bands: tuple[Band, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A finished local file, validated, ready to be committed."""
+
+    info: ProductInfo
+    path: Path
+
+
+class Asset(ProductInfo):
+    """A committed product: where it lies and what it must hash to."""
+
+    key: str
+    size_bytes: int
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class OperationRecord(_Frozen):
+    """A vertical operation that was applied to a source."""
+
+    source: str
+    frame_from: str
+    frame_to: str
+    operation: str
+    steps: tuple[str, ...]
+    grids: dict[str, str] = Field(default_factory=dict)
+    accuracy_m: float
+    shift_min_m: float
+    shift_max_m: float
+    derived: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class CoregistrationRecord(_Frozen):
+    """What was estimated of a source against the tile's best one; shifts are added to the source's coordinates."""
+
+    source: str
+    reference: str
+    method: str
+    status: Literal["converged", "unobservable", "too_few", "rejected", "reference", "none"]
+    shift_east_m: float = 0.0
+    shift_north_m: float = 0.0
+    shift_up_m: float = 0.0
+    nmad_before_m: float | None = None
+    nmad_after_m: float | None = None
+    sample_count: int = 0
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class Quality(_Frozen):
+    """Figures of one tile."""
+
+    pixels: int
+    void_fraction: float
+    filled_fraction: float
+    source_fractions: dict[str, float]
+    height_min_m: float
+    height_max_m: float
+    height_mean_m: float
+    height_std_m: float
+    uncertainty_median_m: float | None = None
+    border_step_m: float | None = None
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class Manifest(_Frozen):
+    """The record of a finished tile; deterministic, so a second worker writes the same bytes.
+
+    Times and machines are not in here: they belong to the run report.
+    """
+
+    schema_version: Literal[1] = 1
+    tile: str
+    run_key: str
+    processing_version: int
+    software: dict[str, str]
+    settings: dict[str, Any]
+    sources: tuple[SourceRef, ...]
+    grid: dict[str, Any]
+    surface: Literal["DTM", "DSM", "mixed"]
+    vertical_frame: str
+    crs_wkt2: str
+    operations: tuple[OperationRecord, ...]
+    coregistration: tuple[CoregistrationRecord, ...] = ()
+    models: dict[str, str] = Field(default_factory=dict)
+    quality: Quality
+    assets: tuple[Asset, ...]
+
+    def to_json(self) -> bytes:
+        """Canonical JSON."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read a manifest; pydantic's `ValidationError` tells what is wrong with a foreign one."""
+        return cls.model_validate_json(data)
+
+    def asset(self, name: str) -> Asset:
+        """The asset of a name; KeyError when there is none."""
+        for asset in self.assets:
+            if asset.name == name:
+                return asset
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class TileResult:
+    """What `run_tile` leaves on local disk: products and the manifest but for its assets."""
+
+    job: Job
+    products: tuple[Product, ...]
+    draft: dict[str, Any]
+
+    def manifest(self, assets: tuple[Asset, ...]) -> Manifest:
+        """The manifest, once the assets are committed."""
+        return Manifest(assets=assets, **self.draft)
+
+
+def canonical_json(document: Any) -> bytes:
+    """JSON with sorted keys, no blanks, no NaN: equal documents are equal bytes."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()

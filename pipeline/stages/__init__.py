@@ -1,0 +1,1 @@
+"""The stages a tile passes, one file each, pure functions of windows."""

@@ -1,0 +1,1 @@
+"""The published catalogue: STAC items, collections, search, verification."""
