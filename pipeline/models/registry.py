@@ -1,0 +1,94 @@
+"""Resolvers by name: whatever turns coarse heights into finer ones answers to one signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from pipeline.errors import ConfigError
+from pipeline.raster import FloatArray
+from pipeline.sources import Thinning
+
+
+class Resolver(Protocol):
+    """Coarse heights to fine ones on the coarse grid's own lattice.
+
+    Attributes:
+        name: Name it was registered under.
+        halo_px: Coarse pixels of context on each side; with them given and cropped afterwards, every tiling of the
+            same raster gives the same bits, voids included.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name it was registered under."""
+        ...
+
+    @property
+    def halo_px(self) -> int:
+        """Coarse pixels of context on each side."""
+        ...
+
+    def __call__(
+        self,
+        heights_m: FloatArray,
+        *,
+        factor: int = 3,
+        thinning: Thinning = Thinning.DECIMATED,
+        pixel_size_m: tuple[float, float] = (30.0, 30.0),
+        origin_px: tuple[int, int] = (0, 0),
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Divide every coarse pixel into `factor` x `factor` fine ones.
+
+        Args:
+            heights_m: float32, shape (rows, columns), metres; NaN is void.
+            factor: Fine pixels along a coarse pixel's side; for odd factors the central fine pixel shares its centre.
+            thinning: How the coarse heights were made.
+            pixel_size_m: Ground size of a coarse pixel along columns (x) and rows (y).
+            origin_px: Row and column of `heights_m[0, 0]` on the source's global pixel lattice.
+
+        Returns:
+            Heights, float32, shape (rows * factor, columns * factor), NaN where the coarse pixel is void, and their
+            standard error in metres on the same grid, or None where the resolver makes no statement.
+        """
+        ...
+
+
+Factory = Callable[..., Resolver]
+
+_FACTORIES: Final[dict[str, Factory]] = {}
+
+
+def register(name: str, factory: Factory) -> None:
+    """Make a resolver available by name; a later registration replaces an earlier one."""
+    _FACTORIES[name] = factory
+
+
+def resolver_names() -> tuple[str, ...]:
+    """Every registered name, sorted."""
+    _load_builtins()
+    return tuple(sorted(_FACTORIES))
+
+
+def resolver(name: str, **options: Any) -> Resolver:
+    """The resolver of that name.
+
+    Args:
+        name: An exact interpolant (`nearest`, `bilinear`, `gdal-cubic`, `keys6`, `bspline`, `lanczos3`) or a network.
+        **options: What the resolver's factory takes; exact interpolants take none.
+
+    Raises:
+        ConfigError: No resolver has the name.
+    """
+    _load_builtins()
+    factory = _FACTORIES.get(name)
+    if factory is None:
+        raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(sorted(_FACTORIES))}")
+    return factory(**options)
+
+
+def _load_builtins() -> None:
+    """Import the modules that register what ships; networks import torch only when they are called."""
+    from pipeline.models import interpolants
+
+    interpolants.register_all()
