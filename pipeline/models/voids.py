@@ -10,7 +10,7 @@ from numba import njit
 
 from pipeline.raster import BoolArray, FloatArray
 
-_DAMPING: Final = 0.5
+_DAMPING: Final = 0.75
 _SLOPING_RINGS: Final = 3
 """Rings that continue the slope; those beyond carry the mean of their neighbours, or roughness would grow outwards."""
 
@@ -35,7 +35,7 @@ def _grow(heights: npt.NDArray[np.float64], todo: npt.NDArray[np.int64], rings: 
                     guess = heights[r1, c1]
                     r2, c2 = row + 2 * dr, column + 2 * dc
                     if ring < _SLOPING_RINGS and 0 <= r2 < rows and 0 <= c2 < columns and not np.isnan(heights[r2, c2]):
-                        guess += _DAMPING * (heights[r1, c1] - heights[r2, c2])
+                        guess += _DAMPING**ring * (heights[r1, c1] - heights[r2, c2])
                     w = 1.0 if dr == 0 or dc == 0 else 0.5
                     total += w * guess
                     weight += w
