@@ -106,11 +106,12 @@ def test_edges_follow_a_slope():
 
 def test_beats_gdal_cubic_on_real_terrain(shared):
     with rasterio.open(shared("data/dtm/tirol_gar_5m.tif")) as dataset:
-        fine = dataset.read(1)[150:300, 150:300]
+        fine = dataset.read(1)[:384, :519]
+    fine[fine == -9999.0] = np.nan
     coarse = np.ascontiguousarray(fine[1::3, 1::3])
     inner = np.s_[12:-12, 12:-12]
     rmse = {
-        name: float(np.sqrt(np.mean((resolver(name)(coarse)[0] - fine)[inner] ** 2)))
+        name: float(np.sqrt(np.nanmean((resolver(name)(coarse)[0] - fine)[inner] ** 2)))
         for name in ("keys6", "gdal-cubic")
     }
     assert rmse["keys6"] < rmse["gdal-cubic"]
