@@ -1,0 +1,1 @@
+"""What Orograph writes: COG, HGT, contours, web terrain, hillshades, thumbnails; each streamed in bounded memory."""

@@ -1,0 +1,76 @@
+"""Statistics of a band, gathered block by block and the same whatever order the blocks come in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.formats import kernels
+
+_TAGS: Final = {
+    "minimum": "STATISTICS_MINIMUM",
+    "maximum": "STATISTICS_MAXIMUM",
+    "mean": "STATISTICS_MEAN",
+    "stddev": "STATISTICS_STDDEV",
+    "valid_percent": "STATISTICS_VALID_PERCENT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BandStatistics:
+    """Minimum, maximum, mean and standard deviation of the valid pixels (None without any) and their share in %."""
+
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    stddev: float | None
+    valid_percent: float
+
+    def to_dict(self) -> dict[str, float]:
+        """The figures that exist, under the names STAC gives them."""
+        return {name: value for name in _TAGS if (value := getattr(self, name)) is not None}
+
+    def to_tags(self) -> dict[str, str]:
+        """The figures as GDAL's band metadata."""
+        return {_TAGS[name]: f"{value:.10g}" for name, value in self.to_dict().items()}
+
+    @classmethod
+    def from_tags(cls, tags: dict[str, str]) -> BandStatistics:
+        """Read what `to_tags` wrote."""
+        values = {name: float(tags[tag]) if tag in tags else None for name, tag in _TAGS.items()}
+        percent = values.pop("valid_percent")
+        return cls(**values, valid_percent=percent if percent is not None else 0.0)
+
+
+@dataclass(slots=True)
+class Gatherer:
+    """Collects the statistics of one band; a few numbers a block are kept, and summed in the order of the blocks."""
+
+    pixels: int
+    parts: dict[tuple[int, int], tuple[float, ...]] = field(default_factory=dict)
+
+    def seal(self, at: tuple[int, int], values: npt.NDArray[np.float32], nodata: float) -> npt.NDArray[np.float32]:
+        """Measure a block of heights that starts at (row, column); returns it with its voids as `nodata`."""
+        sealed = np.empty(values.shape, np.float32)
+        self.parts[at] = kernels.seal_float(values, nodata, sealed)
+        return sealed
+
+    def measure(self, at: tuple[int, int], values: npt.NDArray[np.generic], nodata: float | None) -> None:
+        """Measure a block of integers that starts at (row, column)."""
+        self.parts[at] = kernels.measure_integers(values, int(nodata or 0), nodata is not None)
+
+    def result(self) -> BandStatistics:
+        """The statistics of what was gathered."""
+        parts = [self.parts[at] for at in sorted(self.parts)]
+        count = math.fsum(part[0] for part in parts)
+        percent = 100.0 * count / self.pixels
+        if not count:
+            return BandStatistics(None, None, None, None, percent)
+        mean = math.fsum(part[3] for part in parts) / count
+        variance = math.fsum(part[4] for part in parts) / count - mean * mean
+        low, high = min(part[1] for part in parts), max(part[2] for part in parts)
+        return BandStatistics(low, high, mean, math.sqrt(max(0.0, variance)), percent)

@@ -1,0 +1,129 @@
+"""COGs hold what was written, exactly, with their compound CRS, and never half of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyproj
+import pytest
+import rasterio
+from rasterio.crs import CRS
+
+from pipeline.errors import ExportError
+from pipeline.formats import cog
+from pipeline.grid import PixelWindow, Tile, windows
+
+COMPOUND = pyproj.CRS("EPSG:3035+5621").to_wkt()
+TILE = Tile.parse("E4300N2650")
+
+
+def relief(size: int, seed: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    steps = rng.normal(size=(size, size)).astype(np.float32)
+    heights = 700 + np.cumsum(np.cumsum(steps, axis=0), axis=1) / size
+    heights[3:90, 5:300] = np.nan
+    return heights.astype(np.float32)
+
+
+def written(path: Path, heights: np.ndarray, pixel_size_m: float, size_px: int = 512, **options) -> cog.CogInfo:
+    scratch = path.with_name("scratch.tif")
+    with cog.scratch(scratch, TILE.geobox(pixel_size_m)) as writer:
+        for window in windows(heights.shape, size_px):
+            writer.write(window, heights[window.slices])
+    return cog.finish(scratch, path, crs_wkt=COMPOUND, **options)
+
+
+def test_heights_grid_and_frame_survive(tmp_path: Path) -> None:
+    heights = relief(1000)
+    info = written(tmp_path / "a.tif", heights, 50, band_names=("elevation",), band_units=("m",), tags={"FRAME": "x"})
+    with rasterio.open(tmp_path / "a.tif") as dataset:
+        read = dataset.read(1, masked=True)
+        assert dataset.crs == CRS.from_wkt(COMPOUND)
+        assert pyproj.CRS(dataset.crs.to_wkt()).sub_crs_list[1].to_epsg() == 5621
+        assert tuple(dataset.transform)[:6] == (50.0, 0.0, 4_300_000.0, 0.0, -50.0, 2_700_000.0)
+        assert dataset.nodata == -32768.0
+        assert dataset.block_shapes == [(512, 512)]
+        assert dataset.tags()["AREA_OR_POINT"] == "Area"
+        assert dataset.tags()["FRAME"] == "x"
+        assert (dataset.descriptions, dataset.units) == (("elevation",), ("m",))
+        assert dataset.overviews(1)[0] == 2
+    np.testing.assert_array_equal(read.filled(np.nan), heights)
+    valid = heights[np.isfinite(heights)].astype(np.float64)
+    statistics = info.statistics[0]
+    assert statistics.minimum == pytest.approx(valid.min(), rel=1e-9)
+    assert statistics.mean == pytest.approx(valid.mean(), rel=1e-9)
+    assert statistics.stddev == pytest.approx(valid.std(), rel=1e-6)
+    assert statistics.valid_percent == pytest.approx(100 * valid.size / heights.size)
+    assert info.size_bytes == (tmp_path / "a.tif").stat().st_size
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif"]
+
+
+def test_equal_inputs_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
+    heights = relief(1000)
+    written(tmp_path / "a.tif", heights, 50)
+    (tmp_path / "b").mkdir()
+    with cog.scratch(tmp_path / "b/s.tif", TILE.geobox(50)) as writer:
+        for window in reversed(list(windows(heights.shape, 512))):
+            writer.write(window, heights[window.slices])
+    cog.finish(tmp_path / "b/s.tif", tmp_path / "b/b.tif", crs_wkt=COMPOUND)
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b/b.tif").read_bytes()
+
+
+def test_overviews_average_only_what_is_there(tmp_path: Path) -> None:
+    heights = np.full((1000, 1000), 100.0, np.float32)
+    heights[:, :501] = np.nan
+    written(tmp_path / "a.tif", heights, 50)
+    with rasterio.open(tmp_path / "a.tif", overview_level=0) as dataset:
+        read = dataset.read(1, masked=True)
+    assert set(np.unique(read.compressed())) == {100.0}
+    assert read.mask[:, :250].all()
+    assert not read.mask[:, 250:].any()
+
+
+def test_lerc_stays_within_its_error_and_keeps_voids(tmp_path: Path) -> None:
+    heights = relief(1000)
+    written(tmp_path / "a.tif", heights, 50, compression="lerc-zstd", lerc_max_error_m=0.005)
+    with rasterio.open(tmp_path / "a.tif") as dataset:
+        read = dataset.read(1, masked=True)
+    np.testing.assert_array_equal(np.ma.getmaskarray(read), np.isnan(heights))
+    assert np.abs(read.compressed() - heights[np.isfinite(heights)]).max() <= 0.005 * (1 + 1e-3)
+
+
+def test_several_integer_bands(tmp_path: Path) -> None:
+    index = np.stack([np.full((500, 500), 3, np.uint8), np.arange(250_000).reshape(500, 500).astype(np.uint8)])
+    with cog.scratch(tmp_path / "s.tif", TILE.geobox(100), dtype="uint8", nodata=255, bands=2) as writer:
+        writer.write(PixelWindow(0, 0, 500, 500), index)
+    info = cog.finish(tmp_path / "s.tif", tmp_path / "i.tif", overview="nearest", band_names=("a", "b"))
+    with rasterio.open(tmp_path / "i.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(), index)
+    assert info.statistics[0].to_dict() == {"minimum": 3, "maximum": 3, "mean": 3, "stddev": 0, "valid_percent": 100}
+    assert info.statistics[1].maximum == 254
+
+
+def test_a_void_tile_has_no_statistics(tmp_path: Path) -> None:
+    info = written(tmp_path / "a.tif", np.full((500, 500), np.nan, np.float32), 100)
+    assert info.statistics[0].to_dict() == {"valid_percent": 0.0}
+
+
+def test_wrong_windows_are_refused_and_nothing_stays(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ExportError, match="window"),
+        cog.scratch(tmp_path / "s.tif", TILE.geobox(100)) as writer,
+    ):
+        writer.write(PixelWindow(0, 0, 10, 10), np.zeros((9, 10), np.float32))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plain_geotiff_is_no_cog(tmp_path: Path) -> None:
+    with cog.scratch(tmp_path / "s.tif", TILE.geobox(50)) as writer:
+        writer.write(PixelWindow(0, 0, 1000, 1000), relief(1000))
+    with pytest.raises(ExportError, match="no valid COG"):
+        cog.validate(tmp_path / "s.tif")
+
+
+def test_a_damaged_scratch_file_leaves_no_output(tmp_path: Path) -> None:
+    (tmp_path / "s.tif").write_bytes(b"not a tiff")
+    with pytest.raises(ExportError, match=r"s\.tif"):
+        cog.finish(tmp_path / "s.tif", tmp_path / "a.tif")
+    assert list(tmp_path.iterdir()) == []
