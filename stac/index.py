@@ -1,0 +1,130 @@
+"""The index: items as stac-geoparquet, one file a block, read back as the items they were.
+
+Columns are those of the stac-geoparquet 1.0 specification: properties at the top level, geometry as WKB, the bounding
+box as a struct, times as timestamps. Members of no fixed shape (PROJJSON, quality details) are JSON text. References
+are keys of the store, or URLs where the store's public address is known.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from stac import layout
+from stac.documents import Document
+
+_TIMES: Final = ("datetime", "start_datetime", "end_datetime", "created", "updated", "processing:datetime")
+_JSON_TEXT: Final = ("proj:projjson", "dem:quality", "dem:coregistration")
+_CORE: Final = ("type", "stac_version", "stac_extensions", "id", "collection", "links", "assets")
+_SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
+_TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
+
+
+def with_keys(item: Document, item_key: str, public_url: str | None = None) -> Document:
+    """The item with its relative references made keys of the store, or URLs below `public_url`."""
+    base = "" if public_url is None else public_url.rstrip("/") + "/"
+
+    def moved(member: Document) -> Document:
+        target = layout.resolve(item_key, member["href"])
+        return member if target is None else {**member, "href": base + target}
+
+    links = [moved(link) for link in item["links"]]
+    return {**item, "links": links, "assets": {name: moved(asset) for name, asset in item["assets"].items()}}
+
+
+def encode_items(items: Iterable[Document]) -> bytes:
+    """A stac-geoparquet file of items, sorted by id; equal items give equal bytes."""
+    rows = [_row(item) for item in sorted(items, key=lambda item: item["id"])]
+    table = pa.Table.from_pylist(rows)
+    for name in _TIMES:
+        if name in table.column_names:
+            position = table.column_names.index(name)
+            table = table.set_column(position, name, table.column(name).cast(_TIMESTAMP))
+    table = table.replace_schema_metadata({"geo": json.dumps(_geo(items)), "stac-geoparquet": '{"version": "1.0.0"}'})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", store_schema=True)
+    return buffer.getvalue()
+
+
+def decode_items(data: bytes) -> list[Document]:
+    """The items of a stac-geoparquet file, as they were encoded."""
+    table = pq.read_table(io.BytesIO(data))
+    return [_item(row) for row in table.to_pylist()]
+
+
+def _row(item: Document) -> Document:
+    bounds = item["bbox"]
+    row: Document = {name: item[name] for name in _CORE}
+    row["geometry"] = shapely.to_wkb(shapely.from_geojson(orjson.dumps(item["geometry"]).decode()))
+    row["bbox"] = dict(zip(_SIDES, map(float, bounds), strict=True))
+    for name, value in item["properties"].items():
+        if name in _TIMES:
+            row[name] = datetime.fromisoformat(value).astimezone(UTC)
+        elif name in _JSON_TEXT:
+            row[name] = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        else:
+            row[name] = value
+    return row
+
+
+def _item(row: Document) -> Document:
+    geometry, bbox = row.pop("geometry"), row.pop("bbox")
+    core = {name: row.pop(name) for name in _CORE}
+    properties: Document = {}
+    for name, value in row.items():
+        if value is None:
+            continue
+        if name in _TIMES:
+            properties[name] = _text(value)
+        else:
+            properties[name] = orjson.loads(value) if name in _JSON_TEXT else _present(value)
+    return {
+        "type": core["type"],
+        "stac_version": core["stac_version"],
+        "stac_extensions": core["stac_extensions"],
+        "id": core["id"],
+        "collection": core["collection"],
+        "geometry": orjson.loads(shapely.to_geojson(shapely.from_wkb(geometry))),
+        "bbox": [bbox[side] for side in _SIDES],
+        "properties": properties,
+        "links": _present(core["links"]),
+        "assets": _present(core["assets"]),
+    }
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _present(value: Any) -> Any:
+    """Without the members that only other rows have."""
+    if isinstance(value, dict):
+        return {name: _present(member) for name, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [_present(member) for member in value]
+    return value
+
+
+def _geo(items: Iterable[Document]) -> Document:
+    boxes = [item["bbox"] for item in items]
+    bounds = [*(min(b[i] for b in boxes) for i in (0, 1)), *(max(b[i] for b in boxes) for i in (2, 3))]
+    return {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {
+            "geometry": {
+                "encoding": "WKB",
+                "geometry_types": ["Polygon"],
+                "bbox": bounds,
+                "covering": {"bbox": {side: ["bbox", side] for side in _SIDES}},
+            }
+        },
+    }

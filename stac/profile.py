@@ -1,0 +1,118 @@
+"""The `dem:` profile: vertical frame, surface, sources, operations and quality figures of an elevation item.
+
+No STAC extension says in which vertical frame heights are, of which surface, or how they got there; the profile does,
+in fields of one prefix, with its own JSON schema. The schema ships in the package and lies in every catalogue.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.job import CoregistrationRecord, Manifest, OperationRecord
+from pipeline.sources import SourceRef
+from stac.documents import Document
+
+PROFILE_URI: Final = "https://orograph.github.io/dem/v1.0.0/schema.json"
+PROFILE_PATH: Final = "dem/v1.0.0/schema.json"
+PROFILE_FILE: Final = Path(__file__).with_name("dem.schema.json")
+
+_LE90_OF_SIGMA: Final = 1.6448536269514722
+"""Half width of the interval that holds 90 % of a normal distribution, in standard deviations."""
+
+
+def profile_schema() -> Document:
+    """The profile's JSON schema."""
+    schema: Document = json.loads(PROFILE_FILE.read_text(encoding="utf-8"))
+    return schema
+
+
+def contributing(manifest: Manifest) -> tuple[SourceRef, ...]:
+    """The sources that really gave heights to the tile; all of them where no fractions were counted."""
+    fractions = manifest.quality.source_fractions
+    used = tuple(ref for ref in manifest.sources if fractions.get(ref.source.id, 0.0) > 0.0)
+    return used or manifest.sources
+
+
+def dem_fields(manifest: Manifest) -> Document:
+    """The profile's properties of a manifest; lengths in metres."""
+    quality = manifest.quality
+    sigma = quality.uncertainty_median_m
+    return {
+        "dem:surface": manifest.surface,
+        "dem:vertical_datum": manifest.vertical_frame,
+        "dem:run_key": manifest.run_key,
+        "dem:vertical_accuracy_le90_m": None if sigma is None else round(sigma * _LE90_OF_SIGMA, 3),
+        "dem:uncertainty_median_m": sigma,
+        "dem:border_step_m": quality.border_step_m,
+        "dem:void_fraction": quality.void_fraction,
+        "dem:filled_fraction": quality.filled_fraction,
+        "dem:sources": [_source(ref, quality.source_fractions.get(ref.source.id)) for ref in contributing(manifest)],
+        "dem:operations": [_operation(record) for record in manifest.operations],
+        "dem:coregistration": [_coregistration(record) for record in manifest.coregistration],
+        "dem:models": dict(manifest.models),
+        "dem:quality": quality.details,
+    }
+
+
+def public_name(href: str) -> str:
+    """The last part of a path or URL, without a query that may hold a signature."""
+    return posixpath.basename(href.split("?", 1)[0])
+
+
+def lineage(manifest: Manifest) -> str:
+    """One sentence a person understands: from which sources, by which steps."""
+    names = " and ".join(ref.source.title for ref in contributing(manifest))
+    steps = ["moved to " + manifest.vertical_frame] if manifest.operations else []
+    if any(record.status == "converged" for record in manifest.coregistration):
+        steps.append("coregistered")
+    superres = manifest.settings.get("superres", "none")
+    steps.extend(f"super-resolved by {name}" for name in sorted(manifest.models) if name == superres)
+    bare_earth = manifest.settings.get("bare_earth", "none")
+    steps.extend(f"reduced to bare earth by {name}" for name in sorted(manifest.models) if name == bare_earth)
+    steps.extend(("resampled once", "blended"))
+    if manifest.quality.filled_fraction > 0:
+        steps.append("voids filled")
+    return f"{names}: {', '.join(steps)}."
+
+
+def _source(ref: SourceRef, fraction: float | None) -> Document:
+    source = ref.source
+    return {
+        "id": source.id,
+        "title": source.title,
+        "fraction": fraction,
+        "surface": source.surface.value,
+        "vertical_datum": source.vertical_frame,
+        "resolution_m": source.resolution_m,
+        "thinning": source.thinning.value,
+        "accuracy_m": source.accuracy_m,
+        "license": source.licence,
+        "attribution": source.attribution,
+        "files": [{"name": public_name(file.href), "etag": file.etag} for file in ref.files],
+    }
+
+
+def _operation(record: OperationRecord) -> Document:
+    return {
+        "source": record.source,
+        "from": record.frame_from,
+        "to": record.frame_to,
+        "operation": record.operation,
+        "steps": list(record.steps),
+        "grids": [
+            {"name": public_name(name), "sha256": digest.removeprefix("sha256:")}
+            for name, digest in sorted(record.grids.items())
+        ],
+        "accuracy_m": record.accuracy_m,
+        "shift_min_m": record.shift_min_m,
+        "shift_max_m": record.shift_max_m,
+        "derived": record.derived,
+        "notes": list(record.notes),
+    }
+
+
+def _coregistration(record: CoregistrationRecord) -> dict[str, Any]:
+    return record.model_dump(mode="json")

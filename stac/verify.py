@@ -1,0 +1,300 @@
+"""Checking a catalogue against itself, its schemas and its files: nothing is taken on trust."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+
+from pipeline.errors import BadIdentifier
+from pipeline.job import MANIFEST_NAME, Manifest
+from stac import layout
+from stac.documents import Document
+from stac.index import decode_items, with_keys
+from stac.objects import ObjectStore
+from stac.schemas import SchemaLibrary
+
+Kind = Literal["schema", "dangling", "orphan", "checksum", "size", "cog", "index", "manifest", "json", "pending"]
+Severity = Literal["error", "warning"]
+Progress = Callable[[str], None]
+
+_SHA256_MULTIHASH: Final = "1220"
+_CHUNK: Final = 8 << 20
+_COG: Final = "profile=cloud-optimized"
+_PRODUCT_ROOTS: Final = ("tiles/", "cells/")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is not as the catalogue says."""
+
+    kind: Kind
+    key: str
+    message: str
+    severity: Severity = "error"
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What was looked at and what was found.
+
+    Attributes:
+        documents: Catalogues, collections and items read.
+        items: Items among them, earlier versions included.
+        assets: Files whose size and checksum were compared.
+        cogs: Files found strictly valid as cloud-optimised GeoTIFF or not.
+        bytes_read: Bytes of the files.
+        problems: What is wrong.
+    """
+
+    documents: int = 0
+    items: int = 0
+    assets: int = 0
+    cogs: int = 0
+    bytes_read: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong; warnings (work in progress) are allowed."""
+        return not any(problem.severity == "error" for problem in self.problems)
+
+    def add(self, kind: Kind, key: str, message: str, severity: Severity = "error") -> None:
+        """Note a problem."""
+        self.problems.append(Problem(kind, key, message, severity))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready values."""
+        return {
+            "ok": self.ok,
+            "documents": self.documents,
+            "items": self.items,
+            "assets": self.assets,
+            "cogs": self.cogs,
+            "bytes_read": self.bytes_read,
+            "problems": [
+                {"kind": p.kind, "severity": p.severity, "key": p.key, "message": p.message} for p in self.problems
+            ],
+        }
+
+
+def verify(
+    store: ObjectStore,
+    schemas: Path | SchemaLibrary | None = None,
+    *,
+    files: bool = True,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Check a whole catalogue offline.
+
+    Every catalogue, collection and item reachable from the root against the core schema and those of its extensions;
+    every reference; every file's size, sha256 and, for COGs, strict validity; every item against the index; no object
+    below the catalogue that nothing refers to. Files of runs that are not (yet) published are warnings.
+
+    Args:
+        store: The store that holds the catalogue.
+        schemas: Folder of extension schemas, or a library of them.
+        files: Read the assets; False compares sizes only.
+        progress: Told the key that is looked at.
+
+    Raises:
+        CatalogueError: an extension's schema is not at hand.
+    """
+    library = schemas if isinstance(schemas, SchemaLibrary) else SchemaLibrary(schemas)
+    report = VerifyReport()
+    check = _Check(store, library, report, progress or (lambda _: None))
+    check.crawl()
+    check.indexes()
+    check.assets(files=files)
+    check.orphans()
+    return report
+
+
+@dataclass(slots=True)
+class _Check:
+    """One verification: what was reached so far."""
+
+    store: ObjectStore
+    library: SchemaLibrary
+    report: VerifyReport
+    progress: Progress
+    documents: dict[str, Document] = field(default_factory=dict)
+    present: dict[str, int] = field(default_factory=dict)
+    referenced: set[str] = field(default_factory=set)
+
+    def crawl(self) -> None:
+        """Follow every reference from the root; validate what STAC documents are reached."""
+        self.present = {info.key: info.size_bytes for root in self._roots() for info in self.store.list(root)}
+        if layout.ROOT_KEY not in self.present:
+            self.report.add("dangling", layout.ROOT_KEY, "the store holds no catalogue")
+            return
+        queue = deque([layout.ROOT_KEY])
+        self.referenced.add(layout.ROOT_KEY)
+        while queue:
+            key = queue.popleft()
+            self.progress(key)
+            document = self._read(key)
+            if document is None:
+                continue
+            self.documents[key] = document
+            self._validate(key, document)
+            queue.extend(self._follow(key, document))
+
+    @staticmethod
+    def _roots() -> tuple[str, ...]:
+        return (f"{layout.ROOT}/", *_PRODUCT_ROOTS)
+
+    def _read(self, key: str) -> Document | None:
+        try:
+            document = orjson.loads(self.store.get(key))
+        except KeyError:
+            self.report.add("dangling", key, "was there a moment ago and is gone")
+            return None
+        except orjson.JSONDecodeError as error:
+            self.report.add("json", key, f"is not JSON: {error}")
+            return None
+        if not isinstance(document, dict) or not isinstance(document.get("links"), list):
+            self.report.add("json", key, "is not a STAC document")
+            return None
+        self.report.documents += 1
+        self.report.items += document.get("type") == "Feature"
+        return document
+
+    def _validate(self, key: str, document: Document) -> None:
+        for fault in self.library.faults(document):
+            self.report.add("schema", key, fault)
+        if document.get("type") == "Feature":
+            name = key.rsplit("/", 1)[-1].removesuffix(".json")
+            if key.startswith(f"{layout.ROOT}/") and document.get("id") != name:
+                self.report.add("schema", key, f"id {document.get('id')!r} is not the one of its key")
+
+    def _follow(self, key: str, document: Document) -> Iterator[str]:
+        """Documents a document refers to that were not seen yet; notes references to nothing."""
+        for link in (*document["links"], *document.get("assets", {}).values()):
+            target = self._target(key, link)
+            if target is None or target in self.referenced:
+                continue
+            self.referenced.add(target)
+            if target not in self.present:
+                self.report.add("dangling", key, f"refers to {link['href']}, which is not in the store")
+            elif "rel" in link and link.get("type") != "application/schema+json":
+                yield target
+
+    def _target(self, key: str, link: Document) -> str | None:
+        try:
+            return layout.resolve(key, link["href"])
+        except BadIdentifier as error:
+            self.report.add("dangling", key, error.message)
+            return None
+
+    def indexes(self) -> None:
+        """Each block's index holds exactly its items as they are."""
+        for key in sorted(k for k in self.present if k.endswith(f"/{layout.INDEX_NAME}")):
+            self.progress(key)
+            folder = key.removesuffix(layout.INDEX_NAME)
+            items = {k: d for k, d in self.documents.items() if k.startswith(folder) and d.get("type") == "Feature"}
+            indexed = {item["id"]: item for item in decode_items(self.store.get(key))}
+            for item_key, item in items.items():
+                row = indexed.pop(item["id"], None)
+                if row is None:
+                    self.report.add("index", item_key, f"is not in the index {key}")
+                elif row["properties"] != item["properties"] or row["bbox"] != item["bbox"]:
+                    self.report.add("index", item_key, f"differs from its row in {key}")
+                elif set(row["assets"]) != set(with_keys(item, item_key)["assets"]):
+                    self.report.add("index", item_key, f"has other assets than its row in {key}")
+            for item_id in indexed:
+                self.report.add("index", key, f"holds {item_id}, of which there is no item")
+
+    def assets(self, *, files: bool) -> None:
+        """Sizes and checksums of every item's files, once each; COGs strictly valid."""
+        seen: set[str] = set()
+        with tempfile.TemporaryDirectory(prefix="orograph-verify-") as scratch:
+            for key, document in self.documents.items():
+                if document.get("type") != "Feature":
+                    continue
+                for asset in document["assets"].values():
+                    target = self._target(key, asset)
+                    if target is None or target in seen or target not in self.present:
+                        continue
+                    seen.add(target)
+                    self.progress(target)
+                    self._asset(target, asset, Path(scratch) / "asset" if files else None)
+
+    def _asset(self, key: str, asset: Document, scratch: Path | None) -> None:
+        if key.endswith(f"/{MANIFEST_NAME}"):
+            self._manifest(key)
+            return
+        size, expected = self.present[key], asset.get("file:size")
+        self.report.assets += 1
+        if size != expected:
+            self.report.add("size", key, f"holds {size} bytes, the item says {expected}")
+        if scratch is None:
+            return
+        digest = self._copy(key, size, scratch)
+        if _SHA256_MULTIHASH + digest != asset.get("file:checksum"):
+            self.report.add("checksum", key, f"has sha256 {digest}, the item says {asset.get('file:checksum')}")
+        elif _COG in asset.get("type", ""):
+            self.report.cogs += 1
+            for fault in _cog_faults(scratch):
+                self.report.add("cog", key, fault)
+
+    def _manifest(self, key: str) -> None:
+        """The manifest reads, and no file of it lacks."""
+        try:
+            manifest = Manifest.from_json(self.store.get(key))
+        except (KeyError, ValueError) as error:
+            self.report.add("manifest", key, str(error).splitlines()[0])
+            return
+        for asset in manifest.assets:
+            self.referenced.add(asset.key)
+            if asset.key not in self.present:
+                self.report.add("dangling", key, f"names {asset.key}, which is not in the store")
+
+    def _copy(self, key: str, size: int, path: Path) -> str:
+        """Copy an object to a local file by pieces; its sha256."""
+        digest = hashlib.sha256()
+        with path.open("wb") as file:
+            for start in range(0, size, _CHUNK):
+                data = self.store.get(key, start=start, end=min(start + _CHUNK, size))
+                digest.update(data)
+                file.write(data)
+        self.report.bytes_read += size
+        return digest.hexdigest()
+
+    def orphans(self) -> None:
+        """Objects nothing refers to; those of work in progress are warnings."""
+        manifests = {key.rsplit("/", 1)[0] for key in self.present if key.endswith(f"/{MANIFEST_NAME}")}
+        published = {folder for folder in manifests if f"{folder}/{MANIFEST_NAME}" in self.referenced}
+        announced = {
+            f"{layout.ROOT}/{key.removeprefix(layout.pending_prefix()).split('.')[0]}"
+            for key in self.present
+            if key.startswith(layout.pending_prefix())
+        }
+        for key in sorted(set(self.present) - self.referenced):
+            folder = key.rsplit("/", 1)[0]
+            if key.startswith(layout.pending_prefix()):
+                self.report.add("pending", key, "waits for the publisher", "warning")
+            elif folder in announced or (announced and key.startswith(f"{layout.ROOT}/sources/")):
+                continue
+            elif key.startswith(f"{layout.ROOT}/") or folder in published:
+                self.report.add("orphan", key, "nothing refers to it")
+            elif folder not in manifests:
+                self.report.add("orphan", key, "left by a run that has not finished", "warning")
+        for folder in sorted(manifests - published):
+            self.report.add("orphan", f"{folder}/{MANIFEST_NAME}", "finished but not published", "warning")
+
+
+def _cog_faults(path: Path) -> list[str]:
+    from rio_cogeo.cogeo import cog_validate
+
+    try:
+        _, errors, warnings = cog_validate(str(path), strict=True, quiet=True)
+    except Exception as error:  # noqa: BLE001 - whatever a broken file makes GDAL raise is the finding
+        return [f"cannot be opened: {error}"]
+    return [*errors, *warnings]
