@@ -1,35 +1,55 @@
-"""Cloud-optimised GeoTIFFs, written window by window: a local scratch file first, then one deterministic COG.
+"""Cloud-optimised GeoTIFFs, streamed: encoded once while windows arrive, then only put in order.
 
 Files hold -32768 where memory holds NaN: QGIS, OpenDEM's users and HGT tools expect a finite nodata value.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
+import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import rasterio
-import rasterio.shutil
 from odc.geo.geobox import GeoBox
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 
-from pipeline.errors import DiskFull, ExportError, StoreUnwritable
-from pipeline.formats.statistics import BandStatistics, Gatherer
-from pipeline.grid import PixelWindow
+from pipeline.errors import ExportError
+from pipeline.formats import tiff
+from pipeline.formats.overviews import Overview
+from pipeline.formats.scratch import (
+    BLOCK_PX,
+    HALVING_PX,
+    NODATA,
+    Compression,
+    Encoding,
+    ScratchWriter,
+    halve_levels,
+    note_path,
+    remove,
+    scratch,
+    writing,
+)
+from pipeline.formats.statistics import BandStatistics
+from pipeline.grid import windows
 
-NODATA: Final = -32768.0
-BLOCK_PX: Final = 512
-Compression = Literal["zstd", "lerc-zstd"]
-Overview = Literal["average", "nearest", "mode"]
+__all__ = [
+    "BLOCK_PX",
+    "NODATA",
+    "CogInfo",
+    "Compression",
+    "Encoding",
+    "Overview",
+    "ScratchWriter",
+    "finish",
+    "peak_bytes",
+    "scratch",
+    "validate",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,124 +60,14 @@ class CogInfo:
     size_bytes: int
 
 
-class ScratchWriter:
-    """Takes windows in any order; whole blocks are cheapest. Voids are NaN in float arrays."""
-
-    def __init__(self, dataset: Any, nodata: float | None) -> None:
-        self._dataset = dataset
-        self._nodata = nodata
-        self._float = dataset.dtypes[0] == "float32"
-        self._gatherers = [Gatherer(dataset.width * dataset.height) for _ in range(dataset.count)]
-
-    def write(self, window: PixelWindow, values: npt.NDArray[Any]) -> None:
-        """Write a window: shape (rows, columns) for one band, (bands, rows, columns) for several.
-
-        Raises:
-            ExportError: the array has another shape or type than the window and the file.
-        """
-        layers = values[np.newaxis] if values.ndim == 2 else values
-        expected = (len(self._gatherers), window.height, window.width)
-        if layers.shape != expected or layers.dtype != self._dataset.dtypes[0]:
-            raise ExportError(
-                f"a window of {expected} {self._dataset.dtypes[0]} was given {layers.shape} {layers.dtype}"
-            )
-        at = (window.row, window.col)
-        for band, layer in enumerate(layers):
-            gatherer = self._gatherers[band]
-            if self._float:
-                sealed: npt.NDArray[Any] = gatherer.seal(at, layer, NODATA)
-            else:
-                gatherer.measure(at, layer, self._nodata)
-                sealed = layer
-            with writing(self._dataset.name):
-                self._dataset.write(sealed, band + 1, window=window.rasterio)
-
-    def close(self) -> None:
-        """Keep the statistics and flush; called by `scratch`."""
-        for band, gatherer in enumerate(self._gatherers, start=1):
-            self._dataset.update_tags(band, **gatherer.result().to_tags())
-        self._dataset.close()
-
-
-@contextlib.contextmanager
-def writing(path: object) -> Iterator[None]:
-    """Turn what GDAL raises on a full or forbidden disk into this project's errors."""
-    try:
-        yield
-    except (RasterioError, OSError) as fault:
-        raise disk_error(fault, path) from fault
-
-
-def disk_error(fault: Exception, path: object) -> ExportError | DiskFull | StoreUnwritable:
-    """The error of the tree for a fault while writing `path`."""
-    text = str(fault)
-    name = Path(str(path)).name
-    if getattr(fault, "errno", None) == errno.ENOSPC or "No space left" in text or "disk full" in text.lower():
-        return DiskFull(f"no space left while writing {name}", remedy="free space or set --scratch to a larger disk")
-    if isinstance(fault, PermissionError) or "Permission denied" in text or "Read-only" in text:
-        return StoreUnwritable(f"cannot write {name}: {text}", remedy="check permissions of the folder")
-    return ExportError(f"cannot write {name}: {text}")
-
-
-@contextlib.contextmanager
-def scratch(
-    path: Path,
-    geobox: GeoBox,
-    *,
-    dtype: Literal["float32", "int16", "uint8"] = "float32",
-    nodata: float | None = None,
-    bands: int = 1,
-) -> Iterator[ScratchWriter]:
-    """A local, tiled, uncompressed GeoTIFF to stream windows into; it is removed when the body fails.
-
-    Args:
-        path: Where to write; replaced when it exists.
-        geobox: Grid of the file, its horizontal CRS included.
-        dtype: Type of all bands.
-        nodata: Value of voids in integer files, None for none. Float files always hold NaN as -32768.
-        bands: How many bands.
-
-    Raises:
-        DiskFull, StoreUnwritable: the disk does not take it.
-    """
-    in_file = NODATA if dtype == "float32" else nodata
-    profile = {
-        "driver": "GTiff",
-        "width": geobox.shape.x,
-        "height": geobox.shape.y,
-        "count": bands,
-        "dtype": dtype,
-        "crs": CRS.from_user_input(str(geobox.crs)),
-        "transform": geobox.affine,
-        "nodata": in_file,
-        "tiled": True,
-        "blockxsize": BLOCK_PX,
-        "blockysize": BLOCK_PX,
-        "interleave": "band",
-        "sparse_ok": True,
-        "bigtiff": "IF_SAFER",
-    }
-    try:
-        with writing(path):
-            dataset = rasterio.open(path, "w", **profile)
-        with contextlib.closing(dataset):
-            writer = ScratchWriter(dataset, in_file)
-            yield writer
-            with writing(path):
-                writer.close()
-    except BaseException:
-        _remove(path)
-        raise
-
-
 def finish(
     scratch_path: Path,
     out_path: Path,
     *,
     crs_wkt: str | None = None,
-    compression: Compression = "zstd",
-    lerc_max_error_m: float = 0.005,
-    overview: Overview = "average",
+    compression: Compression | None = None,
+    lerc_max_error_m: float | None = None,
+    overview: Overview | None = None,
     band_names: Sequence[str] = (),
     band_units: Sequence[str | None] = (),
     tags: Mapping[str, str] | None = None,
@@ -168,9 +78,10 @@ def finish(
         scratch_path: What `scratch` wrote.
         out_path: The COG; it appears whole or not at all.
         crs_wkt: Compound CRS as WKT2; the scratch file's horizontal CRS when None.
-        compression: Lossless ZSTD level 1 with predictor, or LERC + ZSTD (floats only).
-        lerc_max_error_m: Largest error LERC may make, metres.
-        overview: How pixels are merged in overviews; voids take no part in averages.
+        compression: Lossless ZSTD level 1 with predictor, or LERC + ZSTD (floats only); None as in the scratch file.
+            Anything else than what the scratch file was given is encoded a second time.
+        lerc_max_error_m: Largest error LERC may make, metres; None as in the scratch file.
+        overview: How pixels are merged in overviews, voids taking no part; None as in the scratch file.
         band_names: Descriptions, one a band, or none.
         band_units: Units, one a band, or none.
         tags: Metadata of the file; give nothing that changes from run to run.
@@ -179,20 +90,31 @@ def finish(
         ExportError: the file is no valid COG or its CRS did not survive.
         DiskFull, StoreUnwritable: the disk does not take it.
     """
-    partial = out_path.with_name(f".{out_path.name}.partial.tif")
+    partial = out_path.with_name(f".{out_path.name}.partial")
     try:
+        how, halved = _encoding(scratch_path, compression, lerc_max_error_m, overview)
         statistics = _label(scratch_path, crs_wkt, band_names, band_units, tags or {})
         with writing(out_path):
-            rasterio.shutil.copy(
-                scratch_path, partial, **_options(scratch_path, compression, lerc_max_error_m, overview)
-            )
+            levels = halve_levels(scratch_path, how, first_exists=halved)
+            size = tiff.assemble([tiff.read_level(level) for level in levels], partial)
         validate(partial, crs_wkt=crs_wkt)
-        size = partial.stat().st_size
         partial.replace(out_path)
     finally:
-        for leftover in (scratch_path, partial, partial.with_name(partial.name + ".ovr.tmp")):
-            _remove(leftover)
+        remove(scratch_path)
+        partial.unlink(missing_ok=True)
     return CogInfo(statistics, size)
+
+
+def peak_bytes(shape: tuple[int, int], *, window_px: int = 1024, bands: int = 1) -> int:
+    """Memory of streaming a raster of any shape through `scratch` and `finish`, GDAL's block cache apart.
+
+    A window, its sealed copy and its half, or a halving window with its half; the places of all tiles as int64; and
+    what rio-cogeo and the assembly take, which does not grow.
+    """
+    window = 4 * min(window_px, max(shape)) ** 2
+    halving = 4 * min(HALVING_PX, max(shape)) ** 2
+    tiles = -(-shape[0] // BLOCK_PX) * -(-shape[1] // BLOCK_PX)
+    return max(bands * window + 5 * window // 4, 5 * halving // 4) + 100 * tiles + 8_000_000
 
 
 def validate(path: Path, *, crs_wkt: str | None = None) -> None:
@@ -222,6 +144,45 @@ def validate(path: Path, *, crs_wkt: str | None = None) -> None:
         raise ExportError(f"{path.name} does not say that its pixels are areas")
 
 
+def _encoding(
+    path: Path, compression: Compression | None, lerc_max_error_m: float | None, overview: Overview | None
+) -> tuple[Encoding, bool]:
+    """The encoding to finish with, and whether the first overview is made already; re-encodes when it must."""
+    try:
+        note: dict[str, Any] = json.loads(note_path(path).read_text())
+    except (OSError, ValueError) as fault:
+        raise ExportError(f"{path.name} was not written by `scratch`: {fault}") from fault
+    halved = note.pop("halved")
+    noted = Encoding(**note)
+    wanted = Encoding(
+        compression or noted.compression,
+        noted.lerc_max_error_m if lerc_max_error_m is None else lerc_max_error_m,
+        overview or noted.overview,
+    )
+    with writing(path), rasterio.open(path) as dataset:
+        dtype = dataset.dtypes[0]
+    if wanted.options(dtype) != noted.options(dtype):
+        _encode_again(path, wanted)
+        return wanted, True
+    return wanted, halved and wanted.overview == noted.overview
+
+
+def _encode_again(path: Path, how: Encoding) -> None:
+    again = path.with_name(f"{path.name}.again")
+    with writing(path), rasterio.open(path) as source:
+        geobox = GeoBox(source.shape, source.transform, source.crs)
+        is_float = source.dtypes[0] == "float32"
+        with scratch(
+            again, geobox, dtype=source.dtypes[0], nodata=source.nodata, bands=source.count, encoding=how
+        ) as writer:
+            for window in windows(source.shape, HALVING_PX):
+                values = source.read(window=window.rasterio)
+                writer.write(window, np.where(values == NODATA, np.nan, values) if is_float else values)
+    remove(path)
+    for name in again.parent.glob(f"{again.name}*"):
+        name.rename(path.with_name(path.name + name.name.removeprefix(again.name)))
+
+
 def _label(
     path: Path,
     crs_wkt: str | None,
@@ -229,11 +190,7 @@ def _label(
     band_units: Sequence[str | None],
     tags: Mapping[str, str],
 ) -> tuple[BandStatistics, ...]:
-    try:
-        dataset = rasterio.open(path, "r+")
-    except (RasterioError, TypeError) as fault:  # a TypeError is rasterio's word for a file of no known format
-        raise ExportError(f"scratch file {path.name} cannot be opened: {fault}") from fault
-    with writing(path), dataset:
+    with writing(path), rasterio.open(path, "r+") as dataset:
         for named in (band_names, band_units):
             if named and len(named) != dataset.count:
                 raise ExportError(f"{len(named)} names or units for {dataset.count} bands of {path.name}")
@@ -246,25 +203,3 @@ def _label(
             if unit is not None:
                 dataset.set_band_unit(band, unit)
         return tuple(BandStatistics.from_tags(dataset.tags(band)) for band in dataset.indexes)
-
-
-def _options(path: Path, compression: Compression, lerc_max_error_m: float, overview: Overview) -> dict[str, str]:
-    with rasterio.open(path) as dataset:
-        is_float = dataset.dtypes[0] == "float32"
-    options = {
-        "driver": "COG",
-        "BLOCKSIZE": str(BLOCK_PX),
-        "OVERVIEW_RESAMPLING": overview.upper(),
-        "NUM_THREADS": "1",
-        "BIGTIFF": "IF_SAFER",
-        "SPARSE_OK": "YES",
-        "LEVEL": "1",
-    }
-    if compression == "lerc-zstd" and is_float:
-        return options | {"COMPRESS": "LERC_ZSTD", "MAX_Z_ERROR": repr(lerc_max_error_m)}
-    return options | {"COMPRESS": "ZSTD", "PREDICTOR": "3" if is_float else "2"}
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)  # noqa: PTH108 - Path.unlink raises on a missing folder as well

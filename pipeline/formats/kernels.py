@@ -138,3 +138,88 @@ def slope_degrees(
             centre = heights[row + 1, col + 1]
             x, y = east[col] * scale_x, south[col] * scale_y
             slope[row, col] = math.degrees(math.atan(math.sqrt(x * x + y * y))) if abs(centre) < limit else np.nan
+
+
+@compiled
+def halve_average_float(
+    values: npt.NDArray[np.float32], void: np.float32, _has_void: bool, halved: npt.NDArray[np.float32]
+) -> None:
+    """Mean of the valid ones of 2 by 2 pixels, `void` where there is none."""
+    rows, cols = values.shape
+    zero, one = np.float32(0.0), np.float32(1.0)
+    for row in range(halved.shape[0]):
+        upper = values[2 * row]
+        lower = values[min(2 * row + 1, rows - 1)]
+        lower_counts = one if 2 * row + 1 < rows else zero
+        for col in range(cols // 2):
+            a, b, c, d = upper[2 * col], upper[2 * col + 1], lower[2 * col], lower[2 * col + 1]
+            weight_a = one if a != void else zero
+            weight_b = one if b != void else zero
+            weight_c = lower_counts if c != void else zero
+            weight_d = lower_counts if d != void else zero
+            count = weight_a + weight_b + weight_c + weight_d
+            total = weight_a * a + weight_b * b + weight_c * c + weight_d * d
+            halved[row, col] = total / count if count > zero else void
+        if cols % 2:
+            a, c = upper[cols - 1], lower[cols - 1]
+            weight_a = one if a != void else zero
+            weight_c = lower_counts if c != void else zero
+            count = weight_a + weight_c
+            halved[row, cols // 2] = (weight_a * a + weight_c * c) / count if count > zero else void
+
+
+@compiled
+def halve_average_integer(values: npt.NDArray[Any], void: Any, has_void: bool, halved: npt.NDArray[Any]) -> None:
+    """Mean of the valid ones of 2 by 2 pixels, rounded half away from zero, `void` where there is none."""
+    rows, cols = values.shape
+    for row in range(halved.shape[0]):
+        for col in range(halved.shape[1]):
+            count = 0
+            total = np.int64(0)
+            for down in range(2 * row, min(2 * row + 2, rows)):
+                for right in range(2 * col, min(2 * col + 2, cols)):
+                    value = np.int64(values[down, right])
+                    valid = not has_void or value != void
+                    count += valid
+                    total += value * valid
+            if count == 0:
+                halved[row, col] = void
+            elif total >= 0:
+                halved[row, col] = (2 * total + count) // (2 * count)
+            else:
+                halved[row, col] = -((-2 * total + count) // (2 * count))
+
+
+@compiled
+def halve_nearest(values: npt.NDArray[Any], void: Any, has_void: bool, halved: npt.NDArray[Any]) -> None:
+    """The first valid one of 2 by 2 pixels, `void` where there is none."""
+    rows, cols = values.shape
+    for row in range(halved.shape[0]):
+        for col in range(halved.shape[1]):
+            chosen = values[2 * row, 2 * col]
+            for down in range(2 * row, min(2 * row + 2, rows)):
+                for right in range(2 * col, min(2 * col + 2, cols)):
+                    if has_void and chosen == void:
+                        chosen = values[down, right]
+            halved[row, col] = chosen
+
+
+@compiled
+def halve_mode(values: npt.NDArray[Any], void: Any, has_void: bool, halved: npt.NDArray[Any]) -> None:
+    """The commonest valid one of 2 by 2 pixels, the first of equals, `void` where there is none."""
+    rows, cols = values.shape
+    for row in range(halved.shape[0]):
+        for col in range(halved.shape[1]):
+            chosen, best = void, 0
+            for down in range(2 * row, min(2 * row + 2, rows)):
+                for right in range(2 * col, min(2 * col + 2, cols)):
+                    value = values[down, right]
+                    if has_void and value == void:
+                        continue
+                    votes = 0
+                    for other_down in range(2 * row, min(2 * row + 2, rows)):
+                        for other_right in range(2 * col, min(2 * col + 2, cols)):
+                            votes += values[other_down, other_right] == value
+                    if votes > best:
+                        chosen, best = value, votes
+            halved[row, col] = chosen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -53,15 +53,14 @@ class Gatherer:
     pixels: int
     parts: dict[tuple[int, int], tuple[float, ...]] = field(default_factory=dict)
 
-    def seal(self, at: tuple[int, int], values: npt.NDArray[np.float32], nodata: float) -> npt.NDArray[np.float32]:
-        """Measure a block of heights that starts at (row, column); returns it with its voids as `nodata`."""
+    def take(self, at: tuple[int, int], values: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[Any]:
+        """Measure a block that starts at (row, column); returns it as files hold it: NaN of floats as `nodata`."""
+        if values.dtype != np.float32:
+            self.parts[at] = kernels.measure_integers(values, int(nodata or 0), nodata is not None)
+            return values
         sealed = np.empty(values.shape, np.float32)
         self.parts[at] = kernels.seal_float(values, nodata, sealed)
         return sealed
-
-    def measure(self, at: tuple[int, int], values: npt.NDArray[np.generic], nodata: float | None) -> None:
-        """Measure a block of integers that starts at (row, column)."""
-        self.parts[at] = kernels.measure_integers(values, int(nodata or 0), nodata is not None)
 
     def result(self) -> BandStatistics:
         """The statistics of what was gathered."""

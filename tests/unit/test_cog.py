@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from rasterio.crs import CRS
 
-from pipeline.errors import ExportError
+from pipeline.errors import DiskFull, ExportError, StoreUnwritable
 from pipeline.formats import cog
 from pipeline.grid import PixelWindow, Tile, windows
 
@@ -127,3 +127,56 @@ def test_a_damaged_scratch_file_leaves_no_output(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"s\.tif"):
         cog.finish(tmp_path / "s.tif", tmp_path / "a.tif")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_finish_encodes_again_when_told_another_codec(tmp_path: Path) -> None:
+    heights = relief(1000)
+    written(tmp_path / "late.tif", heights, 50, compression="lerc-zstd", lerc_max_error_m=0.01, overview="nearest")
+    how = cog.Encoding("lerc-zstd", 0.01, "nearest")
+    with cog.scratch(tmp_path / "s.tif", TILE.geobox(50), encoding=how) as writer:
+        for window in windows(heights.shape, 512):
+            writer.write(window, heights[window.slices])
+    cog.finish(tmp_path / "s.tif", tmp_path / "early.tif", crs_wkt=COMPOUND)
+    with rasterio.open(tmp_path / "late.tif") as late, rasterio.open(tmp_path / "early.tif") as early:
+        assert late.tags(ns="IMAGE_STRUCTURE")["COMPRESSION"] == "LERC_ZSTD"
+        np.testing.assert_array_equal(late.read(1), early.read(1))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["early.tif", "late.tif"]
+
+
+def test_windows_that_begin_at_odd_pixels(tmp_path: Path) -> None:
+    heights = relief(1000)
+    written(tmp_path / "even.tif", heights, 50)
+    written(tmp_path / "odd.tif", heights, 50, size_px=333)
+    with rasterio.open(tmp_path / "even.tif") as even, rasterio.open(tmp_path / "odd.tif") as odd:
+        np.testing.assert_array_equal(even.read(1), odd.read(1))
+    for level in (0,):
+        with (
+            rasterio.open(tmp_path / "even.tif", overview_level=level) as even,
+            rasterio.open(tmp_path / "odd.tif", overview_level=level) as odd,
+        ):
+            np.testing.assert_array_equal(even.read(1), odd.read(1))
+
+
+def test_a_window_beyond_the_raster_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ExportError, match="beyond"),
+        cog.scratch(tmp_path / "s.tif", TILE.geobox(100)) as writer,
+    ):
+        writer.write(PixelWindow(499, 0, 2, 10), np.zeros((2, 10), np.float32))
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    (tmp_path / ".a.tif.partial").symlink_to("/dev/full")
+    with pytest.raises(DiskFull, match=r"a\.tif"):
+        written(tmp_path / "a.tif", relief(1000), 50)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forbidden_folder(tmp_path: Path) -> None:
+    with (
+        pytest.raises((StoreUnwritable, ExportError), match=r"s\.tif"),
+        cog.scratch(tmp_path / "no" / "s.tif", TILE.geobox(100)),
+    ):
+        pass
