@@ -1,0 +1,129 @@
+"""The catalogue's entries as they stand in `catalogue.yaml`, checked on reading."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ELLIPSOID = "EPSG:4937"
+"""Heights above GRS80 in ETRS89: the pivot between national frames."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Frame(_Entry):
+    """A vertical frame; `dynamic` ones move with time and need an epoch."""
+
+    name: str
+    countries: tuple[str, ...] = ()
+    kind: Literal["gravity", "ellipsoidal"] = "gravity"
+    dynamic: bool = False
+
+
+class GridEntry(_Entry):
+    """A grid of PROJ-data: what it must hash to and who is to be named."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size_bytes: int = Field(gt=0)
+    licence: str
+    attribution: str
+
+
+class Plane(_Entry):
+    """Parameters of EPSG method 1046, Vertical Offset and Slope."""
+
+    lat_0_deg: float
+    lon_0_deg: float
+    offset_m: float
+    slope_lat_arcsec: float
+    slope_lon_arcsec: float
+
+
+class Method(StrEnum):
+    """How an operation computes."""
+
+    CONSTANT = "constant"
+    """H_to = H_from + offset (EPSG method 9616)."""
+    SLOPE = "slope"
+    """The same with a tilted plane (EPSG method 1046)."""
+    GEOID = "geoid"
+    """h = H + N, N from a grid; the target is the ellipsoid."""
+    OFFSET_GRID = "offset-grid"
+    """H_to = H_from + O, O from a grid."""
+    RELATIONSHIP = "relationship"
+    """H_to = H_from - O: local datum to national frame as in New Zealand, whose grids hold O = H_local - H."""
+    HELMERT = "helmert"
+    """The height part of a time-dependent Helmert transformation."""
+    ROUTE = "route"
+    """Other operations in a fixed order; `-` before an id applies it backwards."""
+
+
+_NEEDS: dict[Method, str] = {
+    Method.CONSTANT: "offset_m",
+    Method.SLOPE: "plane",
+    Method.GEOID: "grid",
+    Method.OFFSET_GRID: "grid",
+    Method.RELATIONSHIP: "grid",
+    Method.HELMERT: "helmert",
+    Method.ROUTE: "route",
+}
+
+
+class OperationEntry(_Entry):
+    """One operation of the catalogue.
+
+    Attributes:
+        component: Serves only as a part of routes; never chosen on its own.
+        derived: No registered operation; `notes` hold the evidence.
+        area: West, south, east, north in degrees.
+        surface_tolerance_m: What a bilinear delta surface may miss where the grid is rougher than the surface.
+    """
+
+    id: str
+    title: str
+    frame_from: str = Field(alias="from")
+    frame_to: str = Field(alias="to")
+    method: Method
+    grid: str | None = None
+    offset_m: float | None = None
+    plane: Plane | None = None
+    helmert: str | None = None
+    route: tuple[str, ...] | None = None
+    accuracy_m: float | None = Field(default=None, ge=0)
+    area: tuple[float, float, float, float] | None = None
+    component: bool = False
+    derived: bool = False
+    surface_tolerance_m: float = Field(default=0.002, gt=0)
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        need = _NEEDS[self.method]
+        if getattr(self, need) is None:
+            raise ValueError(f"operation {self.id}: method {self.method} needs {need}")
+        if self.method is not Method.ROUTE and (self.accuracy_m is None or self.area is None):
+            raise ValueError(f"operation {self.id} needs accuracy_m and area")
+        return self
+
+
+class OpenDemEntry(_Entry):
+    """A row of OpenDEM Europe's table: constants in centimetres and the frames they belong to."""
+
+    country: str
+    frame_2000: str
+    frame_2007: str | None = None
+    evrf2000_cm: float | None = None
+    evrf2007_cm: float | None = None
+    area: tuple[float, float, float, float]
+
+    def constant_cm(self, frame_from: str, frame_to: str) -> float | None:
+        """The constant for a pair of frames, where the table has one."""
+        if frame_to == "EPSG:5730" and frame_from == self.frame_2000:
+            return self.evrf2000_cm
+        if frame_to == "EPSG:5621" and frame_from == (self.frame_2007 or self.frame_2000):
+            return self.evrf2007_cm
+        return None

@@ -1,0 +1,68 @@
+"""Grid files: found by name in one folder, trusted by sha256, never by name."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.errors import GridCorrupt, GridMissing
+
+_UNSAFE_IN_PROJ = frozenset(',"\n')
+
+
+@dataclass(frozen=True, slots=True)
+class GridFile:
+    """A grid on this machine and what it must hash to.
+
+    Attributes:
+        name: File name, as PROJ-data gives it; the user's own grids keep theirs.
+        path: Absolute path.
+        sha256: Hexadecimal digest of the whole file.
+    """
+
+    name: str
+    path: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not Path(self.path).is_absolute():
+            raise GridMissing(f"grid path {self.path!r} is not absolute")
+        if _UNSAFE_IN_PROJ & set(self.path):
+            raise GridMissing(
+                f"grid path {self.path!r} holds a comma, quote or line break, which PROJ cannot read",
+                remedy="move the grids to another folder",
+            )
+
+
+def verified(grid: GridFile) -> GridFile:
+    """The grid, once its bytes are known to be the pinned ones; hashed once per process and file state.
+
+    Raises:
+        GridMissing: nothing lies at the path.
+        GridCorrupt: the sha256 is another one.
+    """
+    path = Path(grid.path)
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise GridMissing(
+            f"grid {grid.name} is not at {path.parent}",
+            remedy=f"run `orograph grids fetch {grid.name}`, or name the folder that has it with --grids-dir",
+        ) from error
+    digest = _sha256(grid.path, state.st_size, state.st_mtime_ns, state.st_ino)
+    if digest != grid.sha256:
+        raise GridCorrupt(
+            f"grid {grid.name} at {path.parent} has sha256 {digest[:16]}..., pinned is {grid.sha256[:16]}...",
+            remedy=f"remove it and run `orograph grids fetch {grid.name}`",
+        )
+    return grid
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: str, size_bytes: int, modified_ns: int, inode: int) -> str:
+    """Digest of a file; the other arguments make a changed file another key."""
+    del size_bytes, modified_ns, inode
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,196 @@
+"""An operation: pinned steps that give, at a place, what is to be added to a height."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+from pyproj import Transformer
+from pyproj._network import set_network_enabled
+
+from pipeline.errors import EpochMissing, OutsideAreaOfUse
+from pipeline.vertical.grids import GridFile, verified
+
+DegreeArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A box of geographic ETRS89 in degrees, borders included; no box crosses the antimeridian."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def __post_init__(self) -> None:
+        if not (-180 <= self.west < self.east <= 180 and -90 <= self.south < self.north <= 90):
+            raise OutsideAreaOfUse(f"not an area in degrees: {self.west}, {self.south}, {self.east}, {self.north}")
+
+    def holds(self, lon_deg: DegreeArray, lat_deg: DegreeArray) -> npt.NDArray[np.bool_]:
+        """True where a point lies inside."""
+        return (lon_deg >= self.west) & (lon_deg <= self.east) & (lat_deg >= self.south) & (lat_deg <= self.north)
+
+    def __str__(self) -> str:
+        return f"{self.west:g} to {self.east:g} E, {self.south:g} to {self.north:g} N"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One catalogued operation, forwards or backwards.
+
+    Attributes:
+        id: Its id in the catalogue, e.g. `EPSG:5199`; the label of a record.
+        proj: PROJ steps for lon, lat in radians and height in metres, forwards.
+        inverse: Applied backwards.
+        area: Where it may be used.
+        accuracy_m: Its published or derived standard deviation.
+        grid: The grid it reads, if any.
+    """
+
+    id: str
+    proj: str
+    inverse: bool
+    area: Area
+    accuracy_m: float
+    grid: GridFile | None = None
+
+    @property
+    def label(self) -> str:
+        """The id, marked where it is applied backwards."""
+        return f"{self.id} (inverse)" if self.inverse else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How heights of one frame become heights of another, wholly pinned; picklable, and usable in any process.
+
+    Attributes:
+        frame_from: Frame of the heights given.
+        frame_to: Frame of the heights wanted.
+        id: What it is called in manifests.
+        steps: Pinned steps in order; none for an identity.
+        derived: True where part of it is no registered operation but an estimate with its evidence in `notes`.
+        epoch: Decimal year, for time-dependent steps.
+        surface_tolerance_m: What a bilinear delta surface may miss at most.
+    """
+
+    frame_from: str
+    frame_to: str
+    id: str
+    steps: tuple[Step, ...]
+    derived: bool = False
+    notes: tuple[str, ...] = ()
+    epoch: float | None = None
+    surface_tolerance_m: float = 0.002
+
+    def __post_init__(self) -> None:
+        if any("+t_epoch" in step.proj for step in self.steps) and self.epoch is None:
+            raise EpochMissing(
+                f"{self.frame_from} to {self.frame_to} depends on time and no epoch is given",
+                remedy="give the decimal year of the coordinates, e.g. --epoch 2012.5",
+            )
+
+    @property
+    def accuracy_m(self) -> float:
+        """Standard deviation: the steps' own, taken as independent."""
+        return math.hypot(*(step.accuracy_m for step in self.steps)) if self.steps else 0.0
+
+    @property
+    def grids(self) -> tuple[GridFile, ...]:
+        """The grids it reads, without repetition."""
+        return tuple(dict.fromkeys(step.grid for step in self.steps if step.grid is not None))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its steps, as a manifest names them."""
+        return tuple(step.label for step in self.steps)
+
+    @property
+    def pipeline(self) -> str:
+        """PROJ pipeline for lon, lat in degrees and height in metres; grids by absolute path, nothing left to choose."""
+        opening = "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad"
+        closing = "+step +proj=unitconvert +xy_in=rad +xy_out=deg"
+        return " ".join([opening, *(_proj_steps(step) for step in self.steps), closing])
+
+    def inside(self, lon_deg: DegreeArray, lat_deg: DegreeArray) -> npt.NDArray[np.bool_]:
+        """True where every step may be used, as far as its declared area tells."""
+        inside = np.ones(np.broadcast(lon_deg, lat_deg).shape, dtype=np.bool_)
+        for step in self.steps:
+            inside &= step.area.holds(lon_deg, lat_deg)
+        return inside
+
+    @overload
+    def shift(self, lon_deg: float, lat_deg: float) -> float: ...
+
+    @overload
+    def shift(self, lon_deg: DegreeArray, lat_deg: DegreeArray) -> DegreeArray: ...
+
+    def shift(self, lon_deg: float | DegreeArray, lat_deg: float | DegreeArray) -> float | DegreeArray:
+        """What to add to a height, metres: H_to = H_from + shift.
+
+        Args:
+            lon_deg: Longitudes in degrees of geographic ETRS89, any shape.
+            lat_deg: Latitudes, the same shape.
+
+        Returns:
+            float64 of that shape; NaN outside the area of use or in a grid's voids. For scalars a float.
+
+        Raises:
+            OutsideAreaOfUse: a scalar point lies outside.
+            GridMissing: a grid is not there.
+            GridCorrupt: a grid is not the pinned one.
+        """
+        for grid in self.grids:
+            verified(grid)
+        lon, lat = np.asarray(lon_deg, dtype=np.float64), np.asarray(lat_deg, dtype=np.float64)
+        scalar = lon.ndim == 0 and lat.ndim == 0
+        inside = self.inside(lon, lat)
+        shifts = np.full(inside.shape, np.nan)
+        if inside.any():
+            shifts[inside] = self._evaluate(
+                np.broadcast_to(lon, inside.shape)[inside], np.broadcast_to(lat, inside.shape)[inside]
+            )
+        if not scalar:
+            return shifts
+        if not np.isfinite(shifts):
+            raise self.outside(float(lon), float(lat))
+        return float(shifts)
+
+    def _evaluate(self, lon_deg: DegreeArray, lat_deg: DegreeArray) -> DegreeArray:
+        if not self.steps:
+            return np.zeros(lon_deg.shape)
+        times = np.full(lon_deg.shape, self.epoch) if self.epoch is not None else None
+        moved = _transformer(self.pipeline).transform(lon_deg, lat_deg, np.zeros(lon_deg.shape), times)
+        shifts: DegreeArray = np.asarray(moved[2], dtype=np.float64)
+        # PROJ answers `inf` outside a grid and in its voids.
+        return np.where(np.isfinite(shifts), shifts, np.nan)
+
+    def outside(self, lon_deg: float, lat_deg: float) -> OutsideAreaOfUse:
+        """The error for a place where this operation has no value."""
+        where = "; ".join(f"{step.label}: {step.area}" for step in self.steps)
+        swapped = bool(self.inside(np.array([lat_deg]), np.array([lon_deg]))[0])
+        return OutsideAreaOfUse(
+            f"{self.frame_from} to {self.frame_to} at {lon_deg:.4f} E, {lat_deg:.4f} N lies outside the area of use"
+            f" ({where})",
+            remedy="longitude comes first; these look swapped" if swapped else "use an operation made for the place",
+        )
+
+
+def _proj_steps(step: Step) -> str:
+    """A step's PROJ text, backwards where asked for: the order turned and every part inverted."""
+    parts = [part.strip() for part in step.proj.split("+step") if part.strip()]
+    if step.inverse:
+        parts = [part.removeprefix("+inv ") if part.startswith("+inv ") else f"+inv {part}" for part in reversed(parts)]
+    return " ".join(f"+step {part}" for part in parts)
+
+
+@lru_cache(maxsize=128)
+def _transformer(pipeline: str) -> Transformer:
+    # A network that fails half-way would leave heights unshifted; every grid is a local file.
+    set_network_enabled(active=False)
+    return Transformer.from_pipeline(pipeline)

@@ -1,0 +1,206 @@
+"""The delta surface: what to add to every pixel, from a lattice of exact values, verified where it stands.
+
+PROJ per pixel takes 12 minutes for a 50 km tile at 1 m; a 250 m lattice of the same operation, read bilinearly at
+pixel centres, is the same within a millimetre or two, and its error is measured each time, not assumed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+
+from pipeline.errors import ConfigError, SourceGridError, VerticalError
+from pipeline.job import OperationRecord
+from pipeline.raster import FloatArray
+from pipeline.vertical.operation import DegreeArray, Operation
+
+CHECK_POINTS: Final = 1000
+GEOGRAPHIC: Final = "EPSG:4258"
+METRES_PER_DEGREE: Final = 111_319.49
+_HALVINGS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeltaSurface:
+    """Shifts of one operation over one grid's extent.
+
+    Attributes:
+        operation: What was evaluated.
+        crs: Horizontal CRS of the lattice, as text.
+        x_0, y_0: Place of the lattice's first node (its north-west corner), CRS units.
+        step_x, step_y: Distance of nodes eastwards and southwards, CRS units.
+        nodes_m: float64, shape (rows, columns), metres; NaN outside the operation's area.
+        error_m: Largest difference from the operation at the points checked.
+    """
+
+    operation: Operation
+    crs: str
+    x_0: float
+    y_0: float
+    step_x: float
+    step_y: float
+    nodes_m: npt.NDArray[np.float64]
+    error_m: float
+
+    @property
+    def complete(self) -> bool:
+        """True where every node lies in the operation's area."""
+        return bool(np.isfinite(self.nodes_m).all())
+
+    def sample(self, window: GeoBox) -> FloatArray:
+        """Shifts at the pixel centres of a window.
+
+        Args:
+            window: Any axis-aligned grid of the surface's CRS inside its extent.
+
+        Returns:
+            float32, shape (rows, columns), metres; NaN outside the operation's area. H_to = H_from + shift.
+
+        Raises:
+            SourceGridError: another CRS, a rotated grid, or a window beyond the surface.
+        """
+        if window.crs is None or str(window.crs) != self.crs:
+            raise SourceGridError(f"window in {window.crs}, delta surface in {self.crs}")
+        affine = window.affine
+        if affine.b or affine.d:
+            raise SourceGridError("delta surfaces serve grids along the axes only")
+        rows, columns = window.shape.shape
+        x = affine.c + affine.a * (np.arange(columns, dtype=np.float64) + 0.5)
+        y = affine.f + affine.e * (np.arange(rows, dtype=np.float64) + 0.5)
+        row, row_part = self._cells((self.y_0 - y) / self.step_y, self.nodes_m.shape[0])
+        column, column_part = self._cells((x - self.x_0) / self.step_x, self.nodes_m.shape[1])
+        # Rows first: the short lattice lines cost little, and only the last step runs over every pixel.
+        lines = self.nodes_m[row] * (1 - row_part)[:, None] + self.nodes_m[row + 1] * row_part[:, None]
+        slopes = np.diff(lines, axis=1).astype(np.float32)
+        shifts = np.take(slopes, column, axis=1)
+        shifts *= column_part.astype(np.float32)
+        shifts += np.take(lines.astype(np.float32), column, axis=1)
+        return shifts
+
+    def at_points(self, x: DegreeArray, y: DegreeArray) -> npt.NDArray[np.float64]:
+        """Shifts at scattered places of the surface's CRS; both arrays of one shape, as the result."""
+        row, row_part = self._cells((self.y_0 - y) / self.step_y, self.nodes_m.shape[0])
+        column, column_part = self._cells((x - self.x_0) / self.step_x, self.nodes_m.shape[1])
+        nodes = self.nodes_m
+        upper = nodes[row, column] * (1 - column_part) + nodes[row, column + 1] * column_part
+        lower = nodes[row + 1, column] * (1 - column_part) + nodes[row + 1, column + 1] * column_part
+        return upper * (1 - row_part) + lower * row_part
+
+    def _cells(self, position: DegreeArray, nodes: int) -> tuple[npt.NDArray[np.intp], DegreeArray]:
+        # Rounding may put a centre a hair before the first or behind the last node; more than that is a caller's slip.
+        if position.size and (position.min() < -1e-6 or position.max() > nodes - 1 + 1e-6):
+            raise SourceGridError("window reaches beyond the delta surface")
+        cell = np.clip(np.floor(position).astype(np.intp), 0, nodes - 2)
+        return cell, position - cell
+
+    def record(self, source_id: str) -> OperationRecord:
+        """What the manifest says of this operation on a source."""
+        operation = self.operation
+        finite = self.nodes_m[np.isfinite(self.nodes_m)]
+        return OperationRecord(
+            source=source_id,
+            frame_from=operation.frame_from,
+            frame_to=operation.frame_to,
+            operation=operation.id,
+            steps=operation.labels,
+            grids={grid.name: grid.sha256 for grid in operation.grids},
+            accuracy_m=round(operation.accuracy_m, 4),
+            shift_min_m=round(float(finite.min()), 4),
+            shift_max_m=round(float(finite.max()), 4),
+            derived=operation.derived,
+            notes=operation.notes,
+        )
+
+
+def delta_surface(
+    operation: Operation, geobox: GeoBox, *, spacing_m: float = 250.0, partial: bool = True
+) -> DeltaSurface:
+    """Evaluate an operation over a grid's extent and prove the interpolation.
+
+    The lattice is halved, up to three times, until 1,000 random points agree with the operation within its tolerance:
+    2 mm, or what the catalogue states for grids rougher than that.
+
+    Args:
+        operation: A pinned operation.
+        geobox: Extent to cover, any CRS with axes along the pixels; halo included.
+        spacing_m: Lattice spacing on the ground.
+        partial: Allow NaN where the operation does not reach; otherwise any such place raises.
+
+    Raises:
+        OutsideAreaOfUse: the whole extent (or, not `partial`, a part of it) lies outside.
+        VerticalError: the tolerance cannot be met.
+        GridMissing, GridCorrupt: as `Operation.shift`.
+    """
+    if not spacing_m > 0:
+        raise ConfigError(f"lattice spacing {spacing_m} m")
+    for halving in range(_HALVINGS + 1):
+        surface = _lattice(operation, geobox, spacing_m / 2**halving)
+        _check_area(surface, partial=partial)
+        error_m = _largest_error(surface, geobox)
+        if error_m <= operation.surface_tolerance_m:
+            return replace(surface, error_m=error_m)
+    raise VerticalError(
+        f"delta surface of {operation.id} misses the operation by {error_m * 1000:.1f} mm,"
+        f" allowed are {operation.surface_tolerance_m * 1000:g} mm",
+        remedy="take a smaller lattice spacing",
+    )
+
+
+def _lattice(operation: Operation, geobox: GeoBox, spacing_m: float) -> DeltaSurface:
+    if geobox.crs is None:
+        raise SourceGridError("delta surface over a grid without a CRS")
+    box = geobox.boundingbox
+    step_x = step_y = spacing_m
+    if geobox.crs.geographic:
+        middle = math.radians((box.bottom + box.top) / 2)
+        step_y = spacing_m / METRES_PER_DEGREE
+        step_x = step_y / max(math.cos(middle), 0.05)
+    columns, rows = math.ceil((box.right - box.left) / step_x) + 1, math.ceil((box.top - box.bottom) / step_y) + 1
+    columns, rows = max(columns, 2), max(rows, 2)
+    x, y = np.meshgrid(box.left + step_x * np.arange(columns), box.top - step_y * np.arange(rows))
+    lon, lat = _degrees(str(geobox.crs), x, y)
+    return DeltaSurface(
+        operation, str(geobox.crs), box.left, box.top, step_x, step_y, operation.shift(lon, lat), math.nan
+    )
+
+
+def _check_area(surface: DeltaSurface, *, partial: bool) -> None:
+    void = ~np.isfinite(surface.nodes_m)
+    if void.all() or (void.any() and not partial):
+        row, column = np.unravel_index(int(np.argmax(void)), void.shape)
+        lon, lat = _degrees(
+            surface.crs,
+            np.array([surface.x_0 + surface.step_x * column]),
+            np.array([surface.y_0 - surface.step_y * row]),
+        )
+        raise surface.operation.outside(float(lon[0]), float(lat[0]))
+
+
+def _largest_error(surface: DeltaSurface, geobox: GeoBox) -> float:
+    """Largest difference from the operation at random points; the same points every time."""
+    box = geobox.boundingbox
+    generator = np.random.default_rng(20_070_101)
+    x = box.left + (box.right - box.left) * generator.random(CHECK_POINTS)
+    y = box.bottom + (box.top - box.bottom) * generator.random(CHECK_POINTS)
+    exact = surface.operation.shift(*_degrees(surface.crs, x, y))
+    difference = np.abs(surface.at_points(x, y) - exact)
+    difference = difference[np.isfinite(difference)]
+    return float(difference.max()) if difference.size else 0.0
+
+
+def _degrees(crs: str, x: DegreeArray, y: DegreeArray) -> tuple[DegreeArray, DegreeArray]:
+    """Longitude and latitude of places; WGS 84 degrees count as ETRS89 degrees (see the note on epochs)."""
+    lon, lat = _to_geographic(crs).transform(x, y)
+    return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+
+
+@lru_cache(maxsize=32)
+def _to_geographic(crs: str) -> Transformer:
+    return Transformer.from_crs(crs, GEOGRAPHIC, always_xy=True, allow_ballpark=False)
