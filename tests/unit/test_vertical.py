@@ -276,7 +276,7 @@ class TestDeltaSurface:
         with pytest.raises(SourceGridError, match="beyond"):
             surface.sample(box.translate_pix(600, 0))
         with pytest.raises(SourceGridError, match="delta surface in"):
-            surface.sample(box.to_crs("EPSG:4326"))
+            surface.sample(GeoBox((4, 4), box.affine, "EPSG:25832"))
         with pytest.raises(ConfigError, match="spacing"):
             delta_surface(operation, box, spacing_m=0.0)
 
