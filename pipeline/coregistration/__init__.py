@@ -1,0 +1,8 @@
+"""Aligning a raster with a reference: shifts, ramps, tilts and smooth fields, each with what is known of its quality."""
+
+from pipeline.coregistration.field import DisplacementField
+from pipeline.coregistration.fit import fit
+from pipeline.coregistration.methods import Method, parse_method
+from pipeline.coregistration.result import Coregistration, Status
+
+__all__ = ["Coregistration", "DisplacementField", "Method", "Status", "fit", "parse_method"]

@@ -1,0 +1,212 @@
+"""Robust estimation of polynomial displacements from block normal equations.
+
+The linear form of Nuth and Kaab (2011, doi:10.5194/tc-5-271-2011): a height difference is the slope times the shift.
+Instead of binning by aspect, all pixels enter one least squares with Tukey weights and noise that grows with slope;
+the moving raster is sampled anew through the field at every step, so errors of the linearisation vanish at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.coregistration.field import DisplacementField, monomials
+from pipeline.coregistration.methods import EAST, NORTH, UP, Term
+from pipeline.coregistration.pair import Blocks, Pair
+
+Array = npt.NDArray[Any]
+
+LEAST_SAMPLES: Final = 100
+LEAST_SLOPE_SPREAD: Final = 0.005
+"""Slopes must differ by this much (standard deviation in the weaker direction) for a shift to be seen in heights."""
+WORST_ERROR_PX: Final = 0.5
+"""A shift less certain than this (standard error, weaker direction) counts as not observed."""
+_STEPS: Final = 20
+_TOLERANCE_PX: Final = 2e-4
+_TOLERANCE_M: Final = 1e-3
+_SETTLED_PX: Final = 0.02
+_LEAST_SCALE_M: Final = 0.02
+_SYMMETRIC: Final = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """A fitted field and what is known of its quality.
+
+    Attributes:
+        covariance: Of the mean east, north and up displacement (square metres), robust to noise correlated in blocks.
+        condition: Condition number of the scaled normal matrix of the mean displacement.
+        slope_spread: Standard deviation of slopes in the direction that has least, at the thinned scale.
+    """
+
+    field: DisplacementField
+    iterations: int
+    settled: bool
+    covariance: Array
+    condition: float
+    slope_spread: float
+    scale: Array
+
+
+def nmad(values: Array) -> float:
+    """Normalised median absolute deviation; NaN without values."""
+    if values.size == 0:
+        return float("nan")
+    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+
+
+def noise_scale(residual: Array, slope: Array) -> Array:
+    """Noise on flat ground (metres) and its growth with slope, from spreads in eight classes of slope."""
+    total = max(nmad(residual), _LEAST_SCALE_M)
+    if residual.size < 800:
+        return np.array([total, 0.0])
+    order = np.argsort(slope, kind="stable")
+    centred = np.abs(residual - np.median(residual))[order]
+    classes = np.array_split(np.arange(order.size), 8)
+    spread = np.array([1.4826 * np.median(centred[c]) for c in classes])
+    middle = np.array([slope[order[c[c.size // 2]]] for c in classes], float)
+    design = np.stack([np.ones(8), middle], axis=1)
+    flat, growth = np.linalg.lstsq(design, spread, rcond=None)[0]
+    if growth <= 0:
+        return np.array([total, 0.0])
+    return np.array([max(flat, 0.3 * total, _LEAST_SCALE_M), growth])
+
+
+def matrices(sums: Array) -> tuple[Array, Array]:
+    """Normal matrices (blocks, 3, 3) and right-hand sides (blocks, 3)."""
+    flat = sums.reshape(-1, sums.shape[-1])
+    return flat[:, _SYMMETRIC], flat[:, 6:9]
+
+
+def design(terms: tuple[Term, ...], blocks: Blocks) -> Array:
+    """How terms move blocks: shape (blocks, 3, terms)."""
+    u, v = blocks.centres()
+    values = monomials(u.ravel(), v.ravel())
+    out = np.zeros((values.shape[0], 3, len(terms)))
+    for k, (component, monomial) in enumerate(terms):
+        out[:, component, k] = values[:, monomial]
+    return out
+
+
+def with_nuisance(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    """Terms plus a plane in height while anything moves sideways: a ramp must not be mistaken for a shift."""
+    if all(component == UP for component, _ in terms):
+        return terms
+    return tuple(sorted({*terms, (UP, 0), (UP, 1), (UP, 2)}))
+
+
+def _solve(normal: Array, right: Array, terms: tuple[Term, ...]) -> Array:
+    """Solve with a faint ridge on everything but the constant terms, relative to what the constants know."""
+    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+    faint = np.array([1e-9 if monomial == 0 else 1e-4 for _, monomial in terms])
+    scaled = normal / np.outer(scale, scale) + np.diag(faint)
+    return np.linalg.solve(scaled, right / scale) / scale
+
+
+def estimate(pair: Pair, terms: tuple[Term, ...], start: DisplacementField, *, most: int = 300_000) -> Estimate:
+    """Fit the terms on top of a field.
+
+    Steps run on at most about `most` pixels until the field stands still, then two on all of them.
+    """
+    joint = with_nuisance(terms)
+    blocks = Blocks.of(pair.reference.shape, 40)
+    basis = design(joint, blocks)
+    thin = max(1, int(np.sqrt(pair.reference.size / most)))
+    field, scale, settled, count = start, np.ones(2), False, 0
+    steps = [thin] * (_STEPS if thin > 1 else 0) + [1] * (3 if thin > 1 else _STEPS)
+    for step in steps:
+        if settled and step > 1:
+            continue
+        scale = noise_scale(*_sample(pair, field))
+        sums = pair.sums(field, blocks, scale, step=step)
+        moved, update = _step(field, sums, basis, joint)
+        field, count = moved, count + 1
+        still = update[0] < _TOLERANCE_PX * pair.pixel_m and update[1] < _TOLERANCE_M
+        settled = still or (update[0] < _SETTLED_PX * pair.pixel_m and step == 1)
+        if still and step == 1:
+            break
+    sums = pair.sums(field, blocks, scale, step=thin)
+    field = _without_nuisance(pair, field, terms, start)
+    covariance, condition = mean_covariance(sums)
+    return Estimate(field, count, settled, covariance, condition, slope_spread(pair, field, scale), scale)
+
+
+def _sample(pair: Pair, field: DisplacementField) -> tuple[Array, Array]:
+    return pair.residuals(field, 60_000)
+
+
+def _step(
+    field: DisplacementField, sums: Array, basis: Array, terms: tuple[Term, ...]
+) -> tuple[DisplacementField, tuple[float, float]]:
+    """One Gauss-Newton step; also how far it moved things, sideways and in height (metres)."""
+    a, b = matrices(sums)
+    half = np.einsum("bij,bjl->bil", a, basis)
+    normal = np.einsum("bik,bil->kl", basis, half)
+    right = np.einsum("bik,bi->k", basis, b)
+    change = _solve(normal, right, terms)
+    polynomial = field.polynomial.copy()
+    for (component, monomial), value in zip(terms, change, strict=True):
+        polynomial[component, monomial] += value
+    update = np.zeros(3)
+    for (component, _), value in zip(terms, change, strict=True):
+        update[component] += abs(value)
+    return field.with_polynomial(polynomial), (float(np.hypot(update[EAST], update[NORTH])), float(update[UP]))
+
+
+def _without_nuisance(
+    pair: Pair, field: DisplacementField, terms: tuple[Term, ...], start: DisplacementField
+) -> DisplacementField:
+    """Take back height terms nobody asked for, and set the vertical shift anew by the median."""
+    polynomial = field.polynomial.copy()
+    dropped = [t for t in ((UP, 1), (UP, 2)) if t not in terms]
+    for component, monomial in dropped:
+        polynomial[component, monomial] = start.polynomial[component, monomial]
+    field = field.with_polynomial(polynomial)
+    if len(dropped) == 2:
+        residual, _ = pair.residuals(field)
+        polynomial = polynomial.copy()
+        polynomial[UP, 0] += float(np.median(residual)) if residual.size else 0.0
+        field = field.with_polynomial(polynomial)
+    return field
+
+
+def mean_covariance(sums: Array) -> tuple[Array, float]:
+    """Covariance of the mean displacement by the sandwich over blocks, and the condition number of its matrix."""
+    a, b = matrices(sums)
+    normal = a.sum(axis=0)
+    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+    scaled = normal / np.outer(scale, scale)
+    condition = float(np.linalg.cond(scaled))
+    if not np.isfinite(condition) or condition > 1e12:
+        return np.full((3, 3), np.inf), float("inf")
+    inverse = np.linalg.inv(scaled) / np.outer(scale, scale)
+    used = int(np.count_nonzero(sums[..., 11]))
+    if used < 12:
+        return inverse, condition
+    return inverse @ (b.T @ b) @ inverse * used / (used - 3), condition
+
+
+def slope_spread(pair: Pair, field: DisplacementField, scale: Array) -> float:
+    """Spread of slopes (standard deviation, weaker direction) in rasters thinned so that noise is no slope."""
+    wide = np.array([max(scale[0], 0.5) * 4, scale[1] * 4])
+    for factor in (8, 4, 2, 1):
+        if min(pair.reference.shape) < 6 * factor or min(pair.moving.shape) < 6 * factor:
+            continue
+        coarse = pair.thinned(factor) if factor > 1 else pair
+        sums = coarse.sums(field, Blocks.of(coarse.reference.shape, 1e9), wide)
+        if sums[..., 11].sum() < LEAST_SAMPLES and factor > 1:
+            continue
+        return weak_slope_spread(sums.reshape(-1, sums.shape[-1]).sum(axis=0))
+    return 0.0
+
+
+def weak_slope_spread(total: Array) -> float:
+    """Standard deviation of slopes in the weaker direction from one block's sums."""
+    if total[5] <= 0:
+        return 0.0
+    a = total[_SYMMETRIC] / total[5]
+    spread = a[:2, :2] - np.outer(a[:2, 2], a[:2, 2])
+    return float(np.sqrt(max(np.linalg.eigvalsh(spread)[0], 0.0)))

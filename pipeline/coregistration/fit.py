@@ -1,0 +1,207 @@
+"""`fit`: from two rasters to a `Coregistration`, with a status for everything that cannot be known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.coregistration.estimate import (
+    LEAST_SAMPLES,
+    LEAST_SLOPE_SPREAD,
+    WORST_ERROR_PX,
+    Estimate,
+    estimate,
+    nmad,
+    slope_spread,
+)
+from pipeline.coregistration.field import DisplacementField, require_metric
+from pipeline.coregistration.mend import mend
+from pipeline.coregistration.methods import EAST, NORTH, UP, Method, Term, parse_method
+from pipeline.coregistration.pair import Pair
+from pipeline.coregistration.result import Coregistration, Status
+from pipeline.errors import ConfigError, CoregistrationError, NodataError, VerticalError
+from pipeline.raster import BoolArray, FloatArray, Raster
+
+Array = npt.NDArray[Any]
+
+DEFAULT_MAX_SHIFT_PX: Final = 60.0
+_LOWEST_M, _HIGHEST_M = -600.0, 9000.0
+_REPEATS: Final = 5
+_HORIZONTAL: Final[tuple[Term, ...]] = ((EAST, 0), (NORTH, 0), (UP, 0))
+
+
+def fit(
+    reference: Raster,
+    to_be_aligned: Raster,
+    inlier_mask: BoolArray | None = None,
+    method: str | Method = "nuth-kaab",
+    max_shift_m: float | None = None,
+    *,
+    threads: int = 1,
+) -> Coregistration:
+    """Estimate how to move a raster onto a reference.
+
+    Both are in one projected CRS and one vertical frame; resolutions and extents may differ. The result is
+    deterministic and does not depend on the number of threads.
+
+    Args:
+        reference: Heights to move onto, metres, NaN is void.
+        to_be_aligned: Heights to be moved.
+        inlier_mask: True on ground that did not change, on the reference's grid; everywhere when None.
+        method: A method or its name, see `parse_method`.
+        max_shift_m: Horizontal displacements beyond this give the status `rejected`; 60 pixels when None.
+        threads: Threads to use; 0 means all this process may run on.
+
+    Raises:
+        ConfigError: unknown method.
+        SourceGridError: geographic, unlike or rotated grids.
+        VerticalError: the two are in different vertical frames.
+        NodataError: a raster holds undeclared nodata values.
+        CoregistrationError: the mask does not fit the reference.
+    """
+    chosen = parse_method(method) if isinstance(method, str) else method
+    if chosen.blockwise:
+        raise ConfigError("blockwise fields are not available yet", remedy="use a global method")
+    pair = make_pair(reference, to_be_aligned, inlier_mask, threads)
+    limit_m = DEFAULT_MAX_SHIFT_PX * pair.pixel_m if max_shift_m is None else max_shift_m
+    still = DisplacementField(reference.geobox)
+    before, _ = pair.residuals(still)
+    start, status = still, Status.CONVERGED
+    if chosen.horizontal:
+        start = coarse_start(pair, still, limit_m)
+    begun, _ = pair.residuals(start)
+    count = _count(pair, start)
+    if count < LEAST_SAMPLES:
+        return _result(chosen, Status.TOO_FEW, _unmoved(still), before, before, count)
+    start = _raised(start, begun)
+    found = estimate(pair, chosen.terms, start)
+    if chosen.horizontal:
+        status = judge(pair, found, before, limit_m)
+    if status is not Status.CONVERGED:
+        found = _vertical_only(pair, chosen, still, before, found)
+    after, _ = pair.residuals(found.field)
+    return _result(chosen, status, found, before, after, count)
+
+
+def make_pair(reference: Raster, moving: Raster, inliers: BoolArray | None, threads: int) -> Pair:
+    """Check two rasters and make them ready for the kernels."""
+    require_metric(reference.geobox)
+    require_metric(moving.geobox)
+    if reference.frame != moving.frame:
+        raise VerticalError(
+            f"reference in {reference.frame}, raster to be aligned in {moving.frame}",
+            remedy="bring both to one vertical frame first: coregistration would absorb the difference of the datums",
+        )
+    refuse_undeclared_nodata(reference.heights_m, "reference")
+    refuse_undeclared_nodata(moving.heights_m, "raster to be aligned")
+    shape = reference.heights_m.shape
+    if inliers is None:
+        inliers = np.ones(shape, np.bool_)
+    elif inliers.shape != shape or inliers.dtype != np.bool_:
+        raise CoregistrationError(f"inlier mask of {inliers.dtype} {inliers.shape} for a reference of {shape}")
+    mended = mend(moving.heights_m, threads=threads)
+    return Pair(reference.heights_m, moving.heights_m, mended, inliers, reference.geobox, moving.geobox, threads)
+
+
+def refuse_undeclared_nodata(heights: FloatArray, name: str) -> None:
+    """Refuse values no ground has that come back again and again, such as -9999 left undeclared.
+
+    Raises:
+        NodataError: names the value.
+    """
+    strange = heights[(heights < _LOWEST_M) | (heights > _HIGHEST_M)]
+    if strange.size == 0:
+        return
+    values, counts = np.unique(strange, return_counts=True)
+    often = int(np.argmax(counts))
+    if counts[often] >= _REPEATS:
+        raise NodataError(
+            f"the {name} holds {values[often]:g} m {counts[often]} times, which no ground has",
+            remedy="declare it as nodata",
+        )
+
+
+def coarse_start(pair: Pair, still: DisplacementField, limit_m: float) -> DisplacementField:
+    """A first horizontal shift from thinned rasters, where it improves things; else no shift."""
+    factor = min(8, min(*pair.reference.shape, *pair.moving.shape) // 40)
+    if factor < 2:
+        return still
+    coarse = pair.thinned(factor)
+    before, _ = coarse.residuals(still)
+    if (
+        before.size < LEAST_SAMPLES
+        or slope_spread(coarse, still, np.array([nmad(before) + 1.0, 0.0])) < LEAST_SLOPE_SPREAD
+    ):
+        return still
+    found = estimate(coarse, _HORIZONTAL, _raised(still, before))
+    after, _ = coarse.residuals(found.field)
+    good = (
+        after.size >= LEAST_SAMPLES and nmad(after) < nmad(before) and found.field.largest_horizontal_m <= 2 * limit_m
+    )
+    if not good:
+        return still
+    polynomial = found.field.polynomial.copy()
+    return still.with_polynomial(polynomial)
+
+
+def judge(pair: Pair, found: Estimate, before: Array, limit_m: float) -> Status:
+    """Whether a horizontal displacement is to be believed."""
+    error = float(np.sqrt(max(np.linalg.eigvalsh(found.covariance[:2, :2])[-1], 0.0))) if _finite(found) else np.inf
+    if found.slope_spread < LEAST_SLOPE_SPREAD or not error < WORST_ERROR_PX * pair.pixel_m:
+        return Status.UNOBSERVABLE
+    after, _ = pair.residuals(found.field)
+    worse = after.size < LEAST_SAMPLES or nmad(after) > 1.02 * nmad(before) + 0.01
+    if worse or not found.settled or found.field.largest_horizontal_m > limit_m:
+        return Status.REJECTED
+    return Status.CONVERGED
+
+
+def _finite(found: Estimate) -> bool:
+    return bool(np.isfinite(found.covariance).all())
+
+
+def _vertical_only(pair: Pair, method: Method, still: DisplacementField, before: Array, found: Estimate) -> Estimate:
+    """Fit heights alone, keeping what is known of why nothing moves sideways."""
+    if before.size < LEAST_SAMPLES:
+        return replace(found, field=still)
+    terms = tuple(term for term in method.terms if term[0] == UP) or ((UP, 0),)
+    return replace(found, field=estimate(pair, terms, _raised(still, before)).field)
+
+
+def _raised(field: DisplacementField, residual: Array) -> DisplacementField:
+    """The field with its vertical shift set by the median of residuals."""
+    polynomial = field.polynomial.copy()
+    if residual.size:
+        polynomial[UP, 0] += float(np.median(residual))
+    return field.with_polynomial(polynomial)
+
+
+def _count(pair: Pair, field: DisplacementField) -> int:
+    """Pixels with both heights, counted on all of them."""
+    residual, _ = pair.residuals(field, most=pair.reference.size)
+    return int(residual.size)
+
+
+def _unmoved(still: DisplacementField) -> Estimate:
+    unknown = np.full((3, 3), np.inf)
+    return Estimate(still, 0, settled=False, covariance=unknown, condition=np.inf, slope_spread=0.0, scale=np.ones(2))
+
+
+def _result(method: Method, status: Status, found: Estimate, before: Array, after: Array, count: int) -> Coregistration:
+    return Coregistration(
+        method=method,
+        status=status,
+        field=found.field,
+        median_before_m=float(np.median(before)) if before.size else float("nan"),
+        median_after_m=float(np.median(after)) if after.size else float("nan"),
+        nmad_before_m=nmad(before),
+        nmad_after_m=nmad(after),
+        sample_count=count,
+        covariance=found.covariance,
+        condition=found.condition,
+        slope_spread=found.slope_spread,
+        iterations=found.iterations,
+    )

@@ -1,0 +1,146 @@
+"""A reference and a raster to be aligned, ready for the kernels, at full resolution and thinned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from affine import Affine
+from numba import njit
+from odc.geo.geobox import GeoBox
+
+from pipeline.coregistration import kernels
+from pipeline.coregistration.field import DisplacementField, geometry_of
+from pipeline.coregistration.mend import mend
+from pipeline.coregistration.threads import in_bands
+from pipeline.raster import BoolArray, FloatArray
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """Equal blocks of a grid; their sides differ by at most a pixel, so none is partial and centres are regular."""
+
+    row_edges: Array
+    col_edges: Array
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], side_px: float) -> Self:
+        """Blocks of about `side_px` pixels."""
+        edges = []
+        for size in shape:
+            count = max(1, round(size / side_px))
+            edges.append(np.round(np.arange(count + 1) * (size / count)).astype(np.int64))
+        return cls(*edges)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of blocks."""
+        return self.row_edges.size - 1, self.col_edges.size - 1
+
+    def centres(self) -> tuple[Array, Array]:
+        """Normalised u and v of the blocks' centres, each of the blocks' shape."""
+        rows, cols = self.shape
+        u = (np.arange(cols) + 0.5) * 2.0 / cols - 1.0
+        v = (np.arange(rows) + 0.5) * 2.0 / rows - 1.0
+        uu, vv = np.meshgrid(u, v)
+        return uu, vv
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """Two rasters (metres, NaN is void) and where they may be compared.
+
+    Attributes:
+        reference: float32 on `geobox`.
+        moving: float32 on `moving_geobox`.
+        mended: `moving` made safe to interpolate.
+        inliers: True on ground that did not change, on `geobox`.
+    """
+
+    reference: FloatArray
+    moving: FloatArray
+    mended: FloatArray
+    inliers: BoolArray
+    geobox: GeoBox
+    moving_geobox: GeoBox
+    threads: int = 1
+
+    @property
+    def pixel_m(self) -> float:
+        """The larger pixel of the two, metres."""
+        return max(abs(box.affine.a) for box in (self.geobox, self.moving_geobox))
+
+    def _geometry(self, field: DisplacementField) -> Array:
+        return geometry_of(self.geobox, field.geobox, self.moving_geobox)
+
+    def residuals(self, field: DisplacementField, most: int = 400_000) -> tuple[Array, Array]:
+        """Residuals (metres) and slopes where both rasters have heights, of at most about `most` pixels."""
+        step = max(1, int(np.ceil(np.sqrt(self.reference.size / most))))
+        shape = tuple(-(-size // step) for size in self.reference.shape)
+        out, slope = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        arguments = (self.reference, self.moving, self.mended, self.inliers, self._geometry(field))
+        shaped = (*arguments, field.polynomial, field.lattice, step)
+        in_bands(lambda a, b: kernels.residuals(*shaped, a, b, out, slope), shape[0], self.threads)
+        good = np.isfinite(out)
+        return out[good], slope[good]
+
+    def sums(
+        self, field: DisplacementField, blocks: Blocks, scale: Array, *, gate: float = kernels.TUKEY, step: int = 1
+    ) -> Array:
+        """Normal equations by block, shape (rows, columns, 13); see `kernels.accumulate`."""
+        out = np.zeros((*blocks.shape, kernels.SUMS))
+        arguments = (self.reference, self.moving, self.mended, self.inliers, self._geometry(field))
+        shaped = (*arguments, field.polynomial, field.lattice, scale, gate, step, blocks.row_edges, blocks.col_edges)
+        in_bands(lambda a, b: kernels.accumulate(*shaped, a, b, out), blocks.shape[0], self.threads, per_band=1)
+        return out
+
+    def thinned(self, factor: int) -> Pair:
+        """Both rasters by medians of `factor` squared pixels."""
+        ref_box, moving_box = _thin_box(self.geobox, factor), _thin_box(self.moving_geobox, factor)
+        reference = _thin(self.reference, self.inliers, factor, self.threads)
+        everywhere = np.ones((1, 1), np.bool_)
+        moving = _thin(self.mended, everywhere, factor, self.threads)
+        mended = mend(moving, spikes=False)
+        return Pair(reference, moving, mended, np.isfinite(reference), ref_box, moving_box, self.threads)
+
+
+def _thin_box(geobox: GeoBox, factor: int) -> GeoBox:
+    shape = (geobox.shape.y // factor, geobox.shape.x // factor)
+    affine = geobox.affine
+    return GeoBox(shape, Affine(affine.a * factor, 0.0, affine.c, 0.0, affine.e * factor, affine.f), geobox.crs)
+
+
+def _thin(heights: FloatArray, inliers: BoolArray, factor: int, threads: int) -> FloatArray:
+    out = np.empty((heights.shape[0] // factor, heights.shape[1] // factor), np.float32)
+    in_bands(lambda a, b: _thin_rows(heights, inliers, factor, a, b, out), out.shape[0], threads)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _thin_rows(heights: Array, inliers: Array, factor: int, first: int, last: int, out: Array) -> None:
+    """Medians over every other pixel of square cells; void when fewer than half of those count."""
+    skip = 2 if factor >= 4 else 1
+    work = np.empty(factor * factor)
+    whole = inliers.size == 1
+    for i in range(first, last):
+        for j in range(out.shape[1]):
+            n = seen = 0
+            for r in range(i * factor, (i + 1) * factor, skip):
+                for c in range(j * factor, (j + 1) * factor, skip):
+                    seen += 1
+                    h = heights[r, c]
+                    if np.isfinite(h) and (whole or inliers[r, c]):
+                        k = n
+                        while k > 0 and work[k - 1] > h:
+                            work[k] = work[k - 1]
+                            k -= 1
+                        work[k] = h
+                        n += 1
+            if 2 * n < seen:
+                out[i, j] = np.nan
+            else:
+                out[i, j] = work[n // 2] if n % 2 else 0.5 * (work[n // 2 - 1] + work[n // 2])

@@ -1,0 +1,26 @@
+"""Bands of rows over a few threads; kernels release the interpreter lock, so threads are all it takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def usable_threads(threads: int) -> int:
+    """The number of threads to use; 0 means as many as this process may run on."""
+    if threads > 0:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_bands(work: Callable[[int, int], Result], rows: int, threads: int, per_band: int = 64) -> list[Result]:
+    """Call `work(first, last)` on bands of rows; bands do not depend on the number of threads."""
+    bands = [(first, min(first + per_band, rows)) for first in range(0, rows, per_band)]
+    if usable_threads(threads) == 1 or len(bands) == 1:
+        return [work(*band) for band in bands]
+    with ThreadPoolExecutor(min(usable_threads(threads), len(bands))) as pool:
+        return list(pool.map(lambda band: work(*band), bands))
