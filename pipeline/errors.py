@@ -3,7 +3,8 @@
 OrographError
 ├── UsageError                    what was asked for makes no sense                        exit 2
 │   ├── BadIdentifier             a tile, cell or source id that does not parse
-│   └── ConfigError               a setting with a bad value
+│   ├── ConfigError               a setting with a bad value
+│   └── OutsideExtent             a query beyond the ground a model was fitted to
 ├── InputError                    the input cannot give right heights
 │   ├── SourceUnknown             a source id that no catalogue holds
 │   ├── SourceMissing             nothing lies at the href                                 exit 4
@@ -12,6 +13,10 @@ OrographError
 │   ├── NodataError               undeclared or contradictory nodata values
 │   ├── OutsideCoverage           no source has data in the tile
 │   ├── AllVoid                   sources cover the tile but hold no valid height
+│   ├── NoOverlap                 two rasters that belong together share no ground
+│   ├── BandMismatch              a raster with another number of bands than was asked for
+│   ├── HeightsNotFinite          infinite heights or weights, or an array that is no raster
+│   ├── NoTrainingPixels          not one pixel to fit or train on
 │   └── VerticalError             heights cannot be moved to the target frame rightly
 │       ├── VerticalFrameMissing  a source or target without a vertical frame
 │       ├── NoVerticalOperation   no pinned operation from frame to frame
@@ -22,6 +27,7 @@ OrographError
 │       └── DatumDisagreement     two independent routes differ by more than the limit
 ├── CoregistrationError           estimation was asked of data that cannot carry it
 ├── ModelError                    a network's weights or outputs are not to be trusted
+│   └── ForeignModel              a file that is no model of the wanted kind, or of another version
 ├── ExportError                   a format cannot hold the heights, name or grid
 ├── MemoryBudgetExceeded          projected peak memory is above the limit; nothing was started
 ├── StoreError                    objects cannot be kept
@@ -131,6 +137,10 @@ class ConfigError(UsageError):
     """A setting with a bad value."""
 
 
+class OutsideExtent(UsageError):
+    """A query beyond the ground a model was fitted to."""
+
+
 class InputError(OrographError):
     """The input cannot give right heights."""
 
@@ -165,6 +175,22 @@ class OutsideCoverage(InputError):
 
 class AllVoid(InputError):
     """Sources cover the tile but hold no valid height."""
+
+
+class NoOverlap(InputError):
+    """Two rasters that belong together share no ground."""
+
+
+class BandMismatch(InputError):
+    """A raster with another number of bands than was asked for."""
+
+
+class HeightsNotFinite(InputError):
+    """Infinite heights or weights, or an array that is no raster."""
+
+
+class NoTrainingPixels(InputError):
+    """Not one pixel to fit or train on."""
 
 
 class VerticalError(InputError):
@@ -207,6 +233,10 @@ class CoregistrationError(OrographError):
 
 class ModelError(OrographError):
     """A network's weights or outputs are not to be trusted."""
+
+
+class ForeignModel(ModelError):
+    """A file that is no model of the wanted kind, or of another version."""
 
 
 class ExportError(OrographError):

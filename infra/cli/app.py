@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from infra.cli import implicit
 from infra.cli.common import ending, out
 from pipeline.version import __version__
 
@@ -31,6 +32,7 @@ def version_option(version: bool = typer.Option(False, "--version", help="Print 
 
 
 # Commands, one line each, in the order of the help text.
+app.add_typer(implicit.app, name="implicit")
 
 
 def main() -> None:

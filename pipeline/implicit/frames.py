@@ -1,0 +1,76 @@
+"""Pictures of a fit on its way: multidirectional hillshades, and an animation of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pipeline.errors import ConfigError
+from pipeline.implicit.fields import Field
+
+_AZIMUTHS_DEG: Final = (225.0, 270.0, 315.0, 360.0)
+_ALTITUDE_DEG: Final = 30.0
+
+
+def multidirectional_hillshade(heights_m: np.ndarray, pixel_size_m: float, exaggeration: float = 1.0) -> np.ndarray:
+    """Light from four sides, each where it grazes the slope (Mark, USGS OFR 92-422), uint8; void is 0.
+
+    Args:
+        heights_m: (rows, columns), metres, north up.
+        pixel_size_m: Pixel on the ground, metres.
+        exaggeration: Factor on heights.
+    """
+    down, right = np.gradient(np.asarray(heights_m, dtype=np.float64) * (exaggeration / pixel_size_m))
+    slope2 = down**2 + right**2
+    aspect = np.arctan2(-right, down)
+    altitude = np.radians(_ALTITUDE_DEG)
+    total, norm = np.zeros(slope2.shape), np.zeros(slope2.shape)
+    for azimuth_deg in _AZIMUTHS_DEG:
+        azimuth = np.radians(azimuth_deg)
+        facing = -right * np.sin(azimuth) + down * np.cos(azimuth)
+        light = np.maximum(0.0, (np.sin(altitude) + np.cos(altitude) * facing) / np.sqrt(1.0 + slope2))
+        share = np.sin(aspect - azimuth) ** 2 + 1e-3
+        total += share * light
+        norm += share
+    shade = 1.0 + 254.0 * np.clip(total / norm, 0.0, 1.0)
+    return np.where(np.isfinite(shade), shade, 0.0).astype(np.uint8)
+
+
+class FrameWriter:
+    """Collects hillshades of a surface as it is fitted and writes them as an animated GIF.
+
+    Args:
+        shape: Rows and columns of the raster.
+        pixel_size_m: Its pixel on the ground, metres.
+        size_px: Longest side of the pictures.
+    """
+
+    def __init__(self, shape: tuple[int, int], pixel_size_m: float, size_px: int = 384) -> None:
+        scale = min(1.0, size_px / max(shape))
+        self._rows, self._cols = max(2, round(shape[0] * scale)), max(2, round(shape[1] * scale))
+        self._pixel_size_m = pixel_size_m / scale
+        self._pictures: list[np.ndarray] = []
+
+    def __call__(self, _step: int, surface: Field) -> None:
+        """Keep one picture; the argument order is that of a fit's `on_frame`."""
+        v, u = (np.arange(self._rows) + 0.5) / self._rows, (np.arange(self._cols) + 0.5) / self._cols
+        self._pictures.append(multidirectional_hillshade(surface.grid(v, u), self._pixel_size_m))
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def write(self, path: Path, seconds: float = 0.2) -> None:
+        """Write the animation; its last picture stays for two seconds.
+
+        Raises:
+            ConfigError: no picture was taken.
+        """
+        from PIL import Image
+
+        if not self._pictures:
+            raise ConfigError("no frame to animate", remedy="ask for at least one frame")
+        images = [Image.fromarray(picture) for picture in self._pictures]
+        durations = [int(seconds * 1000)] * (len(images) - 1) + [2000]
+        images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, format="GIF")
