@@ -87,23 +87,22 @@ def tiles(
     """Fit every tile a raster touches; neighbours share their borders bit for bit."""
     import numpy as np
 
-    from pipeline.errors import SourceMissing
     from pipeline.implicit.fit import FitOptions, fit_model, halo_px_needed
-    from pipeline.implicit.tiling import cut, tiles_of
+    from pipeline.implicit.tiling import TileCutter
 
-    if not source.exists():
-        raise SourceMissing(f"no raster {source}")
     options = FitOptions(_kind(kind), parameters)
     halo_px = halo_px_needed((pixels, pixels), options)
+    cutter = TileCutter(source, zoom, pixels)
+    units = cutter.units()
     folder.mkdir(parents=True, exist_ok=True)
-    for name, geobox in tiles_of(source, zoom, pixels):
-        heights = cut(source, geobox, halo_px)
-        inside = np.isfinite(heights[halo_px:-halo_px, halo_px:-halo_px])
-        if not inside.any():
+    for unit in units:
+        covered = float(np.isfinite(cutter.heights(unit)).mean())
+        if covered == 0.0:
             continue
+        heights, geobox = cutter.heights(unit, halo_px), cutter.geobox(unit)
         fitted = fit_model(heights, geobox, options, halo_px=halo_px, source=source.name, frame=frame)
-        size = fitted.save(folder / f"{name}.safetensors")
-        out.print(f"{name}  RMSE {fitted.statistics.rmse_m:.2f} m  {size} bytes  {inside.mean():.0%} covered")
+        size = fitted.save(folder / f"{unit.id}.safetensors")
+        out.print(f"{unit.id}  RMSE {fitted.statistics.rmse_m:.2f} m  {size} bytes  {covered:.0%} covered")
 
 
 @app.command()

@@ -34,7 +34,7 @@ def multidirectional_hillshade(heights_m: np.ndarray, pixel_size_m: float, exagg
         share = np.sin(aspect - azimuth) ** 2 + 1e-3
         total += share * light
         norm += share
-    shade = 1.0 + 254.0 * np.clip(total / norm, 0.0, 1.0)
+    shade = np.rint(1.0 + 254.0 * np.clip(total / norm, 0.0, 1.0))
     return np.where(np.isfinite(shade), shade, 0.0).astype(np.uint8)
 
 

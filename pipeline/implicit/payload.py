@@ -41,9 +41,12 @@ def encode_adaptive(levels: np.ndarray, axes: tuple[Axis, Axis], step_m: float, 
         "step_m": step_m,
     }
     if frame is not None:
-        lines = [np.diff(edge, axis=1, prepend=0).ravel() for edge in frame.edges]
-        arrays["frame"] = _bytes(pack(np.concatenate([*lines, frame.corners.ravel()])))
-        spec["frame"] = {"along": frame.along, "step_m": frame.step_m}
+        lines = [np.diff(edge, axis=1, prepend=0).ravel() for edge in frame.edges if edge is not None]
+        corners = [corner.ravel() for corner in frame.corners if corner is not None]
+        present = "".join("01"[part is not None] for part in (*frame.edges, *frame.corners))
+        if lines or corners:
+            arrays["frame"] = _bytes(pack(np.concatenate([*lines, *corners])))
+            spec["frame"] = {"along": frame.along, "step_m": frame.step_m, "present": present}
     return arrays, spec
 
 
@@ -106,15 +109,15 @@ def _decode_adaptive(arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any]) 
 
 def _decode_frame(code: np.ndarray, spec: Mapping[str, Any], intervals: tuple[int, int]) -> Frame:
     along = int(spec["along"])
+    present = [flag == "1" for flag in spec["present"]]
     lengths = [size // along + DEGREE for size in (intervals[1], intervals[1], intervals[0], intervals[0])]
-    flat = unpack(code.tobytes(), 3 * sum(lengths) + 36)
-    edges, position = [], 0
-    for length in lengths:
-        edges.append(np.cumsum(flat[position : position + 3 * length].reshape(3, length), axis=1))
-        position += 3 * length
-    return Frame(
-        (edges[0], edges[1], edges[2], edges[3]), flat[position:].reshape(4, 3, 3), along, float(spec["step_m"])
-    )
+    sizes = [3 * length for length in lengths] + [9] * 4
+    ends = np.cumsum([size if there else 0 for size, there in zip(sizes, present, strict=True)])
+    flat = unpack(code.tobytes(), int(ends[-1]))
+    parts = [flat[end - size : end] if there else None for end, size, there in zip(ends, sizes, present, strict=True)]
+    edges = tuple(None if p is None else np.cumsum(p.reshape(3, -1), axis=1) for p in parts[:4])
+    corners = tuple(None if p is None else p.reshape(3, 3) for p in parts[4:])
+    return Frame(edges, corners, along, float(spec["step_m"]))
 
 
 def _decode_network(arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any]) -> Field:

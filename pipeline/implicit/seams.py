@@ -3,7 +3,8 @@
 Value, slope and curvature on a border depend on the three coefficient lines around it alone. Each is fitted to the
 pixels within a few knots of the border, on both sides, and to nothing else, so each neighbour finds the same numbers
 from the same pixels; rounding to a common step then makes them the same bits. A local fit departs from the global one
-by about 0.27 a knot: over eight knots by 3e-5.
+by about 0.27 a knot: over eight knots by 3e-5. Where nothing but void lies within reach of a border or a corner, there
+is nothing to meet, and that part of the frame is left out on both sides.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _LINES: Final = 3
 # Where pixels are missing a stiffer prior keeps the roughness of the rim from swinging into the void.
 _SMOOTHING_WITH_VOIDS: Final = 1e-2
 _HEAD, _TAIL = slice(0, _LINES), slice(-_LINES, None)
+_ALL = slice(None)
+_SIDES: Final = ((_HEAD, _ALL), (_TAIL, _ALL), (_ALL, _HEAD), (_ALL, _TAIL))
 _CORNERS: Final = ((_HEAD, _HEAD), (_HEAD, _TAIL), (_TAIL, _HEAD), (_TAIL, _TAIL))
 
 
@@ -32,28 +35,31 @@ class Frame:
 
     Attributes:
         edges: North, south (3, along columns) and west, east (3, along rows) lines, on the axis `along` times coarser.
-        corners: (4, 3, 3) on the lattice itself: north-west, north-east, south-west, south-east.
+        corners: (3, 3) each, on the lattice itself: north-west, north-east, south-west, south-east.
+        along: How many times coarser the edges are along the border.
         step_m: Metres a unit.
     """
 
-    edges: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-    corners: np.ndarray
+    edges: tuple[np.ndarray | None, ...]
+    corners: tuple[np.ndarray | None, ...]
     along: int
     step_m: float
 
     @property
     def parameters(self) -> int:
         """Numbers the frame holds."""
-        return int(sum(edge.size for edge in self.edges) + self.corners.size)
+        return sum(part.size for part in (*self.edges, *self.corners) if part is not None)
 
     def impose(self, coefficients: Float64Array) -> Float64Array:
         """The lattice with its border lines replaced by the shared ones."""
         framed = coefficients.copy()
-        north, south, west, east = (self._line(edge) for edge in self.edges)
-        framed[:_LINES], framed[-_LINES:] = north, south
-        framed[:, :_LINES], framed[:, -_LINES:] = west.T, east.T
-        for corner, (row, col) in zip(self.corners * self.step_m, _CORNERS, strict=True):
-            framed[row, col] = corner
+        for edge, side in zip(self.edges, _SIDES, strict=True):
+            if edge is not None:
+                line = self._line(edge)
+                framed[side] = line if side[1] == _ALL else line.T
+        for corner, at in zip(self.corners, _CORNERS, strict=True):
+            if corner is not None:
+                framed[at] = corner * self.step_m
         return framed
 
     def _line(self, edge: np.ndarray) -> Float64Array:
@@ -81,7 +87,6 @@ def shared_frame(heights_m: np.ndarray, halo_px: int, shape: LatticeShape, step_
 
     Raises:
         UsageError: the halo is too narrow, or the intervals do not divide.
-        NoTrainingPixels: a border without a single height on either side.
     """
     height, width = (size - 2 * halo_px for size in heights_m.shape)
     reach = (halo_needed(height, shape.rows), halo_needed(width, shape.cols))
@@ -98,9 +103,14 @@ def shared_frame(heights_m: np.ndarray, halo_px: int, shape: LatticeShape, step_
         _edge(tile[:, : 2 * reach[1]].T, cols, rows, along),
         _edge(tile[:, -2 * reach[1] :].T, cols, rows, along),
     )
-    corners = np.stack([_corner(tile, rows, cols, at) for at in _CORNERS])
-    north, south, west, east = (np.rint(edge / step_m).astype(np.int32) for edge in edges)
-    return Frame((north, south, west, east), np.rint(corners / step_m).astype(np.int32), along, step_m)
+    corners = tuple(_corner(tile, rows, cols, at) for at in _CORNERS)
+    return Frame(
+        tuple(_rounded(edge, step_m) for edge in edges), tuple(_rounded(c, step_m) for c in corners), along, step_m
+    )
+
+
+def _rounded(part: Float64Array | None, step_m: float) -> np.ndarray | None:
+    return None if part is None else np.rint(part / step_m).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +136,23 @@ class _Side:
         return np.asarray(position, dtype=np.float64), intervals + 2 * beyond, beyond
 
 
-def _edge(strip: np.ndarray, across: _Side, along: _Side, coarseness: int) -> Float64Array:
+def _edge(strip: np.ndarray, across: _Side, along: _Side, coarseness: int) -> Float64Array | None:
     """Three lines (3, along) of the border in the middle of a strip (2 reach, reach + pixels + reach)."""
+    if np.isnan(strip).all():
+        return None
     rows, depth, middle = across.around_border()
     cols, length, first = along.along_border(coarseness)
     lattice = fit_lattice(strip, LatticeShape(depth, length), smoothing=_smoothing(strip), positions=(rows, cols))
     return lattice[middle : middle + _LINES, first : first + along.intervals // coarseness + DEGREE]
 
 
-def _corner(tile: np.ndarray, rows: _Side, cols: _Side, at: tuple[slice, slice]) -> Float64Array:
+def _corner(tile: np.ndarray, rows: _Side, cols: _Side, at: tuple[slice, slice]) -> Float64Array | None:
     part = tile[
         slice(0, 2 * rows.reach) if at[0] is _HEAD else slice(-2 * rows.reach, None),
         slice(0, 2 * cols.reach) if at[1] is _HEAD else slice(-2 * cols.reach, None),
     ]
+    if np.isnan(part).all():
+        return None
     (u, depth, row), (v, breadth, col) = rows.around_border(), cols.around_border()
     lattice = fit_lattice(part, LatticeShape(depth, breadth), smoothing=_smoothing(part), positions=(u, v))
     return lattice[row : row + _LINES, col : col + _LINES]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
@@ -14,11 +14,10 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
+from rasterio.warp import reproject, transform_bounds
 
-from pipeline.errors import BadIdentifier, BandMismatch, SourceCorrupt, SourceGridError, SourceMissing
-from pipeline.grid import Tile, tiles_in
+from pipeline.errors import BadIdentifier, BandMismatch, ConfigError, SourceCorrupt, SourceGridError, SourceMissing
+from pipeline.grid import TILE_SIZE_KM, Tile, tiles_in
 
 _HALF_WORLD_M: Final = 20037508.342789244
 _QUADKEY = re.compile(r"[0-3]{1,23}", re.ASCII)
@@ -103,49 +102,85 @@ def read_heights(path: Path) -> tuple[np.ndarray, GeoBox]:
         raise SourceCorrupt(f"{path.name} cannot be read as a raster: {error}") from error
 
 
-def cut(path: Path, geobox: GeoBox, halo_px: int = 0) -> np.ndarray:
-    """A raster warped (cubic) to a tile's grid and its surroundings, float32 with NaN for void.
+class TileCutter:
+    """Cuts a raster into tiles; the surroundings of a tile are made of its neighbours' own pixels, bit for bit.
 
-    Each pixel depends on the source around it alone, so neighbouring tiles read the same heights where they overlap.
+    Args:
+        path: Raster of heights.
+        zoom: Quadkey tiles of this zoom; 50 km tiles with None.
+        pixels: Width of a tile in pixels.
+        kept: Tiles kept in memory for their neighbours.
     """
-    wide = geobox.pad(halo_px) if halo_px else geobox
+
+    def __init__(self, path: Path, zoom: int | None, pixels: int, kept: int = 64) -> None:
+        self._path, self._zoom, self._pixels = path, zoom, pixels
+        self._cached = lru_cache(maxsize=kept)(self._cut)
+
+    def units(self) -> tuple[Quadkey, ...] | tuple[Tile, ...]:
+        """The tiles the raster touches.
+
+        Raises:
+            SourceMissing: there is no such file.
+            SourceGridError: the raster has no CRS.
+        """
+        if not self._path.exists():
+            raise SourceMissing(f"no raster {self._path}")
+        with rasterio.open(self._path) as dataset:
+            if dataset.crs is None:
+                raise SourceGridError(f"{self._path.name} has no CRS", remedy="assign one with gdal_edit -a_srs")
+            crs = "EPSG:3035" if self._zoom is None else "EPSG:3857"
+            west, south, east, north = transform_bounds(dataset.crs, crs, *dataset.bounds)
+        if self._zoom is None:
+            return tiles_in(west, south, east, north)
+        return quadkeys_in(west, south, east, north, self._zoom)
+
+    def geobox(self, unit: Quadkey | Tile) -> GeoBox:
+        """The grid of a tile."""
+        if isinstance(unit, Quadkey):
+            return unit.geobox(self._pixels)
+        return GeoBox.from_bbox(unit.bounds_m, "EPSG:3035", shape=(self._pixels, self._pixels))
+
+    def heights(self, unit: Quadkey | Tile, halo_px: int = 0) -> np.ndarray:
+        """A tile and `halo_px` pixels around it, warped (cubic), float32 with NaN for void.
+
+        Raises:
+            SourceCorrupt: the raster cannot be read.
+            ConfigError: the halo is wider than a tile.
+        """
+        n = self._pixels
+        if not 0 <= halo_px <= n:
+            raise ConfigError(f"a halo of {halo_px} px around tiles of {n} px", remedy="use larger tiles")
+        whole = np.full((3 * n, 3 * n), np.nan, dtype=np.float32)
+        for down in (-1, 0, 1) if halo_px else (0,):
+            for right in (-1, 0, 1) if halo_px else (0,):
+                there = _neighbour(unit, right, down)
+                if there is not None:
+                    whole[(1 + down) * n : (2 + down) * n, (1 + right) * n : (2 + right) * n] = self._cached(there)
+        return whole[n - halo_px : 2 * n + halo_px, n - halo_px : 2 * n + halo_px]
+
+    def _cut(self, unit: Quadkey | Tile) -> np.ndarray:
+        geobox = self.geobox(unit)
+        heights = np.full(geobox.shape, np.nan, dtype=np.float32)
+        try:
+            with rasterio.open(self._path) as dataset:
+                reproject(
+                    rasterio.band(dataset, 1),
+                    heights,
+                    dst_transform=geobox.affine,
+                    dst_crs=str(geobox.crs),
+                    dst_nodata=np.nan,
+                    resampling=Resampling.cubic,
+                )
+        except RasterioError as error:
+            raise SourceCorrupt(f"{self._path.name} cannot be warped: {error}") from error
+        return heights
+
+
+def _neighbour(unit: Quadkey | Tile, right: int, down: int) -> Quadkey | Tile | None:
+    """The tile that many to the right and below; None beyond the edge of the grid."""
     try:
-        with (
-            rasterio.open(path) as dataset,
-            WarpedVRT(
-                dataset,
-                crs=str(wide.crs),
-                transform=wide.affine,
-                height=wide.shape[0],
-                width=wide.shape[1],
-                resampling=Resampling.cubic,
-                nodata=np.nan,
-                dtype="float32",
-                # An approximated transformation would depend on the window.
-                warp_extras={"SAMPLE_GRID": "YES"},
-                tolerance=0.0,
-            ) as warped,
-        ):
-            return np.asarray(warped.read(1), dtype=np.float32)
-    except RasterioError as error:
-        raise SourceCorrupt(f"{path.name} cannot be warped: {error}") from error
-
-
-def tiles_of(path: Path, zoom: int | None, pixels: int) -> Iterator[tuple[str, GeoBox]]:
-    """Names and grids of the tiles a raster touches: quadkeys of a zoom, or 50 km tiles with `zoom` None.
-
-    `pixels` is the width of a tile in pixels.
-    """
-    with rasterio.open(path) as dataset:
-        if dataset.crs is None:
-            raise SourceGridError(f"{path.name} has no CRS", remedy="assign one with gdal_edit -a_srs")
-        crs = "EPSG:3857" if zoom is not None else "EPSG:3035"
-        bounds = transform_bounds(dataset.crs, crs, *dataset.bounds)
-    units: tuple[Quadkey, ...] | tuple[Tile, ...]
-    if zoom is not None:
-        west, south, east, north = bounds
-        units = quadkeys_in(west, south, east, north, zoom)
-        yield from ((unit.id, unit.geobox(pixels)) for unit in units)
-    else:
-        units = tiles_in(*bounds)
-        yield from ((unit.id, GeoBox.from_bbox(unit.bounds_m, "EPSG:3035", shape=(pixels, pixels))) for unit in units)
+        if isinstance(unit, Quadkey):
+            return Quadkey(unit.zoom, unit.x + right, unit.y + down)
+        return Tile(unit.east_km + TILE_SIZE_KM * right, unit.north_km - TILE_SIZE_KM * down)
+    except BadIdentifier:
+        return None

@@ -163,7 +163,7 @@ def test_hills_are_filled_as_by_the_exact_thin_plate() -> None:
     row, col = np.nonzero(binary_dilation(gone, iterations=3) & ~gone)
     exact = RBFInterpolator(np.stack([row, col], 1), z[row, col], kernel="thin_plate_spline")
     plate = np.abs(exact(np.argwhere(gone)) - z[gone]).mean()
-    assert np.abs(fill_voids(holed) - z)[gone].mean() < 1.1 * plate < 0.6 * np.abs(z[gone] - z[row, col].mean()).mean()
+    assert np.abs(fill_voids(holed) - z)[gone].mean() < 1.1 * plate
 
 
 def test_voids_are_bridged_where_there_is_nothing_beside_them() -> None:
