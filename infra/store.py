@@ -6,10 +6,18 @@ pointers, which are swapped by ETag.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+from pipeline.errors import BadIdentifier, ConfigError
+
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_@+=~-][A-Za-z0-9_@+=~.-]{0,199}", re.ASCII)
+_MAX_KEY: Final = 900
+_CHUNK: Final = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +74,62 @@ class Store(Protocol):
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key starts with the prefix, sorted by key."""
         ...
+
+
+def check_key(key: str) -> str:
+    """The key, if it is one: ASCII segments parted by `/`, none empty, hidden or `..`.
+
+    Raises:
+        BadIdentifier: anything else; the text is cut to 80 characters in the message.
+    """
+    if len(key) > _MAX_KEY or not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
+        raise BadIdentifier(f"not an object key: {key[:80]!r}")
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """The prefix, if it can begin a key; it may be empty, end in `/` or in half a segment."""
+    if prefix:
+        check_key(prefix.removesuffix("/"))
+    return prefix
+
+
+def sha256_of(data: bytes | Path) -> str:
+    """Hexadecimal sha256 of bytes or of a local file, read in blocks."""
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()
+    with data.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_object(store: Store, key: str) -> tuple[str, int]:
+    """Hexadecimal sha256 and size of a stored object, read in ranges of 8 MiB; KeyError when there is none."""
+    info = store.head(key)
+    if info is None:
+        raise KeyError(key)
+    digest = hashlib.sha256()
+    for start in range(0, info.size_bytes, _CHUNK):
+        digest.update(store.get(key, start=start, end=min(start + _CHUNK, info.size_bytes)))
+    return digest.hexdigest(), info.size_bytes
+
+
+def open_store(url: str, *, endpoint_url: str | None = None, anonymous: bool = False) -> Store:
+    """The store at a folder, `file://` URL or `s3://bucket/prefix`.
+
+    Credentials come from the environment, the AWS files or the machine's role, never from the URL.
+
+    Raises:
+        ConfigError: another scheme, a bucket without a name, credentials in the URL.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "file", url
+    if scheme == "file":
+        from infra.local_store import LocalStore
+
+        return LocalStore(Path(rest))
+    if scheme == "s3":
+        from infra.s3_store import S3Options, S3Store
+
+        return S3Store(url, S3Options(endpoint_url=endpoint_url, anonymous=anonymous))
+    raise ConfigError(f"no store for {scheme}:// URLs", remedy="use a folder or s3://bucket/prefix")

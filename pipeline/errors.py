@@ -46,6 +46,7 @@ OrographError
 │   ├── TileQuarantined           three attempts failed
 │   └── ResourcesMissing          the cluster has no such resource
 └── CatalogueError                a published item, collection or checksum is wrong
+    └── ResultDiffers             one run key, two contents: a result is not reproducible, or was damaged
 
 An error names what is wrong, where (tile, source, stage), and what to do (remedy). It survives pickling, so Ray can
 carry it: subclasses must keep this constructor.
@@ -317,3 +318,7 @@ class ResourcesMissing(EngineError):
 
 class CatalogueError(OrographError):
     """A published item, collection or checksum is wrong."""
+
+
+class ResultDiffers(CatalogueError):
+    """One run key, two contents: a result is not reproducible, or an object was damaged."""

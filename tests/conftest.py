@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.rgw import S3Server, missing_programs, running_rgw
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 REQUIRED = {name for name in os.environ.get("OROGRAPH_REQUIRE", "").split(",") if name}
@@ -30,3 +33,34 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[str]:
+    """A local Ray cluster of two CPUs that the whole session shares; starting one costs five seconds."""
+    import ray
+
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield context.address_info["address"]
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real S3 server (radosgw) for the session, with its credentials in the environment."""
+    if missing := missing_programs():
+        skip_or_fail("s3", f"no real S3 server here: {', '.join(missing)} missing (Debian: radosgw ceph-mon ceph-osd)")
+    with running_rgw() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
+        patch.delenv("AWS_SESSION_TOKEN", raising=False)
+        yield server
+
+
+@pytest.fixture
+def s3_bucket(s3_server: S3Server) -> str:
+    """The name of a new bucket of the test's own."""
+    name = f"test-{uuid.uuid4().hex[:16]}"
+    s3_server.client().create_bucket(Bucket=name)
+    return name

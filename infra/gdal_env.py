@@ -1,0 +1,46 @@
+"""GDAL's settings for worker processes, by environment because `rasterio.Env` is seen by one thread only.
+
+They must stand before rasterio is imported: GDAL reads some of them once.
+"""
+
+from __future__ import annotations
+
+import os
+from types import MappingProxyType
+from typing import Final
+
+GDAL_ENV: Final = MappingProxyType(
+    {
+        # Megabytes here (rasterio.Env would take bytes). The default is 5 % of the machine's memory, in every process.
+        "GDAL_CACHEMAX": "64",
+        # The block-read path with several threads gives up on the first network fault; parallelism is ours, by tiles.
+        "GDAL_NUM_THREADS": "1",
+        # No probing for sidecars: a forgotten .ovr or .aux.xml beside a source must not change its heights.
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_PAM_ENABLED": "NO",
+        "GDAL_HTTP_MAX_RETRY": "3",
+        "GDAL_HTTP_RETRY_DELAY": "0.5",
+        "GDAL_HTTP_CONNECTTIMEOUT": "10",
+        "GDAL_HTTP_TIMEOUT": "120",
+        "GDAL_HTTP_LOW_SPEED_TIME": "30",
+        "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
+        # PROJ must never fetch grids behind our back; the frames' grids are pinned by sha256.
+        "PROJ_NETWORK": "OFF",
+    }
+)
+
+THREAD_ENV: Final = MappingProxyType(
+    {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+)
+"""One thread a worker: tiles are the unit of parallelism, and sums of one thread are the same everywhere."""
+
+
+def worker_env() -> dict[str, str]:
+    """The environment of a worker: ours, overridden by what the user has set."""
+    return {name: os.environ.get(name, value) for name, value in {**GDAL_ENV, **THREAD_ENV}.items()}
+
+
+def apply_gdal_env() -> None:
+    """Set GDAL's options in this process where the user has not; call it before rasterio is imported."""
+    for name, value in GDAL_ENV.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,97 @@
+"""A small HTTP server that answers rightly, or as badly as it is told to."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+
+class FaultyServer:
+    """Serves objects by name; each GET takes one fault from the list, if there is any."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, str | None]] = {}
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        outer = self
+
+        class Handler(_Handler):
+            server_state = outer
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def serve(self, name: str, data: bytes, etag: str | None = "") -> str:
+        """Offer an object; its href."""
+        self.objects[name] = (data, hashlib.sha1(data, usedforsecurity=False).hexdigest() if etag == "" else etag)
+        return f"{self.url}/{name}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_state: FaultyServer
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None: ...
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        faults = self.server_state.faults
+        fault = faults.pop(0) if faults else ""
+        self.server_state.requests.append(self.path)
+        if fault.isdigit():
+            self._refuse(int(fault))
+        elif fault == "hang":
+            time.sleep(3)
+            self.close_connection = True
+        elif fault == "drop":
+            self.close_connection = True
+        elif fault == "html":
+            self._send(200, b"<html>maintenance</html>", {"Content-Type": "text/html"})
+        else:
+            self._answer(body=True, truncate=fault == "truncate")
+            if fault == "swap":
+                name = self.path.lstrip("/")
+                self.server_state.serve(name, self.server_state.objects[name][0] + b"!")
+
+    def _answer(self, *, body: bool, truncate: bool = False) -> None:
+        found = self.server_state.objects.get(self.path.lstrip("/"))
+        if found is None:
+            self._refuse(404)
+            return
+        data, etag = found
+        wanted = self.headers.get("If-Match")
+        if wanted and etag and wanted.strip('"') != etag:
+            self._refuse(412)
+            return
+        headers = {"Content-Type": "image/tiff"} | ({"ETag": f'"{etag}"'} if etag else {})
+        self._send(200, data, headers, body=body, sent=len(data) // 2 if truncate else None)
+
+    def _refuse(self, status: int) -> None:
+        self._send(status, b"no", {"Retry-After": "0", "Location": "http://169.254.169.254/"})
+
+    def _send(
+        self, status: int, data: bytes, headers: dict[str, str], *, body: bool = True, sent: int | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if body:
+            self.wfile.write(data[:sent])
+        if sent is not None:
+            self.close_connection = True

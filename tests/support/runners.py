@@ -1,0 +1,91 @@
+"""Importable runners for tests of engines; what they do is told by the job's source href, `do:<verb>:<argument>`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+
+from infra.engine import Receipt, Status
+from pipeline.errors import OutOfMemory, SourceCorrupt, SourceUnavailable
+from pipeline.job import Job, ProgressCallback
+
+
+def receipt_of(job: Job) -> Receipt:
+    return Receipt(job.tile.id, job.run_key, Status.DONE, job.manifest_key)
+
+
+def empty(job: Job, progress: ProgressCallback) -> Receipt:
+    """Does nothing: what is left is the engine's own cost."""
+    return receipt_of(job)
+
+
+def told(job: Job, progress: ProgressCallback) -> Receipt:
+    """Does what the job's href says."""
+    _, verb, argument = job.sources[0].files[0].href.split(":", 2)
+    progress("read", 0.0)
+    progress("blend", 0.5)
+    getattr(Deeds, verb)(argument)
+    progress("blend", 1.0)
+    return receipt_of(job)
+
+
+class Deeds:
+    """What can happen to a tile."""
+
+    @staticmethod
+    def nothing(_argument: str) -> None: ...
+
+    @staticmethod
+    def nap(argument: str) -> None:
+        time.sleep(float(argument))
+
+    @staticmethod
+    def kill(_argument: str) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @staticmethod
+    def killonce(argument: str) -> None:
+        if first_time(argument):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @staticmethod
+    def hang(_argument: str) -> None:
+        ctypes.CDLL(None).sleep(600)
+
+    @staticmethod
+    def hangonce(argument: str) -> None:
+        if first_time(argument):
+            ctypes.CDLL(None).sleep(600)
+
+    @staticmethod
+    def corrupt(argument: str) -> None:
+        raise SourceCorrupt("not a raster", source=argument)
+
+    @staticmethod
+    def unavailable(_argument: str) -> None:
+        raise SourceUnavailable("503")
+
+    @staticmethod
+    def unavailableonce(argument: str) -> None:
+        if first_time(argument):
+            raise SourceUnavailable("503")
+
+    @staticmethod
+    def memory(_argument: str) -> None:
+        raise OutOfMemory("allocation refused")
+
+    @staticmethod
+    def bug(argument: str) -> None:
+        raise ValueError(argument)
+
+
+def first_time(mark: str) -> bool:
+    """True for the first caller of all processes."""
+    try:
+        os.close(os.open(Path(mark), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
