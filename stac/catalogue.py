@@ -68,8 +68,8 @@ def rebuild(store: ObjectStore, *, public_url: str | None = None, full: bool = F
             removed += digest is None
             if digest is not None:
                 digests[collection, item_id] = digest
-        rows, swapped = _write_index(store, collection, block, change, replace=full)
-        summaries[collection][block] = summarise(rows) if rows else None
+        rows, index, swapped = _write_index(store, collection, block, change, replace=full)
+        summaries[collection][block] = {**summarise(rows), "index_sha256": index} if rows else None
         written += swapped + _write_block(store, collection, block, rows)
     for info in COLLECTIONS:
         if info.id in summaries:
@@ -150,9 +150,10 @@ def _read_item(
 
 def _write_index(
     store: ObjectStore, collection: str, block: str, change: Mapping[str, Document | None], *, replace: bool
-) -> tuple[list[Document], bool]:
-    """Merge items into a block's index; the rows it holds now and whether it was written."""
+) -> tuple[list[Document], str, bool]:
+    """Merge items into a block's index; the rows it holds now, its sha256, and whether it was written."""
     rows: list[Document] = []
+    digest: list[str] = []
 
     def merge(present: bytes | None) -> bytes | None:
         kept: dict[str, Document | None] = {}
@@ -160,13 +161,15 @@ def _write_index(
             kept = {item["id"]: item for item in decode_items(present)}
         kept = {**kept, **change}
         rows[:] = [item for _, item in sorted(kept.items()) if item is not None]
-        return encode_items(rows) if rows else None
+        data = encode_items(rows) if rows else b""
+        digest[:] = [hashlib.sha256(data).hexdigest()]
+        return data or None
 
     key = layout.index_key(collection, block)
     swapped = swap(store, key, merge, PARQUET_TYPE)
     if not rows:
         store.delete(key)
-    return rows, swapped
+    return rows, digest[0], swapped
 
 
 def _write_block(store: ObjectStore, collection: str, block: str, rows: Iterable[Document]) -> bool:

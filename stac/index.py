@@ -7,6 +7,7 @@ are keys of the store, or URLs where the store's public address is known.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Iterable
@@ -22,7 +23,8 @@ from stac import layout
 from stac.documents import Document
 
 _TIMES: Final = ("datetime", "start_datetime", "end_datetime", "created", "updated", "processing:datetime")
-_JSON_TEXT: Final = ("proj:projjson", "dem:quality", "dem:coregistration")
+_FREE_FORM: Final = ("proj:projjson", "dem:quality", "dem:coregistration")
+_TEXT_COLUMNS: Final = "orograph:json-columns"
 _CORE: Final = ("type", "stac_version", "stac_extensions", "id", "collection", "links", "assets")
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 _TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
@@ -43,21 +45,38 @@ def with_keys(item: Document, item_key: str, public_url: str | None = None) -> D
 def encode_items(items: Iterable[Document]) -> bytes:
     """A stac-geoparquet file of items, sorted by id; equal items give equal bytes."""
     rows = [_row(item) for item in sorted(items, key=lambda item: item["id"])]
-    table = pa.Table.from_pylist(rows)
-    for name in _TIMES:
-        if name in table.column_names:
-            position = table.column_names.index(name)
-            table = table.set_column(position, name, table.column(name).cast(_TIMESTAMP))
-    table = table.replace_schema_metadata({"geo": json.dumps(_geo(items)), "stac-geoparquet": '{"version": "1.0.0"}'})
+    names = dict.fromkeys(name for row in rows for name in sorted(row))
+    columns: dict[str, pa.Array] = {}
+    as_text = []
+    for name in sorted(names):
+        columns[name], is_text = _column(name, [row.get(name) for row in rows])
+        as_text += [name] if is_text else []
+    metadata = {
+        "geo": json.dumps(_geo([row["bbox"] for row in rows])),
+        "stac-geoparquet": json.dumps({"version": "1.0.0"}),
+        _TEXT_COLUMNS: json.dumps(as_text),
+    }
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", store_schema=True)
+    pq.write_table(pa.table(columns, metadata=metadata), buffer, compression="zstd")
     return buffer.getvalue()
 
 
 def decode_items(data: bytes) -> list[Document]:
     """The items of a stac-geoparquet file, as they were encoded."""
     table = pq.read_table(io.BytesIO(data))
-    return [_item(row) for row in table.to_pylist()]
+    as_text = frozenset(json.loads((table.schema.metadata or {}).get(_TEXT_COLUMNS.encode(), b"[]")))
+    return [_item(row, as_text) for row in table.to_pylist()]
+
+
+def _column(name: str, values: list[Any]) -> tuple[pa.Array, bool]:
+    """An Arrow column, and whether it is JSON text because the values have no common shape."""
+    if name in _TIMES:
+        return pa.array(values, _TIMESTAMP), False
+    if name not in _FREE_FORM:
+        with contextlib.suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            return pa.array(values), False
+    texts = [None if v is None else orjson.dumps(v, option=orjson.OPT_SORT_KEYS).decode() for v in values]
+    return pa.array(texts, pa.string()), True
 
 
 def _row(item: Document) -> Document:
@@ -68,14 +87,13 @@ def _row(item: Document) -> Document:
     for name, value in item["properties"].items():
         if name in _TIMES:
             row[name] = datetime.fromisoformat(value).astimezone(UTC)
-        elif name in _JSON_TEXT:
-            row[name] = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
         else:
             row[name] = value
     return row
 
 
-def _item(row: Document) -> Document:
+def _item(row: Document, as_text: frozenset[str]) -> Document:
+    row = {name: orjson.loads(v) if name in as_text and v is not None else v for name, v in row.items()}
     geometry, bbox = row.pop("geometry"), row.pop("bbox")
     core = {name: row.pop(name) for name in _CORE}
     properties: Document = {}
@@ -85,7 +103,7 @@ def _item(row: Document) -> Document:
         if name in _TIMES:
             properties[name] = _text(value)
         else:
-            properties[name] = orjson.loads(value) if name in _JSON_TEXT else _present(value)
+            properties[name] = value if name in as_text else _present(value)
     return {
         "type": core["type"],
         "stac_version": core["stac_version"],
@@ -113,9 +131,8 @@ def _present(value: Any) -> Any:
     return value
 
 
-def _geo(items: Iterable[Document]) -> Document:
-    boxes = [item["bbox"] for item in items]
-    bounds = [*(min(b[i] for b in boxes) for i in (0, 1)), *(max(b[i] for b in boxes) for i in (2, 3))]
+def _geo(boxes: list[dict[str, float]]) -> Document:
+    bounds = [pick(box[side] for box in boxes) for side, pick in zip(_SIDES, (min, min, max, max), strict=True)]
     return {
         "version": "1.1.0",
         "primary_column": "geometry",
