@@ -21,9 +21,10 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from pipeline.errors import BadIdentifier, ExportError, OutsideCoverage, SourceCorrupt, SourceMissing
+from pipeline.errors import BadIdentifier, ExportError, OutsideAreaOfUse, OutsideCoverage, SourceCorrupt, SourceMissing
 from pipeline.formats.kernels import compiled
 from pipeline.formats.laea import Lattice
+from pipeline.formats.scratch import BLOCK_PX
 from pipeline.grid import TILE_SIZE_KM, TILE_SIZE_M, PixelWindow, Tile, windows
 
 BLOCK_POINTS: Final = 512
@@ -110,7 +111,7 @@ class Mosaic:
             east, north = part.project()
             level = self.level_for(part.spacing_lat_deg * _METRES_PER_DEGREE)
             heights = self.sample_points(east, north, *part.spacing_m(), level=level)
-            yield window, heights if shift is None else heights + shift(part)
+            yield window, heights if shift is None else _moved(heights, shift, part)
 
     def sample_points(
         self, east_m: Points, north_m: Points, spacing_x_m: Points, spacing_y_m: Points, *, level: int
@@ -196,7 +197,11 @@ class Mosaic:
     def level_for(self, spacing_m: float) -> int:
         """The coarsest overview that has three pixels a sample and divides the tile without remainder."""
         level, count = 0, self._tile_px(0)
-        while count % 2 == 0 and self.pixel_size_m * 2 ** (level + 1) * _SAMPLES_ACROSS <= spacing_m * 1.001:
+        while (
+            count % 2 == 0
+            and count > BLOCK_PX
+            and self.pixel_size_m * 2 ** (level + 1) * _SAMPLES_ACROSS <= spacing_m * 1.001
+        ):
             level, count = level + 1, count // 2
         return level
 
@@ -229,6 +234,19 @@ class Mosaic:
             kind = SourceCorrupt if path.exists() else SourceMissing
             raise kind(f"{path.name} cannot be opened: {fault}", tile=tile.id) from fault
         return pixel, wkt
+
+
+def _moved(heights: FloatArray, shift: Shift, part: Lattice) -> FloatArray:
+    moved = heights + shift(part)
+    lost = np.isnan(moved) & np.isfinite(heights)
+    if lost.any():
+        row, col = np.argwhere(lost)[0]
+        raise OutsideAreaOfUse(
+            f"no operation moves the heights at {part.longitudes_deg[col]:.4f} E, {part.latitudes_deg[row]:.4f} N to"
+            " the frame wanted",
+            remedy="export in the tiles' own frame, or install a grid that covers the place",
+        )
+    return moved
 
 
 @compiled

@@ -23,7 +23,9 @@ def test_agrees_with_proj(cell: Cell) -> None:
 
 
 def test_shared_points_are_the_same_numbers() -> None:
-    here, east_of, north_of = (point_lattice(cell, 1201).project() for cell in (Cell(47, 10), Cell(47, 11), Cell(48, 10)))
+    here, east_of, north_of = (
+        point_lattice(cell, 1201).project() for cell in (Cell(47, 10), Cell(47, 11), Cell(48, 10))
+    )
     for axis in range(2):
         assert (here[axis][:, -1] == east_of[axis][:, 0]).all()
         assert (here[axis][0] == north_of[axis][-1]).all()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from formats_world import hills, plane, write_tile, write_tiles
 
 from pipeline.errors import ExportError, OutsideCoverage, SourceCorrupt, SourceMissing
 from pipeline.formats.cells import point_lattice
 from pipeline.formats.laea import Lattice
 from pipeline.formats.mosaic import Mosaic
 from pipeline.grid import Cell, Tile
+from tests.support.formats_world import hills, plane, write_tile, write_tiles
 
 TILES = [Tile.parse(name) for name in ("E4300N2650", "E4350N2650", "E4300N2700", "E4350N2700")]
 
