@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -154,10 +154,11 @@ class VerticalCatalogue(BaseModel):
         return ()
 
     def _direct(self, frame_from: str, frame_to: str) -> OperationEntry | None:
-        for entry in self.operations:
-            if (entry.frame_from, entry.frame_to) == (frame_from, frame_to) and not entry.component:
-                return entry
-        return None
+        return self._pairs.get((frame_from, frame_to))
+
+    @cached_property
+    def _pairs(self) -> dict[tuple[str, str], OperationEntry]:
+        return {(entry.frame_from, entry.frame_to): entry for entry in self.operations if not entry.component}
 
     def _flat(self, entry: OperationEntry, *, inverse: bool) -> _Way:
         if entry.route is None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pyproj import Transformer
 from pyproj._network import set_network_enabled
 
-from pipeline.errors import EpochMissing, OutsideAreaOfUse
+from pipeline.errors import EpochMissing, NoVerticalOperation, OutsideAreaOfUse
 from pipeline.vertical.grids import GridFile, verified
 
 DegreeArray = npt.NDArray[np.float64]
@@ -34,6 +34,12 @@ class Area:
     def holds(self, lon_deg: DegreeArray, lat_deg: DegreeArray) -> npt.NDArray[np.bool_]:
         """True where a point lies inside."""
         return (lon_deg >= self.west) & (lon_deg <= self.east) & (lat_deg >= self.south) & (lat_deg <= self.north)
+
+    def meets(self, other: Area) -> Area | None:
+        """The box both share, or None."""
+        west, south = max(self.west, other.west), max(self.south, other.south)
+        east, north = min(self.east, other.east), min(self.north, other.north)
+        return Area(west, south, east, north) if west < east and south < north else None
 
     def __str__(self) -> str:
         return f"{self.west:g} to {self.east:g} E, {self.south:g} to {self.north:g} N"
@@ -94,6 +100,18 @@ class Operation:
                 f"{self.frame_from} to {self.frame_to} depends on time and no epoch is given",
                 remedy="give the decimal year of the coordinates, e.g. --epoch 2012.5",
             )
+
+        if self.steps and self.area is None:
+            areas = "; ".join(f"{step.label}: {step.area}" for step in self.steps)
+            raise NoVerticalOperation(f"no place lies in every area of {self.frame_from} to {self.frame_to} ({areas})")
+
+    @property
+    def area(self) -> Area | None:
+        """Where every step may be used; None when that is nowhere. An identity serves everywhere."""
+        area: Area | None = Area(-180.0, -90.0, 180.0, 90.0)
+        for step in self.steps:
+            area = area.meets(step.area) if area is not None else None
+        return area
 
     @property
     def accuracy_m(self) -> float:

@@ -76,13 +76,9 @@ class DeltaSurface:
         y = affine.f + affine.e * (np.arange(rows, dtype=np.float64) + 0.5)
         row, row_part = self._cells((self.y_0 - y) / self.step_y, self.nodes_m.shape[0])
         column, column_part = self._cells((x - self.x_0) / self.step_x, self.nodes_m.shape[1])
-        # Rows first: the short lattice lines cost little, and only the last step runs over every pixel.
-        lines = self.nodes_m[row] * (1 - row_part)[:, None] + self.nodes_m[row + 1] * row_part[:, None]
-        slopes = np.diff(lines, axis=1).astype(np.float32)
-        shifts = np.take(slopes, column, axis=1)
-        shifts *= column_part.astype(np.float32)
-        shifts += np.take(lines.astype(np.float32), column, axis=1)
-        return shifts
+        from pipeline.vertical.kernels import interpolate
+
+        return interpolate(self.nodes_m, row, row_part, column, column_part)
 
     def at_points(self, x: DegreeArray, y: DegreeArray) -> npt.NDArray[np.float64]:
         """Shifts at scattered places of the surface's CRS; both arrays of one shape, as the result."""
