@@ -257,7 +257,13 @@ def _proj(entry: OperationEntry, grid: GridFile | None) -> str:
     if grid is None:
         raise ConfigError(f"operation {entry.id} has no grid")
     sign = -1 if entry.method is Method.RELATIONSHIP else 1
-    return f'+step +proj=vgridshift +grids="{grid.path}" +multiplier={sign}'
+    shift = f'+step +proj=vgridshift +grids="{grid.path}" +multiplier={sign}'
+    if entry.interpolation is None:
+        return shift
+    old, helmert = f"+proj=cart +ellps={entry.interpolation.ellps}", entry.interpolation.helmert
+    there = f"+step +proj=push +v_3 +step +proj=cart +ellps=GRS80 +step +inv {helmert} +step +inv {old}"
+    back = f"+step +proj=push +v_3 +step {old} +step {helmert} +step +inv +proj=cart +ellps=GRS80"
+    return f"{there} +step +proj=pop +v_3 {shift} {back} +step +proj=pop +v_3"
 
 
 def _joined(first: Operation, second: Operation) -> Operation:

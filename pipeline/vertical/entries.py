@@ -43,6 +43,14 @@ class Plane(_Entry):
     slope_lon_arcsec: float
 
 
+class Interpolation(_Entry):
+    """The old geodetic datum whose degrees a grid is laid out in, and the Helmert transformation from it to ETRS89."""
+
+    title: str
+    ellps: str
+    helmert: str
+
+
 class Method(StrEnum):
     """How an operation computes."""
 
@@ -77,6 +85,7 @@ class OperationEntry(_Entry):
     """One operation of the catalogue.
 
     Attributes:
+        interpolation: Where the grid is not in degrees of ETRS89.
         component: Serves only as a part of routes; never chosen on its own.
         derived: No registered operation; `notes` hold the evidence.
         area: West, south, east, north in degrees.
@@ -89,6 +98,7 @@ class OperationEntry(_Entry):
     frame_to: str = Field(alias="to")
     method: Method
     grid: str | None = None
+    interpolation: Interpolation | None = None
     offset_m: float | None = None
     plane: Plane | None = None
     helmert: str | None = None

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from pyproj import Transformer
+from pyproj.enums import TransformDirection
 
 from pipeline.errors import EpochMissing, GridMissing, NoVerticalOperation
 from pipeline.vertical import Operation, VerticalCatalogue
@@ -41,6 +43,12 @@ def grid_value(path: str, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
         + values[i + 1, j] * v * (1 - u)
         + values[i + 1, j + 1] * v * u
     )
+
+
+def to_mgi(lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    registry = Transformer.from_pipeline("urn:ogc:def:coordinateOperation:EPSG::1618")
+    old_lat, old_lon = registry.transform(lat, lon, direction=TransformDirection.INVERSE)
+    return old_lon, old_lat
 
 
 @lru_cache(maxsize=64)
@@ -73,7 +81,8 @@ def oracle(operation: Operation, lon: np.ndarray, lat: np.ndarray) -> np.ndarray
             elif entry.method is Method.SLOPE:
                 value = plane_value(entry.plane, lon, lat)
             else:
-                value = grid_value(step.grid.path, lon, lat) * (-1 if entry.method is Method.RELATIONSHIP else 1)
+                place = to_mgi(lon, lat) if entry.interpolation else (lon, lat)
+                value = grid_value(step.grid.path, *place) * (-1 if entry.method is Method.RELATIONSHIP else 1)
         total += -value if step.inverse else value
     return total
 
