@@ -12,7 +12,7 @@ within that nation's area; several sources, each by its own operation, meet ther
 
 from pipeline.vertical.catalogue import VerticalCatalogue
 from pipeline.vertical.crs import compound_crs, geotiff_wkt
-from pipeline.vertical.grids import GridFile, verified
+from pipeline.vertical.grids import GridFile, GridState, grid_states, verified
 from pipeline.vertical.operation import Area, Operation, Step
 from pipeline.vertical.surface import DeltaSurface, delta_surface
 
@@ -20,11 +20,13 @@ __all__ = [
     "Area",
     "DeltaSurface",
     "GridFile",
+    "GridState",
     "Operation",
     "Step",
     "VerticalCatalogue",
     "compound_crs",
     "delta_surface",
     "geotiff_wkt",
+    "grid_states",
     "verified",
 ]

@@ -224,7 +224,7 @@ class VerticalCatalogue(BaseModel):
             raise self._nothing(frame_from, frame_to)
         target = "evrf2000" if frame_to == "EPSG:5730" else "evrf2007"
         step = Step(
-            f"opendem:{row.country}:{target}",
+            f"opendem/{row.country}/{target}",
             f"+step +proj=geogoffset +dh={constant_cm / 100:.3f}",
             inverse=False,
             area=Area(*row.area),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from pyproj import CRS
 from pyproj.crs.crs import CompoundCRS
 from pyproj.exceptions import CRSError
 
 from pipeline.errors import SourceGridError, VerticalFrameMissing
+
+_ELLIPSOIDAL: Final = "ETRS89 ellipsoidal height over GRS 1980"
 
 
 @lru_cache(maxsize=64)
@@ -42,5 +45,14 @@ def compound_crs(horizontal: str, frame: str) -> CRS:
 
 
 def geotiff_wkt(horizontal: str, frame: str) -> str:
-    """The compound CRS as WKT2:2019, which GDAL writes into GeoTIFF keys and reads back equal."""
-    return compound_crs(horizontal, frame).to_wkt("WKT2_2019")
+    """The CRS as WKT2:2019 that GDAL keeps inside a GeoTIFF and reads back equal.
+
+    GeoTIFF keys cannot hold a projected 3D CRS (GDAL puts it into a file beside); ellipsoidal heights are written as a
+    compound CRS whose vertical part says so in its name.
+    """
+    crs = compound_crs(horizontal, frame)
+    if crs.is_compound:
+        return crs.to_wkt("WKT2_2019")
+    flat = CRS.from_user_input(horizontal)
+    upright = f'VERTCRS["{_ELLIPSOIDAL}",VDATUM["unknown"],CS[vertical,1],AXIS["up",up,LENGTHUNIT["metre",1]]]'
+    return f'COMPOUNDCRS["{flat.name} + {_ELLIPSOIDAL}",{flat.to_wkt("WKT2_2019")},{upright}]'

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pipeline.errors import GridCorrupt, GridMissing
+from pipeline.vertical.entries import GridEntry
 
 _UNSAFE_IN_PROJ = frozenset(',"\n')
 
@@ -66,3 +69,26 @@ def _sha256(path: str, size_bytes: int, modified_ns: int, inode: int) -> str:
     del size_bytes, modified_ns, inode
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class GridState:
+    """Whether a grid of the catalogue is here: `ok`, `missing`, or `corrupt` where the sha256 is another."""
+
+    name: str
+    state: Literal["ok", "missing", "corrupt"]
+
+
+def grid_states(grids: Mapping[str, GridEntry], folder: Path) -> tuple[GridState, ...]:
+    """The state of each grid of a catalogue in a folder, in the catalogue's order; every present file is hashed."""
+    states = []
+    for name, entry in grids.items():
+        try:
+            verified(GridFile(name, str((folder / name).absolute()), entry.sha256))
+        except GridMissing:
+            states.append(GridState(name, "missing"))
+        except GridCorrupt:
+            states.append(GridState(name, "corrupt"))
+        else:
+            states.append(GridState(name, "ok"))
+    return tuple(states)

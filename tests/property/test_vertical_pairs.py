@@ -70,7 +70,7 @@ def plane_value(plane, lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
 def oracle(operation: Operation, lon: np.ndarray, lat: np.ndarray) -> np.ndarray | None:
     total = np.zeros(lon.shape)
     for step in operation.steps:
-        if step.id.startswith("opendem:"):
+        if step.id.startswith("opendem/"):
             value = np.full(lon.shape, float(step.proj.partition("+dh=")[2]))
         else:
             entry = next(entry for entry in CATALOGUE.operations if entry.id == step.id)

@@ -75,7 +75,7 @@ def test_nap_reaches_evrf2007_by_a_labelled_derived_constant(tmp_path):
 
 def test_opendems_constant_is_another_method_under_its_own_name(tmp_path):
     operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path, method="opendem")
-    assert operation.id == "opendem:Netherlands:evrf2007"
+    assert operation.id == "opendem/Netherlands/evrf2007"
     assert operation.shift(5.0, 52.0) == pytest.approx(0.02)
 
 
@@ -298,6 +298,7 @@ class TestCompoundCrs:
             pass
         with rasterio.open(tmp_path / "x.tif") as file:
             assert file.crs == written
+        assert [path.name for path in tmp_path.iterdir()] == ["x.tif"]
 
     def test_what_is_no_frame_is_refused(self):
         with pytest.raises(VerticalFrameMissing):

@@ -1,0 +1,109 @@
+"""`orograph grids`: which geoid grids are here, and getting the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli.common import err, out, print_json
+from pipeline.config import RunSettings
+
+app = typer.Typer(help="Geoid grids: which are here, and getting the others.", no_args_is_help=True)
+
+GridsDir = Annotated[
+    Path | None, typer.Option("--grids-dir", help="Folder of geoid grids; OROGRAPH_GRIDS_DIR otherwise.")
+]
+
+
+def grids_folder(given: Path | None) -> Path:
+    """The folder of grids: flag, environment, default."""
+    return given if given is not None else RunSettings().grids_dir
+
+
+@app.command("list")
+def list_grids(
+    grids_dir: GridsDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the catalogue's grids: present and right, missing, or not the pinned file."""
+    from rich.table import Column, Table
+
+    from pipeline.vertical import VerticalCatalogue, grid_states
+
+    catalogue, folder = VerticalCatalogue.load(), grids_folder(grids_dir)
+    states = grid_states(catalogue.grids, folder)
+    serves = {
+        name: sorted({entry.frame_from for entry in catalogue.operations if entry.grid == name})
+        for name in catalogue.grids
+    }
+    if as_json:
+        document = [
+            {
+                "name": state.name,
+                "state": state.state,
+                "sha256": catalogue.grids[state.name].sha256,
+                "size_bytes": catalogue.grids[state.name].size_bytes,
+                "licence": catalogue.grids[state.name].licence,
+                "attribution": catalogue.grids[state.name].attribution,
+                "frames": serves[state.name],
+            }
+            for state in states
+        ]
+        print_json({"folder": str(folder), "grids": document})
+        return
+    table = Table(Column("grid", no_wrap=True, overflow="fold"), "state", "size", "frames", "licence", box=None)
+    colours = {"ok": "green", "missing": "yellow", "corrupt": "bold red"}
+    for state in states:
+        grid = catalogue.grids[state.name]
+        size = f"{grid.size_bytes / 1e6:.1f} MB"
+        colour = colours[state.state]
+        table.add_row(state.name, f"[{colour}]{state.state}[/]", size, " ".join(serves[state.name]), grid.licence)
+    out.print(table)
+    present = sum(state.state == "ok" for state in states)
+    out.print(f"{present} of {len(states)} grids in {folder}")
+
+
+@app.command("fetch")
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="Grids by name; none with --all or --for.")] = None,
+    frames: Annotated[list[str] | None, typer.Option("--for", help="Grids of this frame; may be repeated.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every grid but EGM2008's 81 MB.")] = False,
+    url: Annotated[
+        str | None, typer.Option(envvar="OROGRAPH_GRIDS_URL", help="Mirror of the PROJ CDN, for closed networks.")
+    ] = None,
+    grids_dir: GridsDir = None,
+) -> None:
+    """Fetch grids from the PROJ CDN, checking each against its pinned sha256."""
+    from infra.grid_fetch import fetch_grids
+    from pipeline.errors import UsageError
+    from pipeline.vertical import VerticalCatalogue
+
+    catalogue, folder = VerticalCatalogue.load(), grids_folder(grids_dir)
+    wanted = list(names or [])
+    for frame in frames or []:
+        catalogue.frame(frame)
+        wanted += [e.grid for e in catalogue.operations if e.grid and frame in {e.frame_from, e.frame_to}]
+    if every:
+        wanted += [name for name, grid in catalogue.grids.items() if grid.size_bytes < 50_000_000]
+    if not wanted:
+        raise UsageError("no grid is named", remedy="name grids, or use --for EPSG:5709, or --all")
+    unique = tuple(dict.fromkeys(wanted))
+    fetched = fetch_grids(unique, folder, url=url, progress=_told())
+    for name in fetched:
+        out.print(f"{name}  {catalogue.grids[name].licence}  {catalogue.grids[name].attribution}")
+    out.print(f"{len(fetched)} fetched, {len(unique) - len(fetched)} were here already, in {folder}")
+
+
+def _told() -> Callable[[str, int, int], None]:
+    """A progress callback that says once which grid is coming in."""
+    seen: set[str] = set()
+
+    def tell(name: str, _done: int, total: int) -> None:
+        if name not in seen:
+            seen.add(name)
+            err.print(f"fetching {name} ({total / 1e6:.1f} MB)")
+
+    return tell

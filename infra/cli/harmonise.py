@@ -1,0 +1,64 @@
+"""`orograph harmonise`: one raster from its vertical frame to another."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli.common import out, print_json
+from infra.cli.grids import GridsDir, grids_folder
+
+
+def harmonise(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Raster of heights, any format GDAL reads.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The COG to write.")],
+    frame_to: Annotated[str, typer.Option("--to", help="Frame wanted.")] = "EPSG:5621",
+    frame_from: Annotated[
+        str | None, typer.Option("--from", help="Frame of the heights, where the file declares none.")
+    ] = None,
+    crs: Annotated[str | None, typer.Option(help="2D CRS, where the file declares none.")] = None,
+    nodata: Annotated[list[float] | None, typer.Option(help="A further void value; may be repeated.")] = None,
+    grid: Annotated[Path | None, typer.Option(help="Your own geoid grid, for this file's frame.")] = None,
+    grid_sha256: Annotated[str, typer.Option(help="Its sha256; needed with --grid.")] = "",
+    grid_accuracy_m: Annotated[float, typer.Option(help="Its standard deviation.")] = 0.05,
+    via: Annotated[str | None, typer.Option(help="A frame to pass through.")] = None,
+    epoch: Annotated[float | None, typer.Option(help="Decimal year, for frames that move.")] = None,
+    allow_outside: Annotated[
+        bool, typer.Option("--allow-outside", help="Heights beyond the operation's area become void.")
+    ] = False,
+    grids_dir: GridsDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Move a raster's heights to another vertical frame, on its own grid, into a COG."""
+    from pydantic import ValidationError
+
+    from pipeline import harmonise as stage
+    from pipeline.errors import UsageError
+    from pipeline.sources import UserGrid
+
+    user_grid = None
+    if grid is not None:
+        try:
+            user_grid = UserGrid(path=str(grid), sha256=grid_sha256, accuracy_m=grid_accuracy_m)
+        except ValidationError as error:
+            raise UsageError(
+                "--grid needs its --grid-sha256 (64 hexadecimal digits) and a positive accuracy"
+            ) from error
+    request = stage.Request(
+        frame_to, frame_from, tuple(nodata or ()), crs, user_grid, epoch, via, allow_outside=allow_outside
+    )
+    done = stage.harmonise(source, target, request, grids_folder(grids_dir))
+    if as_json:
+        print_json({**asdict(done), "record": done.record.model_dump(mode="json"), "file": str(target)})
+        return
+    record = done.record
+    out.print(f"{target}: {done.moved} heights moved by {record.shift_min_m:+.4f} to {record.shift_max_m:+.4f} m")
+    out.print(f"operation {record.operation}{', derived' if record.derived else ''}", markup=False)
+    out.print(f"accuracy  {record.accuracy_m:.3f} m, surface within {done.surface_error_m * 1000:.2f} mm")
+    if done.outside:
+        out.print(f"void      {done.outside} heights beyond the operation's area")
+    for note in record.notes:
+        out.print(f"note      {note}", markup=False)
