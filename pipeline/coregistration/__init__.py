@@ -3,6 +3,7 @@
 from pipeline.coregistration.field import DisplacementField
 from pipeline.coregistration.fit import fit
 from pipeline.coregistration.methods import Method, parse_method
-from pipeline.coregistration.result import Coregistration, Status
+from pipeline.coregistration.result import Coregistration
+from pipeline.coregistration.status import Status
 
 __all__ = ["Coregistration", "DisplacementField", "Method", "Status", "fit", "parse_method"]

@@ -24,6 +24,7 @@ LEAST_SLOPE_SPREAD: Final = 0.005
 """Slopes must differ by this much (standard deviation in the weaker direction) for a shift to be seen in heights."""
 WORST_ERROR_PX: Final = 0.5
 """A shift less certain than this (standard error, weaker direction) counts as not observed."""
+_SAMPLE: Final = 200_000
 _STEPS: Final = 20
 _TOLERANCE_PX: Final = 2e-4
 _TOLERANCE_M: Final = 1e-3
@@ -106,27 +107,24 @@ def _solve(normal: Array, right: Array, terms: tuple[Term, ...]) -> Array:
     return np.linalg.solve(scaled, right / scale) / scale
 
 
-def estimate(pair: Pair, terms: tuple[Term, ...], start: DisplacementField, *, most: int = 300_000) -> Estimate:
-    """Fit the terms on top of a field.
-
-    Steps run on at most about `most` pixels until the field stands still, then two on all of them.
-    """
+def estimate(pair: Pair, terms: tuple[Term, ...], start: DisplacementField, *, polish: bool = True) -> Estimate:
+    """Fit the terms on top of a field: on a sample until it stands still, then, when to be polished, on all pixels."""
     joint = with_nuisance(terms)
     blocks = Blocks.of(pair.reference.shape, 40)
     basis = design(joint, blocks)
-    thin = max(1, int(np.sqrt(pair.reference.size / most)))
-    field, scale, settled, count = start, np.ones(2), False, 0
-    steps = [thin] * (_STEPS if thin > 1 else 0) + [1] * (3 if thin > 1 else _STEPS)
+    thin = max(1, int(np.sqrt(pair.reference.size / _SAMPLE)))
+    field, scale, still, settled, count = start, np.ones(2), False, False, 0
+    steps = [thin] * _STEPS + ([1] * 3 if thin > 1 and polish else [])
     for step in steps:
-        if settled and step > 1:
+        if still and step == thin:
             continue
         scale = noise_scale(*_sample(pair, field))
         sums = pair.sums(field, blocks, scale, step=step)
         moved, update = _step(field, sums, basis, joint)
         field, count = moved, count + 1
         still = update[0] < _TOLERANCE_PX * pair.pixel_m and update[1] < _TOLERANCE_M
-        settled = still or (update[0] < _SETTLED_PX * pair.pixel_m and step == 1)
-        if still and step == 1:
+        settled = update[0] < _SETTLED_PX * pair.pixel_m
+        if still and step == steps[-1]:
             break
     sums = pair.sums(field, blocks, scale, step=thin)
     field = _without_nuisance(pair, field, terms, start)
@@ -135,7 +133,7 @@ def estimate(pair: Pair, terms: tuple[Term, ...], start: DisplacementField, *, m
 
 
 def _sample(pair: Pair, field: DisplacementField) -> tuple[Array, Array]:
-    return pair.residuals(field, 60_000)
+    return pair.residuals(field, 25_000)
 
 
 def _step(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.coregistration.blockwise import fit_field
 from pipeline.coregistration.estimate import (
     LEAST_SAMPLES,
     LEAST_SLOPE_SPREAD,
@@ -20,9 +21,10 @@ from pipeline.coregistration.estimate import (
 from pipeline.coregistration.field import DisplacementField, require_metric
 from pipeline.coregistration.mend import mend
 from pipeline.coregistration.methods import EAST, NORTH, UP, Method, Term, parse_method
-from pipeline.coregistration.pair import Pair
-from pipeline.coregistration.result import Coregistration, Status
-from pipeline.errors import ConfigError, CoregistrationError, NodataError, VerticalError
+from pipeline.coregistration.pair import RESIDUALS, Pair
+from pipeline.coregistration.result import Coregistration
+from pipeline.coregistration.status import Status
+from pipeline.errors import CoregistrationError, NodataError, VerticalError
 from pipeline.raster import BoolArray, FloatArray, Raster
 
 Array = npt.NDArray[Any]
@@ -63,8 +65,6 @@ def fit(
         CoregistrationError: the mask does not fit the reference.
     """
     chosen = parse_method(method) if isinstance(method, str) else method
-    if chosen.blockwise:
-        raise ConfigError("blockwise fields are not available yet", remedy="use a global method")
     pair = make_pair(reference, to_be_aligned, inlier_mask, threads)
     limit_m = DEFAULT_MAX_SHIFT_PX * pair.pixel_m if max_shift_m is None else max_shift_m
     still = DisplacementField(reference.geobox)
@@ -73,17 +73,35 @@ def fit(
     if chosen.horizontal:
         start = coarse_start(pair, still, limit_m)
     begun, _ = pair.residuals(start)
-    count = _count(pair, start)
-    if count < LEAST_SAMPLES:
-        return _result(chosen, Status.TOO_FEW, _unmoved(still), before, before, count)
-    start = _raised(start, begun)
-    found = estimate(pair, chosen.terms, start)
+    if _count(pair, begun) < LEAST_SAMPLES:
+        return _result(chosen, Status.TOO_FEW, _unmoved(still), before, before, _count(pair, begun))
+    found = estimate(pair, chosen.terms, _raised(start, begun), polish=not chosen.blockwise)
     if chosen.horizontal:
         status = judge(pair, found, before, limit_m)
     if status is not Status.CONVERGED:
         found = _vertical_only(pair, chosen, still, before, found)
     after, _ = pair.residuals(found.field)
-    return _result(chosen, status, found, before, after, count)
+    result = _result(chosen, status, found, before, after, _count(pair, after))
+    return _with_blocks(pair, result, limit_m) if chosen.blockwise and status is Status.CONVERGED else result
+
+
+def _with_blocks(pair: Pair, result: Coregistration, limit_m: float) -> Coregistration:
+    """A smooth field on top of the global fit, where it does better than that."""
+    fitted = fit_field(pair, result.method, result.field)
+    after, _ = pair.residuals(fitted.field)
+    steps = result.iterations + fitted.iterations
+    result = replace(result, blocks=fitted.table, stiffness=fitted.stiffness, iterations=steps)
+    worse = after.size < LEAST_SAMPLES or nmad(after) > 1.001 * result.nmad_after_m + 0.005
+    if worse or fitted.field.largest_horizontal_m > 1.5 * limit_m:
+        return result
+    return replace(
+        result,
+        field=fitted.field,
+        median_after_m=float(np.median(after)),
+        nmad_after_m=nmad(after),
+        sample_count=int(fitted.table.count.sum()),
+        blind_nmad_m=fitted.held_out_nmad_m,
+    )
 
 
 def make_pair(reference: Raster, moving: Raster, inliers: BoolArray | None, threads: int) -> Pair:
@@ -179,10 +197,9 @@ def _raised(field: DisplacementField, residual: Array) -> DisplacementField:
     return field.with_polynomial(polynomial)
 
 
-def _count(pair: Pair, field: DisplacementField) -> int:
-    """Pixels with both heights, counted on all of them."""
-    residual, _ = pair.residuals(field, most=pair.reference.size)
-    return int(residual.size)
+def _count(pair: Pair, residual: Array) -> int:
+    """Pixels with both heights, from a thinned image of residuals."""
+    return int(residual.size) * pair.step(RESIDUALS) ** 2
 
 
 def _unmoved(still: DisplacementField) -> Estimate:

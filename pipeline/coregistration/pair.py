@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from pipeline.raster import BoolArray, FloatArray
 
 Array = npt.NDArray[Any]
 
+RESIDUALS: Final = 150_000
+"""Pixels that spreads before and after are taken from."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
@@ -30,11 +33,22 @@ class Blocks:
     @classmethod
     def of(cls, shape: tuple[int, int], side_px: float) -> Self:
         """Blocks of about `side_px` pixels."""
-        edges = []
-        for size in shape:
-            count = max(1, round(size / side_px))
-            edges.append(np.round(np.arange(count + 1) * (size / count)).astype(np.int64))
+        return cls.of_counts(shape, (max(1, round(shape[0] / side_px)), max(1, round(shape[1] / side_px))))
+
+    @classmethod
+    def of_counts(cls, shape: tuple[int, int], counts: tuple[int, int]) -> Self:
+        """As many blocks along rows and columns as asked."""
+        edges = [
+            np.round(np.arange(count + 1) * (size / count)).astype(np.int64)
+            for size, count in zip(shape, counts, strict=True)
+        ]
         return cls(*edges)
+
+    def numbers(self, thinned: tuple[int, int], step: int) -> Array:
+        """Number of the block each pixel of an image of every `step`-th pixel lies in."""
+        row = np.searchsorted(self.row_edges, np.arange(thinned[0]) * step, side="right") - 1
+        col = np.searchsorted(self.col_edges, np.arange(thinned[1]) * step, side="right") - 1
+        return row[:, None] * self.shape[1] + col[None, :]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -77,16 +91,29 @@ class Pair:
     def _geometry(self, field: DisplacementField) -> Array:
         return geometry_of(self.geobox, field.geobox, self.moving_geobox)
 
-    def residuals(self, field: DisplacementField, most: int = 400_000) -> tuple[Array, Array]:
-        """Residuals (metres) and slopes where both rasters have heights, of at most about `most` pixels."""
-        step = max(1, int(np.ceil(np.sqrt(self.reference.size / most))))
+    def step(self, most: float) -> int:
+        """Every how many rows and columns to look for at most about `most` pixels."""
+        return max(1, int(np.ceil(np.sqrt(self.reference.size / most))))
+
+    def _thinned_residuals(self, field: DisplacementField, most: float) -> tuple[Array, Array, int]:
+        step = self.step(most)
         shape = tuple(-(-size // step) for size in self.reference.shape)
         out, slope = np.empty(shape, np.float32), np.empty(shape, np.float32)
         arguments = (self.reference, self.moving, self.mended, self.inliers, self._geometry(field))
         shaped = (*arguments, field.polynomial, field.lattice, step)
         in_bands(lambda a, b: kernels.residuals(*shaped, a, b, out, slope), shape[0], self.threads)
+        return out, slope, step
+
+    def residuals(self, field: DisplacementField, most: float = RESIDUALS) -> tuple[Array, Array]:
+        """Residuals (metres) and slopes where both rasters have heights, of at most about `most` pixels."""
+        out, slope, _ = self._thinned_residuals(field, most)
         good = np.isfinite(out)
         return out[good], slope[good]
+
+    def residual_image(self, field: DisplacementField, most: float) -> tuple[Array, int]:
+        """Residuals of every n-th row and column, NaN where there are none, and n."""
+        out, _, step = self._thinned_residuals(field, most)
+        return out, step
 
     def sums(
         self, field: DisplacementField, blocks: Blocks, scale: Array, *, gate: float = kernels.TUKEY, step: int = 1

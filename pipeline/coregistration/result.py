@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections import Counter
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,16 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from pipeline.coregistration import kernels
+from pipeline.coregistration.blocks import BlockTable
 from pipeline.coregistration.field import DisplacementField, geometry_of
 from pipeline.coregistration.mend import mend
 from pipeline.coregistration.methods import Method
+from pipeline.coregistration.status import Status
 from pipeline.coregistration.threads import in_bands
 from pipeline.job import CoregistrationRecord
 from pipeline.raster import FloatArray, Raster
 
 Array = npt.NDArray[Any]
-
-
-class Status(StrEnum):
-    """How an estimation ended."""
-
-    CONVERGED = "converged"
-    """The displacement stands still and is observed."""
-    UNOBSERVABLE = "unobservable"
-    """The ground's shape does not tell a horizontal shift; only heights were fitted."""
-    TOO_FEW = "too_few"
-    """Not enough common heights; nothing moves."""
-    REJECTED = "rejected"
-    """Beyond the largest shift allowed, or no improvement; nothing moves sideways."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +37,10 @@ class Coregistration:
         condition: Condition number of the mean displacement's normal matrix.
         slope_spread: Standard deviation of slopes in the direction that has least.
         iterations: Steps taken.
-        details: JSON-ready extras, such as blocks with their quality.
+        blocks: Blocks with their quality, of a blockwise method.
+        stiffness: Weight of the smoothness prior that predicted held-out cells best; None for global methods.
+        blind_nmad_m: Spread of residuals in held-out cells of at least 2 km, a block's width away from all that was
+            used to predict them; NaN for global methods.
     """
 
     method: Method
@@ -64,7 +55,9 @@ class Coregistration:
     condition: float
     slope_spread: float
     iterations: int
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    blocks: BlockTable | None = None
+    stiffness: float | None = None
+    blind_nmad_m: float = float("nan")
 
     @property
     def shift(self) -> tuple[float, float, float]:
@@ -100,7 +93,7 @@ class Coregistration:
         """The entry of a tile's manifest."""
         east, north, up = self.shift
         error = np.sqrt(np.diag(self.covariance))
-        details = {
+        details: dict[str, Any] = {
             "polynomial_m": self.field.polynomial.tolist(),
             "lattice_shape": list(self.field.lattice.shape[1:]),
             "standard_error_m": [_number(value) for value in error],
@@ -110,6 +103,11 @@ class Coregistration:
             "median_after_m": _number(self.median_after_m),
             "iterations": self.iterations,
         }
+        if self.blocks is not None:
+            details["stiffness"] = self.stiffness
+            details["blind_nmad_m"] = _number(self.blind_nmad_m)
+            details["lattice_m"] = np.round(self.field.lattice, 3).tolist()
+            details["block_status"] = dict(sorted(Counter(status.value for status in self.blocks.status).items()))
         return CoregistrationRecord(
             source=source_id,
             reference=reference_id,

@@ -1,0 +1,198 @@
+"""Blocks with what is known of each: count, own shift, covariance, condition, spread of residuals, status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.coregistration.estimate import LEAST_SAMPLES, matrices
+from pipeline.coregistration.field import DisplacementField, monomials
+from pipeline.coregistration.methods import UP
+from pipeline.coregistration.pair import Blocks, Pair
+from pipeline.coregistration.status import Status
+
+Array = npt.NDArray[Any]
+
+_LEAST_SPREAD: Final = 0.005
+_NOISE_SLOPE: Final = 0.7
+"""Independent noise alone makes slopes of about half its size a pixel; a block's slopes must be above."""
+_THINNING: Final = 4
+"""Slopes are judged on medians of this many pixels squared: noise fades there, ground does not."""
+_WORST_ERROR_PX: Final = 1.0
+_FAR: Final = 50.0
+"""A block is rejected when its own shift lies this many times farther from the field than blocks usually do."""
+_LEAST_SHARE: Final = 0.5
+"""And when fewer than this share of its pixels agree with the field at all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockTable:
+    """One row a block, row by row from the north-west.
+
+    Attributes:
+        shape: Rows and columns of blocks.
+        centre_m: (n, 2) easting and northing of the centres, reference CRS.
+        displacement_m: (n, 3) east, north, up of the field at the centre.
+        own_m: (n, 3) what the block alone would say; NaN where it cannot.
+        error_m: (n, 3) standard errors of that, from the block's own scatter and an allowance for correlated noise.
+        condition: (n,) condition number of the block's scaled normal matrix.
+        nmad_m: (n,) spread of residuals under the field; NaN without samples.
+        count: (n,) pixels used.
+        status: (n,) a `Status` each.
+    """
+
+    shape: tuple[int, int]
+    centre_m: Array
+    displacement_m: Array
+    own_m: Array
+    error_m: Array
+    condition: Array
+    nmad_m: Array
+    count: Array
+    status: tuple[Status, ...]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """JSON-ready rows; None for what is not known."""
+        columns = ("centre_m", "displacement_m", "own_m", "error_m", "condition", "nmad_m", "count")
+        rows = []
+        for i, status in enumerate(self.status):
+            row: dict[str, Any] = {"row": i // self.shape[1], "column": i % self.shape[1], "status": status.value}
+            for name in columns:
+                row[name] = _plain(getattr(self, name)[i])
+            rows.append(row)
+        return rows
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as JSON has them, to a tenth of a millimetre."""
+    if np.ndim(value):
+        return [_plain(v) for v in value]
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def observable(pair: Pair, field: DisplacementField, blocks: Blocks, scale: Array) -> Array:
+    """Which blocks can tell a horizontal shift by themselves, shape (n,)."""
+    smallest = min(*pair.reference.shape, *pair.moving.shape)
+    coarse = pair.thinned(_THINNING) if smallest >= 10 * _THINNING else pair
+    sums = coarse.sums(field, Blocks.of_counts(coarse.reference.shape, blocks.shape), 4.0 * scale)
+    flat = sums.reshape(-1, sums.shape[-1])
+    a, _ = matrices(sums)
+    weight = np.maximum(flat[:, 5], 1e-300)
+    unit = a / weight[:, None, None]
+    spread = unit[:, :2, :2] - unit[:, :2, 2:] * unit[:, 2:, :2]
+    weak = np.sqrt(np.maximum(np.linalg.eigvalsh(spread)[:, 0], 0.0))
+    noise = np.sqrt(flat[:, 9] / weight)
+    return (weak > np.maximum(_LEAST_SPREAD, _NOISE_SLOPE * noise / coarse.pixel_m)) & (flat[:, 11] >= 4)
+
+
+def trusted(sums: Array, seen: Array) -> tuple[Array, Array]:
+    """Block equations reduced to what is to be believed of each.
+
+    Blocks with too few pixels say nothing; blocks whose ground has no shape speak of heights only, or noise would hold
+    them where they are.
+    """
+    a, b = (part.copy() for part in matrices(sums))
+    empty = sums.reshape(-1, sums.shape[-1])[:, 11] < LEAST_SAMPLES
+    a[empty], b[empty] = 0.0, 0.0
+    a[~seen, :2, :], a[~seen, :, :2], b[~seen, :2] = 0.0, 0.0, 0.0
+    return a, b
+
+
+def tabulate(
+    blocks: Blocks,
+    field: DisplacementField,
+    sums: Array,
+    seen: Array,
+    pair: Pair,
+    image: tuple[Array, int],
+) -> BlockTable:
+    """Gather what is known of each block at the end of a fit."""
+    u, v = (part.ravel() for part in blocks.centres())
+    flat = sums.reshape(-1, sums.shape[-1])
+    displacement = monomials(u, v) @ field.polynomial.T + field.lattice.reshape(3, -1).T
+    a, b = matrices(sums)
+    own, error, condition = _alone(a, b, flat[:, 11])
+    own[~seen, :2] = np.nan
+    spread, valid = _spreads(blocks, *image)
+    share = flat[:, 11] / np.maximum(valid * image[1] ** 2, 1)
+    status = _statuses(flat[:, 11], seen, error, _distance(own, a, seen), share, pair.pixel_m)
+    affine, shape = pair.geobox.affine, pair.reference.shape
+    centre = np.stack(
+        [affine.c + affine.a * (u + 1) * 0.5 * shape[1], affine.f + affine.e * (v + 1) * 0.5 * shape[0]], axis=1
+    )
+    return BlockTable(
+        shape=blocks.shape,
+        centre_m=centre,
+        displacement_m=displacement,
+        own_m=displacement + own,
+        error_m=error,
+        condition=condition,
+        nmad_m=spread,
+        count=flat[:, 11].astype(np.int64),
+        status=status,
+    )
+
+
+def _alone(a: Array, b: Array, count: Array) -> tuple[Array, Array, Array]:
+    """What each block alone would add to the field, its standard error and condition number."""
+    diagonal = np.sqrt(np.maximum(a[:, np.arange(3), np.arange(3)], 1e-300))
+    scaled = a / (diagonal[:, :, None] * diagonal[:, None, :]) + 1e-9 * np.eye(3)
+    good = (count >= LEAST_SAMPLES) & (diagonal > 1e-100).all(axis=1)
+    condition = np.full(count.size, np.inf)
+    own, error = np.full((count.size, 3), np.nan), np.full((count.size, 3), np.inf)
+    if good.any():
+        values = np.linalg.eigvalsh(scaled[good])
+        condition[good] = values[:, -1] / np.maximum(values[:, 0], 1e-9)
+        inverse = np.linalg.inv(scaled[good])
+        own[good] = np.einsum("bij,bj->bi", inverse, b[good] / diagonal[good]) / diagonal[good]
+        # Heights of a DEM err alike over some pixels: about ten pixels carry the information of one.
+        error[good] = np.sqrt(10.0 * inverse[:, np.arange(3), np.arange(3)]) / diagonal[good]
+    return own, error, condition
+
+
+def _distance(own: Array, a: Array, seen: Array) -> Array:
+    """How far blocks alone lie from the field, by their own certainty, in units of what is usual."""
+    step = np.nan_to_num(own)
+    squared = np.einsum("bi,bij,bj->b", step, a, step)
+    usual = float(np.median(squared[seen])) if seen.any() else 0.0
+    return squared / (usual + 1.0)
+
+
+def _statuses(
+    count: Array, seen: Array, error: Array, distance: Array, share: Array, pixel_m: float
+) -> tuple[Status, ...]:
+    """A status for each block."""
+    out = []
+    for i in range(count.size):
+        if count[i] < LEAST_SAMPLES:
+            out.append(Status.TOO_FEW)
+        elif not seen[i] or not error[i, :UP].max() < _WORST_ERROR_PX * pixel_m:
+            out.append(Status.UNOBSERVABLE)
+        elif distance[i] > _FAR or share[i] < _LEAST_SHARE:
+            out.append(Status.REJECTED)
+        else:
+            out.append(Status.CONVERGED)
+    return tuple(out)
+
+
+def _spreads(blocks: Blocks, image: Array, step: int) -> tuple[Array, Array]:
+    """NMAD of the residuals of each block and their number, from a thinned image of them."""
+    number = blocks.numbers(image.shape, step)
+    good = np.isfinite(image)
+    values, number = image[good].astype(float), number[good]
+    count = blocks.shape[0] * blocks.shape[1]
+    middle = _group_medians(values, number, count)
+    return 1.4826 * _group_medians(np.abs(values - middle[number]), number, count), np.bincount(number, minlength=count)
+
+
+def _group_medians(values: Array, number: Array, count: int) -> Array:
+    """Median of each group (the upper one of an even count); NaN for empty groups."""
+    order = np.lexsort((values, number))
+    sizes = np.bincount(number, minlength=count)
+    middle = np.cumsum(sizes) - sizes + sizes // 2
+    out = np.full(count, np.nan)
+    out[sizes > 0] = values[order[middle[sizes > 0]]]
+    return out

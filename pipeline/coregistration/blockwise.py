@@ -1,0 +1,188 @@
+"""A smooth field of block displacements, solved for all blocks together.
+
+Five steps, as in xDEM's blockwise coregistration: subdivide, estimate each block, turn blocks into points, interpolate
+their shifts, warp. Unlike there, blocks are not fitted alone: each gives its normal equations, and one robust solve
+under a bending prior ties them, so a block of sea takes its shift from its neighbours. The prior's stiffness is chosen
+on held-out cells of at least two kilometres with a buffer around them: noise of nearby pixels is alike, so small cells
+would let the field follow the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import binary_dilation
+
+from pipeline.coregistration.blocks import BlockTable, observable, tabulate, trusted
+from pipeline.coregistration.estimate import nmad, noise_scale
+from pipeline.coregistration.field import DisplacementField
+from pipeline.coregistration.methods import Method
+from pipeline.coregistration.pair import Blocks, Pair
+from pipeline.coregistration.smooth_field import Lattice
+
+Array = npt.NDArray[Any]
+
+BLOCK_PX: Final = 50
+MOST_BLOCKS: Final = 1200
+CELL_M: Final = 2000.0
+"""Side of a held-out cell; the buffer around it is one block."""
+UP_STIFFNESS: Final = 5.0
+"""Heights bend less than horizontal shifts: a metre sideways is worth a slope (here about 0.45) of a metre in height."""
+_STEPS: Final = 4
+_ENOUGH_PX: Final = 0.01
+_FIRST, _RATIO, _MOST_TRIALS = 0.06, 3.0, 9
+_FOLDS: Final = ((0, 0), (1, 1), (2, 2), (0, 2), (2, 0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """Blocks that are predicted, and blocks that may not help: the former and a buffer around them."""
+
+    predicted: Array
+    hidden: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldFit:
+    """A field with the evidence for it.
+
+    Attributes:
+        stiffness: Weight of the bending prior, relative to the blocks' own median information.
+        held_out_nmad_m: Spread of residuals in cells that did not take part, over all folds; NaN without folds.
+        held_out_median_m: Their median.
+    """
+
+    field: DisplacementField
+    table: BlockTable
+    stiffness: float
+    held_out_nmad_m: float
+    held_out_median_m: float
+    iterations: int
+
+
+def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
+    """Fit a lattice of displacements on top of a global field."""
+    blocks = Blocks.of(pair.reference.shape, block_side_px(pair, method))
+    lattice = Lattice.over(blocks.shape, blocks.shape)
+    folds = make_folds(blocks, pair)
+    field = start.with_lattice(np.zeros((3, *blocks.shape)))
+    scale = noise_scale(*pair.residuals(field, 25_000))
+    thin = 1 if pair.reference.size < 1_000_000 else 2
+    sums = pair.sums(field, blocks, scale, step=thin)
+    seen = observable(pair, field, blocks, scale) & method.horizontal
+    relative = choose_stiffness(lattice, trusted(sums, seen), sums, folds)
+    count, move = 0, np.inf
+    for step in (thin,) + (1,) * _STEPS if thin > 1 else (1,) * _STEPS:
+        if count:
+            scale = noise_scale(*pair.residuals(field, 25_000))
+            sums = pair.sums(field, blocks, scale, step=step)
+        before = field.lattice
+        field = field.with_lattice(_solve(lattice, trusted(sums, seen), before, relative))
+        move, count = float(np.abs(field.lattice - before)[:2].max()), count + 1
+        if move < _ENOUGH_PX * pair.pixel_m and step == 1:
+            break
+    images, held = _held_out(pair, blocks, lattice, trusted(sums, seen), field, relative, folds)
+    table = tabulate(blocks, field, sums, seen, pair, images)
+    return FieldFit(field, table, relative, nmad(held), float(np.median(held)) if held.size else float("nan"), count)
+
+
+def block_side_px(pair: Pair, method: Method) -> float:
+    """Side of a block: as asked, else 50 pixels, or more where there would be too many blocks."""
+    pixel_m = abs(pair.geobox.affine.a)
+    if method.block_m is not None:
+        return max(method.block_m / pixel_m, 8.0)
+    return max(float(BLOCK_PX), float(np.sqrt(pair.reference.size / MOST_BLOCKS)))
+
+
+def make_folds(blocks: Blocks, pair: Pair) -> list[Fold]:
+    """Cells of at least two kilometres, every third one along both axes, in five arrangements of the nine."""
+    rows, cols = blocks.shape
+    pixel_m = abs(pair.geobox.affine.a)
+    sides = [float(np.diff(edges).min()) * pixel_m for edges in (blocks.row_edges, blocks.col_edges)]
+    cell = [max(1, int(np.ceil(CELL_M / side))) for side in sides]
+    i, j = np.mgrid[0:rows, 0:cols]
+    folds = []
+    for a, b in _FOLDS:
+        predicted = ((i // cell[0]) % 3 == a) & ((j // cell[1]) % 3 == b)
+        hidden = binary_dilation(predicted, np.ones((3, 3), np.bool_))
+        if predicted.any() and not hidden.all():
+            folds.append(Fold(predicted.ravel(), hidden.ravel()))
+    return folds
+
+
+def choose_stiffness(lattice: Lattice, evidence: tuple[Array, Array], sums: Array, folds: list[Fold]) -> float:
+    """The stiffness that predicts held-out cells best, by descent over a geometric series."""
+    squares = sums[..., 9].ravel()
+    tried: dict[int, float] = {}
+
+    def loss(step: int) -> float:
+        if step not in tried:
+            tried[step] = _prediction_error(lattice, evidence, squares, folds, _FIRST * _RATIO**step)
+        return tried[step]
+
+    best = 0
+    if not folds:
+        return _FIRST
+    while len(tried) < _MOST_TRIALS:
+        better = min((best - 1, best, best + 1), key=loss)
+        if better == best:
+            break
+        best = better
+    return float(_FIRST * _RATIO**best)
+
+
+def _prediction_error(
+    lattice: Lattice, evidence: tuple[Array, Array], squares: Array, folds: list[Fold], relative: float
+) -> float:
+    """Weighted squared residuals of held-out blocks under fields fitted without them."""
+    a, b = evidence
+    total = 0.0
+    for fold in folds:
+        kept = (~fold.hidden).astype(float)
+        nodes = lattice.solve(a * kept[:, None, None], b * kept[:, None], stiffness(a, relative))
+        d = lattice.at_blocks(nodes)[fold.predicted]
+        fitted = np.einsum("bi,bij,bj->", d, a[fold.predicted], d) - 2.0 * np.einsum("bi,bi->", b[fold.predicted], d)
+        total += float(squares[fold.predicted].sum() + fitted)
+    return total
+
+
+def stiffness(a: Array, relative: float) -> Array:
+    """Weights of the bending prior for east, north and up, from the blocks' median horizontal information."""
+    typical = 0.5 * (a[:, 0, 0] + a[:, 1, 1])
+    typical = typical[typical > 0]
+    level = float(np.median(typical)) if typical.size else float(np.median(a[:, 2, 2])) + 1e-6
+    return relative * level * np.array([1.0, 1.0, UP_STIFFNESS])
+
+
+def _solve(lattice: Lattice, evidence: tuple[Array, Array], current: Array, relative: float) -> Array:
+    """The whole lattice anew, from equations taken at the current one."""
+    a, b = evidence
+    right = b + np.einsum("bij,bj->bi", a, lattice.at_blocks(current))
+    return lattice.solve(a, right, stiffness(a, relative))
+
+
+def _held_out(
+    pair: Pair,
+    blocks: Blocks,
+    lattice: Lattice,
+    evidence: tuple[Array, Array],
+    field: DisplacementField,
+    relative: float,
+    folds: list[Fold],
+) -> tuple[tuple[Array, int], Array]:
+    """A thinned image of residuals under the field, and residuals of cells under fields that never saw them."""
+    a, b = evidence
+    image, step = pair.residual_image(field, 120_000)
+    right = b + np.einsum("bij,bj->bi", a, lattice.at_blocks(field.lattice))
+    number = blocks.numbers(image.shape, step)
+    held = []
+    for fold in folds:
+        kept = (~fold.hidden).astype(float)
+        nodes = lattice.solve(a * kept[:, None, None], right * kept[:, None], stiffness(a, relative))
+        blind, _ = pair.residual_image(field.with_lattice(nodes), 120_000)
+        values = blind[fold.predicted[number]]
+        held.append(values[np.isfinite(values)])
+    return (image, step), np.concatenate(held) if held else np.empty(0)
