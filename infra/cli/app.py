@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import grids, harmonise, height, implicit
+from infra.cli import export, grids, harmonise, height, implicit
 from infra.cli.common import ending, out
 from pipeline.version import __version__
 
@@ -33,6 +33,7 @@ def version_option(version: bool = typer.Option(False, "--version", help="Print 
 
 # Commands, one line each, in the order of the help text.
 app.add_typer(implicit.app, name="implicit")
+app.command(name="export")(export.export)
 app.command(context_settings={"ignore_unknown_options": True})(height.height)
 app.command()(harmonise.harmonise)
 app.add_typer(grids.app, name="grids")

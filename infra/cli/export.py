@@ -1,0 +1,158 @@
+"""`orograph export`: geographic tiles, HGT files and contours per 1 degree cell, from published tiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli.common import err, out, print_json, print_json_line
+
+if TYPE_CHECKING:
+    from infra.cells import CellPlan
+    from infra.engine import Engine, Outcome
+    from infra.store import Store
+    from pipeline.config import RunSettings
+
+
+def export(
+    cell: Annotated[list[str] | None, typer.Option("--cell", help="N47E010; all touched cells by default.")] = None,
+    tile: Annotated[list[str] | None, typer.Option("--tile", help="The cells of a tile, such as E4300N2650.")] = None,
+    product: Annotated[
+        list[str] | None, typer.Option("--product", "-p", help="geographic, hgt1, hgt3, contours; all by default.")
+    ] = None,
+    frame: Annotated[
+        str | None, typer.Option(help="Vertical frame of the files, e.g. EPSG:5773 (EGM96); the tiles' by default.")
+    ] = None,
+    missing: Annotated[str, typer.Option(help="Where no tile is published: void or refuse.")] = "void",
+    interval: Annotated[float, typer.Option(help="Contour interval, metres.")] = 25.0,
+    contour_arc_seconds: Annotated[int, typer.Option(help="Lattice of the contours: 3 or 1.")] = 3,
+    contour_format: Annotated[list[str] | None, typer.Option(help="shp, gpkg, fgb; all by default.")] = None,
+    zip_hgt: Annotated[bool, typer.Option("--zip", help="Zip the 1 arc-second HGT too.")] = False,
+    compression: Annotated[str, typer.Option(help="Of the COG: zstd or lerc-zstd.")] = "zstd",
+    store: Annotated[str | None, typer.Option(help="Folder or s3://bucket/prefix with published tiles.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-w", help="Cells at once; 0: one per core.")] = None,
+    grids_dir: Annotated[Path | None, typer.Option(help="Folder of geoid grids.")] = None,
+    scratch: Annotated[Path | None, typer.Option(help="Folder for temporary files.")] = None,
+    copy_to: Annotated[Path | None, typer.Option(help="Also copy the files into this folder.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
+) -> None:
+    """Make the 1 degree products of published tiles; only cells whose tiles changed are made again."""
+    from pydantic import ValidationError
+
+    from infra.cells import plan_cells
+    from infra.gdal_env import apply_gdal_env
+    from infra.store import open_store
+    from pipeline.config import RunSettings
+    from pipeline.errors import ConfigError
+    from pipeline.formats.cell_job import PRODUCTS, CellSettings
+    from pipeline.formats.cells import cells_of_tiles
+    from pipeline.grid import Cell, Tile
+
+    apply_gdal_env()
+    run = RunSettings.with_flags(store=store, engine=engine, workers=workers, grids_dir=grids_dir, scratch=scratch)
+    try:
+        settings = CellSettings.model_validate(
+            {
+                "products": tuple(product or PRODUCTS),
+                "frame": frame,
+                "missing": missing,
+                "contour_interval_m": interval,
+                "contour_arc_seconds": contour_arc_seconds,
+                "contour_formats": tuple(contour_format or ("shp", "gpkg", "fgb")),
+                "zip_hgt": zip_hgt,
+                "compression": compression,
+            }
+        )
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        raise ConfigError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from fault
+    opened = open_store(run.store, endpoint_url=run.s3_endpoint_url)
+    cells = [Cell.parse(text) for text in cell or ()] + list(cells_of_tiles(Tile.parse(text) for text in tile or ()))
+    planned = plan_cells(opened, settings, cells or None)
+    _show(planned, dry_run=dry_run, as_json=as_json)
+    if dry_run:
+        return
+    outcomes = _run(planned, run, as_json=as_json)
+    if copy_to is not None:
+        _copy(opened, planned, outcomes, copy_to)
+    _end(planned, outcomes)
+
+
+def _show(planned: CellPlan, *, dry_run: bool, as_json: bool) -> None:
+    if as_json and dry_run:
+        print_json(
+            {
+                "due": [{"cell": job.tile.id, "tiles": [ref.tile.id for ref in job.inputs]} for job in planned.due],
+                "up_to_date": [job.tile.id for job in planned.up_to_date],
+                "refused": [{"cell": cell.id, **error.to_dict()} for cell, error in planned.refused],
+            }
+        )
+        return
+    if dry_run:
+        for job in planned.due:
+            out.print(f"{job.tile.id} from {', '.join(ref.tile.id for ref in job.inputs)}", markup=False)
+    err.print(f"{len(planned.due)} cells to make, {len(planned.up_to_date)} up to date", markup=False)
+    for cell, error in planned.refused:
+        err.print(f"{cell.id} refused: {error}", markup=False)
+
+
+def _run(planned: CellPlan, run: RunSettings, *, as_json: bool) -> list[Outcome]:
+    from infra.cells import CellRunner
+    from infra.engine import Event, Status
+    from infra.store import open_store
+    from stac.catalogue import rebuild
+
+    def on_event(event: Event) -> None:
+        if as_json:
+            print_json_line({"event": "progress", "cell": event.tile, "stage": event.stage, "fraction": event.fraction})
+
+    outcomes = []
+    for outcome in _engine(run).run(planned.jobs, CellRunner(run), on_event):
+        outcomes.append(outcome)
+        error = outcome.error.to_dict() if outcome.error else None
+        if as_json:
+            print_json_line(
+                {"event": "cell", "cell": outcome.job.tile.id, "status": str(outcome.status), "error": error}
+            )
+        else:
+            tail = f": {outcome.error}" if outcome.error else ""
+            err.print(f"{outcome.job.tile.id} {outcome.status}{tail}", markup=False)
+    if any(outcome.status in {Status.DONE, Status.UP_TO_DATE} for outcome in outcomes):
+        rebuild(open_store(run.store, endpoint_url=run.s3_endpoint_url))
+    return outcomes
+
+
+def _engine(run: RunSettings) -> Engine:
+    from infra.schedule import Policy
+
+    policy = Policy(attempts=run.attempts, deadline_s=run.deadline_s)
+    if run.engine == "ray":
+        from infra.ray_engine import RayEngine, RayOptions
+
+        return RayEngine(RayOptions(workers=run.workers), policy)
+    from infra.local import LocalEngine
+
+    return LocalEngine(run.workers, policy)
+
+
+def _copy(store: Store, planned: CellPlan, outcomes: list[Outcome], folder: Path) -> None:
+    from pipeline.job import Manifest
+
+    keys = [job.manifest_key for job in planned.up_to_date]
+    keys += [outcome.receipt.manifest_key for outcome in outcomes if outcome.receipt is not None]
+    for key in keys:
+        for asset in Manifest.from_json(store.get(key)).assets:
+            target = folder / asset.name / asset.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
+            store.download(asset.key, target)
+            out.print(str(target), markup=False)
+
+
+def _end(planned: CellPlan, outcomes: list[Outcome]) -> None:
+    failed = sum(outcome.error is not None for outcome in outcomes) + len(planned.refused)
+    if failed:
+        raise typer.Exit(3 if len(outcomes) + len(planned.up_to_date) + len(planned.refused) > failed else 1)
