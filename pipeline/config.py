@@ -41,7 +41,7 @@ class ProcessingSettings(BaseModel):
     fill_max_m: float = Field(default=300.0, ge=0)
     compression: Literal["zstd", "lerc-zstd"] = "zstd"
     lerc_max_error_m: float = Field(default=0.005, ge=0)
-    stages: tuple[str, ...] = ("regrid", "blend", "fill", "quality")
+    stages: tuple[str, ...] = ("regrid", "blend", "fill")
 
     @field_validator("pixel_size_m")
     @classmethod

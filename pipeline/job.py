@@ -66,7 +66,8 @@ class Job:
                         "epoch",
                     },
                 ),
-                "files": sorted([file.href, file.etag] for file in ref.files),
+                "files": [[file.href, file.etag] for file in ref.files],
+                "horizontal": ref.horizontal.definition if ref.horizontal else None,
             }
             for ref in self.sources
         ]

@@ -79,11 +79,18 @@ Location = Annotated[Files | CellTemplate | StacLocation, Field(discriminator="k
 
 
 class UserGrid(_Frozen):
-    """A geoid grid of the user's own: path and the sha256 it must have."""
+    """A grid of the user's own: path and the sha256 it must have.
+
+    Attributes:
+        path: GeoTIFF in degrees of geographic ETRS89.
+        frame_to: Frame the grid leads to, H_to = H + grid: the ETRS89 ellipsoid for a geoid.
+        accuracy_m: Standard deviation of its values.
+    """
 
     path: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     accuracy_m: float = Field(gt=0)
+    frame_to: str = "EPSG:4937"
 
 
 class Source(_Frozen):
@@ -197,11 +204,28 @@ class FileRef(_Frozen):
     size_bytes: int = Field(ge=0)
 
 
+class HorizontalOperation(_Frozen):
+    """A pinned way from EPSG:3035 (east, north in metres) to a CRS (x, y or longitude, latitude).
+
+    Attributes:
+        definition: PROJ pipeline.
+        description: PROJ's name of it.
+        accuracy_m: Published accuracy; None where PROJ knows none.
+        better: What would be more accurate if its grid were at hand.
+    """
+
+    definition: str
+    description: str
+    accuracy_m: float | None = None
+    better: str | None = None
+
+
 class SourceRef(_Frozen):
-    """A source and the files of it that touch a tile."""
+    """A source, the files of it that touch a tile (earlier ones win), and the pinned way to its horizontal CRS."""
 
     source: Source
     files: tuple[FileRef, ...] = Field(min_length=1)
+    horizontal: HorizontalOperation | None = None
 
 
 def _anchored(source: Source, folder: Path) -> Source:

@@ -11,6 +11,11 @@ import typer
 
 from infra.cli import export, grids, harmonise, height, implicit
 from infra.cli.common import ending, out
+from infra.cli.demo import demo
+from infra.cli.doctor import doctor
+from infra.cli.plan import plan
+from infra.cli.run import run
+from infra.gdal_env import apply_gdal_env
 from pipeline.version import __version__
 
 app = typer.Typer(
@@ -32,6 +37,10 @@ def version_option(version: bool = typer.Option(False, "--version", help="Print 
 
 
 # Commands, one line each, in the order of the help text.
+app.command()(demo)
+app.command()(doctor)
+app.command()(plan)
+app.command()(run)
 app.add_typer(implicit.app, name="implicit")
 app.command(name="export")(export.export)
 app.command(context_settings={"ignore_unknown_options": True})(height.height)
@@ -41,6 +50,7 @@ app.add_typer(grids.app, name="grids")
 
 def main() -> None:
     """Entry point of the console script."""
+    apply_gdal_env()
     sys.exit(ending(lambda: app(standalone_mode=True)))
 
 

@@ -198,7 +198,7 @@ class VerticalCatalogue(BaseModel):
     ) -> Operation:
         step = user_step(user_grid, frame_to)
         note = f"by the user's own grid {step.id}"
-        if frame_to == ELLIPSOID or not step.is_geoid:
+        if frame_to == user_grid.frame_to or not step.is_geoid:
             return Operation(frame_from, frame_to, step.id, (step.step,), notes=(note,))
         if self._direct(frame_to, ELLIPSOID) is not None:
             rest = self.operation(ELLIPSOID, frame_to, grids_dir=grids_dir, epoch=epoch)

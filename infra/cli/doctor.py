@@ -1,0 +1,33 @@
+"""`orograph doctor`: is this machine fit for the work, and what to do where it is not."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from infra.cli import options
+from infra.cli.common import out, print_json
+
+
+def doctor(
+    store: options.StoreUrl = None,
+    grids_dir: options.GridsDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Check PROJ and its grids, GDAL options, Ray, GPU, memory, disk and the store."""
+    from infra.doctor import Level, examine
+    from pipeline.config import RunSettings
+
+    findings = examine(RunSettings.with_flags(store=store, grids_dir=grids_dir))
+    if as_json:
+        print_json(
+            [{"subject": f.subject, "level": str(f.level), "text": f.text, "remedy": f.remedy} for f in findings]
+        )
+    else:
+        marks = {Level.OK: "[green]ok     [/]", Level.WARNING: "[yellow]warning[/]", Level.FAILURE: "[red]failure[/]"}
+        for finding in findings:
+            out.print(f"{marks[finding.level]} {finding.subject:<13}", end="")
+            out.print(finding.text + (f" — {finding.remedy}" if finding.remedy else ""), markup=False)
+    if any(finding.level is Level.FAILURE for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,77 @@
+"""`orograph plan`: what a run would do, without doing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli import options
+from infra.cli.common import out, print_json
+from pipeline.sources import SHIPPED_CATALOGUE
+
+if TYPE_CHECKING:
+    from pipeline.plan import Plan
+
+
+def plan(
+    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
+    source: options.SourceIds = [],  # noqa: B006 - typer reads the default, nothing writes it
+    data: options.DataFiles = [],  # noqa: B006
+    tile: options.TileIds = [],  # noqa: B006
+    area: options.Area = "",
+    aoi: options.Aoi = None,
+    pixel_size: options.PixelSize = None,
+    target: options.Target = None,
+    setting: options.Setting = [],  # noqa: B006
+    grids_dir: options.GridsDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """List tiles, sources, bytes to read and memory, and change nothing."""
+    from pipeline.config import RunSettings
+
+    request = options.Request(catalogue, tuple(source), tuple(data), tuple(tile), area, aoi)
+    planned = request.plan(
+        options.processing_settings(pixel_size, target, setting), RunSettings.with_flags(grids_dir=grids_dir)
+    )
+    show(planned, as_json=as_json)
+
+
+def show(planned: Plan, *, as_json: bool) -> None:
+    """Print a plan as a table or as JSON."""
+    rows = [_row(job) for job in planned.jobs]
+    refused = [{"tile": refusal.tile.id, **refusal.error.to_dict()} for refusal in planned.refusals]
+    if as_json:
+        print_json({"tiles": rows, "refused": refused, "bytes_to_read": planned.bytes_to_read})
+        return
+    from rich.table import Table
+
+    table = Table(title=f"{len(rows)} tiles, {planned.bytes_to_read / 2**20:.1f} MB to read")
+    for name in ("tile", "run key", "sources, best first", "files", "MB to read", "peak MB"):
+        table.add_column(name, justify="right" if name in {"files", "MB to read", "peak MB"} else "left")
+    for row in rows:
+        table.add_row(
+            row["tile"],
+            row["run_key"][:12],
+            ", ".join(row["sources"]),
+            str(row["files"]),
+            f"{row['bytes_to_read'] / 2**20:.1f}",
+            f"{row['projected_peak_bytes'] / 2**20:.0f}",
+        )
+    out.print(table)
+    for one in planned.refusals:
+        out.print(f"[red]refused[/] {one.error}")
+
+
+def _row(job: Any) -> dict[str, Any]:
+    from pipeline.memory import projected_peak_bytes
+
+    files = [file for ref in job.sources for file in ref.files]
+    return {
+        "tile": job.tile.id,
+        "run_key": job.run_key,
+        "sources": [ref.source.id for ref in job.sources],
+        "files": len(files),
+        "bytes_to_read": sum(file.size_bytes for file in files),
+        "projected_peak_bytes": projected_peak_bytes(job),
+    }

@@ -1,0 +1,62 @@
+"""`orograph run`: make and publish tiles; the same command again resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli import options
+from infra.cli.common import err
+from pipeline.sources import SHIPPED_CATALOGUE
+
+
+def run(
+    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
+    source: options.SourceIds = [],  # noqa: B006 - typer reads the default, nothing writes it
+    data: options.DataFiles = [],  # noqa: B006
+    tile: options.TileIds = [],  # noqa: B006
+    area: options.Area = "",
+    aoi: options.Aoi = None,
+    pixel_size: options.PixelSize = None,
+    target: options.Target = None,
+    setting: options.Setting = [],  # noqa: B006
+    store: options.StoreUrl = None,
+    engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-w", help="Tiles at once; 0: one per core.")] = None,
+    grids_dir: options.GridsDir = None,
+    scratch: Annotated[Path | None, typer.Option("--scratch", help="Folder for temporary files.")] = None,
+    memory_limit_mb: Annotated[
+        int | None, typer.Option("--memory-limit-mb", help="Largest projected peak of a tile.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print tiles, sources, bytes and memory, and stop.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
+) -> None:
+    """Make the tiles of an area and publish them."""
+    from infra.cli.plan import show
+    from infra.job_run import execute_plan, make_engine, summarise
+    from pipeline.config import RunSettings
+
+    settings = RunSettings.with_flags(
+        store=store,
+        engine=engine,
+        workers=workers,
+        grids_dir=grids_dir,
+        scratch=scratch,
+        memory_limit_mb=memory_limit_mb,
+    )
+    request = options.Request(catalogue, tuple(source), tuple(data), tuple(tile), area, aoi)
+    planned = request.plan(options.processing_settings(pixel_size, target, setting), settings)
+    if dry_run:
+        show(planned, as_json=as_json)
+        return
+    if not planned.jobs and not planned.refusals:
+        err.print("nothing to do: no source has data in the area")
+        return
+    results = execute_plan(planned, make_engine(settings), settings, as_json=as_json)
+    code = summarise(results, planned, settings, as_json=as_json)
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,62 @@
+"""A planned run from first job to catalogue: engine, progress, publishing, and what to tell at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from infra.cli.common import err, print_json_line
+from infra.engine import Engine, Outcome, Status
+from infra.progress import reporter
+from infra.schedule import Policy
+from infra.worker import TileRunner
+from pipeline.config import RunSettings
+from pipeline.plan import Plan
+
+FAILED, SOME_FAILED, INPUT_MISSING = 1, 3, 4
+
+
+def make_engine(settings: RunSettings) -> Engine:
+    """The engine the settings name."""
+    policy = Policy(attempts=settings.attempts, deadline_s=settings.deadline_s)
+    if settings.engine == "ray":
+        from infra.ray_engine import RayEngine, RayOptions
+
+        return RayEngine(RayOptions(workers=settings.workers), policy)
+    from infra.local import LocalEngine
+
+    return LocalEngine(settings.workers, policy)
+
+
+def execute_plan(plan: Plan, engine: Engine, settings: RunSettings, *, as_json: bool = False) -> tuple[Outcome, ...]:
+    """Run all jobs, then bring the catalogue up to what was published."""
+    from infra.store import open_store
+    from stac.catalogue import rebuild
+
+    outcomes = []
+    with reporter(len(plan.jobs), as_json=as_json) as report:
+        for outcome in engine.run(plan.jobs, TileRunner(settings), report.event):
+            report.outcome(outcome)
+            outcomes.append(outcome)
+    if any(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes):
+        rebuild(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
+    return tuple(outcomes)
+
+
+def summarise(outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *, as_json: bool = False) -> int:
+    """Tell how the run ended; returns the exit code."""
+    good = sum(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes)
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    errors += [refusal.error for refusal in plan.refusals]
+    if as_json:
+        for refusal in plan.refusals:
+            print_json_line({"event": "tile", "status": "refused", **refusal.error.to_dict(), "tile": refusal.tile.id})
+        print_json_line({"event": "end", "good": good, "failed": len(errors), "store": settings.store})
+    else:
+        for refusal in plan.refusals:
+            err.print(f"{refusal.tile.id} refused: {refusal.error}", markup=False)
+        err.print(f"{good} tiles in {settings.store}, {len(errors)} failed", markup=False)
+    if not errors:
+        return 0
+    if good:
+        return SOME_FAILED
+    return INPUT_MISSING if all(error.exit_code == INPUT_MISSING for error in errors) else FAILED

@@ -1,0 +1,139 @@
+"""One job from store to store: fetch, make, commit, publish. What every engine runs."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.commit import commit_tile, is_done
+from infra.engine import Receipt, Status
+from infra.fetch import Fetcher
+from infra.store import Store, open_store
+from pipeline.clock import StageClock
+from pipeline.config import RunSettings
+from pipeline.errors import DiskFull, OrographError, StoreUnwritable
+from pipeline.horizontal import use_grids
+from pipeline.job import Job, Manifest, ProgressCallback, TileResult
+from pipeline.memory import check_budget
+from pipeline.run import run_tile
+from pipeline.sources import SourceRef
+from stac.publish import publish_item
+
+
+@dataclass(frozen=True, slots=True)
+class TileRunner:
+    """The runner of tiles; picklable, safe to call twice and by two workers at once."""
+
+    settings: RunSettings
+
+    def __call__(self, job: Job, progress: ProgressCallback) -> Receipt:
+        """Make a tile unless it is made already.
+
+        Raises:
+            OrographError: naming tile, source and stage.
+        """
+        try:
+            return self._run(job, progress)
+        except OrographError as error:
+            raise error.at(tile=job.tile.id) from error.__cause__
+
+    def _run(self, job: Job, progress: ProgressCallback) -> Receipt:
+        clock = StageClock()
+        use_grids(self.settings.grids_dir)
+        store = open_store(self.settings.store, endpoint_url=self.settings.s3_endpoint_url)
+        with clock.of("look"):
+            done = is_done(store, job)
+        if done is not None:
+            publish_item(store, done)
+            return self._receipt(job, clock, Status.UP_TO_DATE)
+        check_budget(job, self.settings.memory_limit_mb)
+        with scratch_folder(self.settings.scratch, job) as folder:
+            paths = self._fetch(job, folder, progress, clock)
+            result = run_tile(job, paths, folder, grids_dir=self.settings.grids_dir, progress=progress, clock=clock)
+            self._check_unchanged(job)
+            manifest = self._commit(store, result, progress, clock)
+        written = sum(asset.size_bytes for asset in manifest.assets)
+        read = sum(file.size_bytes for ref in job.sources for file in ref.files)
+        return self._receipt(job, clock, Status.DONE, read, written)
+
+    def _fetch(
+        self, job: Job, folder: Path, progress: ProgressCallback, clock: StageClock
+    ) -> dict[str, Sequence[Path]]:
+        files = [(ref, file) for ref in job.sources for file in ref.files]
+        paths: dict[str, list[Path]] = {ref.source.id: [] for ref in job.sources}
+        with clock.of("fetch"):
+            for number, (ref, file) in enumerate(files):
+                progress("fetch", number / len(files))
+                try:
+                    paths[ref.source.id].append(self._fetcher(ref).fetch(file, folder / "sources" / ref.source.id))
+                except OrographError as error:
+                    raise error.at(source=ref.source.id, stage="fetch") from error.__cause__
+        progress("fetch", 1.0)
+        return dict(paths)
+
+    def _check_unchanged(self, job: Job) -> None:
+        """A local source may be rewritten while it is read; then the tile starts again."""
+        for ref in job.sources:
+            for file in ref.files:
+                if "://" not in file.href:
+                    self._fetcher(ref).check_unchanged(file)
+
+    def _commit(self, store: Store, result: TileResult, progress: ProgressCallback, clock: StageClock) -> Manifest:
+        with clock.of("commit"):
+            progress("commit", 0.0)
+            manifest = commit_tile(store, result)
+            progress("commit", 0.5)
+            publish_item(store, manifest)
+            progress("commit", 1.0)
+        return manifest
+
+    def _fetcher(self, ref: SourceRef) -> Fetcher:
+        return Fetcher(endpoint_url=self.settings.s3_endpoint_url, anonymous=ref.source.anonymous)
+
+    def _receipt(self, job: Job, clock: StageClock, status: Status, read: int = 0, written: int = 0) -> Receipt:
+        return Receipt(
+            tile=job.tile.id,
+            run_key=job.run_key,
+            status=status,
+            manifest_key=job.manifest_key,
+            seconds={name: round(value, 4) for name, value in clock.seconds.items()},
+            cpu_seconds={name: round(value, 4) for name, value in clock.cpu_seconds.items()},
+            bytes_read=read,
+            bytes_written=written,
+            peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        )
+
+
+class scratch_folder:  # noqa: N801 - used as a context manager, like tempfile's
+    """A folder for one tile's temporary files, gone on every way out.
+
+    Raises:
+        StoreUnwritable, DiskFull: the place cannot be written to.
+    """
+
+    def __init__(self, parent: Path | None, job: Job) -> None:
+        self._parent = parent
+        self._name = f"orograph-{job.tile.id}-"
+        self._path: Path | None = None
+
+    def __enter__(self) -> Path:
+        try:
+            if self._parent is not None:
+                self._parent.mkdir(parents=True, exist_ok=True)
+            self._path = Path(tempfile.mkdtemp(prefix=self._name, dir=self._parent))
+            (self._path / "sources").mkdir()
+        except PermissionError as error:
+            raise StoreUnwritable(
+                f"cannot write to {self._parent}: {error}", remedy="choose another --scratch"
+            ) from error
+        except OSError as error:
+            raise DiskFull(f"no scratch folder: {error}", remedy="free space or choose another --scratch") from error
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        if self._path is not None:
+            shutil.rmtree(self._path, ignore_errors=True)

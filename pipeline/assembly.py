@@ -1,0 +1,311 @@
+"""A tile's sources made ready: files read in their own grid, moved in height, aligned, and given out window by window.
+
+Order of things, per source: header and value gates; vertical operation to the target frame (known and deterministic, so
+it comes before coregistration, which would absorb a wrong datum); horizontal shift against the tile's best source,
+estimated on a bounded sample; super-resolution on the source's own grid where it is coarser than the target; then one
+interpolation, with shift and vertical delta folded in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+
+from pipeline.errors import OutsideAreaOfUse, SourceGridError
+from pipeline.job import Job, OperationRecord
+from pipeline.mapping import IndexWindow, Mapping, NodeGrid, Target, resample, window_needed
+from pipeline.models import Resolver, resolver
+from pipeline.raster import FloatArray
+from pipeline.reader import Lattice, SourceReader
+from pipeline.sources import HorizontalOperation, SourceRef
+from pipeline.stages.base import Layer
+from pipeline.vertical import VerticalCatalogue, delta_surface
+
+HALO_M: Final = 5_000.0
+"""How far around a tile its sources are read for estimation and halos."""
+SUPERRES_FROM: Final = 1.5
+"""A source is super-resolved when its pixel is at least this many target pixels."""
+LARGEST_ZOOM: Final = 10
+MOST_NATIVE_PX: Final = 8_000_000
+"""Source pixels held at once while sampling."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """How a source is looked at for one target pixel size.
+
+    Attributes:
+        lattices: The source's lattices, averaged down where it is at least twice as fine as the target.
+        zoom: Factor of super-resolution; 1 for none.
+        scale: Width of the kernel in (zoomed) source pixels.
+        upscale: Resolver that zooms.
+    """
+
+    lattices: tuple[Lattice, ...]
+    zoom: int
+    scale: float
+    upscale: Resolver | None
+
+    @classmethod
+    def of(cls, lattices: Sequence[Lattice], resolution_m: float, pixel_size_m: float, superres: str) -> View:
+        """The view for a target pixel size; `superres` names a resolver or is `none`."""
+        zoom = _zoom(resolution_m, pixel_size_m) if superres != "none" else 1
+        factor = 1 if zoom > 1 else max(1, int(pixel_size_m / resolution_m))
+        fine_m = resolution_m * factor / zoom
+        return cls(
+            tuple(replace(lattice, factor=factor) for lattice in lattices),
+            zoom,
+            max(1.0, pixel_size_m / fine_m),
+            resolver(superres) if zoom > 1 else None,
+        )
+
+
+@dataclass(slots=True)
+class PreparedSource:
+    """One source of a tile with all it takes to put it on a window.
+
+    Attributes:
+        index: Number in the tile's source index, from 1.
+        mapping: Target to source coordinates, shift and delta folded in.
+        delta_m: Vertical operation at the mapping's nodes.
+        sigma_m: Standard deviation from source and datum, metres.
+    """
+
+    index: int
+    ref: SourceRef
+    reader: SourceReader
+    view: View
+    mapping: Mapping
+    delta_m: npt.NDArray[np.float64]
+    operation: OperationRecord
+    sigma_m: float
+
+    def shift(self, shift_m: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]) -> None:
+        """Fold a displacement (east, north, up; numbers or node arrays, metres) into the mapping."""
+        self.mapping = Mapping.build(self.mapping.nodes, pinned(self.ref), self.delta_m, shift_m)
+
+    def layer(self, target: Target) -> Layer | None:
+        """The source on a target window; None where it has nothing."""
+        found = self._seen(self.view, target)
+        return None if found is None else Layer(self.index, *found)
+
+    def sampled(self, target: Target) -> FloatArray | None:
+        """Heights for estimation at any pixel size, without super-resolution, in bounded memory."""
+        view = View.of(self.reader.lattices, self.ref.source.resolution_m, target.pixel_size_m, "none")
+        across = max(1.0, target.pixel_size_m / self.ref.source.resolution_m)
+        rows_at_once = max(16, int(MOST_NATIVE_PX / (target.cols * across * across)))
+        out = np.full((target.rows, target.cols), np.nan, np.float32)
+        for row in range(0, target.rows, rows_at_once):
+            part = replace(target, row=target.row + row, rows=min(rows_at_once, target.rows - row))
+            found = self._seen(view, part)
+            if found is not None:
+                out[row : row + part.rows] = found[0]
+        return None if np.isnan(out).all() else out
+
+    def bounds_m(self) -> tuple[float, float, float, float] | None:
+        """West, south, east, north of the nodes that fall into the source's files; None if none does."""
+        inside = np.zeros(self.mapping.x.shape, bool)
+        for lattice in self.reader.lattices:
+            rows, cols = self.mapping.indices(lattice)
+            top, left, bottom, right = lattice.index_bounds
+            with np.errstate(invalid="ignore"):
+                inside |= (rows >= top) & (rows < bottom) & (cols >= left) & (cols < right)
+        inside &= np.isfinite(self.mapping.delta_m)
+        if not inside.any():
+            return None
+        east, north = self.mapping.nodes.coordinates()
+        spacing_m = self.mapping.nodes.spacing_m
+        return (
+            float(east[inside].min()) - spacing_m,
+            float(north[inside].min()) - spacing_m,
+            float(east[inside].max()) + spacing_m,
+            float(north[inside].max()) + spacing_m,
+        )
+
+    def _seen(self, view: View, target: Target) -> tuple[FloatArray, FloatArray | float] | None:
+        heights: FloatArray | None = None
+        sigma: FloatArray | float = self.sigma_m
+        for lattice in view.lattices:
+            found = self._on(view, lattice, target)
+            if found is None:
+                continue
+            values, model_sigma = found
+            if heights is None:
+                heights, sigma = values, _combined(self.sigma_m, model_sigma)
+                continue
+            empty = np.isnan(heights)
+            np.copyto(heights, values, where=empty)
+            if isinstance(sigma, np.ndarray) or model_sigma is not None:
+                sigma = np.where(empty, _combined(self.sigma_m, model_sigma), sigma).astype(np.float32)
+        if heights is None or np.isnan(heights).all():
+            return None
+        return heights, sigma
+
+    def _on(self, view: View, lattice: Lattice, target: Target) -> tuple[FloatArray, FloatArray | None] | None:
+        part = self.mapping.around(target)
+        indices = part.indices(lattice, view.zoom)
+        within = tuple(bound * view.zoom for bound in lattice.index_bounds)
+        needed = window_needed(indices, view.scale, within)
+        if needed is None:
+            return None
+        if view.upscale is not None:
+            return self._upscaled(view, lattice, target, part, needed)
+        heights = self.reader.read(lattice, needed.row, needed.col, needed.height, needed.width)
+        if np.isnan(heights).all():
+            return None
+        return resample(heights, needed, part, indices, target, view.scale), None
+
+    def _upscaled(
+        self, view: View, lattice: Lattice, target: Target, part: Mapping, needed: IndexWindow
+    ) -> tuple[FloatArray, FloatArray | None] | None:
+        """Super-resolve the part of the lattice that is needed, then interpolate."""
+        upscale, zoom = view.upscale, view.zoom
+        if upscale is None:
+            return None
+        halo = upscale.halo_px
+        row0, col0 = needed.row // zoom - halo, needed.col // zoom - halo
+        row1 = -(-(needed.row + needed.height) // zoom) + halo
+        col1 = -(-(needed.col + needed.width) // zoom) + halo
+        coarse = self.reader.read(lattice, row0, col0, row1 - row0, col1 - col0)
+        if np.isnan(coarse).all():
+            return None
+        source = self.ref.source
+        fine, sigma = upscale(
+            coarse,
+            factor=zoom,
+            thinning=source.thinning,
+            origin_px=(row0, col0),
+            pixel_size_m=_ground_size(lattice, source.resolution_m),
+        )
+        cut = halo * zoom
+        fine = np.ascontiguousarray(fine[cut : fine.shape[0] - cut, cut : fine.shape[1] - cut])
+        origin = IndexWindow((row0 + halo) * zoom, (col0 + halo) * zoom, *fine.shape)
+        indices = part.indices(lattice, zoom)
+        heights = resample(fine, origin, part, indices, target, view.scale)
+        if sigma is None:
+            return heights, None
+        sigma = np.ascontiguousarray(sigma[cut : sigma.shape[0] - cut, cut : sigma.shape[1] - cut])
+        spread = resample(sigma, origin, part, indices, target, view.scale, with_delta=False)
+        return heights, np.maximum(spread, np.float32(0))
+
+
+class TileAssembly:
+    """All sources of a job, ready to be read; a context manager that closes their files.
+
+    Args:
+        job: The job.
+        paths: Local files of each source, by source id, in the order of the job's file references.
+        grids_dir: Folder of geoid grids.
+    """
+
+    def __init__(self, job: Job, paths: MappingABC[str, Sequence[Path]], grids_dir: Path) -> None:
+        self.job = job
+        west, south, east, north = job.tile.bounds_m
+        self._reach = (west - HALO_M, south - HALO_M, east + HALO_M, north + HALO_M)
+        self.nodes = NodeGrid.around(self._reach)
+        self._stack = ExitStack()
+        self.sources: list[PreparedSource] = []
+        self.refused: list[OutsideAreaOfUse] = []
+        try:
+            for number, ref in enumerate(job.sources, start=1):
+                prepared = self._prepare(number, ref, paths[ref.source.id], grids_dir)
+                if prepared is not None:
+                    self.sources.append(prepared)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def layers(self, geobox: GeoBox) -> tuple[Layer, ...]:
+        """Layers with data in the window, best first; sources wholly hidden by better ones are not read."""
+        target = Target.of(geobox)
+        found: list[Layer] = []
+        covered = np.zeros((target.rows, target.cols), bool)
+        for source in self.sources:
+            layer = source.layer(target)
+            if layer is not None:
+                found.append(layer)
+                covered |= layer.valid
+                if covered.all():
+                    break
+        return tuple(found)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of samples read so far."""
+        return sum(source.reader.bytes_read for source in self.sources)
+
+    def _prepare(self, number: int, ref: SourceRef, paths: Sequence[Path], grids_dir: Path) -> PreparedSource | None:
+        source, settings = ref.source, self.job.settings
+        reader = self._stack.enter_context(SourceReader(source, paths))
+        operation = VerticalCatalogue.load().operation(
+            source.vertical_frame,
+            settings.target_frame,
+            grids_dir=grids_dir,
+            user_grid=source.vertical_grid,
+            epoch=source.epoch,
+        )
+        try:
+            surface = delta_surface(operation, self.nodes.extent, spacing_m=self.nodes.spacing_m)
+        except OutsideAreaOfUse as error:
+            # Another source may cover the tile; if none does, this is the error the tile ends with.
+            self.refused.append(error.at(tile=self.job.tile.id, source=source.id, stage="vertical"))
+            return None
+        # A rough geoid asks for a denser lattice than projections do.
+        nodes = NodeGrid.around(self._reach, surface.step_x)
+        delta = surface.nodes_m[: nodes.rows, : nodes.cols]
+        record = surface.record(source.id)
+        return PreparedSource(
+            index=number,
+            ref=ref,
+            reader=reader,
+            delta_m=delta,
+            operation=record,
+            view=View.of(reader.lattices, source.resolution_m, settings.pixel_size_m, settings.superres),
+            mapping=Mapping.build(nodes, pinned(ref), delta),
+            sigma_m=float(np.hypot(source.accuracy_m, record.accuracy_m)),
+        )
+
+
+def pinned(ref: SourceRef) -> HorizontalOperation:
+    """The horizontal operation the planner chose.
+
+    Raises:
+        SourceGridError: it chose none.
+    """
+    if ref.horizontal is None:
+        raise SourceGridError(
+            "no horizontal operation was pinned", source=ref.source.id, remedy="plan the job with orograph plan"
+        )
+    return ref.horizontal
+
+
+def _zoom(resolution_m: float, pixel_size_m: float) -> int:
+    ratio = resolution_m / pixel_size_m
+    return 1 if ratio < SUPERRES_FROM else min(LARGEST_ZOOM, max(2, round(ratio + 0.2)))
+
+
+def _ground_size(lattice: Lattice, resolution_m: float) -> tuple[float, float]:
+    """Nominal ground size of a pixel along x and y; degrees are taken at the source's nominal resolution along y."""
+    ratio = abs(lattice.affine.a / lattice.affine.e)
+    return resolution_m * ratio, resolution_m
+
+
+def _combined(sigma_m: float, model_sigma: FloatArray | None) -> FloatArray | float:
+    return sigma_m if model_sigma is None else np.hypot(np.float32(sigma_m), model_sigma).astype(np.float32)

@@ -1,0 +1,301 @@
+"""From an area and a choice of sources to jobs: which tiles, which files of which source, identified by ETag."""
+
+from __future__ import annotations
+
+import glob
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import shapely
+from pyproj import Transformer
+from shapely.geometry import box, shape
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.config import ProcessingSettings
+from pipeline.errors import ConfigError, OrographError, OutsideCoverage, SourceMissing
+from pipeline.grid import TILE_CRS, Cell, Tile, tiles_in
+from pipeline.header import read_header
+from pipeline.horizontal import pin_operation
+from pipeline.job import Job
+from pipeline.sources import CellTemplate, FileRef, Files, Source, SourceRef, StacLocation
+
+MARGIN_M: Final = 2_000.0
+"""Files this close to a tile are part of its job: halos of stages and kernels reach that far."""
+
+Probe = Callable[[str, bool], FileRef]
+"""Identify an object by href (and whether to ask anonymously); raises `SourceMissing`, `SourceUnavailable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A tile that cannot be planned, and why."""
+
+    tile: Tile
+    error: OrographError
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Jobs, in the order of their tiles, and tiles that were asked for but cannot be made."""
+
+    jobs: tuple[Job, ...]
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def bytes_to_read(self) -> int:
+        """Size of all source objects, each counted once."""
+        files = {file.href: file.size_bytes for job in self.jobs for ref in job.sources for file in ref.files}
+        return sum(files.values())
+
+
+@dataclass(slots=True)
+class Planner:
+    """Plans tiles; remembers footprints and identities of files between tiles.
+
+    Args:
+        sources: Sources to use; best first is not required.
+        settings: Goes into every job.
+        probe: Identifies objects.
+    """
+
+    sources: Sequence[Source]
+    settings: ProcessingSettings
+    probe: Probe
+    _footprints: dict[tuple[str, str], BaseGeometry] = field(default_factory=dict)
+    _refs: dict[str, FileRef | None] = field(default_factory=dict)
+
+    def plan(self, tiles: Iterable[Tile], *, asked_for: bool = True) -> Plan:
+        """Jobs for tiles; a tile without data is a refusal when it was asked for by id, else left out."""
+        jobs: list[Job] = []
+        refusals: list[Refusal] = []
+        for tile in tiles:
+            try:
+                jobs.append(self.job(tile))
+            except OutsideCoverage as error:
+                if asked_for:
+                    refusals.append(Refusal(tile, error))
+            except OrographError as error:
+                refusals.append(Refusal(tile, error.at(tile=tile.id, stage="plan")))
+        return Plan(tuple(jobs), tuple(refusals))
+
+    def job(self, tile: Tile) -> Job:
+        """The job of one tile.
+
+        Raises:
+            OutsideCoverage: no source has a file in the tile.
+            SourceMissing, SourceUnavailable, SourceCorrupt, SourceGridError: naming the source.
+        """
+        refs = []
+        inside = False
+        area = box(*tile.bounds_m)
+        for source in sorted(self.sources, key=lambda s: s.rank):
+            files = list(self._files(source, tile))
+            if files:
+                inside |= any(footprint.intersects(area) for _, footprint in files)
+                refs.append(
+                    SourceRef(
+                        source=source,
+                        files=tuple(file for file, _ in files),
+                        horizontal=pin_operation(source, tile_bounds_deg(tile)),
+                    )
+                )
+        if not inside:
+            raise OutsideCoverage(
+                "no source has data here",
+                tile=tile.id,
+                remedy=f"asked were {', '.join(source.id for source in self.sources)}; add one that covers the tile",
+            )
+        return Job(tile, tuple(refs), self.settings)
+
+    def covered_tiles(self) -> tuple[Tile, ...]:
+        """All tiles that files of sources listed as files touch.
+
+        Raises:
+            ConfigError: a source is not a list of files, so an area is needed.
+        """
+        found: set[Tile] = set()
+        for source in self.sources:
+            if not isinstance(source.data, Files):
+                raise ConfigError(
+                    f"source {source.id} covers more than can be listed",
+                    source=source.id,
+                    remedy="give --area or --tile",
+                )
+            for href in _hrefs(source.data, source.id):
+                footprint = self._footprint(href, source)
+                found.update(
+                    tile for tile in tiles_in(*footprint.bounds) if footprint.intersection(box(*tile.bounds_m)).area > 0
+                )
+        return tuple(sorted(found, key=lambda tile: (tile.north_km, tile.east_km)))
+
+    def _files(self, source: Source, tile: Tile) -> Iterator[tuple[FileRef, BaseGeometry]]:
+        west, south, east, north = tile.bounds_m
+        area = box(west - MARGIN_M, south - MARGIN_M, east + MARGIN_M, north + MARGIN_M)
+        if not box(*source.area_deg).intersects(box(*tile_bounds_deg(tile))):
+            return
+        for href, known in self._candidates(source, tile):
+            footprint = self._footprint(href, source) if known is None else known
+            if footprint.intersects(area):
+                ref = self._ref(href, source)
+                if ref is not None:
+                    yield ref, footprint
+
+    def _candidates(self, source: Source, tile: Tile) -> Iterator[tuple[str, BaseGeometry | None]]:
+        if isinstance(source.data, Files):
+            for href in _hrefs(source.data, source.id):
+                yield href, None
+        elif isinstance(source.data, CellTemplate):
+            for cell in cells_in(tile_bounds_deg(tile)):
+                yield cell_href(source.data, cell), footprint_of(cell.bounds_deg, "EPSG:4258")
+        else:
+            yield from _stac_items(source.data, tile_bounds_deg(tile), source.id)
+
+    def _footprint(self, href: str, source: Source) -> BaseGeometry:
+        key = (href, source.id)
+        if key not in self._footprints:
+            header = read_header(href, source)
+            self._footprints[key] = footprint_of(header.bounds, source.horizontal_crs)
+        return self._footprints[key]
+
+    def _ref(self, href: str, source: Source) -> FileRef | None:
+        if href not in self._refs:
+            try:
+                self._refs[href] = self.probe(href, source.anonymous)
+            except SourceMissing as error:
+                if not (isinstance(source.data, CellTemplate) and source.data.missing_is_void):
+                    raise error.at(source=source.id) from None
+                self._refs[href] = None
+            except OrographError as error:
+                raise error.at(source=source.id) from None
+        return self._refs[href]
+
+
+def tiles_of_bbox(west_deg: float, south_deg: float, east_deg: float, north_deg: float) -> tuple[Tile, ...]:
+    """The tiles that a box of longitude and latitude touches."""
+    if not (-180 <= west_deg < east_deg <= 180 and -90 <= south_deg < north_deg <= 90):
+        raise ConfigError(
+            f"no area: {west_deg}, {south_deg}, {east_deg}, {north_deg}", remedy="west,south,east,north in degrees"
+        )
+    return _touching(footprint_of((west_deg, south_deg, east_deg, north_deg), "EPSG:4258"))
+
+
+def tiles_of_geojson(path: Path) -> tuple[Tile, ...]:
+    """The tiles that the geometries of a GeoJSON file (longitude, latitude) touch.
+
+    Raises:
+        ConfigError: the file is no GeoJSON.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        features = document.get("features", [document])
+        geometry = shapely.unary_union([shape(feature.get("geometry", feature)) for feature in features])
+    except (OSError, ValueError, AttributeError, KeyError, shapely.GEOSException) as error:
+        raise ConfigError(f"{path} is no GeoJSON of polygons: {error}") from error
+    return _touching(_projected(shapely.segmentize(geometry, 0.05), "EPSG:4258"))
+
+
+def tile_bounds_deg(tile: Tile) -> tuple[float, float, float, float]:
+    """West, south, east, north of a tile in degrees, its curved edges and the planning margin included."""
+    west, south, east, north = tile.bounds_m
+    ring = shapely.segmentize(box(west - MARGIN_M, south - MARGIN_M, east + MARGIN_M, north + MARGIN_M), 2_500.0)
+    lon, lat = _to_degrees().transform(*np.asarray(ring.exterior.coords).T)
+    return float(np.min(lon)), float(np.min(lat)), float(np.max(lon)), float(np.max(lat))
+
+
+def cells_in(bounds_deg: tuple[float, float, float, float]) -> Iterator[Cell]:
+    """1 degree cells that touch a box of degrees, south to north, west to east."""
+    west, south, east, north = bounds_deg
+    for lat in range(math.floor(south), math.ceil(north)):
+        for lon in range(math.floor(west), math.ceil(east)):
+            yield Cell(lat, lon)
+
+
+def cell_href(template: CellTemplate, cell: Cell) -> str:
+    """The href of a cell's file."""
+    return template.href.format(
+        ns="NS"[cell.lat < 0], ew="EW"[cell.lon < 0], lat=abs(cell.lat), lon=abs(cell.lon), id=cell.id
+    )
+
+
+def footprint_of(bounds: tuple[float, float, float, float], crs: str) -> BaseGeometry:
+    """A box of any CRS as a polygon of EPSG:3035, its edges bent as they are."""
+    west, south, east, north = bounds
+    return _projected(shapely.segmentize(box(*bounds), max(east - west, north - south) / 40), crs)
+
+
+def _projected(geometry: BaseGeometry, crs: str) -> BaseGeometry:
+    transformer = _to_tiles(crs)
+
+    def move(points: np.ndarray) -> np.ndarray:
+        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
+
+    return shapely.make_valid(shapely.transform(geometry, move))
+
+
+def _touching(geometry: BaseGeometry) -> tuple[Tile, ...]:
+    return tuple(tile for tile in tiles_in(*geometry.bounds) if geometry.intersection(box(*tile.bounds_m)).area > 0)
+
+
+@lru_cache(maxsize=64)
+def _to_tiles(crs: str) -> Transformer:
+    # Footprints only choose files; a metre does not matter here.
+    return Transformer.from_crs(crs, TILE_CRS, always_xy=True)
+
+
+@lru_cache(maxsize=1)
+def _to_degrees() -> Transformer:
+    return Transformer.from_crs(TILE_CRS, "EPSG:4258", always_xy=True)
+
+
+def _hrefs(files: Files, source_id: str) -> list[str]:
+    """The list of files with local patterns resolved, in order."""
+    found: list[str] = []
+    for href in files.hrefs:
+        if "://" in href or not glob.has_magic(href):
+            found.append(href)
+            continue
+        matches = sorted(glob.glob(href, recursive=True))  # noqa: PTH207 - patterns are absolute paths
+        if not matches:
+            raise SourceMissing(
+                f"no file matches {href}", source=source_id, remedy="check the pattern in the source catalogue"
+            )
+        found.extend(matches)
+    return list(dict.fromkeys(found))
+
+
+def _stac_items(
+    location: StacLocation, bounds_deg: tuple[float, float, float, float], source_id: str
+) -> Iterator[tuple[str, BaseGeometry]]:
+    """Asset hrefs and footprints of the items of a static STAC collection that touch the box."""
+    import pystac
+
+    wanted = box(*bounds_deg)
+    try:
+        catalog = pystac.Catalog.from_file(location.href)
+        items = list(catalog.get_items(recursive=True))
+    except (OSError, pystac.STACError, KeyError, ValueError) as error:
+        raise SourceMissing(
+            f"STAC collection {location.href} cannot be read: {error}", source=source_id, remedy="check the href"
+        ) from error
+    for item in items:
+        wrong_collection = location.collection is not None and item.collection_id != location.collection
+        if wrong_collection or item.bbox is None or not box(*_flat(item.bbox)).intersects(wanted):
+            continue
+        asset = item.get_assets().get(location.asset)
+        href = None if asset is None else asset.get_absolute_href()
+        if href is None:
+            raise SourceMissing(
+                f"item {item.id} has no asset {location.asset!r}", source=source_id, remedy="set `asset` of the source"
+            )
+        yield href, footprint_of(_flat(item.bbox), "EPSG:4258")
+
+
+def _flat(bbox: Sequence[float]) -> tuple[float, float, float, float]:
+    """West, south, east, north of a STAC bbox with or without heights."""
+    return bbox[0], bbox[1], bbox[-(len(bbox) // 2)], bbox[-1]

@@ -1,0 +1,201 @@
+"""A tile's products: elevation, source index, uncertainty, hillshade, thumbnail; and what its manifest says."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyproj
+import rasterio
+
+from pipeline.assembly import TileAssembly
+from pipeline.clock import StageClock
+from pipeline.formats import cog
+from pipeline.formats.statistics import BandStatistics
+from pipeline.formats.thumbnail import write_thumbnail
+from pipeline.grid import TILE_CRS, PixelWindow
+from pipeline.job import Band, CoregistrationRecord, Job, Product, ProductInfo, ProgressCallback
+from pipeline.raster import FloatArray
+from pipeline.stages.base import IndexArray
+from pipeline.stages.quality import QualityTally
+from pipeline.version import PROCESSING_VERSION, __version__
+from pipeline.vertical import compound_crs, geotiff_wkt
+
+COG_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
+
+Kind = Literal["elevation", "source_index", "uncertainty", "hillshade"]
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """How one of the raster products is written."""
+
+    name: Kind
+    title: str
+    dtype: Literal["float32", "uint8"]
+    roles: tuple[str, ...]
+    band: str
+    unit: str | None
+    overview: Literal["average", "mode"]
+
+
+RASTERS: Final = (
+    Raster("elevation", "Elevation", "float32", ("data",), "elevation", "m", "average"),
+    Raster("source_index", "Source of each height", "uint8", ("data-mask", "provenance"), "source", None, "mode"),
+    Raster(
+        "uncertainty", "Standard deviation of each height", "float32", ("data", "uncertainty"), "sigma", "m", "average"
+    ),
+    Raster("hillshade", "Multidirectional hillshade", "uint8", ("visual", "overview"), "hillshade", None, "average"),
+)
+
+Finished = list[tuple[Product, BandStatistics | None]]
+
+
+class ProductFiles:
+    """The raster products of a tile, open for windows."""
+
+    def __init__(self, job: Job, folder: Path, writers: dict[str, cog.ScratchWriter], stack: ExitStack) -> None:
+        self._job = job
+        self._folder = folder
+        self._writers = writers
+        self._stack = stack
+
+    @classmethod
+    @contextmanager
+    def open(cls, job: Job, folder: Path) -> Iterator[ProductFiles]:
+        """Scratch files for all products; a failing body leaves none."""
+        geobox = job.tile.geobox(job.settings.pixel_size_m)
+        with ExitStack() as stack:
+            writers: dict[str, cog.ScratchWriter] = {
+                raster.name: stack.enter_context(
+                    cog.scratch(
+                        _scratch(folder, raster),
+                        geobox,
+                        dtype=raster.dtype,
+                        nodata=0 if raster.dtype == "uint8" else None,
+                    )
+                )
+                for raster in RASTERS
+            }
+            yield cls(job, folder, writers, stack)
+
+    def write(
+        self,
+        core: PixelWindow,
+        heights_m: FloatArray,
+        index: IndexArray,
+        sigma_m: FloatArray,
+        shade: npt.NDArray[np.uint8],
+    ) -> None:
+        """Write one window of every product."""
+        self._writers["elevation"].write(core, heights_m)
+        self._writers["source_index"].write(core, index)
+        self._writers["uncertainty"].write(core, sigma_m)
+        self._writers["hillshade"].write(core, shade)
+
+    def finish(self, clock: StageClock, progress: ProgressCallback) -> Finished:
+        """Turn scratch files into COGs and draw the thumbnail."""
+        with clock.of("write"):
+            self._stack.close()
+        products: Finished = []
+        for number, raster in enumerate(RASTERS):
+            with clock.of("export"):
+                products.append(self._finish(raster))
+            progress("export", (number + 1) / (len(RASTERS) + 1))
+        paths = {product.info.name: product.path for product, _ in products}
+        thumbnail = self._folder / f"{self._job.tile.id}_thumbnail.png"
+        with clock.of("export"):
+            write_thumbnail(paths["elevation"], paths["hillshade"], thumbnail)
+        info = ProductInfo(
+            name="thumbnail", filename=thumbnail.name, title="Thumbnail", media_type="image/png", roles=("thumbnail",)
+        )
+        products.append((Product(info, thumbnail), None))
+        progress("export", 1.0)
+        return products
+
+    def _finish(self, raster: Raster) -> tuple[Product, BandStatistics]:
+        job, settings = self._job, self._job.settings
+        path = self._folder / f"{job.tile.id}_{raster.name}.tif"
+        compound = geotiff_wkt(TILE_CRS, settings.target_frame) if raster.name == "elevation" else None
+        heights = raster.name == "elevation"
+        result = cog.finish(
+            _scratch(self._folder, raster),
+            path,
+            crs_wkt=compound,
+            overview=raster.overview,
+            compression=settings.compression if heights else "zstd",
+            lerc_max_error_m=settings.lerc_max_error_m,
+            band_names=(raster.band,),
+            band_units=(raster.unit,),
+            tags={"TILE": job.tile.id, "RUN_KEY": job.run_key},
+        )
+        statistics = result.statistics[0]
+        band = Band(
+            name=raster.band,
+            description=raster.title,
+            data_type=raster.dtype,
+            unit=raster.unit,
+            nodata=cog.NODATA if raster.dtype == "float32" else 0,
+            statistics=statistics.to_dict(),
+        )
+        info = ProductInfo(
+            name=raster.name,
+            filename=path.name,
+            title=raster.title,
+            media_type=COG_TYPE,
+            roles=raster.roles,
+            bands=(band,),
+        )
+        return Product(info, path), statistics
+
+
+def draft_manifest(
+    job: Job,
+    assembly: TileAssembly,
+    alignment: tuple[CoregistrationRecord, ...],
+    tally: QualityTally,
+    products: Finished,
+) -> dict[str, Any]:
+    """Everything a manifest says but its assets; nothing in it changes from one run of the job to the next."""
+    settings = job.settings
+    geobox = job.tile.geobox(settings.pixel_size_m)
+    quality = tally.result(next(s for product, s in products if s is not None and product.info.name == "elevation"))
+    surfaces = {ref.source.surface.value for ref in job.sources if ref.source.id in quality.source_fractions}
+    resolver = next((source.view.upscale for source in assembly.sources if source.view.upscale), None)
+    return {
+        "tile": job.tile.id,
+        "run_key": job.run_key,
+        "processing_version": PROCESSING_VERSION,
+        "software": software_versions(),
+        "settings": settings.model_dump(mode="json"),
+        "sources": job.sources,
+        "grid": {
+            "crs": TILE_CRS,
+            "transform": list(geobox.affine)[:6],
+            "shape": list(geobox.shape.shape),
+            "bounds": list(job.tile.bounds_m),
+        },
+        "surface": surfaces.pop() if len(surfaces) == 1 else "mixed",
+        "vertical_frame": settings.target_frame,
+        "crs_wkt2": compound_crs(TILE_CRS, settings.target_frame).to_wkt("WKT2_2019"),
+        "operations": tuple(source.operation for source in assembly.sources),
+        "coregistration": alignment,
+        "models": {} if resolver is None else {"superres": resolver.name},
+        "quality": quality,
+    }
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of what shapes the bytes."""
+    named = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "numba", "rasterio", "pyproj")}
+    return {"orograph": __version__, "gdal": rasterio.__gdal_version__, "proj": pyproj.proj_version_str, **named}
+
+
+def _scratch(folder: Path, raster: Raster) -> Path:
+    return folder / f"{raster.name}.scratch.tif"

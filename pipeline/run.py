@@ -1,0 +1,134 @@
+"""One tile from local files to finished products: the one place where stages are folded over windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from pipeline.assembly import TileAssembly
+from pipeline.clock import StageClock
+from pipeline.errors import AllVoid, OrographError, OutsideCoverage
+from pipeline.formats.hillshade import hillshade
+from pipeline.grid import PixelWindow, windows
+from pipeline.job import CoregistrationRecord, Job, ProgressCallback, TileResult
+from pipeline.memory import tile_halo_px, window_px
+from pipeline.products import ProductFiles, draft_manifest
+from pipeline.stages import Context, Stage, TileWindow, chain
+from pipeline.stages.coregister import coregister
+from pipeline.stages.quality import QualityTally
+
+_NARROW_PX = 1
+
+
+def run_tile(
+    job: Job,
+    paths: Mapping[str, Sequence[Path]],
+    folder: Path,
+    *,
+    grids_dir: Path,
+    progress: ProgressCallback = lambda _stage, _fraction: None,
+    clock: StageClock | None = None,
+) -> TileResult:
+    """Make a tile's products in a local folder.
+
+    Args:
+        job: What to do.
+        paths: Local files of each source, by source id, in the order of the job's references.
+        folder: Where products go; it must exist. What fails leaves nothing that looks finished.
+        grids_dir: Folder of geoid and datum grids.
+        progress: Told stage and fraction.
+        clock: Gathers seconds by stage.
+
+    Returns:
+        Products and the manifest but for its assets.
+
+    Raises:
+        OutsideCoverage, AllVoid: nothing to make a tile of.
+        InputError, ModelError, ExportError, DiskFull: naming tile, source and stage.
+    """
+    clock = clock or StageClock()
+    if not job.sources:
+        raise OutsideCoverage(
+            "no source has data here", tile=job.tile.id, remedy="add a source that covers the tile (orograph plan)"
+        )
+    try:
+        with ExitStack() as stack:
+            with clock.of("open"):
+                assembly = stack.enter_context(TileAssembly(job, paths, grids_dir))
+            if not assembly.sources:
+                raise assembly.refused[0]
+            progress("coregister", 0.0)
+            with clock.of("coregister"):
+                alignment = coregister(assembly)
+            progress("coregister", 1.0)
+            return _make(job, assembly, alignment, folder, progress, clock)
+    except OrographError as error:
+        raise error.at(tile=job.tile.id) from None
+
+
+def _make(
+    job: Job,
+    assembly: TileAssembly,
+    alignment: tuple[CoregistrationRecord, ...],
+    folder: Path,
+    progress: ProgressCallback,
+    clock: StageClock,
+) -> TileResult:
+    stages = chain(job.settings.stages)
+    context = Context(job, assembly)
+    tally = QualityTally(tuple(ref.source.id for ref in job.sources))
+    geobox = job.tile.geobox(job.settings.pixel_size_m)
+    progress("windows", 0.0)
+    blocks = list(windows(geobox.shape.shape, window_px(job)))
+    with ProductFiles.open(job, folder) as files:
+        for number, core in enumerate(blocks):
+            window = _through(stages, core, context, clock)
+            with clock.of("write"):
+                _keep(files, window, job, tally)
+            progress("windows", (number + 1) / len(blocks))
+        if tally.void == tally.pixels:
+            raise AllVoid(
+                "every pixel is void",
+                source=", ".join(ref.source.id for ref in job.sources),
+                remedy="the sources' files touch the tile but hold no height in it; leave it out of the area",
+            )
+        products = files.finish(clock, progress)
+    draft = draft_manifest(job, assembly, alignment, tally, products)
+    return TileResult(job, tuple(product for product, _ in products), draft)
+
+
+def _through(stages: Sequence[Stage], core: PixelWindow, context: Context, clock: StageClock) -> TileWindow:
+    """Pass one window through the stages.
+
+    Stages look around only where there is something to join or to fill. So a window is first made with the narrow halo
+    that the hillshade needs; when its best source covers all of it, nothing beyond can matter, and that is it.
+    """
+    wide = tile_halo_px(context.job)
+    whole = context.job.tile.geobox(context.job.settings.pixel_size_m)
+    with clock.of("regrid"):
+        narrow = TileWindow(core, _NARROW_PX, core.geobox(whole, _NARROW_PX))
+        best = stages[0](narrow, context)
+        if wide > _NARROW_PX and not (best.layers and best.layers[0].valid.all()):
+            best = stages[0](TileWindow(core, wide, core.geobox(whole, wide)), context)
+    for stage in stages[1:]:
+        with clock.of(stage.name):
+            best = stage(best, context)
+    return best
+
+
+def _keep(files: ProductFiles, window: TileWindow, job: Job, tally: QualityTally) -> None:
+    tally.add(window)
+    if window.heights_m is None or window.source_index is None or window.sigma_m is None:
+        raise ValueError("the chain ended without heights")
+    shade = hillshade(window.inner(window.heights_m, 1).copy(), job.settings.pixel_size_m)
+    files.write(
+        window.core,
+        window.inner(window.heights_m),
+        window.inner(window.source_index),
+        window.inner(window.sigma_m),
+        shade,
+    )
+
+
+Runner = Callable[[Job], TileResult]

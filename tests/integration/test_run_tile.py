@@ -1,0 +1,166 @@
+"""A tile end to end on made sources with a known truth: plan, run, commit, publish, resume, and the errors of bad input."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import yaml
+from rio_cogeo import cog_validate
+
+from infra.cli.options import Request
+from infra.engine import Status
+from infra.job_run import execute_plan, make_engine, summarise
+from pipeline.config import ProcessingSettings, RunSettings
+from pipeline.errors import AllVoid, MemoryBudgetExceeded, SourceCorrupt, VerticalError
+from pipeline.job import Manifest
+from tests.support.made import source, terrain, write_source
+
+TILE = "E4200N3000"
+SETTINGS = ProcessingSettings(pixel_size_m=50.0)
+
+
+def catalogue(folder: Path, *sources) -> Path:
+    path = folder / "catalogue.yaml"
+    path.write_text(yaml.safe_dump({"sources": [json.loads(s.model_dump_json(exclude_none=True)) for s in sources]}))
+    return path
+
+
+def run(folder: Path, *sources, settings=SETTINGS, tiles=(TILE,), **flags):
+    run_settings = RunSettings.with_flags(store=str(folder / "store"), grids_dir=folder / "grids", **flags)
+    plan = Request(catalogue=catalogue(folder, *sources), tiles=tuple(tiles)).plan(settings, run_settings)
+    outcomes = execute_plan(plan, make_engine(run_settings), run_settings, as_json=True)
+    return plan, outcomes, summarise(outcomes, plan, run_settings, as_json=True)
+
+
+@pytest.fixture
+def fine(tmp_path):
+    path = write_source(tmp_path / "fine.tif", "EPSG:25832", (451_000.0, 5_553_000.0, 503_000.0, 5_578_000.0), 25)
+    return source(path, id="fine", horizontal_crs="EPSG:25832", vertical_frame="EPSG:7837", resolution_m=25.0)
+
+
+def test_a_tile_is_made_committed_published_and_found_again(tmp_path, fine):
+    plan, outcomes, code = run(tmp_path, fine)
+    assert (code, outcomes[0].status) == (0, Status.DONE)
+    store = tmp_path / "store"
+    manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
+    assert {asset.name for asset in manifest.assets} == {
+        "elevation",
+        "source_index",
+        "uncertainty",
+        "hillshade",
+        "thumbnail",
+    }
+    for asset in manifest.assets:
+        if asset.filename.endswith(".tif"):
+            valid, errors, warnings = cog_validate(store / asset.key, strict=True)
+            assert (valid, errors, warnings) == (True, [], [])
+    assert manifest.operations[0].operation == "EPSG:7838"
+    with rasterio.open(store / manifest.asset("elevation").key) as dataset:
+        assert dataset.crs.to_wkt().count("EVRF2007") > 0
+        assert tuple(dataset.transform)[:6] == (50.0, 0.0, 4_200_000.0, 0.0, -50.0, 3_050_000.0)
+        heights = dataset.read(1, masked=True)
+    rows, cols = np.nonzero(~np.ma.getmaskarray(heights))
+    truth = terrain(4_200_000 + (cols + 0.5) * 50, 3_050_000 - (rows + 0.5) * 50)
+    error = heights.compressed() - truth
+    # DHHN2016 to EVRF2007 is about a centimetre here; the rest is interpolation of a 25 m grid.
+    assert abs(np.median(error) - 0.012) < 0.012
+    assert np.sqrt(np.mean(error**2)) < 0.6
+    before = {p: p.read_bytes() for p in (store / "tiles").rglob("*") if p.is_file()}
+    _, again, code = run(tmp_path, fine)
+    assert (code, again[0].status) == (0, Status.UP_TO_DATE)
+    assert before == {p: p.read_bytes() for p in (store / "tiles").rglob("*") if p.is_file()}
+    catalog = json.loads((store / "stac" / "catalog.json").read_text())
+    assert catalog["stac_version"] == "1.1.0"
+
+
+def test_a_coarse_surface_model_is_aligned_to_the_survey_beside_it(tmp_path, fine):
+    path = write_source(
+        tmp_path / "coarse.tif",
+        "EPSG:3035",
+        (4_198_000.0, 2_998_000.0, 4_252_000.0, 3_052_000.0),
+        50,
+        shift_m=(24.0, -15.0),
+        offset_m=4.0,
+    )
+    coarse = source(path, id="coarse", resolution_m=50.0, surface="DSM", accuracy_m=3.0, priority=-1)
+    plan, outcomes, code = run(tmp_path, fine, coarse)
+    assert code == 0, outcomes[0].error
+    manifest = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
+    record = manifest.coregistration[1]
+    assert (record.source, record.status) == ("coarse", "converged")
+    # The shift to apply is the opposite of how the source was moved.
+    assert abs(record.shift_east_m + 24.0) < 1.0
+    assert abs(record.shift_north_m - 15.0) < 1.0
+    assert abs(record.shift_up_m + 4.0) < 0.2
+    assert manifest.quality.void_fraction == 0.0
+    assert manifest.surface == "mixed"
+
+
+def test_every_bad_input_is_one_typed_error_and_the_others_go_on(tmp_path, fine):
+    broken = write_source(
+        tmp_path / "broken.tif", "EPSG:3035", (4_100_000.0, 3_000_000.0, 4_120_000.0, 3_020_000.0), 50
+    )
+    broken.write_bytes(broken.read_bytes()[:200_000])
+    void = write_source(
+        tmp_path / "void.tif",
+        "EPSG:3035",
+        (4_400_000.0, 3_000_000.0, 4_410_000.0, 3_010_000.0),
+        50,
+        hole=(slice(None), slice(None)),
+    )
+    gridless = write_source(
+        tmp_path / "gridless.tif", "EPSG:3035", (4_300_000.0, 3_000_000.0, 4_310_000.0, 3_010_000.0), 50
+    )
+    plan, outcomes, code = run(
+        tmp_path,
+        fine,
+        source(broken, id="broken", resolution_m=50.0),
+        source(void, id="void", resolution_m=50.0),
+        source(gridless, id="gridless", resolution_m=50.0, vertical_frame="EPSG:5720"),
+        tiles=(TILE, "E4100N3000", "E4400N3000", "E4300N3000", "E5000N3000"),
+    )
+    ends = {outcome.job.tile.id: outcome for outcome in outcomes}
+    assert code == 3
+    assert ends[TILE].status is Status.DONE
+    assert isinstance(ends["E4100N3000"].error, SourceCorrupt)
+    assert isinstance(ends["E4400N3000"].error, AllVoid)
+    assert isinstance(ends["E4300N3000"].error, VerticalError)
+    assert plan.refusals[0].tile.id == "E5000N3000"
+    for tile, outcome in ends.items():
+        if outcome.error is not None:
+            assert outcome.error.tile == tile
+            assert outcome.error.remedy
+    assert not list((tmp_path / "store" / "tiles").glob("E4[134]*"))
+
+
+def test_a_tile_that_would_need_too_much_memory_is_not_started(tmp_path, fine):
+    _, outcomes, code = run(tmp_path, fine, memory_limit_mb=1)
+    assert code == 1
+    assert isinstance(outcomes[0].error, MemoryBudgetExceeded)
+
+
+def test_neighbouring_tiles_agree_on_their_shared_halo(tmp_path, fine):
+    from pipeline.assembly import TileAssembly
+    from pipeline.grid import Tile
+    from pipeline.horizontal import use_grids
+    from pipeline.mapping import Target
+    from pipeline.plan import Planner
+    from pipeline.sources import FileRef
+
+    use_grids(tmp_path)
+
+    def probe(href, _anonymous):
+        return FileRef(href=href, etag="x", size_bytes=1)
+
+    planner = Planner([fine], ProcessingSettings(), probe)
+    shared = Target(10.0, -302_000, 424_950, 300, 100)
+    seen = []
+    for tile in (Tile(4200, 3000), Tile(4250, 3000)):
+        job = planner.job(tile)
+        with TileAssembly(job, {"fine": [Path(f.href) for f in job.sources[0].files]}, tmp_path) as assembly:
+            layer = assembly.sources[0].layer(shared)
+            seen.append(layer.heights_m)
+    assert np.isfinite(seen[0]).any()
+    assert seen[0].tobytes() == seen[1].tobytes()

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from pipeline.config import ProcessingSettings
+from pipeline.grid import PixelWindow, Tile
+from pipeline.job import Job
+from pipeline.stages import Context, TileWindow
+from pipeline.stages.fill import Fill, membrane
+
+SIZE = 100
+
+
+def filled(heights, fill_max_m=200.0):
+    job = Job(Tile(4000, 3000), (), ProcessingSettings(fill_max_m=fill_max_m))
+    core = PixelWindow(0, 0, SIZE - 2, SIZE - 2)
+    window = TileWindow(
+        core,
+        1,
+        core.geobox(Tile(4000, 3000).geobox(10), 1),
+        heights_m=heights,
+        source_index=np.ones_like(heights, np.uint8),
+        sigma_m=np.full_like(heights, 1.0),
+    )
+    return Fill()(window, Context(job, reader=None))  # type: ignore[arg-type]
+
+
+def test_a_membrane_keeps_planes():
+    rows, cols = np.mgrid[0:40, 0:50]
+    plane = (rows + 2.0 * cols).astype(np.float32)
+    inside = np.zeros(plane.shape, bool)
+    inside[5:35, 6:40] = True
+    holed = np.where(inside, np.nan, plane).astype(np.float32)
+    assert np.allclose(membrane(holed, inside), plane[inside], atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(19, True), (20, True), (21, False)])
+def test_voids_up_to_the_limit_are_filled_whole_and_larger_ones_left(size, expected):
+    heights = np.full((SIZE, SIZE), 50.0, np.float32)
+    heights[30 : 30 + size, 40:45] = np.nan
+    out = filled(heights)
+    assert np.isfinite(out.heights_m).all() == expected
+    assert out.filled.sum() == (size * 5 if expected else 0)
+    if expected:
+        assert np.allclose(out.heights_m, 50.0)
+        assert (out.sigma_m[out.filled] > 1.0).all()
+
+
+def test_a_void_that_reaches_the_edge_stays():
+    heights = np.full((SIZE, SIZE), 50.0, np.float32)
+    heights[:5, :5] = np.nan
+    assert np.isnan(filled(heights).heights_m[:5, :5]).all()
+
+
+def test_what_has_a_height_keeps_it():
+    heights = np.random.default_rng(0).random((SIZE, SIZE)).astype(np.float32)
+    holed = heights.copy()
+    holed[10:14, 10:14] = np.nan
+    out = filled(holed)
+    kept = np.isfinite(holed)
+    assert np.array_equal(out.heights_m[kept], heights[kept])
