@@ -74,14 +74,19 @@ def resolver(name: str, **options: Any) -> Resolver:
     """The resolver of that name.
 
     Args:
-        name: An exact interpolant (`nearest`, `bilinear`, `gdal-cubic`, `keys6`, `bspline`, `lanczos3`) or a network.
-        **options: What the resolver's factory takes; exact interpolants take none.
+        name: An exact interpolant (`nearest`, `bilinear`, `gdal-cubic`, `keys6`, `bspline`, `lanczos3`), a shipped
+            network (`superres-s`), or weights in a `.safetensors` file, by path or URL with `#sha256=<hex>`.
+        **options: What the resolver's factory takes (networks: see `InferenceOptions`); exact interpolants take none.
 
     Raises:
         ConfigError: No resolver has the name.
     """
     _load_builtins()
     factory = _FACTORIES.get(name)
+    if factory is None and name.partition("#")[0].endswith(".safetensors"):
+        from pipeline.models.superres.inference import net_resolver
+
+        return net_resolver(name, **options)
     if factory is None:
         raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(sorted(_FACTORIES))}")
     return factory(**options)
@@ -92,3 +97,6 @@ def _load_builtins() -> None:
     from pipeline.models import interpolants
 
     interpolants.register_all()
+    from pipeline.models.superres import register_shipped
+
+    register_shipped()

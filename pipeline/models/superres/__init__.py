@@ -1,0 +1,24 @@
+"""Learned super-resolution: a bias-free residual network in low-resolution space over an exact interpolant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.models.registry import Resolver, register
+
+
+def register_shipped() -> None:
+    """Register the networks whose weights the package ships; torch is imported when one is asked for."""
+    index = Path(__file__).parents[1] / "weights" / "index.yaml"
+    names = yaml.safe_load(index.read_text()) if index.exists() else None
+    for name in names or ():
+        register(name, lambda name=name, **options: _net(name, **options))
+
+
+def _net(name: str, **options: Any) -> Resolver:
+    from pipeline.models.superres.inference import net_resolver
+
+    return net_resolver(name, **options)

@@ -1,0 +1,89 @@
+"""Linear bases of the network: Keys' six-tap interpolant, and the best linear filter fitted to data."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.models.interpolants import phase_weights
+from pipeline.raster import BoolArray, FloatArray
+from pipeline.sources import Thinning
+
+BASE_RADIUS_PX = 4
+
+
+def interpolant_kernels(name: str, factor: int, radius_px: int = BASE_RADIUS_PX) -> npt.NDArray[np.float64]:
+    """An exact interpolant as kernels by phase, shape (factor**2, 2 radius + 1, 2 radius + 1)."""
+    weights = phase_weights(name, factor)
+    pad = radius_px - weights.shape[1] // 2
+    weights = np.pad(weights, ((0, 0), (pad, pad)))
+    return np.einsum("pi,qj->pqij", weights, weights).reshape(factor * factor, *(2 * radius_px + 1,) * 2)
+
+
+def windows(coarse: npt.NDArray[np.float64], radius_px: int) -> npt.NDArray[np.float64]:
+    """Neighbourhoods of inner pixels, shape (rows - 2 radius, columns - 2 radius, kernel, kernel); a view."""
+    size = 2 * radius_px + 1
+    return np.lib.stride_tricks.sliding_window_view(coarse, (size, size))
+
+
+class LinearFit:
+    """Least squares of fine heights on coarse neighbourhoods, accumulated over rasters, one filter a phase.
+
+    Heights are taken relative to the central coarse pixel, so the filters sum to one by construction. The eight
+    symmetries of the square are imposed by averaging, which divides the variance of the fit by up to eight.
+    """
+
+    def __init__(self, factor: int, radius_px: int = BASE_RADIUS_PX) -> None:
+        self.factor, self.radius_px = factor, radius_px
+        taps = (2 * radius_px + 1) ** 2
+        self._gram = np.zeros((taps, taps))
+        self._cross = np.zeros((taps, factor * factor))
+
+    def add(self, coarse: FloatArray, fine: FloatArray, valid: BoolArray | None = None) -> None:
+        """Accumulate one raster pair; coarse (rows, columns), fine (rows * factor, columns * factor), metres.
+
+        Each pair is weighted by the inverse variance of its local relief, so that steep sites do not drown others.
+        """
+        r, f = self.radius_px, self.factor
+        centre = coarse[r:-r, r:-r].astype(np.float64)
+        design = (windows(coarse.astype(np.float64), r) - centre[..., None, None]).reshape(centre.size, -1)
+        rows, columns = coarse.shape
+        phases = fine.astype(np.float64).reshape(rows, f, columns, f).transpose(0, 2, 1, 3)[r:-r, r:-r]
+        target = (phases - centre[..., None, None]).reshape(centre.size, f * f)
+        good = np.isfinite(design).all(axis=1) & np.isfinite(target).all(axis=1)
+        if valid is not None:
+            good &= valid[r:-r, r:-r].ravel()
+        if not good.any():
+            return
+        design, target = design[good], target[good]
+        weight = good.sum() / max(float(np.square(target).sum()), 1e-9)
+        self._gram += weight * (design.T @ design)
+        self._cross += weight * (design.T @ target)
+
+    def kernels(self, thinning: Thinning, ridge: float = 1e-5) -> npt.NDArray[np.float64]:
+        """The fitted kernels, shape (factor**2, kernel, kernel), made consistent with the mode.
+
+        Decimated by an odd factor: the central phase is the sample. Averaged: the mean over phases is the sample.
+        """
+        f, size = self.factor, 2 * self.radius_px + 1
+        gram = self._gram + ridge * np.trace(self._gram) / len(self._gram) * np.eye(len(self._gram))
+        solved = np.linalg.solve(gram, self._cross).T.reshape(f, f, size, size)
+        centre = self.radius_px
+        solved[:, :, centre, centre] += 1.0 - solved.sum(axis=(2, 3))
+        solved = _symmetric(solved)
+        delta = np.zeros((size, size))
+        delta[centre, centre] = 1.0
+        if thinning is Thinning.AVERAGED:
+            solved += delta - solved.mean(axis=(0, 1))
+        elif f % 2:
+            solved[f // 2, f // 2] = delta
+        return solved.reshape(f * f, size, size)
+
+
+def _symmetric(kernels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean over the square's symmetries, acting on phases and taps together; shape (factor, factor, k, k)."""
+    total = np.zeros_like(kernels)
+    for turns in range(4):
+        turned = np.rot90(np.rot90(kernels, turns, axes=(0, 1)), turns, axes=(2, 3))
+        total += turned + turned.transpose(1, 0, 3, 2)
+    return total / 8.0

@@ -1,0 +1,232 @@
+"""Evaluation: thin measured heights, raise them again by every method, compare on the same pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import rasterio
+
+from pipeline.errors import InputError, SourceGridError
+from pipeline.models.registry import Resolver, resolver
+from pipeline.models.superres.dataset import read_heights
+from pipeline.models.superres.degrade import cropped, pool, thin
+from pipeline.models.superres.metrics import (
+    BORDER_PX,
+    SLOPE_CLASSES_DEG,
+    TILE_PX,
+    TileFigures,
+    blocks_worse,
+    counted,
+    figures,
+    pooled,
+    squares_by_slope,
+)
+from pipeline.raster import BoolArray, FloatArray
+from pipeline.sources import Thinning
+
+REFERENCE: Final = "gdal-cubic"
+INTERPOLANTS: Final = ("nearest", "bilinear", "gdal-cubic", "keys6", "lanczos3", "bspline")
+_LEAST_PX: Final = 2 * BORDER_PX + 30
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tile:
+    """Measured heights to be recovered.
+
+    Attributes:
+        name: Raster, phase and place.
+        fine_m: float32, sides divisible by the factor, NaN is void.
+        pixel_size_m: Ground size of a pixel along columns and rows.
+    """
+
+    name: str
+    fine_m: FloatArray
+    pixel_size_m: tuple[float, float]
+
+
+def ground_pixel_size_m(dataset: rasterio.DatasetReader) -> tuple[float, float]:
+    """Pixel size on the ground at the raster's centre, metres along columns and rows.
+
+    Raises:
+        SourceGridError: The raster has no CRS or is rotated.
+    """
+    if dataset.crs is None:
+        raise SourceGridError(f"{dataset.name} has no CRS", source=dataset.name)
+    t = dataset.transform
+    if t.b != 0.0 or t.d != 0.0:
+        raise SourceGridError(f"{dataset.name} is rotated", source=dataset.name)
+    if not dataset.crs.is_geographic:
+        scale = float(dataset.crs.linear_units_factor[1])
+        return abs(t.a) * scale, abs(t.e) * scale
+    latitude = np.radians((dataset.bounds.top + dataset.bounds.bottom) / 2.0)
+    # WGS 84: lengths of a degree along the parallel and the meridian.
+    square = 1.0 - 0.00669437999014 * np.sin(latitude) ** 2
+    parallel = np.radians(6378137.0) * np.cos(latitude) / np.sqrt(square)
+    meridian = np.radians(6378137.0) * (1.0 - 0.00669437999014) / square**1.5
+    return abs(t.a) * float(parallel), abs(t.e) * float(meridian)
+
+
+def tiles_of(
+    path: Path, factor: int, reference_m: float | None, by: Literal["decimation", "mean"] = "decimation"
+) -> list[Tile]:
+    """Tiles of a raster in OpenDEM's manner: up to 300 x 300 pixels, every one recovered on its own.
+
+    Args:
+        path: Raster of heights.
+        factor: Sides are cut to multiples of it.
+        reference_m: Pixel size to bring the heights to first, or None for their own.
+        by: Take every n-th sample (each of the n x n phases is a raster of its own), or means of n x n.
+
+    Raises:
+        InputError: The raster is smaller than a tile's border and one block.
+    """
+    heights = read_heights(path)
+    with rasterio.open(path) as dataset:
+        size = ground_pixel_size_m(dataset)
+    steps = (1, 1)
+    if reference_m is not None:
+        steps = (max(1, round(reference_m / size[1])), max(1, round(reference_m / size[0])))
+    mode = Thinning.DECIMATED if by == "decimation" else Thinning.AVERAGED
+    phases = [(i, j) for i in range(steps[0]) for j in range(steps[1])] if by == "decimation" else [(0, 0)]
+    out = []
+    for phase in phases:
+        level = cropped(pool(heights, *steps, mode, phase), factor)
+        level_size = (size[0] * steps[1], size[1] * steps[0])
+        side = TILE_PX // factor * factor
+        for row in range(0, level.shape[0], side):
+            for column in range(0, level.shape[1], side):
+                part = np.ascontiguousarray(level[row : row + side, column : column + side])
+                if min(part.shape) >= _LEAST_PX and counted(np.isfinite(part)).sum() >= 900:
+                    out.append(Tile(f"{path.stem} {phase[0]}{phase[1]} {row},{column}", part, level_size))
+    if not out:
+        raise InputError(f"{path} holds no tile of {_LEAST_PX} pixels with heights", source=str(path))
+    return out
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is summed of one method over tiles."""
+
+    tiles: list[TileFigures] = field(default_factory=list)
+    worse: int = 0
+    blocks: int = 0
+    slopes: list[list[tuple[float, int]]] = field(default_factory=list)
+    covered: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+Listener = Callable[[str, Tile, FloatArray], None]
+
+
+def evaluate(
+    tiles: Sequence[Tile],
+    methods: Mapping[str, Resolver],
+    factor: int,
+    thinning: Thinning,
+    declared: Mapping[str, Thinning] | None = None,
+    listener: Listener | None = None,
+) -> dict[str, Any]:
+    """Figures of every method over all tiles, JSON-ready.
+
+    Args:
+        tiles: Measured heights.
+        methods: Resolvers by the name they are reported under; GDAL's cubic is added as the reference.
+        factor: Fine pixels along a coarse pixel's side.
+        thinning: How the tiles are thinned.
+        declared: Methods told another mode than the true one.
+        listener: Called with method, tile and derived heights.
+    """
+    tallies = {name: _Tally() for name in (REFERENCE, *(m for m in methods if m != REFERENCE))}
+    reference = resolver(REFERENCE)
+    for tile in tiles:
+        coarse = thin(tile.fine_m, factor, thinning)
+        coarse_size = (tile.pixel_size_m[0] * factor, tile.pixel_size_m[1] * factor)
+        cubic, _ = reference(coarse, factor=factor)
+        mask = counted(np.isfinite(tile.fine_m) & np.isfinite(cubic))
+        for name, tally in tallies.items():
+            told = (declared or {}).get(name, thinning)
+            method = methods.get(name, reference)
+            fine, sigma = method(coarse, factor=factor, thinning=told, pixel_size_m=coarse_size)
+            _count(tally, method, fine, sigma, cubic, tile, mask, factor, told)
+            if listener is not None:
+                listener(name, tile, fine)
+    return {
+        "factor": factor,
+        "thinning": thinning.value,
+        "tiles": len(tiles),
+        "pixels": pooled(tallies[REFERENCE].tiles).pixels,
+        "methods": {name: _summary(tally, tallies[REFERENCE]) for name, tally in tallies.items()},
+    }
+
+
+def _count(
+    tally: _Tally,
+    method: Resolver,
+    fine: FloatArray,
+    sigma: FloatArray | None,
+    cubic: FloatArray,
+    tile: Tile,
+    mask: BoolArray,
+    factor: int,
+    told: Thinning,
+) -> None:
+    tally.tiles.append(figures(fine, tile.fine_m, mask, tile.pixel_size_m))
+    worse, blocks = blocks_worse(fine, cubic, tile.fine_m, mask)
+    tally.worse, tally.blocks = tally.worse + worse, tally.blocks + blocks
+    tally.slopes.append(squares_by_slope(fine, tile.fine_m, mask, tile.pixel_size_m))
+    if sigma is None:
+        return
+    free = mask.copy()
+    if told is Thinning.DECIMATED and factor % 2:
+        free[factor // 2 :: factor, factor // 2 :: factor] = False  # samples returned as given are no test of the band
+    error = np.abs(fine - tile.fine_m)[free]
+    wide = getattr(method, "wide_ratio", lambda _: 1.96)(told)
+    band = sigma[free]
+    tally.covered.append((int((error <= band).sum()), int((error <= wide * band).sum()), int(free.sum())))
+
+
+def _summary(tally: _Tally, reference: _Tally) -> dict[str, Any]:
+    all_tiles, base = pooled(tally.tiles), pooled(reference.tiles)
+    per_tile = [(a.rmse_m, b.rmse_m, a.mae_m, b.mae_m) for a, b in zip(tally.tiles, reference.tiles, strict=True)]
+    out: dict[str, Any] = {
+        **{k: round(v, 6) for k, v in all_tiles.to_dict().items() if k != "pixels"},
+        "gain_rmse_percent": _gain(all_tiles.rmse_m, base.rmse_m),
+        "gain_mae_percent": _gain(all_tiles.mae_m, base.mae_m),
+        "gain_slope_rmse_percent": _gain(all_tiles.slope_rmse_deg, base.slope_rmse_deg),
+        "mean_of_tiles": {
+            "rmse_m": round(float(np.mean([a for a, *_ in per_tile])), 6),
+            "mae_m": round(float(np.mean([t[2] for t in per_tile])), 6),
+            "gain_rmse_percent": _gain(
+                float(np.mean([t[0] for t in per_tile])), float(np.mean([t[1] for t in per_tile]))
+            ),
+        },
+        "tiles_won": {
+            "rmse": sum(a < b for a, b, *_ in per_tile),
+            "mae": sum(a < b for *_, a, b in per_tile),
+            "ssim": sum(a.ssim > b.ssim for a, b in zip(tally.tiles, reference.tiles, strict=True)),
+        },
+        "blocks_worse_percent": round(100.0 * tally.worse / tally.blocks, 2) if tally.blocks else None,
+        "gain_rmse_percent_by_slope_deg": dict(_by_slope(tally, reference)),
+    }
+    if tally.covered:
+        narrow, wide, total = np.sum(tally.covered, axis=0)
+        out["coverage_percent"] = {
+            "68": round(100.0 * float(narrow / total), 2),
+            "95": round(100.0 * float(wide / total), 2),
+        }
+    return out
+
+
+def _by_slope(tally: _Tally, reference: _Tally) -> Iterator[tuple[str, float]]:
+    own, base = np.sum(tally.slopes, axis=0), np.sum(reference.slopes, axis=0)
+    for k, (low, high) in enumerate(pairwise(SLOPE_CLASSES_DEG)):
+        if base[k, 1] > 0 and base[k, 0] > 0:
+            yield f"{low:g}-{high:g}", _gain(float(np.sqrt(own[k, 0])), float(np.sqrt(base[k, 0])))
+
+
+def _gain(value: float, reference: float) -> float:
+    return round(100.0 * (1.0 - value / reference), 3) if reference > 0 else 0.0

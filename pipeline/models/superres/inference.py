@@ -1,0 +1,278 @@
+"""A trained network as a resolver: global lattice of fixed-shape blocks, the same bits for any tiling."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor
+
+from pipeline.errors import ConfigError, ModelError
+from pipeline.models.interpolants import Interpolant
+from pipeline.models.superres.engine import FoldedNet
+from pipeline.models.superres.error import ErrorModel
+from pipeline.models.superres.gate import GATE_REACH_PX, Gate
+from pipeline.models.superres.network import PRESETS, Condition, TerrainNet
+from pipeline.models.superres.weights import Fetch, Weights, load_weights
+from pipeline.models.voids import context_px, mask_fine, with_context
+from pipeline.raster import FloatArray
+from pipeline.sources import Thinning
+
+BLOCK_PX: Final = 240
+"""Coarse pixels along a lattice block: large against the halo, small enough for a processor's cache."""
+
+_LOG = logging.getLogger(__name__)
+_DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_ASPECT_STEP: Final = 0.1
+_ASPECT_LIMIT: Final = math.log(2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceOptions:
+    """How a network is run.
+
+    Attributes:
+        ensemble: Mean over the square's eight symmetries; eight times the work.
+        precision: Of the body; the base, the head and the output are float32 always.
+        gate: Fall back to GDAL's cubic where the predicted gain is not significant.
+        noise_m: Noise of the source, metres; above zero the samples are no longer reproduced.
+        device: Torch device; CUDA runs deterministic algorithms.
+        batch: Blocks at once; halved when a device runs out of memory.
+    """
+
+    ensemble: bool = False
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    gate: bool = True
+    noise_m: float = 0.0
+    device: str = "cpu"
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        if self.precision not in _DTYPES:
+            raise ConfigError(f"precision {self.precision!r}", remedy=f"one of: {', '.join(_DTYPES)}")
+        if self.noise_m < 0.0 or self.batch < 1:
+            raise ConfigError(f"noise {self.noise_m} m, batch {self.batch}")
+
+
+class NetResolver:
+    """A trained network behind the resolver's signature; see `pipeline.models.registry.Resolver`.
+
+    Args:
+        name: Name it goes by.
+        weights: Trained tensors.
+        options: How to run.
+    """
+
+    def __init__(self, name: str, weights: Weights, options: InferenceOptions) -> None:
+        self._name, self.weights, self.options = name, weights, options
+        self.factor = int(weights.plan["factor"])
+        self.preset = PRESETS[weights.plan["preset"]]
+        own = {k: v for k, v in weights.tensors.items() if not k.startswith(("error.", "gate."))}
+        self._net = TerrainNet(self.preset, self.factor, own["bases"].clone())
+        self._net.load_state_dict(own, strict=True)
+        self._net.requires_grad_(False)
+        self._errors = ErrorModel.from_tensors(weights.tensors)
+        self._gate = Gate.from_tensors(weights.tensors) if options.gate else None
+        self._folded: dict[Condition, FoldedNet] = {}
+        self._batch = options.batch
+        if options.device.startswith("cuda"):
+            torch.backends.cudnn.benchmark = False
+            torch.backends.cudnn.deterministic = True
+            torch.backends.cudnn.allow_tf32 = False
+
+    @property
+    def name(self) -> str:
+        """Name it goes by."""
+        return self._name
+
+    @property
+    def radius_px(self) -> int:
+        """Receptive radius in coarse pixels."""
+        return self.preset.radius_px
+
+    @property
+    def halo_px(self) -> int:
+        """Context in coarse pixels: receptive field, continued voids, and the gate's neighbourhood."""
+        return context_px(self.radius_px) + GATE_REACH_PX
+
+    def wide_ratio(self, thinning: Thinning) -> float:
+        """Half-width of the 95 % band over that of the 68 % band."""
+        return 1.96 if self._errors is None else self._errors.wide_ratio(thinning, self.options.ensemble)
+
+    def __call__(
+        self,
+        heights_m: FloatArray,
+        *,
+        factor: int = 3,
+        thinning: Thinning = Thinning.DECIMATED,
+        pixel_size_m: tuple[float, float] = (30.0, 30.0),
+        origin_px: tuple[int, int] = (0, 0),
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Super-resolve; see `Resolver`. The standard error is the half-width of the 68 % band.
+
+        A factor the weights were not trained for falls back to Keys' interpolant, without error, and says so.
+
+        Raises:
+            ModelError: The network gave NaN or infinity.
+        """
+        if factor != self.factor:
+            _LOG.warning("%s holds weights for x%d; x%d is interpolated with keys6", self.name, self.factor, factor)
+            return Interpolant("keys6")(heights_m, factor=factor, thinning=thinning)
+        condition = self._condition(thinning, pixel_size_m)
+        context, valid = with_context(heights_m, self.radius_px)
+        padded = context.astype(np.float32)
+        fine = np.full((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.nan, np.float32)
+        sigma = np.full_like(fine, np.nan) if self._errors is not None else None
+        blocks = [b for b in self._blocks(heights_m.shape, origin_px) if valid[b.rows, b.columns].any()]
+        while blocks:
+            taken, blocks = blocks[: self._batch], blocks[self._batch :]
+            self._run(taken, padded, condition, fine, sigma)
+        if self._gate is not None and sigma is not None:
+            cubic, _ = Interpolant("gdal-cubic")(heights_m, factor=factor)
+            fine, sigma = self._gate(fine, cubic, sigma, factor, thinning)
+        mask_fine(fine, valid, factor)
+        return fine, None if sigma is None else mask_fine(sigma, valid, factor)
+
+    def _condition(self, thinning: Thinning, pixel_size_m: tuple[float, float]) -> Condition:
+        """The condition, its aspect rounded so that neighbouring tiles agree on it."""
+        aspect = math.log(pixel_size_m[1] / pixel_size_m[0])
+        aspect = min(_ASPECT_LIMIT, max(-_ASPECT_LIMIT, round(aspect / _ASPECT_STEP) * _ASPECT_STEP))
+        return Condition(thinning, aspect, consistent=self.options.noise_m == 0.0)
+
+    def _folded_for(self, condition: Condition) -> FoldedNet:
+        found = self._folded.get(condition)
+        if found is None:
+            error = None if self._errors is None else self._errors.kernels(condition)
+            found = FoldedNet(
+                self._net, condition, error, _DTYPES[self.options.precision], self.options.device, self.options.noise_m
+            )
+            self._folded[condition] = found
+        return found
+
+    def _blocks(self, shape: tuple[int, ...], origin_px: tuple[int, int]) -> Iterator[_Block]:
+        for i in range(origin_px[0] // BLOCK_PX, -(-(origin_px[0] + shape[0]) // BLOCK_PX)):
+            for j in range(origin_px[1] // BLOCK_PX, -(-(origin_px[1] + shape[1]) // BLOCK_PX)):
+                row, column = i * BLOCK_PX - origin_px[0], j * BLOCK_PX - origin_px[1]
+                yield _Block(
+                    row,
+                    column,
+                    slice(max(0, row), min(shape[0], row + BLOCK_PX)),
+                    slice(max(0, column), min(shape[1], column + BLOCK_PX)),
+                )
+
+    def _window(self, block: _Block, padded: FloatArray) -> FloatArray:
+        """A block with its halo, always of one shape; what lies beyond the array is flat and never reaches a pixel."""
+        side = BLOCK_PX + 2 * self.radius_px
+        rows = slice(max(0, block.row), min(padded.shape[0], block.row + side))
+        columns = slice(max(0, block.column), min(padded.shape[1], block.column + side))
+        window = np.zeros((side, side), np.float32)
+        window[
+            rows.start - block.row : rows.stop - block.row, columns.start - block.column : columns.stop - block.column
+        ] = padded[rows, columns]
+        return window
+
+    def _run(
+        self,
+        blocks: list[_Block],
+        padded: FloatArray,
+        condition: Condition,
+        fine: FloatArray,
+        sigma: FloatArray | None,
+    ) -> None:
+        """Run a batch of blocks, in halves when the device has no memory for it, and put the results in place."""
+        windows = np.zeros((self._batch, 1, *(BLOCK_PX + 2 * self.radius_px,) * 2), np.float32)
+        for k, block in enumerate(blocks):
+            windows[k, 0] = self._window(block, padded)
+        try:
+            corrections, scales = self._infer(torch.from_numpy(windows).to(self.options.device), condition)
+        except torch.cuda.OutOfMemoryError:
+            if self._batch == 1:
+                raise
+            self._batch = max(1, self._batch // 2)
+            torch.cuda.empty_cache()
+            _LOG.warning("%s ran out of device memory; batch is now %d", self.name, self._batch)
+            for start in range(0, len(blocks), self._batch):
+                self._run(blocks[start : start + self._batch], padded, condition, fine, sigma)
+            return
+        r = self.radius_px
+        for k, block in enumerate(blocks):
+            part = (slice(block.rows.start - block.row, block.rows.stop - block.row),
+                    slice(block.columns.start - block.column, block.columns.stop - block.column))  # fmt: skip
+            coarse = padded[
+                block.rows.start + r : block.rows.stop + r, block.columns.start + r : block.columns.stop + r
+            ]
+            heights = corrections[k][:, part[0], part[1]] + coarse
+            if not np.isfinite(heights).all():
+                raise ModelError(
+                    f"{self.name} gave heights that are not finite", remedy="check the source's values, or use keys6"
+                )
+            target = (
+                slice(block.rows.start * self.factor, block.rows.stop * self.factor),
+                slice(block.columns.start * self.factor, block.columns.stop * self.factor),
+            )
+            fine[target] = _shuffled(heights, self.factor)
+            if sigma is not None and scales is not None and self._errors is not None:
+                scale = _shuffled(scales[k][:, part[0], part[1]], self.factor)
+                sigma[target] = self._errors.half_width(scale, condition.thinning, self.options.ensemble)
+
+    def _infer(self, windows: Tensor, condition: Condition) -> tuple[FloatArray, FloatArray | None]:
+        """Corrections and error scales by phase, cropped to the block; a mean over symmetries in the ensemble."""
+        with torch.inference_mode():
+            if not self.options.ensemble:
+                return self._cropped(*self._folded_for(condition)(windows))
+            total, spread = None, None
+            for turns in range(4):
+                for mirrored in (False, True):
+                    turned = torch.rot90(windows, turns, (2, 3))
+                    turned = turned.flip(3) if mirrored else turned
+                    aspect = -condition.log_aspect if turns % 2 else condition.log_aspect
+                    own = Condition(condition.thinning, aspect, condition.consistent)
+                    raw, raw_scale = self._folded_for(own)(turned.contiguous())
+                    value = _turned_back(raw, self.factor, turns, mirrored)
+                    total = value if total is None else total + value
+                    if raw_scale is not None:
+                        scale = _turned_back(raw_scale, self.factor, turns, mirrored)
+                        spread = scale if spread is None else spread + scale
+        if total is None:
+            raise ModelError("the ensemble is empty")
+        return self._cropped(total / 8.0, None if spread is None else spread / 8.0)
+
+    def _cropped(self, corrections: Tensor, scales: Tensor | None) -> tuple[FloatArray, FloatArray | None]:
+        r = self.radius_px
+        inner = (slice(None), slice(None), slice(r, -r), slice(r, -r))
+        return corrections[inner].cpu().numpy(), None if scales is None else scales[inner].cpu().numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A lattice block: its corner relative to the array, and the part of it inside the array."""
+
+    row: int
+    column: int
+    rows: slice
+    columns: slice
+
+
+def _turned_back(phases: Tensor, factor: int, turns: int, mirrored: bool) -> Tensor:
+    """Undo a symmetry on values by phase: on the fine grid, then back to phases."""
+    fine = F.pixel_shuffle(phases, factor)
+    fine = fine.flip(3) if mirrored else fine
+    return F.pixel_unshuffle(torch.rot90(fine, -turns, (2, 3)), factor)
+
+
+def _shuffled(phases: npt.NDArray[np.float32], factor: int) -> FloatArray:
+    """Phases (factor**2, rows, columns) to the fine grid."""
+    rows, columns = phases.shape[1:]
+    return phases.reshape(factor, factor, rows, columns).transpose(2, 0, 3, 1).reshape(rows * factor, columns * factor)
+
+
+def net_resolver(name: str, sha256: str | None = None, fetch: Fetch | None = None, **options: object) -> NetResolver:
+    """A resolver over weights, by shipped name, path or URL; see `load_weights` and `InferenceOptions`."""
+    return NetResolver(name, load_weights(name, sha256, fetch), InferenceOptions(**options))  # type: ignore[arg-type]

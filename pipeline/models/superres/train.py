@@ -1,0 +1,281 @@
+"""Training: one process, one device, deterministic by seed, with checkpoints that resume exactly."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pipeline.errors import ConfigError, ModelError
+from pipeline.models.superres.base import LinearFit, interpolant_kernels
+from pipeline.models.superres.dataset import Batch, Mix, Sampler, Site
+from pipeline.models.superres.network import MODES, PRESETS, TerrainNet
+from pipeline.sources import Thinning
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """Everything that shapes the weights besides the data.
+
+    Attributes:
+        preset: Size of the network: XS, S, M or L.
+        factor: Fine pixels along a coarse pixel's side.
+        steps: Optimiser steps.
+        batch: Patches a step.
+        patch_px: Side of a patch in coarse pixels.
+        margin_px: Coarse pixels at a patch's rim that do not count: their context is padding.
+        rate: Peak of the learning rate; warm-up over `warmup` steps, then a cosine to a hundredth.
+        average: Decay of the exponential moving average of the weights, which is what is kept.
+        roughness_power: A patch's squared errors are divided by its base RMSE to this power.
+        plain_from: Share of the steps after which robust errors give way to plain squares.
+        mix: Shares of modes, noise and footprints.
+        seed: Seed of everything drawn.
+        half: Whether the body runs in bfloat16.
+    """
+
+    preset: str = "S"
+    factor: int = 3
+    steps: int = 20_000
+    batch: int = 16
+    patch_px: int = 32
+    margin_px: int = 3
+    rate: float = 2e-3
+    warmup: int = 200
+    average: float = 0.999
+    roughness_power: float = 1.3
+    plain_from: float = 0.75
+    mix: Mix = field(default_factory=Mix)
+    seed: int = 1
+    half: bool = True
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ConfigError(f"no preset is called {self.preset!r}", remedy=f"one of: {', '.join(PRESETS)}")
+        if self.steps < 1 or self.batch < 1 or not 0 <= 2 * self.margin_px < self.patch_px:
+            raise ConfigError(f"steps {self.steps}, batch {self.batch}, margin {self.margin_px} px")
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate at a step."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress))))
+
+
+Validate = Callable[[nn.Module], dict[str, float]]
+Report = Callable[[dict[str, float]], None]
+
+
+def fit_bases(sampler: Sampler, draws: int = 400) -> Tensor:
+    """Bases by mode: Keys' six taps for decimated input, the fitted linear filter for averaged input.
+
+    Decimated samples leave a linear filter 0.3 points to gain over Keys' kernel, averaged ones over ten.
+    """
+    clean = Sampler(
+        sampler.sites, sampler.factor, sampler.patch_px, sampler.batch, Mix(averaged=1.0, noisy=0.0, wide=0.0), 977
+    )
+    fit = LinearFit(sampler.factor)
+    for step in range(draws):
+        batch = clean.draw(step)
+        if batch.condition.log_aspect != 0.0:
+            continue
+        for coarse, fine, valid in zip(batch.coarse[:, 0], batch.fine[:, 0], batch.valid[:, 0], strict=True):
+            if valid.all():
+                fit.add(coarse, fine)
+    kernels = (interpolant_kernels("keys6", sampler.factor), fit.kernels(Thinning.AVERAGED))
+    return torch.from_numpy(np.stack(kernels)).float()
+
+
+def pair_loss(net: TerrainNet, batch: Batch, plan: TrainingPlan, plain: bool) -> tuple[Tensor, float]:
+    """Weighted error of a batch relative to the base's, and the same for plain squares without gradient."""
+    device = net.head.device
+    coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)
+    noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m).to(device)
+    dtype = torch.bfloat16 if plan.half else torch.float32
+    base = net.base(coarse, batch.condition)
+    features = net.features(coarse, noise_m, batch.condition, dtype)
+    predicted = F.pixel_shuffle(base + net.correction(features, batch.condition), plan.factor)
+    rim = plan.margin_px * plan.factor
+    inner = (slice(None), slice(None), slice(rim, -rim or None), slice(rim, -rim or None))
+    counts = torch.from_numpy(batch.valid).to(device)[inner].float()
+    total = counts.sum(dim=(1, 2, 3)).clamp_min(1.0)
+    error = (predicted - fine)[inner]
+    base_square = (((F.pixel_shuffle(base, plan.factor) - fine)[inner].square() * counts).sum(dim=(1, 2, 3))) / total
+    scale = base_square.clamp_min(1e-6)
+    square = error.square()
+    relative = (square.detach() * counts).sum() / (base_square * total).sum().clamp_min(1e-9)
+    if not plain:
+        ratio = square / scale[:, None, None, None]
+        square = 2.0 * scale[:, None, None, None] * (torch.sqrt(1.0 + ratio) - 1.0)
+    per_patch = (square * counts).sum(dim=(1, 2, 3)) / total
+    weight = scale ** (-plan.roughness_power / 2.0)
+    return (weight * per_patch).sum() / (weight * scale).sum(), float(relative)
+
+
+class Trainer:
+    """State of a run: network, moving average, optimiser, step.
+
+    Args:
+        plan: What to train.
+        sites: Sites in memory.
+        folder: Where checkpoints, curves and weights go; created when absent.
+        device: Torch device.
+    """
+
+    def __init__(self, plan: TrainingPlan, sites: Sequence[Site], folder: Path, device: str = "cpu") -> None:
+        self.plan, self.folder, self.device = plan, folder, device
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(plan.seed)
+        self.sampler = Sampler(sites, plan.factor, plan.patch_px, plan.batch, plan.mix, plan.seed)
+        self.step = 0
+        self.rows: list[dict[str, float]] = []
+        bases = fit_bases(self.sampler) if not self.checkpoint.exists() else _blank_bases(plan.factor)
+        self.net = TerrainNet(PRESETS[plan.preset], plan.factor, bases).to(device)
+        self.average = TerrainNet(PRESETS[plan.preset], plan.factor, bases.clone()).to(device)
+        self.average.load_state_dict(self.net.state_dict())
+        self.average.requires_grad_(False)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=plan.rate, betas=(0.9, 0.98), fused=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run's state is kept."""
+        return self.folder / "checkpoint.safetensors"
+
+    def start_from(self, weights: Path) -> None:
+        """Begin with trained weights (fine-tuning); their bases come along."""
+        tensors = load_file(weights)
+        self.net.load_state_dict({k: v for k, v in tensors.items() if k in self.net.state_dict()}, strict=True)
+        self.average.load_state_dict(self.net.state_dict())
+
+    def resume(self) -> bool:
+        """Continue from the checkpoint, if there is one.
+
+        Raises:
+            ConfigError: The checkpoint belongs to another plan.
+        """
+        if not self.checkpoint.exists():
+            return False
+        with safe_open(self.checkpoint, "pt") as handle:
+            meta = json.loads(handle.metadata()["state"])
+            if meta["plan"] != asdict(self.plan):
+                raise ConfigError(f"{self.checkpoint} belongs to another plan", remedy="choose another folder")
+            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 - no mapping
+        self.net.load_state_dict(_below(tensors, "net."))
+        self.average.load_state_dict(_below(tensors, "average."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for i in range(len(list(self.net.parameters()))):
+            entry = {
+                name: tensors[f"{name}.{i}"] for name in ("exp_avg", "exp_avg_sq", "step") if f"{name}.{i}" in tensors
+            }
+            if entry:
+                state[i] = entry
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
+        self.step, self.rows = meta["step"], meta["rows"]
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for i, entry in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"{name}.{i}": entry[name] for name in ("exp_avg", "exp_avg_sq", "step")}
+        state = {"plan": asdict(self.plan), "step": self.step, "rows": self.rows}
+        part = self.checkpoint.with_suffix(".part")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"state": json.dumps(state)})
+        part.replace(self.checkpoint)
+
+    def run(
+        self,
+        validate: Validate | None = None,
+        report: Report | None = None,
+        every: int = 1000,
+        until: int | None = None,
+    ) -> nn.Module:
+        """Train to the plan's end (or `until`), with checkpoints, and return the averaged network.
+
+        Raises:
+            ModelError: The loss became NaN; the last checkpoint is from before.
+        """
+        self.net.train()
+        window: dict[str, list[float]] = {mode.value: [] for mode in MODES}
+        started, burnt = time.perf_counter(), time.process_time()
+        last = min(self.plan.steps, until or self.plan.steps)
+        while self.step < last:
+            self._one(window)
+            if self.step % every == 0 or self.step == last:
+                row = {"step": float(self.step), "rate": self.plan.rate_at(self.step)}
+                row |= {
+                    f"relative_mse_{mode}": float(np.mean(values)) if values else math.nan
+                    for mode, values in window.items()
+                }
+                row |= {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - burnt}
+                if validate is not None:
+                    row |= validate(self.average)
+                self.rows.append(row)
+                window = {mode.value: [] for mode in MODES}
+                self.save()
+                write_curves(self.rows, self.folder)
+                if report is not None:
+                    report(row)
+        return self.average
+
+    def _one(self, window: dict[str, list[float]]) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.plan.rate_at(self.step)
+        batch = self.sampler.draw(self.step)
+        loss, relative = pair_loss(self.net, batch, self.plan, self.step >= self.plan.plain_from * self.plan.steps)
+        if not math.isfinite(relative):
+            raise ModelError(f"the loss is {relative} at step {self.step}", remedy="lower the learning rate")
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimiser.step()
+        decay = min(self.plan.average, (1.0 + self.step) / (10.0 + self.step))
+        with torch.no_grad():
+            for mine, theirs in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                mine.lerp_(theirs, 1.0 - decay)
+        if batch.noise_m is None:
+            window[batch.condition.thinning.value].append(relative)
+        self.step += 1
+
+    def export(self, path: Path, about: dict[str, Any]) -> None:
+        """Write the averaged weights with their description; read them with `pipeline.models.superres.weights`."""
+        meta = {"plan": json.dumps(asdict(self.plan)), "about": json.dumps(about), "format": "orograph-superres-1"}
+        save_file({k: v.contiguous() for k, v in self.average.state_dict().items()}, path, meta)
+
+
+def write_curves(rows: Sequence[dict[str, float]], folder: Path) -> None:
+    """The run's figures so far as `curves.csv`."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    part = folder / "curves.csv.part"
+    with part.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, names)
+        writer.writeheader()
+        writer.writerows({k: round(v, 6) for k, v in row.items()} for row in rows)
+    part.replace(folder / "curves.csv")
+
+
+def shortened(plan: TrainingPlan, **changes: Any) -> TrainingPlan:
+    """The plan with some settings changed."""
+    return replace(plan, **changes)
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _blank_bases(factor: int) -> Tensor:
+    size = interpolant_kernels("keys6", factor).shape[-1]
+    return torch.zeros(len(MODES), factor * factor, size, size)

@@ -1,0 +1,99 @@
+"""Weights by name and sha256: shipped in the package, in a file, or at a URL; safetensors only, never pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from safetensors.torch import load as load_bytes
+from torch import Tensor
+
+from pipeline.errors import ModelError, SourceMissing
+
+SHIPPED: Final = Path(__file__).parents[1] / "weights"
+Fetch = Callable[[str], bytes]
+"""Reads a remote object whole; the caller brings the credentials."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """Trained tensors and what they say of themselves.
+
+    Attributes:
+        name: Name or href they were asked for by.
+        sha256: Hexadecimal digest of the file.
+        tensors: By parameter name.
+        plan: The training plan they came from.
+        about: Data, folds, figures: the machine-readable part of the model card.
+    """
+
+    name: str
+    sha256: str
+    tensors: dict[str, Tensor]
+    plan: dict[str, Any]
+    about: dict[str, Any]
+
+
+def shipped_index() -> dict[str, dict[str, str]]:
+    """What the package ships: name to `file` and `sha256`."""
+    path = SHIPPED / "index.yaml"
+    return yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+
+
+def load_weights(name: str, sha256: str | None = None, fetch: Fetch | None = None) -> Weights:
+    """Read weights and prove them to be the ones meant.
+
+    Args:
+        name: A shipped name, a path, or a URL; a path or URL may end in `#sha256=<hex>`.
+        sha256: Expected digest; compulsory for URLs, known for shipped names.
+        fetch: Reader of URLs.
+
+    Raises:
+        SourceMissing: No such file.
+        ModelError: Another digest, a format that can carry code, or tensors that do not parse.
+    """
+    href, _, pinned = name.partition("#sha256=")
+    expected = sha256 or pinned or None
+    entry = shipped_index().get(href)
+    if entry is not None:
+        return _parsed(href, (SHIPPED / entry["file"]).read_bytes(), expected or entry["sha256"])
+    if not href.endswith(".safetensors"):
+        raise ModelError(
+            f"{href!r} is neither a shipped model nor a .safetensors file",
+            remedy=f"shipped: {', '.join(sorted(shipped_index())) or 'none'}; pickled formats are refused, they carry code",
+        )
+    if "://" in href:
+        if expected is None or fetch is None:
+            raise ModelError(f"{href} needs a sha256 and a reader", remedy="append #sha256=<hex> to the URL")
+        return _parsed(href, fetch(href), expected)
+    if not Path(href).exists():
+        raise SourceMissing(f"no weights at {href}", source=href)
+    return _parsed(href, Path(href).read_bytes(), expected)
+
+
+def _parsed(name: str, content: bytes, expected: str | None) -> Weights:
+    digest = hashlib.sha256(content).hexdigest()
+    if expected is not None and digest != expected.lower():
+        raise ModelError(
+            f"weights {name} have sha256 {digest}, expected {expected}", remedy="fetch them again, trust nothing else"
+        )
+    return _cached(name, digest, content)
+
+
+@lru_cache(maxsize=4)
+def _cached(name: str, digest: str, content: bytes) -> Weights:
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        tensors = load_bytes(content)
+    except Exception as error:
+        raise ModelError(f"weights {name} do not parse: {error}") from error
+    meta = header.get("__metadata__", {})
+    if meta.get("format") != "orograph-superres-1":
+        raise ModelError(f"weights {name} are of format {meta.get('format')!r}, expected orograph-superres-1")
+    return Weights(name, digest, tensors, json.loads(meta["plan"]), json.loads(meta["about"]))
