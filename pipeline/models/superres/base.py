@@ -60,15 +60,19 @@ class LinearFit:
         self._gram += weight * (design.T @ design)
         self._cross += weight * (design.T @ target)
 
-    def kernels(self, thinning: Thinning, ridge: float = 1e-5) -> npt.NDArray[np.float64]:
+    def kernels(self, thinning: Thinning, ridge: float = 1e-7) -> npt.NDArray[np.float64]:
         """The fitted kernels, shape (factor**2, kernel, kernel), made consistent with the mode.
 
+        What is fitted is the departure from Keys' kernels, so the ridge draws towards an interpolant, not to zero.
         Decimated by an odd factor: the central phase is the sample. Averaged: the mean over phases is the sample.
         """
         f, size = self.factor, 2 * self.radius_px + 1
         gram = self._gram + ridge * np.trace(self._gram) / len(self._gram) * np.eye(len(self._gram))
-        solved = np.linalg.solve(gram, self._cross).T.reshape(f, f, size, size)
         centre = self.radius_px
+        start = interpolant_kernels("keys6" if centre >= 3 else "gdal-cubic", f, centre).reshape(f * f, -1).T.copy()
+        start[size * size // 2] -= 1.0  # heights are relative to the centre, whose weight follows from the sum
+        departure = np.linalg.solve(gram, self._cross - self._gram @ start)
+        solved = (start + departure).T.reshape(f, f, size, size)
         solved[:, :, centre, centre] += 1.0 - solved.sum(axis=(2, 3))
         solved = _symmetric(solved)
         delta = np.zeros((size, size))

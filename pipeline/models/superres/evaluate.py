@@ -230,3 +230,47 @@ def _by_slope(tally: _Tally, reference: _Tally) -> Iterator[tuple[str, float]]:
 
 def _gain(value: float, reference: float) -> float:
     return round(100.0 * (1.0 - value / reference), 3) if reference > 0 else 0.0
+
+
+def line_up(
+    names: Sequence[str],
+    thinning: Thinning,
+    factor: int,
+    *,
+    ensemble: bool = False,
+    wrong_mode: bool = False,
+    opendem: Path | None = None,
+    precision: str = "bf16",
+) -> tuple[dict[str, Resolver], dict[str, Thinning]]:
+    """Every interpolant, and of each named network: as shipped, without its gate, the ensemble, told the wrong mode.
+
+    Returns:
+        Resolvers by reported name, and the mode told to those that are told another than the true one.
+    """
+    methods: dict[str, Resolver] = {name: resolver(name) for name in INTERPOLANTS}
+    declared: dict[str, Thinning] = {}
+    other = next(mode for mode in Thinning if mode is not thinning)
+    if opendem is not None:
+        from pipeline.models.baselines.opendem import OpenDemVdsr
+
+        methods["opendem-vdsr"] = OpenDemVdsr.read(opendem)
+        if ensemble:
+            methods["opendem-vdsr x8"] = OpenDemVdsr.read(opendem, ensemble=True)
+    for name in names:
+        if name in INTERPOLANTS:
+            continue
+        label = Path(name.partition("#")[0]).stem
+        up = resolver(name, precision=precision)
+        methods[label] = up
+        if getattr(up, "factor", factor) != factor:
+            continue
+        if getattr(up, "gated", False):
+            methods[f"{label} ungated"] = resolver(name, precision=precision, gate=False)
+        if ensemble:
+            methods[f"{label} x8"] = resolver(name, precision=precision, ensemble=True)
+            if getattr(up, "gated", False):
+                methods[f"{label} x8 ungated"] = resolver(name, precision=precision, ensemble=True, gate=False)
+        if wrong_mode:
+            methods[f"{label} told {other.value}"] = up
+            declared[f"{label} told {other.value}"] = other
+    return methods, declared

@@ -93,6 +93,11 @@ class NetResolver:
         return self._name
 
     @property
+    def gated(self) -> bool:
+        """Whether a gate is in effect."""
+        return self._gate is not None
+
+    @property
     def radius_px(self) -> int:
         """Receptive radius in coarse pixels."""
         return self.preset.radius_px

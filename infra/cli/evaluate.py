@@ -1,0 +1,98 @@
+"""`orograph evaluate`: thin measured heights, raise them again by every method, and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli.common import err, out, print_json
+from infra.cli.superres import model_name
+from pipeline.sources import Thinning
+
+
+def evaluate(
+    dtms: Annotated[list[Path], typer.Argument(help="Rasters of measured heights.")],
+    factor: Annotated[int, typer.Option(min=2, help="Factor to thin by and to recover.")] = 3,
+    thinning: Annotated[Thinning, typer.Option(help="Central sample or mean.")] = Thinning.DECIMATED,
+    model: Annotated[
+        list[str] | None, typer.Option(help="XS, S, a baseline, or weights.safetensors; may be given often.")
+    ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Add each network's mean over eight symmetries.")
+    ] = False,
+    reference_m: Annotated[float | None, typer.Option(help="Bring the heights to this pixel size first.")] = None,
+    reference_by: Annotated[str, typer.Option(help="decimation (all phases) or mean.")] = "decimation",
+    wrong_mode: Annotated[bool, typer.Option(help="Add each network told the other thinning mode.")] = True,
+    opendem: Annotated[Path | None, typer.Option(help="OpenDEM's published weights (HDF5), as a peer.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16 in the networks' bodies.")] = "bf16",
+    maps: Annotated[Path | None, typer.Option(help="Folder for maps of |original - derived| and plots.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
+) -> None:
+    """Compare interpolants and networks on measured heights, by OpenDEM's protocol and beyond."""
+    from pipeline.errors import ConfigError
+    from pipeline.models.superres.evaluate import evaluate as run
+    from pipeline.models.superres.evaluate import line_up, tiles_of
+    from pipeline.models.superres.plots import MapWriter, plot_gains
+
+    if reference_by not in {"decimation", "mean"}:
+        raise ConfigError(f"--reference-by {reference_by}", remedy="decimation or mean")
+    tiles = [
+        tile
+        for path in dtms
+        for tile in tiles_of(path, factor, reference_m, "mean" if reference_by == "mean" else "decimation")
+    ]
+    names = [model_name(name) for name in (model or ["S"])]
+    methods, declared = line_up(
+        names, thinning, factor, ensemble=ensemble, wrong_mode=wrong_mode, opendem=opendem, precision=precision
+    )
+    listener = None if maps is None else MapWriter(maps)
+    report = run(tiles, methods, factor, thinning, declared, listener)
+    report["reference_m"], report["reference_by"] = reference_m, reference_by
+    if maps is not None:
+        plot_gains(report, maps / "gains.png")
+        err.print(f"maps and plots are in {maps}")
+    if as_json:
+        print_json(report)
+    else:
+        _table(report)
+
+
+def _table(report: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"x{report['factor']} {report['thinning']}, {report['tiles']} tiles, {report['pixels']} pixels")
+    columns = (
+        "method",
+        "RMSE m",
+        "MAE m",
+        "max m",
+        "PSNR dB",
+        "SSIM",
+        "slope °",
+        "RMSE gain",
+        "MAE gain",
+        "blocks worse",
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for name, row in report["methods"].items():
+        worse = row["blocks_worse_percent"]
+        table.add_row(
+            name,
+            f"{row['rmse_m']:.3f}",
+            f"{row['mae_m']:.3f}",
+            f"{row['max_m']:.1f}",
+            f"{row['psnr_db']:.2f}",
+            f"{row['ssim']:.5f}",
+            f"{row['slope_rmse_deg']:.3f}",
+            f"{row['gain_rmse_percent']:+.2f} %",
+            f"{row['gain_mae_percent']:+.2f} %",
+            "-" if worse is None else f"{worse:.1f} %",
+        )
+    out.print(table)
+    for name, row in report["methods"].items():
+        if "coverage_percent" in row:
+            cover = row["coverage_percent"]
+            out.print(f"{name}: bands of 68 % and 95 % cover {cover['68']:.1f} % and {cover['95']:.1f} %")

@@ -1,0 +1,69 @@
+"""`orograph superres`: raise a raster's resolution and say how sure each pixel is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli.common import err, out, print_json
+from pipeline.sources import Thinning
+
+
+def model_name(short: str) -> str:
+    """A resolver's name from what people type: `S` is `superres-s`."""
+    return f"superres-{short.lower()}" if short.upper() in {"XS", "S", "M", "L"} else short
+
+
+def superres(
+    source: Annotated[Path, typer.Argument(help="Raster of heights in metres.")],
+    target: Annotated[Path, typer.Argument(help="COG to write: band 1 heights, band 2 standard error.")],
+    factor: Annotated[int, typer.Option(min=1, help="Fine pixels along a coarse pixel's side.")] = 3,
+    thinning: Annotated[Thinning, typer.Option(help="How the raster was made from finer measurements.")] = (
+        Thinning.DECIMATED
+    ),
+    model: Annotated[
+        str, typer.Option(help="XS, S, an interpolant such as keys6, or weights.safetensors[#sha256=...].")
+    ] = "S",
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Mean over eight symmetries: better, 8 x slower.")
+    ] = False,
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16 in the network's body.")] = "bf16",
+    gate: Annotated[bool, typer.Option(help="Keep GDAL's cubic where the gain is not significant.")] = True,
+    noise_m: Annotated[float, typer.Option(min=0.0, help="Noise of the source; 0 returns its samples exactly.")] = 0.0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    nodata: Annotated[list[float] | None, typer.Option(help="Void values the file does not declare.")] = None,
+    lerc_m: Annotated[float | None, typer.Option(help="Largest error of LERC compression; lossless without.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a sentence.")] = False,
+) -> None:
+    """Super-resolve a raster on its own grid, with an error for each pixel."""
+    from pipeline.models import resolver
+    from pipeline.models.superres.rasters import superresolve_file
+
+    name = model_name(model)
+    options: dict[str, object] = {}
+    if name.startswith("superres-") or ".safetensors" in name:
+        options = {"ensemble": ensemble, "precision": precision, "gate": gate, "noise_m": noise_m, "device": device}
+    up = resolver(name, **options)
+    trained = getattr(up, "factor", factor)
+    if trained != factor:
+        err.print(f"{name} was trained for x{trained}; x{factor} is interpolated with keys6, without an error band")
+    report = superresolve_file(
+        source, target, up, factor, thinning, extra_nodata=tuple(nodata or ()), lerc_max_error_m=lerc_m
+    )
+    if as_json:
+        print_json(
+            {
+                "path": str(report.path),
+                "shape": list(report.shape),
+                "pixel_size_m": list(report.pixel_size_m),
+                "median_sigma_m": report.median_sigma_m,
+                "model": up.name,
+                "factor": factor,
+                "thinning": thinning.value,
+            }
+        )
+        return
+    band = "" if report.median_sigma_m is None else f", standard error {report.median_sigma_m:.2f} m in the median"
+    out.print(f"{report.path}: {report.shape[1]} x {report.shape[0]} pixels of {report.pixel_size_m[0]:.2f} m{band}")

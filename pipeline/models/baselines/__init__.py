@@ -1,0 +1,1 @@
+"""Earlier attempts at super-resolution of terrain, as peers behind the same signature."""

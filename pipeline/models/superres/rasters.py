@@ -1,0 +1,132 @@
+"""Super-resolution of a raster file, window by window, into a COG of heights and their standard error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import rasterio
+from odc.geo.geobox import GeoBox
+from rasterio.windows import Window
+
+from pipeline.errors import SourceMissing
+from pipeline.formats import cog
+from pipeline.grid import PixelWindow, windows
+from pipeline.models.registry import Resolver
+from pipeline.models.superres.evaluate import ground_pixel_size_m
+from pipeline.nodata import refuse_undeclared, to_void
+from pipeline.raster import FloatArray
+from pipeline.sources import Thinning
+
+WINDOW_PX: Final = 480
+"""Coarse pixels read at once: two lattice blocks of the networks, so that none is computed twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuperresReport:
+    """What was written.
+
+    Attributes:
+        path: The COG.
+        shape: Rows and columns.
+        pixel_size_m: On the ground, along columns and rows.
+        median_sigma_m: Median of the standard error over a sample, or None when the resolver states none.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    pixel_size_m: tuple[float, float]
+    median_sigma_m: float | None
+
+
+def superresolve_file(
+    source: Path,
+    target: Path,
+    up: Resolver,
+    factor: int,
+    thinning: Thinning,
+    *,
+    extra_nodata: tuple[float, ...] = (),
+    lerc_max_error_m: float | None = None,
+) -> SuperresReport:
+    """Write `source` at `factor` times its resolution: band 1 heights, band 2 their standard error in metres.
+
+    The standard error is the half-width of the 68 % band. The peak memory does not depend on the raster's size.
+
+    Args:
+        source: Raster of heights, north up, metres.
+        target: The COG; appears whole or not at all.
+        up: Resolver, by `pipeline.models.resolver`.
+        factor: Fine pixels along a coarse pixel's side.
+        thinning: How the source was made.
+        extra_nodata: Void values the file does not declare.
+        lerc_max_error_m: Largest error LERC compression may make; lossless ZSTD when None.
+
+    Raises:
+        SourceMissing: There is no such file.
+        SourceGridError: It has no CRS or is rotated.
+        NodataError: It holds an undeclared void value.
+        ModelError: The network gave NaN or infinity.
+    """
+    if not source.exists():
+        raise SourceMissing(f"no raster at {source}", source=str(source))
+    with rasterio.open(source) as dataset:
+        size = ground_pixel_size_m(dataset)
+        coarse = GeoBox(dataset.shape, dataset.transform, dataset.crs)
+        shape = (coarse.shape[0] * factor, coarse.shape[1] * factor)
+        fine = GeoBox(shape, coarse.affine * coarse.affine.scale(1.0 / factor), coarse.crs)
+        bands = 2 if _states_errors(up, factor, thinning) else 1
+        partial = target.with_name(f".{target.name}.scratch.tif")
+        compression: cog.Compression = "zstd" if lerc_max_error_m is None else "lerc-zstd"
+        encoding = cog.Encoding(compression, lerc_max_error_m or 0.0)
+        sample: list[FloatArray] = []
+        with cog.scratch(partial, fine, bands=bands, encoding=encoding) as writer:
+            for window in windows(dataset.shape, WINDOW_PX):
+                heights, sigma = _one(dataset, window, up, factor, thinning, size, extra_nodata)
+                layers = heights[None] if bands == 1 or sigma is None else np.stack((heights, sigma))
+                place = PixelWindow(
+                    window.row * factor, window.col * factor, window.height * factor, window.width * factor
+                )
+                writer.write(place, layers)
+                if sigma is not None:
+                    sample.append(sigma[::37, ::37].ravel())
+        cog.finish(
+            partial,
+            target,
+            band_names=("elevation", "standard error")[:bands],
+            band_units=("m", "m")[:bands],
+            tags={"OROGRAPH_MODEL": up.name, "OROGRAPH_FACTOR": str(factor), "OROGRAPH_THINNING": thinning.value},
+        )
+    known = np.concatenate(sample) if sample else np.empty(0, np.float32)
+    known = known[np.isfinite(known) & (known > 0.0)]
+    fine_size = (size[0] / factor, size[1] / factor)
+    return SuperresReport(target, shape, fine_size, float(np.median(known)) if known.size else None)
+
+
+def _states_errors(up: Resolver, factor: int, thinning: Thinning) -> bool:
+    return up(np.zeros((3, 3), np.float32), factor=factor, thinning=thinning)[1] is not None
+
+
+def _one(
+    dataset: rasterio.DatasetReader,
+    window: PixelWindow,
+    up: Resolver,
+    factor: int,
+    thinning: Thinning,
+    size: tuple[float, float],
+    extra_nodata: tuple[float, ...],
+) -> tuple[FloatArray, FloatArray | None]:
+    """One window with its halo, super-resolved and cropped."""
+    halo = up.halo_px
+    top, left = max(0, window.row - halo), max(0, window.col - halo)
+    bottom = min(dataset.height, window.row + window.height + halo)
+    right = min(dataset.width, window.col + window.width + halo)
+    raw = dataset.read(1, window=Window(left, top, right - left, bottom - top))
+    heights = to_void(raw, dataset.nodata, extra_nodata)
+    refuse_undeclared(heights, source=dataset.name)
+    fine, sigma = up(heights, factor=factor, thinning=thinning, pixel_size_m=size, origin_px=(top, left))
+    rows = slice((window.row - top) * factor, (window.row - top + window.height) * factor)
+    columns = slice((window.col - left) * factor, (window.col - left + window.width) * factor)
+    return np.ascontiguousarray(fine[rows, columns]), None if sigma is None else sigma[rows, columns]
