@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import export, grids, harmonise, height, implicit
+from infra.cli import evaluate, export, grids, harmonise, height, implicit, superres, train
 from infra.cli.common import ending, out
 from infra.cli.demo import demo
 from infra.cli.doctor import doctor
@@ -46,6 +46,9 @@ app.command(name="export")(export.export)
 app.command(context_settings={"ignore_unknown_options": True})(height.height)
 app.command()(harmonise.harmonise)
 app.add_typer(grids.app, name="grids")
+app.command()(superres.superres)
+app.command()(evaluate.evaluate)
+app.command()(train.train)
 
 
 def main() -> None:

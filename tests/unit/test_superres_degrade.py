@@ -9,7 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.models.superres.base import LinearFit, interpolant_kernels
 from pipeline.models.superres.degrade import noise, pool, thin
 from pipeline.sources import Thinning
-from tests.unit.superres_fixtures import hills
+from tests.support.superres_fixtures import hills
 
 
 def plane(rows=30, columns=36):

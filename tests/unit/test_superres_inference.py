@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.models import resolver
 from pipeline.models.superres.inference import BLOCK_PX
 from pipeline.sources import Thinning
-from tests.unit.superres_fixtures import hills, made_weights
+from tests.support.superres_fixtures import hills, made_weights
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.models.superres.engine import FoldedNet, difference_kernels, differences
 from pipeline.models.superres.network import PRESETS, Condition, TerrainNet, parameter_count
 from pipeline.sources import Thinning
-from tests.unit.superres_fixtures import hills, made_net
+from tests.support.superres_fixtures import hills, made_net
 
 CONDITIONS = [
     Condition(Thinning.DECIMATED),

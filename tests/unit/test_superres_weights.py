@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import ModelError, SourceMissing
 from pipeline.models.superres.weights import SHIPPED, load_weights, shipped_index
-from tests.unit.superres_fixtures import made_weights
+from tests.support.superres_fixtures import made_weights
 
 
 def test_a_file_is_read_and_its_digest_checked(tmp_path):

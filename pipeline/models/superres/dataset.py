@@ -31,6 +31,7 @@ class Level(BaseModel):
         columns: Native columns in one fine pixel; another number than `rows` gives anisotropic pixels.
         thinning: How the native pixels are pooled.
         weight: Share of this level among the site's samples.
+        judged: Whether figures on the site, when it is held out, look at this level.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,7 @@ class Level(BaseModel):
     columns: int = Field(default=1, ge=1)
     thinning: Thinning = Thinning.DECIMATED
     weight: float = Field(default=1.0, gt=0)
+    judged: bool = True
 
     @property
     def log_aspect(self) -> float:
@@ -95,6 +97,28 @@ class SiteList(BaseModel):
             return cls.model_validate(yaml.safe_load(path.read_text()))
         except (ValidationError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} is no list of training sites: {error}") from error
+
+    @classmethod
+    def gather(cls, path: Path | None, dtms: Sequence[Path]) -> Self:
+        """The sites of a YAML list and of DTMs given one by one; the shipped list when neither is given."""
+        sites: list[SiteSpec] = []
+        if path is not None or not dtms:
+            sites += cls.read(path or Path(__file__).with_name("sites.yaml")).sites
+        sites += [
+            SiteSpec(
+                name=dtm.stem,
+                file=str(dtm.resolve()),
+                licence="given by the user",
+                attribution="given by the user",
+                levels=(
+                    Level(weight=2),
+                    Level(rows=2, columns=2),
+                    Level(rows=2, columns=2, thinning=Thinning.AVERAGED),
+                ),
+            )
+            for dtm in dtms
+        ]
+        return cls(sites=tuple(sites))
 
     def without(self, held_out: Sequence[str]) -> Self:
         """The list less the sites held out for validation.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import time
@@ -250,10 +251,16 @@ class Trainer:
             window[batch.condition.thinning.value].append(relative)
         self.step += 1
 
-    def export(self, path: Path, about: dict[str, Any]) -> None:
-        """Write the averaged weights with their description; read them with `pipeline.models.superres.weights`."""
+    def export(self, path: Path, about: dict[str, Any], extra: dict[str, Tensor] | None = None) -> str:
+        """Write the averaged weights with their description, and `extra` tensors (error head, gate).
+
+        Returns:
+            The file's sha256; read it with `pipeline.models.superres.weights`.
+        """
+        tensors = self.average.state_dict() | (extra or {})
         meta = {"plan": json.dumps(asdict(self.plan)), "about": json.dumps(about), "format": "orograph-superres-1"}
-        save_file({k: v.contiguous() for k, v in self.average.state_dict().items()}, path, meta)
+        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, path, meta)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_curves(rows: Sequence[dict[str, float]], folder: Path) -> None:

@@ -1,0 +1,86 @@
+"""`orograph train`: train a super-resolution network on any DTMs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli.common import err, out
+
+
+def train(
+    folder: Annotated[Path, typer.Argument(help="Folder of the run: checkpoint, curves, weights; resumes from it.")],
+    data: Annotated[Path, typer.Option(help="Folder the sites' files lie below.")] = Path(),
+    sites: Annotated[
+        Path | None, typer.Option(help="YAML list of sites; the one behind the shipped weights if none.")
+    ] = None,
+    dtm: Annotated[list[Path] | None, typer.Option(help="A DTM of your own as a site; may be given often.")] = None,
+    hold_out: Annotated[list[str] | None, typer.Option(help="Site kept for validation; may be given often.")] = None,
+    preset: Annotated[str, typer.Option(help="XS, S, M or L.")] = "S",
+    factor: Annotated[int, typer.Option(min=2, help="Fine pixels along a coarse pixel's side.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 20_000,
+    batch: Annotated[int, typer.Option(min=1, help="Patches a step.")] = 16,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.5e-3,
+    averaged: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches in averaged mode.")] = 0.43,
+    noisy: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches with noise.")] = 0.08,
+    start: Annotated[Path | None, typer.Option(help="Weights to begin with (fine-tuning).")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="bf16 or fp32 in the body.")] = "bf16",
+    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves torch's choice.")] = 0,
+    every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints and validations.")] = 500,
+    error_steps: Annotated[int, typer.Option(min=0, help="Steps of the error head afterwards; 0 for none.")] = 1500,
+) -> None:
+    """Train a network on DTMs, validated on sites it never sees; the same command resumes."""
+    import torch
+
+    from pipeline.errors import ConfigError
+    from pipeline.models.superres.calibrate import fit_error_and_gate
+    from pipeline.models.superres.dataset import Mix, SiteList, load_site
+    from pipeline.models.superres.plots import plot_curves
+    from pipeline.models.superres.train import Trainer, TrainingPlan
+    from pipeline.models.superres.validate import Validation
+
+    if precision not in {"bf16", "fp32"}:
+        raise ConfigError(f"--precision {precision}", remedy="bf16 or fp32")
+    if threads:
+        torch.set_num_threads(threads)
+    listed = SiteList.gather(sites, dtm or [])
+    held = [site for site in listed.sites if site.name in (hold_out or [])]
+    training = listed.without(hold_out or [])
+    plan = TrainingPlan(
+        preset=preset, factor=factor, steps=steps, batch=batch, rate=rate, seed=seed, half=precision == "bf16",
+        mix=Mix(averaged=averaged, noisy=noisy),
+    )  # fmt: skip
+    loaded = [load_site(site, data) for site in training.sites]
+    trainer = Trainer(plan, loaded, folder, device)
+    if trainer.resume():
+        err.print(f"resuming at step {trainer.step}")
+    elif start is not None:
+        trainer.start_from(start)
+    validation = Validation([load_site(site, data) for site in held], factor) if held else None
+    trainer.run(validation, _progress(plan.steps), every)
+    plot_curves(trainer.rows, folder / "curves.png")
+    extra: dict[str, Any] = {}
+    if error_steps:
+        extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed)
+    about = {
+        "sites": [site.model_dump(include={"name", "licence", "attribution", "weight"}) for site in training.sites],
+        "held_out": [site.name for site in held],
+        "figures": trainer.rows[-1] if trainer.rows else {},
+    }
+    digest = trainer.export(folder / "weights.safetensors", about, extra)
+    out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
+
+
+def _progress(steps: int) -> Any:
+    def show(row: dict[str, float]) -> None:
+        gains = ", ".join(f"{k.removeprefix('gain_')} {v:+.2f} %" for k, v in row.items() if k.startswith("gain_"))
+        err.print(
+            f"step {row['step']:.0f} of {steps}: relative squared error {row['relative_mse_decimated']:.3f} decimated, "
+            f"{row['relative_mse_averaged']:.3f} averaged; {row['cpu_s']:.0f} processor-seconds; {gains}"
+        )
+
+    return show

@@ -1,0 +1,178 @@
+"""The error head on a frozen network, its bands and the gate, calibrated on held-out sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor
+
+from pipeline.errors import ModelError
+from pipeline.models.superres.dataset import Mix, Sampler
+from pipeline.models.superres.error import ErrorHead, laplace_loss
+from pipeline.models.superres.gate import Gate, change_ratio
+from pipeline.models.superres.inference import InferenceOptions, NetResolver
+from pipeline.models.superres.metrics import blocks_worse
+from pipeline.models.superres.network import MODES, PRESETS, TerrainNet
+from pipeline.models.superres.train import TrainingPlan
+from pipeline.models.superres.validate import HeldOut, Validation
+from pipeline.models.superres.weights import Weights
+from pipeline.raster import FloatArray
+from pipeline.sources import Thinning
+
+BANDS: Final = (0.68, 0.95)
+WORSE_TARGET: Final = 0.04
+"""Share of 30 x 30 blocks worse than cubic the gate is set for on held-out ground; one point below the promise."""
+
+_LOWS: Final = (0.0, 0.01, 0.02, 0.04, 0.06, 0.09, 0.12, 0.16, 0.2, 0.25, 0.3, 0.4)
+_WIDTHS: Final = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
+
+
+def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> Tensor:
+    """Train the error head by the Laplace likelihood on a frozen network; returns its kernels before softplus."""
+    torch.manual_seed(seed)
+    head = ErrorHead(net.factor, net.preset.channels).to(net.head.device)
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
+    draws = Sampler(sampler.sites, sampler.factor, sampler.patch_px, sampler.batch, Mix(noisy=0.05, wide=0.0), seed + 1)
+    rim = 3 * net.factor
+    for step in range(steps):
+        batch = draws.draw(step)
+        condition = batch.condition
+        coarse, fine = torch.from_numpy(batch.coarse), torch.from_numpy(batch.fine)
+        with torch.no_grad():
+            noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m)
+            features = net.features(coarse, noise_m, condition, torch.bfloat16)
+            error = (
+                F.pixel_shuffle(net.base(coarse, condition) + net.correction(features, condition), net.factor) - fine
+            )
+            counts = torch.from_numpy(batch.valid).float()
+            if condition.thinning is Thinning.DECIMATED and condition.consistent and net.factor % 2:
+                counts[..., net.factor // 2 :: net.factor, net.factor // 2 :: net.factor] = 0.0
+        scale = F.pixel_shuffle(head(features, condition), net.factor)
+        inner = (..., slice(rim, -rim), slice(rim, -rim))
+        loss = laplace_loss(error[inner], scale[inner], counts[inner])
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        optimiser.step()
+        schedule.step()
+    return head.weight.detach()
+
+
+def fit_error_and_gate(
+    net: torch.nn.Module, sampler: Sampler, validation: Validation | None, steps: int, seed: int
+) -> dict[str, Tensor]:
+    """Tensors of the error head, its bands and the gate, to be stored beside the network's.
+
+    Without held-out sites the bands are those of the Laplace distribution and there is no gate: training ground is no
+    judge of either.
+    """
+    if not isinstance(net, TerrainNet):
+        raise ModelError(f"{type(net).__name__} has no features to take errors from")
+    tensors = {"error.weight": fit_error_head(net, sampler, steps, seed)}
+    laplace = [-float(np.log(1.0 - band)) for band in BANDS]
+    tensors["error.multiples"] = torch.tensor([[laplace, laplace]] * len(MODES))
+    if validation is None:
+        return tensors
+    tensors["error.multiples"] = calibrated_bands(net, tensors, validation)
+    tensors["gate.thresholds"] = calibrated_gate(net, tensors, validation)
+    return tensors
+
+
+def calibrated_bands(net: TerrainNet, tensors: dict[str, Tensor], validation: Validation) -> Tensor:
+    """Multiples of the scale whose bands cover 68 % and 95 % of held-out pixels, shape (modes, 2, 2)."""
+    unit = tensors | {"error.multiples": torch.ones(len(MODES), 2, 2)}
+    out = torch.zeros(len(MODES), 2, 2)
+    for k, ensemble in enumerate((False, True)):
+        up = _resolver(net, unit, ensemble)
+        ratios: dict[Thinning, list[npt.NDArray[np.float32]]] = {mode: [] for mode in MODES}
+        for raster in validation.rasters:
+            fine, scale = _predicted(up, raster, net.factor)
+            mask = raster.mask.copy()
+            if raster.thinning is Thinning.DECIMATED and net.factor % 2:
+                mask[net.factor // 2 :: net.factor, net.factor // 2 :: net.factor] = False
+            ratios[raster.thinning].append((np.abs(fine - raster.fine_m) / scale)[mask])
+        for m, mode in enumerate(MODES):
+            # Every raster counts alike: the finest level of a site has most of its pixels, and least to tell.
+            shares = [np.full(values.size, 1.0 / values.size) for values in ratios[mode]]
+            if shares:
+                values, weights = np.concatenate(ratios[mode]), np.concatenate(shares)
+                out[m, k] = torch.from_numpy(_weighted_quantile(values, weights, BANDS))
+    return out
+
+
+def calibrated_gate(net: TerrainNet, tensors: dict[str, Tensor], validation: Validation) -> Tensor:
+    """Thresholds by mode, shape (modes, 2), that keep the most gain while few blocks are worse than cubic."""
+    up = _resolver(net, tensors, ensemble=False)
+    out = torch.zeros(len(MODES), 2)
+    for m, mode in enumerate(MODES):
+        rasters = [raster for raster in validation.rasters if raster.thinning is mode]
+        made = [(raster, *_predicted(up, raster, net.factor)) for raster in rasters]
+        if not made or _judged([(raster, fine) for raster, fine, _ in made])[0] <= WORSE_TARGET:
+            continue
+        best = (np.inf, 0.0, 0.0)
+        for low, high in _candidates():
+            gate = Gate((low,) * len(MODES), (high,) * len(MODES))
+            gated = [(raster, gate(fine, raster.cubic_m, sigma, net.factor, mode)[0]) for raster, fine, sigma in made]
+            worse, error = _judged(gated)
+            if worse <= WORSE_TARGET and error < best[0]:
+                best = (error, low, high)
+        low, high = best[1:] if np.isfinite(best[0]) else (_LOWS[-1], _LOWS[-1] + _WIDTHS[-1])
+        out[m] = torch.tensor([low, high])
+    return out
+
+
+def predicted_gain_and_ratio(
+    net: TerrainNet, tensors: dict[str, Tensor], raster: HeldOut
+) -> tuple[npt.NDArray[np.float64], FloatArray]:
+    """The gate's ratio by coarse pixel and the network's heights, for looking at how they go together."""
+    fine, sigma = _predicted(_resolver(net, tensors, ensemble=False), raster, net.factor)
+    return change_ratio(fine, raster.cubic_m, sigma, net.factor), fine
+
+
+def _weighted_quantile(
+    values: npt.NDArray[np.float32], weights: npt.NDArray[np.float64], at: tuple[float, ...]
+) -> npt.NDArray[np.float64]:
+    order = np.argsort(values)
+    cumulated = np.cumsum(weights[order])
+    places = np.searchsorted(cumulated, np.array(at) * cumulated[-1])
+    return values[order][np.minimum(places, values.size - 1)].astype(np.float64)
+
+
+def _candidates() -> Iterator[tuple[float, float]]:
+    for low in _LOWS:
+        for width in _WIDTHS:
+            yield low, low + width
+
+
+def _judged(made: list[tuple[HeldOut, FloatArray]]) -> tuple[float, float]:
+    """Share of blocks worse than cubic, and squared error relative to cubic's, both the mean over rasters."""
+    shares, errors = [], []
+    for raster, fine in made:
+        bad, blocks = blocks_worse(fine, raster.cubic_m, raster.fine_m, raster.mask)
+        shares.append(bad / max(blocks, 1))
+        own = np.square(fine - raster.fine_m)[raster.mask].sum()
+        errors.append(float(own / np.square(raster.cubic_m - raster.fine_m)[raster.mask].sum()))
+    return float(np.mean(shares)), float(np.mean(errors))
+
+
+def _resolver(net: TerrainNet, tensors: dict[str, Tensor], ensemble: bool) -> NetResolver:
+    preset = next(name for name, preset in PRESETS.items() if preset == net.preset)
+    plan = asdict(TrainingPlan(preset=preset, factor=net.factor))
+    state = {k: v.detach().cpu() for k, v in net.state_dict().items()}
+    own = {k: v for k, v in tensors.items() if k.startswith("error.")}
+    return NetResolver(preset, Weights(preset, "", state | own, plan, {}), InferenceOptions(ensemble, gate=False))
+
+
+def _predicted(up: NetResolver, raster: HeldOut, factor: int) -> tuple[FloatArray, FloatArray]:
+    rim = (raster.coarse_m.shape[0] - raster.fine_m.shape[0] // factor) // 2
+    fine, sigma = up(raster.coarse_m, factor=factor, thinning=raster.thinning)
+    if sigma is None:
+        raise ModelError("the network has no error head")
+    cut = slice(rim * factor, -rim * factor)
+    return np.ascontiguousarray(fine[cut, cut]), np.ascontiguousarray(sigma[cut, cut])
