@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import evaluate, export, grids, harmonise, height, implicit, superres, train
+from infra.cli import coregister, evaluate, export, grids, harmonise, height, implicit, superres, train
 from infra.cli.common import ending, out
 from infra.cli.demo import demo
 from infra.cli.doctor import doctor
@@ -41,6 +41,7 @@ app.command()(demo)
 app.command()(doctor)
 app.command()(plan)
 app.command()(run)
+app.command()(coregister.coregister)
 app.add_typer(implicit.app, name="implicit")
 app.command(name="export")(export.export)
 app.command(context_settings={"ignore_unknown_options": True})(height.height)

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
 from pipeline.coregistration import kernels
@@ -85,15 +86,24 @@ def monomials(u: Array, v: Array) -> Array:
     return np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1)
 
 
+def crs_of(geobox: GeoBox) -> CRS:
+    """The grid's CRS.
+
+    Raises:
+        SourceGridError: it has none.
+    """
+    if geobox.crs is None:
+        raise SourceGridError("coregistration needs a horizontal CRS")
+    return geobox.crs
+
+
 def require_metric(geobox: GeoBox) -> None:
     """Refuse grids on which metres east and north are not plain pixels.
 
     Raises:
         SourceGridError: no CRS, a geographic one, or a grid that is not north up.
     """
-    if geobox.crs is None:
-        raise SourceGridError("coregistration needs a horizontal CRS")
-    if geobox.crs.geographic:
+    if crs_of(geobox).geographic:
         raise SourceGridError(
             f"coregistration on {geobox.crs} would measure shifts in degrees",
             remedy="bring both rasters to a projected CRS, such as EPSG:3035; `prepare_pair` does",
