@@ -3,7 +3,17 @@
 from pipeline.coregistration.field import DisplacementField
 from pipeline.coregistration.fit import fit
 from pipeline.coregistration.methods import Method, parse_method
+from pipeline.coregistration.neighbours import corner_displacement, smooth_shifts
 from pipeline.coregistration.result import Coregistration
 from pipeline.coregistration.status import Status
 
-__all__ = ["Coregistration", "DisplacementField", "Method", "Status", "fit", "parse_method"]
+__all__ = [
+    "Coregistration",
+    "DisplacementField",
+    "Method",
+    "Status",
+    "corner_displacement",
+    "fit",
+    "parse_method",
+    "smooth_shifts",
+]
