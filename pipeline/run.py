@@ -85,7 +85,10 @@ def _make(
         for number, core in enumerate(blocks):
             window = _through(stages, core, context, clock)
             with clock.of("write"):
-                _keep(files, window, job, tally)
+                if window is None:
+                    tally.add_void(core)
+                else:
+                    _keep(files, window, job, tally)
             progress("windows", (number + 1) / len(blocks))
         if tally.void == tally.pixels:
             raise AllVoid(
@@ -98,8 +101,8 @@ def _make(
     return TileResult(job, tuple(product for product, _ in products), draft)
 
 
-def _through(stages: Sequence[Stage], core: PixelWindow, context: Context, clock: StageClock) -> TileWindow:
-    """Pass one window through the stages.
+def _through(stages: Sequence[Stage], core: PixelWindow, context: Context, clock: StageClock) -> TileWindow | None:
+    """Pass one window through the stages; None where no source has anything in it or within reach of it.
 
     Stages look around only where there is something to join or to fill. So a window is first made with the narrow halo
     that the hillshade needs; when its best source covers all of it, nothing beyond can matter, and that is it.
@@ -111,6 +114,8 @@ def _through(stages: Sequence[Stage], core: PixelWindow, context: Context, clock
         best = stages[0](narrow, context)
         if wide > _NARROW_PX and not (best.layers and best.layers[0].valid.all()):
             best = stages[0](TileWindow(core, wide, core.geobox(whole, wide)), context)
+    if not best.layers:
+        return None
     for stage in stages[1:]:
         with clock.of(stage.name):
             best = stage(best, context)

@@ -25,6 +25,8 @@ FloatArray = npt.NDArray[np.float32]
 
 _PATCH_PX: Final = 400
 _OPEN_M: Final = 0.5
+_AWAY_M: Final = (15.0, 35.0, 55.0, 75.0, 95.0, 115.0, 135.0, 155.0)
+"""How far from the border pairs of pixels lie; several, so that interpolation noise averages out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class StageError:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The step across a border line: mean of signed differences of error over pairs of pixels on either side."""
+    """The step across a border line: mean error on one side minus mean error on the other."""
 
     what: str
     before_m: float
@@ -134,27 +136,28 @@ def _mapped(source: PreparedSource, *, with_delta: bool) -> Lattice:
 def _border_steps(world: World, job: Job, assembly: TileAssembly, product: Any) -> list[Step]:
     """The step along the national border: raw heights of both DTMs against the finished tile."""
     west, south, east, north = job.tile.bounds_m
-    norths = np.arange(south + 9_500.0, north - 8_500.0, 20.0)
+    norths = np.arange(south + 9_500.0, north - 8_500.0, 10.0)
     line = world.border(np.zeros_like(norths), norths)
     if line.min() < west + 1_000 or line.max() > east - 1_000:
         return []
     named = {source.ref.source.id: source for source in assembly.sources}
-    sides = []
-    for source_id, offset in (("demo-nl", -15.0), ("demo-de", 15.0)):
+    reach = _AWAY_M[-1] + 100.0
+    box = (line.min() - reach, norths[0] - 100, line.max() + reach, norths[-1] + 100)
+    geobox = GeoBox.from_bbox(box, "EPSG:3035", resolution=10.0)
+    heights = product.read(1)
+    errors: dict[str, list[FloatArray]] = {"raw": [], "made": []}
+    for source_id, side in (("demo-nl", -1.0), ("demo-de", 1.0)):
         source = named[source_id]
-        geobox = GeoBox.from_bbox(
-            (line.min() - 100, norths[0] - 100, line.max() + 100, norths[-1] + 100), "EPSG:3035", resolution=10.0
-        )
         kept, source.mapping = source.mapping, _mapped(source, with_delta=False)
         layer = source.layer(Target.of(geobox))
         source.mapping = kept
         if layer is None:
             return []
-        raw = _at(layer.heights_m, geobox, line + offset, norths)
-        made = _product_at(product, line + offset, norths)
-        truth = world.truth(*_snapped(line + offset, norths))
-        sides.append((raw - truth, made - truth))
-    before, after = (float(np.nanmean(sides[1][k] - sides[0][k])) for k in (0, 1))
+        places = [_snapped(line + side * away, norths) for away in _AWAY_M]
+        for what, values, affine in (("raw", layer.heights_m, geobox.affine), ("made", heights, product.transform)):
+            seen = [_at(values, affine, *place) - world.truth(*place) for place in places]
+            errors[what].append(np.stack(seen))
+    before, after = (float(np.nanmean(errors[what][1]) - np.nanmean(errors[what][0])) for what in ("raw", "made"))
     return [Step(f"national border in {job.tile.id}", before, after)]
 
 
@@ -169,18 +172,11 @@ def _snapped(east_m: npt.NDArray[Any], north_m: npt.NDArray[Any]) -> tuple[npt.N
     return np.floor(east_m / 10) * 10 + 5, np.floor(north_m / 10) * 10 + 5
 
 
-def _at(values: FloatArray, geobox: GeoBox, east_m: npt.NDArray[Any], north_m: npt.NDArray[Any]) -> FloatArray:
-    cols = np.floor((east_m - geobox.affine.c) / geobox.affine.a).astype(int)
-    rows = np.floor((north_m - geobox.affine.f) / geobox.affine.e).astype(int)
-    return values[rows, cols]
-
-
-def _product_at(product: Any, east_m: npt.NDArray[Any], north_m: npt.NDArray[Any]) -> FloatArray:
-    heights = product.read(1)
-    found = heights[
-        np.floor((product.transform.f - north_m) / 10).astype(int),
-        np.floor((east_m - product.transform.c) / 10).astype(int),
-    ]
+def _at(values: FloatArray, affine: Any, east_m: npt.NDArray[Any], north_m: npt.NDArray[Any]) -> FloatArray:
+    """Heights of the pixels the places lie in, NaN where void."""
+    cols = np.floor((east_m - affine.c) / affine.a).astype(int)
+    rows = np.floor((north_m - affine.f) / affine.e).astype(int)
+    found = values[rows, cols]
     return np.where(found == NODATA, np.nan, found)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.formats.statistics import BandStatistics
+from pipeline.grid import PixelWindow
 from pipeline.job import Quality
 from pipeline.stages.base import TileWindow
 
@@ -44,6 +45,11 @@ class QualityTally:
         sigma = window.inner(window.sigma_m)
         bins = np.digitize(sigma[np.isfinite(sigma)], _SIGMA_BINS) - 1
         self._sigma += np.bincount(bins, minlength=self._sigma.size)[: self._sigma.size]
+
+    def add_void(self, core: PixelWindow) -> None:
+        """Count a window that no source reaches."""
+        self.pixels += core.height * core.width
+        self.void += core.height * core.width
 
     def result(self, heights: BandStatistics) -> Quality:
         """The figures of the tile; heights' statistics come from the written file."""
