@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import coregister, evaluate, export, grids, harmonise, height, implicit, superres, train
+from infra.cli import coregister, evaluate, export, grids, harmonise, height, implicit, ordinal, superres, train
 from infra.cli.common import ending, out
 from infra.cli.demo import demo
 from infra.cli.doctor import doctor
@@ -50,6 +50,7 @@ app.add_typer(grids.app, name="grids")
 app.command()(superres.superres)
 app.command()(evaluate.evaluate)
 app.command()(train.train)
+app.add_typer(ordinal.app, name="ordinal")
 
 
 def main() -> None:

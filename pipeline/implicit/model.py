@@ -141,7 +141,7 @@ class ImplicitModel:
 
     def save(self, path: Path) -> int:
         """Write the file; returns its size in bytes."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         document = {
             "version": VERSION,
@@ -154,8 +154,9 @@ class ImplicitModel:
             "surface": self.spec,
         }
         text = json.dumps(document, separators=(",", ":"), sort_keys=True)
-        save_file({k: np.ascontiguousarray(v) for k, v in self.arrays.items()}, path, metadata={FORMAT: text})
-        return path.stat().st_size
+        data = save({k: np.ascontiguousarray(v) for k, v in self.arrays.items()}, metadata={FORMAT: text})
+        path.write_bytes(data)
+        return len(data)
 
     @classmethod
     def load(cls, path: Path) -> Self:
