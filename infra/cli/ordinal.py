@@ -10,6 +10,8 @@ import typer
 from infra.cli.common import err, out, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.models.ordinal.data import Scene
 
 app = typer.Typer(
@@ -163,7 +165,7 @@ def evaluate_surface(
     pixel_size: Annotated[float, typer.Option(help="Pixel size, metres.")],
     model: Annotated[str, typer.Option(help="Registry name or weights file.")],
     probability: Annotated[float, typer.Option(help="Threshold of P(h > 2 m).")] = 0.5,
-    smooth: Annotated[bool, typer.Option(help="Bridge the ground under cover by a spline.")] = True,
+    smooth: Annotated[bool, typer.Option(help="Bridge the ground under cover by a spline.")] = False,
 ) -> None:
     """Bare-earth errors by site beside doing nothing and the progressive morphological filter."""
     import numpy as np
@@ -262,9 +264,9 @@ def _scenes(
         chosen = _choice("set", benchmark)
         train_tiles, test_tiles = split_tiles(isprs_tiles(isprs, chosen), chosen, split_seed)
         return [isprs_scene(tile) for tile in (train_tiles if training else test_tiles)]
-    pairs = [(image, heights, image_scene), (surface, ground, surface_scene)]
+    readers: tuple[Callable[[Path, Path], Scene], ...] = (image_scene, surface_scene)
     scenes: list[Scene] = []
-    for first, second, read in pairs:
+    for first, second, read in zip((image, surface), (heights, ground), readers, strict=True):
         if len(first or ()) != len(second or ()):
             raise UsageError("every --image needs its --heights, and every --surface its --ground, in the same order")
         scenes += [read(a, b) for a, b in zip(first or (), second or (), strict=True)]

@@ -7,7 +7,8 @@ morphological filter (Zhang et al., 2003) stands beside it as the classical answ
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -17,10 +18,14 @@ from pipeline.implicit.fill import fill_voids
 from pipeline.implicit.lattice import LatticeShape, fit_lattice, render
 from pipeline.raster import BoolArray, FloatArray
 
+if TYPE_CHECKING:
+    from pipeline.models.ordinal.surface_model import SurfaceModel
+
 THRESHOLD_M: Final = 2.0
 PROBABILITY: Final = 0.5
 # A surface's own error on open ground, so that a spread is never nothing.
 _FLOOR_SPREAD_M: Final = 0.1
+_OPENING_HALO_PX: Final = 256
 _SMOOTH_M: Final = 12.0
 _SMOOTHING: Final = 1e-2
 
@@ -45,7 +50,8 @@ def bare_earth(
     model: str,
     *,
     probability: float = PROBABILITY,
-    smooth: bool = True,
+    smooth: bool = False,
+    origin_px: tuple[int, int] = (0, 0),
 ) -> BareEarth:
     """Take canopy and buildings off a surface model.
 
@@ -54,7 +60,10 @@ def bare_earth(
         pixel_size_m: Ground size of a pixel, metres; each model works at the sizes it was trained at.
         model: Registry name of a bare-earth model, the path of its file, or `opening` for the morphological filter.
         probability: Something stands where P(height above ground > 2 m) exceeds this.
-        smooth: Bridge the corrected ground by a spline weighted by its own spread, tied to open ground around it.
+        smooth: Bridge the corrected ground by a spline weighted by its own spread, tied to open ground around it; it
+            sees the whole array, so windows of one surface then differ slightly where they overlap.
+        origin_px: Row and column of `heights_m[0, 0]` on the surface's own lattice; with it and `halo_px` of context
+            windows of one surface agree.
 
     Raises:
         ConfigError: no such model, a pixel size it was not trained for, or a probability outside (0, 1).
@@ -72,19 +81,42 @@ def bare_earth(
     if model == "opening":
         ground, sigma, mask = _by_opening(surface, pixel_size_m)
     else:
-        ground, sigma, mask = _by_network(surface, pixel_size_m, model, probability, smooth)
+        ground, sigma, mask = _by_network(surface, pixel_size_m, model, probability, smooth, origin_px)
     mask = mask & ~void
     result = np.where(mask, ground, heights_m).astype(np.float32)
     return BareEarth(result, np.where(mask, sigma, 0.0).astype(np.float32), mask)
 
 
-def _by_network(
-    surface_m: FloatArray, pixel_size_m: float, name: str, probability: float, smooth: bool
-) -> tuple[FloatArray, FloatArray, BoolArray]:
+@lru_cache(maxsize=4)
+def _loaded(name: str) -> SurfaceModel:
     from pipeline.models.ordinal.surface_model import load_bare_earth
 
-    model = load_bare_earth(name)
-    said = model.above_ground(surface_m, pixel_size_m, THRESHOLD_M)
+    return load_bare_earth(name)
+
+
+def halo_px(model: str) -> int:
+    """Pixels of context the stage needs around a window.
+
+    Raises:
+        ConfigError: no such model.
+    """
+    return _OPENING_HALO_PX if model == "opening" else _loaded(model).spec.halo_px
+
+
+def pixel_sizes_m(model: str) -> tuple[float, float]:
+    """Smallest and largest pixel size a model works at, metres."""
+    return (0.5, 5.0) if model == "opening" else _loaded(model).spec.pixel_size_m
+
+
+def _by_network(
+    surface_m: FloatArray,
+    pixel_size_m: float,
+    name: str,
+    probability: float,
+    smooth: bool,
+    origin_px: tuple[int, int],
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    said = _loaded(name).above_ground(surface_m, pixel_size_m, THRESHOLD_M, origin_px)
     mask = said.covered > probability
     ground = (surface_m - said.height_m).astype(np.float32)
     if smooth and mask.any() and not mask.all():

@@ -130,7 +130,20 @@ def test_blocks_give_the_same_answer_as_the_whole(monkeypatch: pytest.MonkeyPatc
     whole = model.above_ground(surface, 2.0)
     monkeypatch.setattr("pipeline.models.ordinal.surface_model._BLOCK_PX", 64)
     blocks = model.above_ground(surface, 2.0)
-    assert np.abs(whole.height_m - blocks.height_m).max() < 2e-3
+    assert np.array_equal(whole.height_m, blocks.height_m)
+
+
+def test_windows_of_a_surface_agree_when_their_place_is_known() -> None:
+    model = tiny_model()
+    ground, above = town(400, 380)
+    surface = (ground + above).astype(np.float32)
+    halo = model.spec.halo_px
+    whole = model.above_ground(surface, 2.0)
+    row, col = 3, 5
+    part = surface[row : row + 2 * halo + 50, col : col + 2 * halo + 60]
+    window = model.above_ground(part, 2.0, origin_px=(row, col))
+    inner = (slice(row + halo, row + halo + 50), slice(col + halo, col + halo + 60))
+    assert np.abs(whole.height_m[inner] - window.height_m[halo:-halo, halo:-halo]).max() < 1e-5
 
 
 def test_simulated_scenery_stands_on_the_ground() -> None:

@@ -49,8 +49,8 @@ class SurfaceSpec:
 
     @property
     def halo_px(self) -> int:
-        """Pixels of surroundings that reach an output: an opening looks one window far, the network about 90."""
-        return -(-(max(self.windows_px) + 96) // STRIDE) * STRIDE
+        """Pixels of surroundings that reach an output: an opening looks one window far, the network 106."""
+        return -(-(max(self.windows_px) + 112) // STRIDE) * STRIDE
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -76,16 +76,22 @@ def features(dsm_m: np.ndarray, pixel_size_m: float, spec: SurfaceSpec) -> np.nd
         pixel_size_m: Ground size of a pixel, metres.
         spec: What the network was built for.
     """
-    base = np.float32(np.floor(np.median(dsm_m)))
-    z = (dsm_m - base).astype(np.float32)
+    z = np.asarray(dsm_m, dtype=np.float32)
     planes = [z - ndimage.grey_opening(z, size=(w, w), mode="nearest") for w in spec.windows_px]
-    planes += [z - ndimage.uniform_filter(z, size=w, mode="nearest") for w in (spec.windows_px[1], spec.windows_px[-1])]
+    planes += [z - _mean(z, w) for w in (spec.windows_px[1], spec.windows_px[-1])]
     down, right = (np.asarray(g, dtype=np.float32) for g in np.gradient(z, pixel_size_m))
     planes += [down * spec.scale_m * 2, right * spec.scale_m * 2]
     compressed = [np.arcsinh(plane / spec.scale_m) for plane in planes]
     centre = np.sqrt(spec.pixel_size_m[0] * spec.pixel_size_m[1])
     compressed.append(np.full_like(z, np.log2(pixel_size_m / centre)))
     return np.stack(compressed).astype(np.float32)
+
+
+def _mean(z: np.ndarray, width: int) -> np.ndarray:
+    """Mean of a square around each pixel; summed anew for each, so that crops agree bit for bit."""
+    kernel = np.full(width, 1.0 / width)
+    rows = ndimage.correlate1d(z.astype(np.float64), kernel, axis=0, mode="nearest")
+    return ndimage.correlate1d(rows, kernel, axis=1, mode="nearest").astype(np.float32)
 
 
 class _Block(nn.Module):

@@ -56,15 +56,23 @@ class SurfaceModel:
     name: str
     sha256: str = ""
 
-    def above_ground(self, dsm_m: np.ndarray, pixel_size_m: float, threshold_m: float = 2.0) -> AboveGround:
+    def above_ground(
+        self,
+        dsm_m: np.ndarray,
+        pixel_size_m: float,
+        threshold_m: float = 2.0,
+        origin_px: tuple[int, int] = (0, 0),
+    ) -> AboveGround:
         """Heights above ground of a surface without voids.
 
-        Works block by block with the network's own halo, on blocks anchored at the array's corner.
+        Works block by block with the network's own halo. The network halves its grid three times, so blocks lie on
+        the lattice of every eighth pixel; with `origin_px` and a halo given, windows of one surface agree.
 
         Args:
             dsm_m: (rows, columns), metres, finite.
             pixel_size_m: Ground size of a pixel, metres.
             threshold_m: Height that `covered` refers to.
+            origin_px: Row and column of `dsm_m[0, 0]` on the surface's own global lattice.
 
         Raises:
             ConfigError: a pixel size the model was not trained for.
@@ -73,23 +81,30 @@ class SurfaceModel:
         self.check_pixel_size(pixel_size_m)
         if not np.isfinite(dsm_m).all():
             raise HeightsNotFinite("the surface has voids", remedy="fill them first and mask the result")
-        head = OrdinalHead(self.bins)
-        rows, cols = dsm_m.shape
-        result = [np.empty((rows, cols), dtype=np.float32) for _ in range(3)]
         halo = self.spec.halo_px
-        padded = np.pad(dsm_m, halo, mode="edge")
+        before = tuple(origin % STRIDE for origin in origin_px)
+        after = tuple(-(size + start) % STRIDE for size, start in zip(dsm_m.shape, before, strict=True))
+        pads = [(halo + start, halo + end) for start, end in zip(before, after, strict=True)]
+        padded = np.pad(np.asarray(dsm_m, dtype=np.float32), pads, mode="edge")
+        rows, cols = (size - 2 * halo for size in padded.shape)
+        planes = np.empty((3, rows, cols), dtype=np.float32)
         for row in range(0, rows, _BLOCK_PX):
             for col in range(0, cols, _BLOCK_PX):
                 height, width = min(_BLOCK_PX, rows - row), min(_BLOCK_PX, cols - col)
                 part = padded[row : row + height + 2 * halo, col : col + width + 2 * halo]
-                outputs = self._run(features(part, pixel_size_m, self.spec))[
-                    ..., halo : halo + height, halo : halo + width
-                ]
-                estimate = head.decode(outputs, Decoding.EXPECTATION)
-                planes = (estimate.height_m, estimate.spread_m, head.exceeding(outputs, threshold_m))
-                for target, plane in zip(result, planes, strict=True):
-                    target[row : row + height, col : col + width] = plane[0].numpy()
-        return AboveGround(*result)
+                planes[:, row : row + height, col : col + width] = self._block(part, pixel_size_m, threshold_m)
+        cut = (slice(before[0], before[0] + dsm_m.shape[0]), slice(before[1], before[1] + dsm_m.shape[1]))
+        return AboveGround(*(np.ascontiguousarray(plane[cut]) for plane in planes))
+
+    def _block(self, part_m: np.ndarray, pixel_size_m: float, threshold_m: float) -> np.ndarray:
+        """Height, spread and cover of the inside of a block with halo; its sides are multiples of 8."""
+        head, halo = OrdinalHead(self.bins), self.spec.halo_px
+        with torch.inference_mode():
+            outputs = self.network(torch.from_numpy(features(part_m, pixel_size_m, self.spec)[None]))
+            outputs = outputs[..., halo:-halo, halo:-halo]
+            estimate = head.decode(outputs, Decoding.EXPECTATION)
+            planes = (estimate.height_m, estimate.spread_m, head.exceeding(outputs, threshold_m))
+        return np.concatenate([plane.numpy() for plane in planes])
 
     def check_pixel_size(self, pixel_size_m: float) -> None:
         """Refuse pixel sizes the model has not seen.
@@ -103,12 +118,6 @@ class SurfaceModel:
                 f"bare-earth model {self.name} works at {low:g} to {high:g} m, not at {pixel_size_m:g} m",
                 remedy="resample the surface, or use another model",
             )
-
-    def _run(self, planes: np.ndarray) -> torch.Tensor:
-        pads = [(-n) % STRIDE for n in planes.shape[1:]]
-        planes = np.pad(planes, ((0, 0), (0, pads[0]), (0, pads[1])), mode="edge")
-        with torch.inference_mode():
-            return self.network(torch.from_numpy(planes[None]))
 
     def save(self, path: Path, card: dict[str, str] | None = None) -> int:
         """Write weights in half precision with what is needed to read them; returns the size in bytes."""
