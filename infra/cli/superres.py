@@ -33,6 +33,7 @@ def superres(
     gate: Annotated[bool, typer.Option(help="Keep GDAL's cubic where the gain is not significant.")] = True,
     noise_m: Annotated[float, typer.Option(min=0.0, help="Noise of the source; 0 returns its samples exactly.")] = 0.0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    trust_thinning: Annotated[bool, typer.Option(help="Do not check the declared mode against the heights.")] = False,
     nodata: Annotated[list[float] | None, typer.Option(help="Void values the file does not declare.")] = None,
     lerc_m: Annotated[float | None, typer.Option(help="Largest error of LERC compression; lossless without.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a sentence.")] = False,
@@ -50,8 +51,19 @@ def superres(
     if trained != factor:
         err.print(f"{name} was trained for x{trained}; x{factor} is interpolated with keys6, without an error band")
     report = superresolve_file(
-        source, target, up, factor, thinning, extra_nodata=tuple(nodata or ()), lerc_max_error_m=lerc_m
+        source,
+        target,
+        up,
+        factor,
+        thinning,
+        extra_nodata=tuple(nodata or ()),
+        lerc_max_error_m=lerc_m,
+        trust_thinning=trust_thinning,
     )
+    if report.thinning is not thinning:
+        err.print(
+            f"{source} is declared {thinning.value}, but its heights are samples: treated as {report.thinning.value}"
+        )
     if as_json:
         print_json(
             {
@@ -61,7 +73,7 @@ def superres(
                 "median_sigma_m": report.median_sigma_m,
                 "model": up.name,
                 "factor": factor,
-                "thinning": thinning.value,
+                "thinning": report.thinning.value,
             }
         )
         return

@@ -18,7 +18,7 @@ def train(
     ] = None,
     dtm: Annotated[list[Path] | None, typer.Option(help="A DTM of your own as a site; may be given often.")] = None,
     hold_out: Annotated[list[str] | None, typer.Option(help="Site kept for validation; may be given often.")] = None,
-    preset: Annotated[str, typer.Option(help="XS, S, M or L.")] = "S",
+    preset: Annotated[str, typer.Option(help="XS, S, M, L, or a baseline: srcnn, vdsr, vdsr9, edsr.")] = "S",
     factor: Annotated[int, typer.Option(min=2, help="Fine pixels along a coarse pixel's side.")] = 3,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 20_000,
     batch: Annotated[int, typer.Option(min=1, help="Patches a step.")] = 16,
@@ -30,6 +30,7 @@ def train(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[str, typer.Option(help="bf16 or fp32 in the body.")] = "bf16",
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves torch's choice.")] = 0,
+    processor_s: Annotated[float, typer.Option(help="Budget of a baseline, processor-seconds.")] = 600.0,
     every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints and validations.")] = 500,
     error_steps: Annotated[int, typer.Option(min=0, help="Steps of the error head afterwards; 0 for none.")] = 1500,
 ) -> None:
@@ -37,8 +38,9 @@ def train(
     import torch
 
     from pipeline.errors import ConfigError
+    from pipeline.models.baselines.networks import BASELINES, train_baseline
     from pipeline.models.superres.calibrate import fit_error_and_gate
-    from pipeline.models.superres.dataset import Mix, SiteList, load_site
+    from pipeline.models.superres.dataset import Mix, Sampler, SiteList, load_site
     from pipeline.models.superres.plots import plot_curves
     from pipeline.models.superres.train import Trainer, TrainingPlan
     from pipeline.models.superres.validate import Validation
@@ -50,11 +52,18 @@ def train(
     listed = SiteList.gather(sites, dtm or [])
     held = [site for site in listed.sites if site.name in (hold_out or [])]
     training = listed.without(hold_out or [])
+    loaded = [load_site(site, data) for site in training.sites]
+    mix = Mix(averaged=averaged, noisy=noisy)
+    if preset in BASELINES:
+        folder.mkdir(parents=True, exist_ok=True)
+        sampler = Sampler(loaded, factor, 32, batch, mix, seed)
+        digest, taken = train_baseline(preset, sampler, processor_s, seed, folder / "weights.safetensors")
+        out.print(f"{folder / 'weights.safetensors'} sha256 {digest}, {taken} steps")
+        return
     plan = TrainingPlan(
         preset=preset, factor=factor, steps=steps, batch=batch, rate=rate, seed=seed, half=precision == "bf16",
-        mix=Mix(averaged=averaged, noisy=noisy),
+        mix=mix,
     )  # fmt: skip
-    loaded = [load_site(site, data) for site in training.sites]
     trainer = Trainer(plan, loaded, folder, device)
     if trainer.resume():
         err.print(f"resuming at step {trainer.step}")

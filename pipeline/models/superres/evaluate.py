@@ -12,6 +12,8 @@ import numpy as np
 import rasterio
 
 from pipeline.errors import InputError, SourceGridError
+from pipeline.models.baselines.networks import FORMAT, baseline_resolver
+from pipeline.models.baselines.opendem import OpenDemVdsr
 from pipeline.models.registry import Resolver, resolver
 from pipeline.models.superres.dataset import read_heights
 from pipeline.models.superres.degrade import cropped, pool, thin
@@ -26,6 +28,7 @@ from pipeline.models.superres.metrics import (
     pooled,
     squares_by_slope,
 )
+from pipeline.models.superres.mode_check import believable
 from pipeline.raster import BoolArray, FloatArray
 from pipeline.sources import Thinning
 
@@ -150,6 +153,8 @@ def evaluate(
         for name, tally in tallies.items():
             told = (declared or {}).get(name, thinning)
             method = methods.get(name, reference)
+            if not name.endswith("unguarded"):
+                told = believable(told, coarse)
             fine, sigma = method(coarse, factor=factor, thinning=told, pixel_size_m=coarse_size)
             _count(tally, method, fine, sigma, cubic, tile, mask, factor, told)
             if listener is not None:
@@ -244,6 +249,8 @@ def line_up(
 ) -> tuple[dict[str, Resolver], dict[str, Thinning]]:
     """Every interpolant, and of each named network: as shipped, without its gate, the ensemble, told the wrong mode.
 
+    Told the wrong mode, a network is run twice: with the check of the declaration against the heights, and without.
+
     Returns:
         Resolvers by reported name, and the mode told to those that are told another than the true one.
     """
@@ -251,8 +258,6 @@ def line_up(
     declared: dict[str, Thinning] = {}
     other = next(mode for mode in Thinning if mode is not thinning)
     if opendem is not None:
-        from pipeline.models.baselines.opendem import OpenDemVdsr
-
         methods["opendem-vdsr"] = OpenDemVdsr.read(opendem)
         if ensemble:
             methods["opendem-vdsr x8"] = OpenDemVdsr.read(opendem, ensemble=True)
@@ -260,17 +265,33 @@ def line_up(
         if name in INTERPOLANTS:
             continue
         label = Path(name.partition("#")[0]).stem
-        up = resolver(name, precision=precision)
-        methods[label] = up
-        if getattr(up, "factor", factor) != factor:
+        if _is_baseline(name):
+            methods[label] = baseline_resolver(Path(name))
             continue
-        if getattr(up, "gated", False):
-            methods[f"{label} ungated"] = resolver(name, precision=precision, gate=False)
-        if ensemble:
-            methods[f"{label} x8"] = resolver(name, precision=precision, ensemble=True)
-            if getattr(up, "gated", False):
-                methods[f"{label} x8 ungated"] = resolver(name, precision=precision, ensemble=True, gate=False)
-        if wrong_mode:
-            methods[f"{label} told {other.value}"] = up
-            declared[f"{label} told {other.value}"] = other
+        methods |= _variants(name, label, factor, precision=precision, ensemble=ensemble)
+        if wrong_mode and getattr(methods[label], "factor", factor) == factor:
+            for suffix in ("", " unguarded"):
+                methods[f"{label} told {other.value}{suffix}"] = methods[label]
+                declared[f"{label} told {other.value}{suffix}"] = other
     return methods, declared
+
+
+def _variants(name: str, label: str, factor: int, *, precision: str, ensemble: bool) -> dict[str, Resolver]:
+    """A network as shipped, the ensemble, and both without the gate where there is one."""
+    up = resolver(name, precision=precision)
+    out = {label: up}
+    if getattr(up, "factor", factor) != factor:
+        return out
+    gated = bool(getattr(up, "gated", False))
+    if gated:
+        out[f"{label} ungated"] = resolver(name, precision=precision, gate=False)
+    if ensemble:
+        out[f"{label} x8"] = resolver(name, precision=precision, ensemble=True)
+        if gated:
+            out[f"{label} x8 ungated"] = resolver(name, precision=precision, ensemble=True, gate=False)
+    return out
+
+
+def _is_baseline(name: str) -> bool:
+    path = Path(name)
+    return path.suffix == ".safetensors" and path.exists() and FORMAT.encode() in path.read_bytes()[:4096]

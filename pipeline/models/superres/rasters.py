@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,9 +17,13 @@ from pipeline.formats import cog
 from pipeline.grid import PixelWindow, windows
 from pipeline.models.registry import Resolver
 from pipeline.models.superres.evaluate import ground_pixel_size_m
+from pipeline.models.superres.mode_check import OVERRULED_BELOW, averaging_log_odds
 from pipeline.nodata import refuse_undeclared, to_void
 from pipeline.raster import FloatArray
 from pipeline.sources import Thinning
+
+_LOG = logging.getLogger(__name__)
+_CHECK_PX: Final = 96
 
 WINDOW_PX: Final = 480
 """Coarse pixels read at once: two lattice blocks of the networks, so that none is computed twice."""
@@ -33,12 +38,14 @@ class SuperresReport:
         shape: Rows and columns.
         pixel_size_m: On the ground, along columns and rows.
         median_sigma_m: Median of the standard error over a sample, or None when the resolver states none.
+        thinning: The mode that was used: decimated where averaging was declared and the heights contradict it.
     """
 
     path: Path
     shape: tuple[int, int]
     pixel_size_m: tuple[float, float]
     median_sigma_m: float | None
+    thinning: Thinning
 
 
 def superresolve_file(
@@ -50,6 +57,7 @@ def superresolve_file(
     *,
     extra_nodata: tuple[float, ...] = (),
     lerc_max_error_m: float | None = None,
+    trust_thinning: bool = False,
 ) -> SuperresReport:
     """Write `source` at `factor` times its resolution: band 1 heights, band 2 their standard error in metres.
 
@@ -63,6 +71,7 @@ def superresolve_file(
         thinning: How the source was made.
         extra_nodata: Void values the file does not declare.
         lerc_max_error_m: Largest error LERC compression may make; lossless ZSTD when None.
+        trust_thinning: Take the declared mode without checking it against the heights.
 
     Raises:
         SourceMissing: There is no such file.
@@ -77,6 +86,8 @@ def superresolve_file(
         coarse = GeoBox(dataset.shape, dataset.transform, dataset.crs)
         shape = (coarse.shape[0] * factor, coarse.shape[1] * factor)
         fine = GeoBox(shape, coarse.affine * coarse.affine.scale(1.0 / factor), coarse.crs)
+        if not trust_thinning:
+            thinning = _checked(dataset, thinning, extra_nodata)
         bands = 2 if _states_errors(up, factor, thinning) else 1
         partial = target.with_name(f".{target.name}.scratch.tif")
         compression: cog.Compression = "zstd" if lerc_max_error_m is None else "lerc-zstd"
@@ -102,7 +113,27 @@ def superresolve_file(
     known = np.concatenate(sample) if sample else np.empty(0, np.float32)
     known = known[np.isfinite(known) & (known > 0.0)]
     fine_size = (size[0] / factor, size[1] / factor)
-    return SuperresReport(target, shape, fine_size, float(np.median(known)) if known.size else None)
+    return SuperresReport(target, shape, fine_size, float(np.median(known)) if known.size else None, thinning)
+
+
+def _checked(dataset: rasterio.DatasetReader, declared: Thinning, extra_nodata: tuple[float, ...]) -> Thinning:
+    """The declared mode, checked on up to nine windows spread over the raster: the median of their evidence."""
+    if declared is not Thinning.AVERAGED:
+        return declared
+    odds = []
+    for i in range(3):
+        for j in range(3):
+            side = min(_CHECK_PX, dataset.height, dataset.width)
+            row = (dataset.height - side) * i // 2
+            column = (dataset.width - side) * j // 2
+            raw = dataset.read(1, window=Window(column, row, side, side))
+            found = averaging_log_odds(to_void(raw, dataset.nodata, extra_nodata))
+            if found is not None:
+                odds.append(found)
+    if odds and float(np.median(odds)) < OVERRULED_BELOW:
+        _LOG.warning("%s is declared averaged but its heights are samples; it is treated as decimated", dataset.name)
+        return Thinning.DECIMATED
+    return declared
 
 
 def _states_errors(up: Resolver, factor: int, thinning: Thinning) -> bool:

@@ -1,0 +1,160 @@
+"""Datasets, training and calibration on made ground, in seconds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from affine import Affine
+
+from pipeline.errors import ConfigError, SourceMissing
+from pipeline.models.superres.calibrate import fit_error_and_gate
+from pipeline.models.superres.dataset import Level, Mix, Sampler, Site, SiteList, SiteSpec, load_site, read_heights
+from pipeline.models.superres.train import Trainer, TrainingPlan
+from pipeline.models.superres.validate import Validation
+from pipeline.models.superres.weights import load_weights
+from pipeline.sources import Thinning
+from tests.support.superres_fixtures import hills
+
+LEVELS = (Level(weight=2), Level(rows=2, columns=2, thinning=Thinning.AVERAGED), Level(rows=1, columns=2))
+
+
+def spec(name="made", **changes):
+    return SiteSpec(name=name, file=f"{name}.tif", licence="CC0", attribution="made", levels=LEVELS, **changes)
+
+
+def site(seed=0, side=240, name="made"):
+    heights = hills(side, side, seed)
+    return Site(spec(name), (heights,), (np.ones(heights.shape, bool),))
+
+
+def plan(**changes):
+    return TrainingPlan(
+        **({"preset": "XS", "steps": 6, "batch": 2, "patch_px": 16, "warmup": 2, "half": False} | changes)
+    )
+
+
+@pytest.fixture(autouse=True)
+def quick_bases(monkeypatch):
+    from pipeline.models.superres import train
+
+    fit = train.fit_bases
+    monkeypatch.setattr(train, "fit_bases", lambda sampler: fit(sampler, draws=6))
+
+
+def write(path, heights, nodata=-9999.0):
+    profile = {"driver": "GTiff", "height": heights.shape[0], "width": heights.shape[1], "count": 1}
+    with rasterio.open(
+        path, "w", dtype="float32", crs="EPSG:3035", transform=Affine(5, 0, 4e6, 0, -5, 3e6), nodata=nodata, **profile
+    ) as dataset:
+        dataset.write(heights, 1)
+
+
+def test_sites_come_from_yaml_and_folds_are_by_name(tmp_path):
+    listed = SiteList.gather(None, [])
+    names = {site.name for site in listed.sites}
+    assert {"taiwan", "tirol-kot", "norway"} <= names
+    assert all(site.licence and site.attribution for site in listed.sites)
+    assert "tirol-kot" not in {site.name for site in listed.without(["tirol-kot"]).sites}
+    with pytest.raises(ConfigError, match="atlantis"):
+        listed.without(["atlantis"])
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("sites: [{name: a, colour: blue}]")
+    with pytest.raises(ConfigError, match="no list of training sites"):
+        SiteList.read(bad)
+    assert [s.name for s in SiteList.gather(None, [tmp_path / "mine.tif"]).sites] == ["mine"]
+
+
+def test_voids_are_continued_and_remembered(tmp_path):
+    heights = hills(120, 100)
+    heights[40:60, 50:70] = -9999.0
+    write(tmp_path / "made.tif", heights)
+    loaded = load_site(spec(), tmp_path)
+    assert loaded.valid[0].sum() == 120 * 100 - 400
+    assert np.isfinite(loaded.heights_m[0]).all()
+    assert abs(loaded.heights_m[0][50, 60] - hills(120, 100)[50, 60]) < 100
+    with pytest.raises(SourceMissing):
+        read_heights(tmp_path / "gone.tif")
+
+
+def test_chips_of_a_mosaic_never_mix(tmp_path):
+    write(tmp_path / "made.tif", hills(100, 100))
+    loaded = load_site(spec(chip_px=40), tmp_path)
+    assert [chip.shape for chip in loaded.heights_m[:3]] == [(40, 40), (40, 40), (40, 20)]
+
+
+def test_batches_are_what_thinning_makes_of_their_fine_heights():
+    sampler = Sampler([site()], 3, 16, 4, Mix(noisy=0.0, wide=0.0), seed=1)
+    seen = set()
+    for step in range(30):
+        batch = sampler.draw(step)
+        seen.add((batch.condition.thinning, round(batch.condition.log_aspect, 2)))
+        assert batch.coarse.shape == (4, 1, 16, 16)
+        if batch.condition.thinning is Thinning.DECIMATED:
+            np.testing.assert_array_equal(batch.coarse, batch.fine[:, :, 1::3, 1::3])
+        else:
+            means = batch.fine.reshape(4, 16, 3, 16, 3).mean(axis=(2, 4))
+            np.testing.assert_allclose(batch.coarse[:, 0], means, atol=1e-3)
+    assert {mode for mode, _ in seen} == set(Thinning)
+    assert {aspect for _, aspect in seen} >= {0.0, 0.69, -0.69}
+
+
+def test_draws_depend_on_seed_and_step_only():
+    a, b = (Sampler([site()], 3, 16, 2, Mix(), seed=7) for _ in range(2))
+    b.draw(1)
+    np.testing.assert_array_equal(a.draw(5).fine, b.draw(5).fine)
+    assert not np.array_equal(a.draw(5).fine, a.draw(6).fine)
+
+
+def test_noise_is_told_in_metres():
+    sampler = Sampler([site()], 3, 16, 3, Mix(averaged=0.0, noisy=1.0), seed=2)
+    batch = sampler.draw(0)
+    added = batch.coarse - batch.fine[:, :, 1::3, 1::3]
+    assert not batch.condition.consistent
+    np.testing.assert_allclose(added.std(axis=(1, 2, 3)), batch.noise_m, rtol=0.4)
+
+
+def test_too_small_sites_are_refused():
+    with pytest.raises(ConfigError, match="no site holds"):
+        Sampler([site(side=30)], 3, 16, 2, Mix(), seed=0)
+
+
+def test_training_resumes_to_the_same_bits(tmp_path):
+    straight = Trainer(plan(), [site()], tmp_path / "straight")
+    straight.run(every=3)
+    first = Trainer(plan(), [site()], tmp_path / "halves")
+    first.run(every=3, until=3)
+    second = Trainer(plan(), [site()], tmp_path / "halves")
+    assert second.resume()
+    assert second.step == 3
+    second.run(every=3)
+    for a, b in zip(straight.average.parameters(), second.average.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert (tmp_path / "halves" / "curves.csv").read_text().count("\n") == 3
+    third = Trainer(plan(seed=2), [site()], tmp_path / "halves")
+    with pytest.raises(ConfigError, match="another plan"):
+        third.resume()
+
+
+def test_training_learns_and_exports_what_the_registry_reads(tmp_path):
+    trainer = Trainer(plan(steps=60, batch=4, mix=Mix(noisy=0.0, wide=0.0)), [site()], tmp_path)
+    validation = Validation([site(seed=9, side=150)], 3)
+    before = validation(trainer.average)
+    trainer.run(validation, every=60)
+    after = trainer.rows[-1]
+    assert after["gain_made_averaged"] > before["gain_made_averaged"] - 1.0
+    extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, steps=20, seed=1)
+    digest = trainer.export(tmp_path / "weights.safetensors", {"sites": ["made"]}, extra)
+    weights = load_weights(f"{tmp_path / 'weights.safetensors'}#sha256={digest}")
+    assert weights.about == {"sites": ["made"]}
+    assert weights.tensors["error.multiples"].shape == (2, 2, 2)
+    narrow, wide = weights.tensors["error.multiples"].unbind(dim=2)
+    assert (wide > narrow).all()
+
+
+def test_impossible_plans_are_refused():
+    with pytest.raises(ConfigError, match="XXL"):
+        plan(preset="XXL")
+    with pytest.raises(ConfigError, match="margin"):
+        plan(margin_px=8)
