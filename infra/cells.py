@@ -78,7 +78,7 @@ def plan_cells(store: Store, settings: CellSettings, cells: Iterable[Cell] | Non
     Raises:
         CatalogueError: an item points at a manifest that is not there.
     """
-    refs = {tile: _tile_ref(store, tile) for tile in published_tiles(store)}
+    refs = {tile: tile_ref(store, tile) for tile in published_tiles(store)}
     wanted = cells_of_tiles(refs) if cells is None else tuple(sorted(set(cells)))
     due, up_to_date, refused = [], [], []
     for cell in wanted:
@@ -109,7 +109,12 @@ def _is_published(store: Store, job: CellJob) -> bool:
     return job.run_key in shown
 
 
-def _tile_ref(store: Store, tile: Tile) -> TileRef:
+def tile_ref(store: Store, tile: Tile) -> TileRef:
+    """What is published of a tile.
+
+    Raises:
+        CatalogueError: its item points at a manifest that is not there, is damaged or holds no elevation.
+    """
     run_key = present_run_key(store, TILES.id, tile.id)
     key = f"tiles/{tile.id}/{run_key}/{MANIFEST_NAME}"
     try:

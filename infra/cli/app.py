@@ -9,10 +9,11 @@ import sys
 
 import typer
 
-from infra.cli import coregister, evaluate, export, grids, harmonise, height, implicit, ordinal, superres, train
+from infra.cli import coregister, derive, evaluate, export, grids, harmonise, height, implicit, ordinal, superres, train
 from infra.cli.common import ending, out
 from infra.cli.demo import demo
 from infra.cli.doctor import doctor
+from infra.cli.inspect import inspect
 from infra.cli.plan import plan
 from infra.cli.run import run
 from infra.gdal_env import apply_gdal_env
@@ -44,6 +45,8 @@ app.command()(run)
 app.command()(coregister.coregister)
 app.add_typer(implicit.app, name="implicit")
 app.command(name="export")(export.export)
+app.add_typer(derive.app, name="derive")
+app.command()(inspect)
 app.command(context_settings={"ignore_unknown_options": True})(height.height)
 app.command()(harmonise.harmonise)
 app.add_typer(grids.app, name="grids")

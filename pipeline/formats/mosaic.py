@@ -165,6 +165,13 @@ class Mosaic:
                 self._read_tile(level, tile_row, tile_col, window, block)
         return block
 
+    def read_tile(self, tile: Tile, window: PixelWindow, *, halo_px: int = 0) -> FloatArray:
+        """A window of a tile at full resolution, widened by `halo_px` on each side into the neighbours."""
+        count = self._tile_px(0)
+        row = -(tile.north_km // TILE_SIZE_KM + 1) * count + window.row - halo_px
+        col = tile.east_km // TILE_SIZE_KM * count + window.col - halo_px
+        return self.read(0, PixelWindow(row, col, window.height + 2 * halo_px, window.width + 2 * halo_px))
+
     def _read_tile(self, level: int, tile_row: int, tile_col: int, window: PixelWindow, block: FloatArray) -> None:
         try:
             tile = Tile(tile_col * TILE_SIZE_KM, -(tile_row + 1) * TILE_SIZE_KM)
@@ -264,23 +271,31 @@ def _sample_tent(
 
     Weights come from the point's own fraction of a global pixel, never from the block, so blocks agree bit for bit.
     """
+    weights_x = np.empty(2 * reach_x.max(), np.float64)
     for row in range(heights.shape[0]):
         wide, high = reach_x[row], reach_y[row]
         for col in range(heights.shape[1]):
             x, y = x_px[row, col] - 0.5, y_px[row, col] - 0.5
             col_0, row_0 = math.floor(x), math.floor(y)
             fraction_x, fraction_y = x - col_0, y - row_0
-            first_col, first_row = int(col_0) - left, int(row_0) - top
+            first_col, first_row = int(col_0) - left + 1 - wide, int(row_0) - top + 1 - high
+            for right in range(2 * wide):
+                weights_x[right] = 1.0 - abs(right + 1 - wide - fraction_x) / wide
+            total = 0.0
+            for down in range(2 * high):
+                row_total = 0.0
+                for right in range(2 * wide):
+                    row_total += weights_x[right] * pixels[first_row + down, first_col + right]
+                total += (1.0 - abs(down + 1 - high - fraction_y) / high) * row_total
+            if math.isfinite(total):
+                heights[row, col] = total / (wide * high)
+                continue
             total, weights = 0.0, 0.0
-            for down in range(1 - high, high + 1):
-                weight_y = 1.0 - abs(down - fraction_y) / high
-                row_total, row_weights = 0.0, 0.0
-                for right in range(1 - wide, wide + 1):
+            for down in range(2 * high):
+                weight_y = 1.0 - abs(down + 1 - high - fraction_y) / high
+                for right in range(2 * wide):
                     value = pixels[first_row + down, first_col + right]
-                    weight = 1.0 - abs(right - fraction_x) / wide
-                    if abs(value) < math.inf:
-                        row_total += weight * value
-                        row_weights += weight
-                total += weight_y * row_total
-                weights += weight_y * row_weights
+                    if math.isfinite(value):
+                        total += weight_y * weights_x[right] * value
+                        weights += weight_y * weights_x[right]
             heights[row, col] = total / weights if weights >= 0.5 * wide * high else np.nan

@@ -25,7 +25,7 @@ from pipeline.grid import PixelWindow, windows
 
 NODATA: Final = -32768.0
 BLOCK_PX: Final = 512
-HALVING_PX: Final = 2048
+HALVING_PX: Final = 1024
 Compression = Literal["zstd", "lerc-zstd"]
 DType = Literal["float32", "int16", "uint8"]
 
