@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from infra.cli import coregister, derive, evaluate, export, grids, harmonise, height, implicit, ordinal, superres, train
+from infra.cli import (
+    borders,
+    coregister,
+    derive,
+    evaluate,
+    export,
+    grids,
+    harmonise,
+    height,
+    implicit,
+    ordinal,
+    superres,
+    train,
+)
 from infra.cli.common import ending, out
 from infra.cli.demo import demo
 from infra.cli.doctor import doctor
@@ -49,6 +62,7 @@ app.add_typer(derive.app, name="derive")
 app.command()(inspect)
 app.command(context_settings={"ignore_unknown_options": True})(height.height)
 app.command()(harmonise.harmonise)
+app.command()(borders.borders)
 app.add_typer(grids.app, name="grids")
 app.command()(superres.superres)
 app.command()(evaluate.evaluate)

@@ -17,8 +17,10 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from pipeline.errors import ConfigError, SourceGridError, VerticalError
+from pipeline.grid import TILE_CRS
 from pipeline.job import OperationRecord
 from pipeline.raster import FloatArray
+from pipeline.vertical.adjustment import Adjustment
 from pipeline.vertical.operation import DegreeArray, Operation
 
 CHECK_POINTS: Final = 1000
@@ -38,6 +40,7 @@ class DeltaSurface:
         step_x, step_y: Distance of nodes eastwards and southwards, CRS units.
         nodes_m: float64, shape (rows, columns), metres; NaN outside the operation's area.
         error_m: Largest difference from the operation at the points checked.
+        adjustment: The source's share of a network adjustment, already in `nodes_m`.
     """
 
     operation: Operation
@@ -48,6 +51,7 @@ class DeltaSurface:
     step_y: float
     nodes_m: npt.NDArray[np.float64]
     error_m: float
+    adjustment: Adjustment | None = None
 
     @property
     def complete(self) -> bool:
@@ -96,22 +100,37 @@ class DeltaSurface:
         cell = np.clip(np.floor(position).astype(np.intp), 0, nodes - 2)
         return cell, position - cell
 
+    def adjusted(self, adjustment: Adjustment) -> DeltaSurface:
+        """The surface with a source's share of a network adjustment added; manifests name it.
+
+        Raises:
+            SourceGridError: the lattice is not in EPSG:3035, where adjustments are defined.
+        """
+        if self.crs != TILE_CRS or self.adjustment is not None:
+            raise SourceGridError(f"an adjustment is for unadjusted surfaces in {TILE_CRS}, this one is in {self.crs}")
+        rows, columns = self.nodes_m.shape
+        x = self.x_0 + self.step_x * np.arange(columns, dtype=np.float64)
+        y = self.y_0 - self.step_y * np.arange(rows, dtype=np.float64)
+        return replace(self, nodes_m=self.nodes_m + adjustment.at(x[None, :], y[:, None]), adjustment=adjustment)
+
     def record(self, source_id: str) -> OperationRecord:
         """What the manifest says of this operation on a source."""
         operation = self.operation
         finite = self.nodes_m[np.isfinite(self.nodes_m)]
+        extra = () if self.adjustment is None else ("network-adjustment",)
+        told = () if self.adjustment is None else (f"network adjustment {self.adjustment.model_dump_json()}",)
         return OperationRecord(
             source=source_id,
             frame_from=operation.frame_from,
             frame_to=operation.frame_to,
             operation=operation.id,
-            steps=operation.labels,
+            steps=operation.labels + extra,
             grids={grid.name: grid.sha256 for grid in operation.grids},
             accuracy_m=round(operation.accuracy_m, 4),
             shift_min_m=round(float(finite.min()), 4),
             shift_max_m=round(float(finite.max()), 4),
-            derived=operation.derived,
-            notes=operation.notes,
+            derived=operation.derived or self.adjustment is not None,
+            notes=operation.notes + told,
         )
 
 

@@ -1,0 +1,106 @@
+"""`orograph borders`: how well sources meet, why not better, and what would close the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from infra.cli.common import err, out, print_json
+from infra.cli.grids import GridsDir, grids_folder
+
+
+def borders(
+    sources: Annotated[Path, typer.Option("--sources", help="Catalogue of sources in local files (YAML).")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the report.")] = Path("borders"),
+    only: Annotated[list[str] | None, typer.Option("--source", help="Compare only these ids; may be repeated.")] = None,
+    frame_to: Annotated[str, typer.Option("--to", help="Frame to compare in.")] = "EPSG:5621",
+    pixel_size_m: Annotated[float | None, typer.Option(help="Pixel of the comparison.")] = None,
+    area: Annotated[
+        str | None, typer.Option(help="west,south,east,north in metres of EPSG:3035 to stay within.")
+    ] = None,
+    flat_deg: Annotated[float, typer.Option(help="Steeper ground is left out.")] = 5.0,
+    adjust: Annotated[
+        str | None, typer.Option(help="constant or plane: least squares of one correction per source.")
+    ] = None,
+    allow_disagreement: Annotated[
+        bool, typer.Option("--allow-disagreement", help="Go on where geoid and levelling differ by over 15 cm.")
+    ] = False,
+    grids_dir: GridsDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report's JSON.")] = False,
+) -> None:
+    """Compare sources over their overlaps: figures, maps, the two-route check, and a network adjustment if asked."""
+    from pipeline.borders import AdjustmentFile, adjust_network, compare_sources
+    from pipeline.borders.report import write_report
+    from pipeline.errors import UsageError
+    from pipeline.sources import SourceCatalogue
+
+    if adjust not in {None, "constant", "plane"}:
+        raise UsageError(f"unknown adjustment {adjust!r}", remedy="use constant or plane")
+    model: Literal["constant", "plane"] = "plane" if adjust == "plane" else "constant"
+    catalogue = SourceCatalogue.load(sources)
+    chosen = [catalogue.get(name) for name in only] if only else list(catalogue.sources)
+    comparison = compare_sources(
+        chosen,
+        frame_to,
+        grids_folder(grids_dir),
+        pixel_size_m=pixel_size_m,
+        area_m=_bounds(area),
+        flat_deg=flat_deg,
+    )
+    network = None
+    if adjust is not None:
+        observations = [observation for border in comparison.borders for observation in border.observations]
+        accuracies = {name: operation.accuracy_m for name, operation in comparison.operations.items()}
+        network = adjust_network(observations, accuracies, model=model)
+    document = write_report(comparison, out_dir, network)
+    if network is not None:
+        kept = AdjustmentFile(target_frame=frame_to, model=model, sources=network.adjustments)
+        (out_dir / "adjustment.json").write_text(kept.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        print_json(document)
+    else:
+        _print(document, out_dir)
+    for border in comparison.borders:
+        if border.routes.verdict == "warn":
+            err.print(f"[yellow]warning[/]: {border.name}: the routes differ by over 5 cm")
+        if not allow_disagreement:
+            border.routes.insist(border.name)
+
+
+def _bounds(text: str | None) -> tuple[float, float, float, float] | None:
+    from pipeline.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"not an area: {text!r}", remedy="give west,south,east,north in metres") from error
+    return west, south, east, north
+
+
+def _print(document: dict[str, object], out_dir: Path) -> None:
+    from typing import Any, cast
+
+    from rich.table import Table
+
+    report = cast("dict[str, Any]", document)
+    table = Table("border", "pixels", "median", "mean |d|", "NMAD", "before", "routes", box=None)
+    for border in report["borders"]:
+        figures = border["all_flat_ground"]
+        table.add_row(
+            f"{border['a']} / {border['b']}",
+            f"{figures['count']:,}",
+            f"{figures['median_m'] * 100:+.2f} cm",
+            f"{figures['mean_absolute_m'] * 100:.2f} cm",
+            f"{figures['nmad_m'] * 100:.2f} cm",
+            f"{border['without_operations']['median_m'] * 100:+.2f} cm",
+            f"{border['two_routes']['difference_m'] * 100:+.2f} cm {border['two_routes']['verdict']}",
+        )
+    out.print(table)
+    if report["adjustment"] is not None:
+        for name, source in report["adjustment"]["sources"].items():
+            out.print(f"adjustment {name} {source['constant_m'] * 100:+.2f} cm +- {source['sigma_m'] * 100:.2f} cm")
+    out.print(f"report in {out_dir / 'index.html'}")
