@@ -147,7 +147,7 @@ def _moved(
     heights = to_void(dataset.read(1, window=window.rasterio), dataset.nodata, request.nodata)
     refuse_undeclared(heights, source=name)
     valid = np.isfinite(heights)
-    heights += surface.sample(window.geobox(whole))
+    surface.add_to(heights, window.geobox(whole))
     void = heights.size - int(valid.sum())
     outside = int(np.count_nonzero(valid & ~np.isfinite(heights)))
     return heights, (heights.size - void - outside, void, outside)

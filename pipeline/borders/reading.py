@@ -118,11 +118,13 @@ class OpenSource:
 
 
 def slope_degrees(heights_m: FloatArray, pixel_m: float) -> npt.NDArray[np.float32]:
-    """Steepness in degrees by central differences; infinite where a neighbour is void."""
-    with np.errstate(invalid="ignore"):
-        north, east = np.gradient(heights_m, pixel_m) if min(heights_m.shape) > 1 else (heights_m, heights_m)
-        steep = np.degrees(np.arctan(np.hypot(north, east)))
-    return np.where(np.isfinite(steep), steep, np.inf).astype(np.float32)
+    """Steepness in degrees by central differences; infinite at the edge and where a neighbour is void."""
+    steep = np.full(heights_m.shape, np.inf, dtype=np.float32)
+    north = (heights_m[2:, 1:-1] - heights_m[:-2, 1:-1]) / (2 * pixel_m)
+    east = (heights_m[1:-1, 2:] - heights_m[1:-1, :-2]) / (2 * pixel_m)
+    inner = np.degrees(np.arctan(np.hypot(north, east)))
+    steep[1:-1, 1:-1] = np.where(np.isfinite(inner), inner, np.inf)
+    return steep
 
 
 def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

@@ -9,6 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+import rasterio
+
 from pipeline.errors import GridCorrupt, GridMissing
 from pipeline.vertical.entries import GridEntry
 
@@ -61,6 +65,52 @@ def verified(grid: GridFile) -> GridFile:
             remedy=f"remove it and run `orograph grids fetch {grid.name}`",
         )
     return grid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeCells:
+    """The cells of a grid all of whose four corners hold a value.
+
+    Beside voids PROJ averages the corners that are left, which is an extrapolation with steps of centimetres at the
+    cell's sides; such cells count as void here.
+
+    Attributes:
+        west, north: Centre of the north-west node, degrees.
+        step_lon, step_lat: Distance of nodes eastwards and southwards, degrees.
+        whole: Shape (rows - 1, columns - 1).
+    """
+
+    west: float
+    north: float
+    step_lon: float
+    step_lat: float
+    whole: npt.NDArray[np.bool_]
+
+    def hold(self, lon_deg: npt.NDArray[np.float64], lat_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """True in whole cells; also beyond the grid, where PROJ itself answers nothing."""
+        column = np.clip(np.floor((lon_deg - self.west) / self.step_lon), 0, self.whole.shape[1] - 1)
+        row = np.clip(np.floor((self.north - lat_deg) / self.step_lat), 0, self.whole.shape[0] - 1)
+        held: npt.NDArray[np.bool_] = self.whole[row.astype(np.intp), column.astype(np.intp)]
+        return held
+
+
+def whole_cells(grid: GridFile) -> WholeCells | None:
+    """Where a verified grid may be interpolated; None where it has no voids at all."""
+    return _whole_cells(grid.path, grid.sha256)
+
+
+@lru_cache(maxsize=64)
+def _whole_cells(path: str, sha256: str) -> WholeCells | None:
+    del sha256  # part of the key: another file at the path is another grid
+    with rasterio.open(path) as dataset:
+        known = dataset.read_masks(1) > 0
+        values = dataset.read(1)
+        affine = dataset.transform
+    known &= np.isfinite(values)
+    if known.all() or min(known.shape) < 2:
+        return None
+    whole = known[:-1, :-1] & known[1:, :-1] & known[:-1, 1:] & known[1:, 1:]
+    return WholeCells(affine.c + affine.a / 2, affine.f + affine.e / 2, affine.a, -affine.e, whole)
 
 
 @lru_cache(maxsize=256)

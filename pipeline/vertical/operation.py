@@ -13,7 +13,7 @@ from pyproj import Transformer
 from pyproj._network import set_network_enabled
 
 from pipeline.errors import EpochMissing, NoVerticalOperation, OutsideAreaOfUse
-from pipeline.vertical.grids import GridFile, verified
+from pipeline.vertical.grids import GridFile, verified, whole_cells
 
 DegreeArray = npt.NDArray[np.float64]
 
@@ -168,6 +168,9 @@ class Operation:
         lon, lat = np.asarray(lon_deg, dtype=np.float64), np.asarray(lat_deg, dtype=np.float64)
         scalar = lon.ndim == 0 and lat.ndim == 0
         inside = self.inside(lon, lat)
+        for grid in self.grids:
+            if (cells := whole_cells(grid)) is not None:
+                inside &= cells.hold(lon, lat)
         shifts = np.full(inside.shape, np.nan)
         if inside.any():
             shifts[inside] = self._evaluate(

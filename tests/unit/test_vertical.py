@@ -68,7 +68,7 @@ def test_registered_offsets_equal_the_registry(entry, tmp_path):
 def test_nap_reaches_evrf2007_by_a_labelled_derived_constant(tmp_path):
     operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path)
     assert operation.derived
-    assert operation.shift(5.0, 52.0) == pytest.approx(0.025)
+    assert operation.shift(5.0, 52.0) == pytest.approx(0.028)
     assert operation.accuracy_m == pytest.approx(0.02)
     assert "border with Germany" in operation.notes[0]
 
@@ -241,7 +241,7 @@ class TestDeltaSurface:
     def test_within_its_tolerance_on_real_geoids(self, shared, frame, tile):
         operation = CATALOGUE.operation(frame, "EPSG:4937", grids_dir=shared("proj-grids"))
         surface = delta_surface(operation, tile.geobox(100.0).pad(4))
-        assert 0 < surface.error_m <= (0.010 if frame == "EPSG:5778" else 0.002)
+        assert 0 < surface.error_m <= (0.010 if frame in {"EPSG:5778", "EPSG:5728"} else 0.002)
 
     def test_partly_outside_is_void_there_or_refused(self, tmp_path):
         operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path)
@@ -316,3 +316,14 @@ def test_a_height_is_moved_or_void_never_left_alone(lon, lat):
     shift = operation.shift(np.array([lon]), np.array([lat]))[0]
     inside = Area(2.5, 49.5, 6.4, 51.51).holds(np.array([lon]), np.array([lat]))[0]
     assert (-2.34 < shift < -2.28) if inside else np.isnan(shift)
+
+
+def test_cells_beside_a_grids_voids_count_as_void(tmp_path):
+    """PROJ averages the corners that are left there, a step of centimetres; a height is not guessed."""
+    values = np.add.outer(np.arange(9.0), np.arange(9.0)) + 40
+    values[4, 4] = np.nan
+    grid = make_grid(tmp_path / "geoid.tif", values)
+    operation = CATALOGUE.operation("mine", "EPSG:4937", grids_dir=tmp_path, user_grid=grid)
+    lon = np.array([5.6, 5.9, 6.1, 6.4])
+    shifts = operation.shift(lon, np.full(4, 51.1))
+    assert np.isfinite(shifts).tolist() == [True, False, False, True]
