@@ -3,6 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH ?= tests/bench
 STAMP := $(VENV)/.installed
 
 .PHONY: help install demo test lint types unit format bench clean
@@ -39,7 +40,7 @@ format: install
 
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m pytest tests/bench -m bench -s --timeout 3600
+	$(BIN)/python -m pytest $(BENCH) -m bench -s --timeout 3600
 
 clean:
 	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -59,10 +59,11 @@ def noise(
 
 
 def relief(shape: tuple[int, int], rng: np.random.Generator, spacing_m: float) -> Float64Array:
-    """Heights in metres: plains, rolling hills and ridged uplands with the roughness of real ground."""
+    """Heights in metres: plains, rolling hills and folded uplands with the roughness of real ground."""
     broad = noise(shape, rng, falloff=2.4, shortest_px=12_000 / spacing_m, longest_px=60_000 / spacing_m)
-    ridges = noise(shape, rng, falloff=1.9, shortest_px=160 / spacing_m, longest_px=9_000 / spacing_m)
+    hills = noise(shape, rng, falloff=2.0, shortest_px=160 / spacing_m, longest_px=9_000 / spacing_m)
     fine = noise(shape, rng, falloff=1.9, shortest_px=110 / spacing_m, longest_px=4_000 / spacing_m)
     upland = 1.0 / (1.0 + np.exp(-2.2 * (broad - 0.1)))
-    ridged = 1.0 - np.sqrt(ridges**2 + 0.08)
-    return 60.0 + 330.0 * upland + (40.0 + 260.0 * upland) * 0.45 * ridged + (6.0 + 26.0 * upland) * fine
+    # Valleys are wider than ridges: hills are folded softly, so that crests are sharper than bottoms.
+    folded = np.log1p(np.exp(1.6 * hills)) / 1.6
+    return 40.0 + 260.0 * upland + (14.0 + 130.0 * upland) * folded + (5.0 + 22.0 * upland) * fine
