@@ -1,26 +1,34 @@
 """Blend: one surface from several, best source first, its heights untouched.
 
-Where a better source ends, the next one is bent to meet it: the difference between the two at the nearest place where
-both have heights is added, and fades with distance from there. So the better source is never altered, the step along
-its edge is gone, and beyond the blend's width the lesser source is as it was. The difference is split in a smooth part,
-which fades over the whole width, and the rest (noise of single pixels), which fades over an eighth of it, lest noise be
-drawn out into stripes.
+Where a better source ends, the next one is bent to meet it: the difference between the two is added there and fades
+with distance. So the better source is never altered, the step along its edge is gone, and beyond the blend's width the
+lesser source is as it was. The difference is split in a smooth surface (`pipeline.stages.join`), which fades over the
+whole width, and the rest (noise of single pixels), which fades over an eighth of it, lest noise be drawn out into
+stripes.
+
+Rules: a void takes no part. The sea keeps its level: where the lesser source is sea and the better one ends on land,
+nothing is added, and on the lesser source's land the bend fades towards that sea. Lakes are land to this rule.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 
 from pipeline.job import Job
 from pipeline.raster import BoolArray, FloatArray
 from pipeline.stages.base import Context, IndexArray, Layer, TileWindow
+from pipeline.stages.join import Bend
 
 _NOISE_SHARE = 8.0
+SEA_LEVEL_M: Final = 1.0
+"""Sea surfaces of terrain models lie within a metre of any levelled frame's zero."""
+SEA_FLAT_M: Final = 0.002
+"""A sea surface is written as one number; a geoid tilts it by less than this over three pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +38,15 @@ class Blend:
     name: str = "blend"
 
     def halo_px(self, job: Job) -> int:
-        """The width, and half of it again for the smoothing of differences."""
-        return math.ceil(1.5 * job.settings.blend_width_m / job.settings.pixel_size_m) + 1
+        """What the bend looks around, once for every source that may lie under another bent one."""
+        width_px = job.settings.blend_width_m / job.settings.pixel_size_m
+        if width_px <= 0:
+            return 1
+        return Bend.of(width_px, (0, 0)).halo_px * max(1, len(job.sources) - 1) + 3
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
-        """Distance (float64), nearest indices (2 int32), differences and weights, besides the layers."""
-        return shape[0] * shape[1] * (40 + 4 * len(job.sources))
+        """Distance (float64), nearest indices (2 int32), differences, bend and weights, besides the layers."""
+        return shape[0] * shape[1] * (72 + 4 * len(job.sources))
 
     def __call__(self, window: TileWindow, context: Context) -> TileWindow:
         """Merge; the window leaves with heights, source index and sigma, and without layers."""
@@ -43,13 +54,20 @@ class Blend:
         heights = np.full(window.shape, np.nan, np.float32)
         index = np.zeros(window.shape, np.uint8)
         sigma = np.full(window.shape, np.nan, np.float32)
+        bend = Bend.of(width_px, _origin(window)) if width_px > 0 else None
         for layer in window.layers:
-            heights, index, sigma = _under(heights, index, sigma, layer, width_px)
+            heights, index, sigma = _under(heights, index, sigma, layer, bend, width_px)
         return window.evolve(layers=(), heights_m=heights, source_index=index, sigma_m=sigma)
 
 
+def _origin(window: TileWindow) -> tuple[int, int]:
+    """Row and column of the window's first pixel, counted from the origin of the CRS southwards and eastwards."""
+    affine = window.geobox.affine
+    return round(affine.f / affine.e), round(affine.c / affine.a)
+
+
 def _under(
-    heights_m: FloatArray, index: IndexArray, sigma_m: FloatArray, layer: Layer, width_px: float
+    heights_m: FloatArray, index: IndexArray, sigma_m: FloatArray, layer: Layer, bend: Bend | None, width_px: float
 ) -> tuple[FloatArray, IndexArray, FloatArray]:
     """Put a lesser layer under what is already there."""
     have = np.isfinite(heights_m)
@@ -60,8 +78,8 @@ def _under(
     if isinstance(layer.sigma_m, np.ndarray):
         lower_sigma = layer.sigma_m
     both = have & layer.valid
-    if width_px > 0 and both.any():
-        offset, weight = _offset(heights_m, lower, both, new, width_px)
+    if bend is not None and both.any():
+        offset, weight = _offset(heights_m, lower, both, new, bend, width_px)
         lower = lower + offset
         # Near the edge the bent source is known from both sides; what is left is how well it was bent.
         lower_sigma = np.sqrt(lower_sigma**2 + (weight * offset / 3.0) ** 2)
@@ -73,21 +91,53 @@ def _under(
 
 
 def _offset(
-    upper_m: FloatArray, lower_m: FloatArray, both: BoolArray, new: BoolArray, width_px: float
+    upper_m: FloatArray, lower_m: FloatArray, both: BoolArray, new: BoolArray, bend: Bend, width_px: float
 ) -> tuple[FloatArray, FloatArray]:
     """What to add to the lower source, and the weight of it: 1 at the better source's edge, 0 beyond the width."""
     difference = np.where(both, upper_m - lower_m, np.float32(0)).astype(np.float32)
-    spread = width_px / 8.0
-    mass = gaussian_filter(both.astype(np.float32), spread, mode="constant", truncate=4.0)
-    smooth = gaussian_filter(difference, spread, mode="constant", truncate=4.0) / np.maximum(mass, np.float32(1e-6))
-    away, nearest = distance_transform_edt(~both, return_indices=True)
-    distance: FloatArray = np.where(new, away, 0.0).astype(np.float32)
-    rows, cols = nearest
-    weight = 1 - _smoothstep(distance / np.float32(width_px))
-    noise_weight = 1 - _smoothstep(distance / np.float32(max(width_px / _NOISE_SHARE, 1.0)))
-    at_edge, smooth_at_edge = difference[rows, cols], smooth[rows, cols]
-    offset = smooth_at_edge * weight + (at_edge - smooth_at_edge) * noise_weight
-    return np.where(new, offset, np.float32(0)).astype(np.float32), weight
+    away, (rows, cols) = distance_transform_edt(~both, return_indices=True)
+    near = new & (away < width_px)
+    rim = np.zeros(both.shape, np.bool_)
+    rim[rows[near], cols[near]] = True
+    smooth = bend.surface(difference, both, near | rim)
+    weight = np.where(near, 1 - _smoothstep(away / width_px), np.float32(0)).astype(np.float32)
+    noise_weight = 1 - _smoothstep(away / max(width_px / _NOISE_SHARE, 1.0))
+    weight *= _beside_sea(upper_m, lower_m, near, (rows, cols), width_px)
+    rest = (difference - np.nan_to_num(smooth))[rows, cols]
+    offset = np.where(near, np.nan_to_num(smooth) * weight + rest * np.minimum(noise_weight, weight), np.float32(0))
+    return offset.astype(np.float32), weight
+
+
+def _beside_sea(
+    upper_m: FloatArray,
+    lower_m: FloatArray,
+    near: BoolArray,
+    nearest: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]],
+    width_px: float,
+) -> FloatArray | np.float32:
+    """Factor of the bend: 0 on sea that meets land, growing to 1 over an eighth of the width on the land behind it."""
+    sea = _sea(lower_m) & near
+    if not sea.any():
+        return np.float32(1)
+    upper_sea = _sea(upper_m)
+    kept = sea & ~upper_sea[nearest]
+    if not kept.any():
+        return np.float32(1)
+    fade_px = max(width_px / _NOISE_SHARE, 1.0)
+    return _smoothstep(distance_transform_edt(~kept) / fade_px)
+
+
+def _sea(heights_m: FloatArray) -> BoolArray:
+    """Level ground at sea level: three by three pixels of one height, voids apart, within a metre of zero."""
+    with np.errstate(invalid="ignore"):
+        close: BoolArray = np.abs(heights_m) <= SEA_LEVEL_M
+    if not close.any():
+        return close
+    void = np.isnan(heights_m)
+    highest = maximum_filter(np.where(void, np.float32(-np.inf), heights_m), 3)
+    lowest = minimum_filter(np.where(void, np.float32(np.inf), heights_m), 3)
+    flat: BoolArray = highest - lowest <= SEA_FLAT_M
+    return flat & close
 
 
 def _smoothstep(ratio: npt.NDArray[np.floating]) -> FloatArray:
