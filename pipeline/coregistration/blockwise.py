@@ -33,6 +33,8 @@ UP_STIFFNESS: Final = 5.0
 """Heights bend less than horizontal shifts: a metre sideways is worth a slope (here about 0.45) of a metre in height."""
 _STEPS: Final = 4
 _ENOUGH_PX: Final = 0.01
+_IMAGE: Final = 70_000
+_SCALE_SAMPLE: Final = 15_000
 _FIRST, _RATIO, _MOST_TRIALS = 0.06, 3.0, 9
 _FOLDS: Final = ((0, 0), (1, 1), (2, 2), (0, 2), (2, 0))
 
@@ -69,7 +71,7 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     lattice = Lattice.over(blocks.shape, blocks.shape)
     folds = make_folds(blocks, pair)
     field = start.with_lattice(np.zeros((3, *blocks.shape)))
-    scale = noise_scale(*pair.residuals(field, 25_000))
+    scale = noise_scale(*pair.residuals(field, _SCALE_SAMPLE))
     thin = 1 if pair.reference.size < 1_000_000 else 2
     sums = pair.sums(field, blocks, scale, step=thin)
     seen = observable(pair, field, blocks, scale) & method.horizontal
@@ -77,7 +79,7 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     count, move = 0, np.inf
     for step in (thin,) + (1,) * _STEPS if thin > 1 else (1,) * _STEPS:
         if count:
-            scale = noise_scale(*pair.residuals(field, 25_000))
+            scale = noise_scale(*pair.residuals(field, _SCALE_SAMPLE))
             sums = pair.sums(field, blocks, scale, step=step)
         before = field.lattice
         field = field.with_lattice(_solve(lattice, trusted(sums, seen), before, relative))
@@ -175,14 +177,14 @@ def _held_out(
 ) -> tuple[tuple[Array, int], Array]:
     """A thinned image of residuals under the field, and residuals of cells under fields that never saw them."""
     a, b = evidence
-    image, step = pair.residual_image(field, 120_000)
+    image, step = pair.residual_image(field, _IMAGE)
     right = b + np.einsum("bij,bj->bi", a, lattice.at_blocks(field.lattice))
     number = blocks.numbers(image.shape, step)
     held = []
     for fold in folds:
         kept = (~fold.hidden).astype(float)
         nodes = lattice.solve(a * kept[:, None, None], right * kept[:, None], stiffness(a, relative))
-        blind, _ = pair.residual_image(field.with_lattice(nodes), 120_000)
+        blind, _ = pair.residual_image(field.with_lattice(nodes), _IMAGE)
         values = blind[fold.predicted[number]]
         held.append(values[np.isfinite(values)])
     return (image, step), np.concatenate(held) if held else np.empty(0)

@@ -28,6 +28,7 @@ _SAMPLE: Final = 200_000
 _STEPS: Final = 20
 _TOLERANCE_PX: Final = 2e-4
 _TOLERANCE_M: Final = 1e-3
+_START_SLACK: Final = 50.0
 _SETTLED_PX: Final = 0.02
 _LEAST_SCALE_M: Final = 0.02
 _SYMMETRIC: Final = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
@@ -108,12 +109,16 @@ def _solve(normal: Array, right: Array, terms: tuple[Term, ...]) -> Array:
 
 
 def estimate(pair: Pair, terms: tuple[Term, ...], start: DisplacementField, *, polish: bool = True) -> Estimate:
-    """Fit the terms on top of a field: on a sample until it stands still, then, when to be polished, on all pixels."""
+    """Fit the terms on top of a field: on a sample until it stands still, then, when to be polished, on all pixels.
+
+    What is not polished is a start for something finer, and stops sooner.
+    """
     joint = with_nuisance(terms)
     blocks = Blocks.of(pair.reference.shape, 40)
     basis = design(joint, blocks)
     thin = max(1, int(np.sqrt(pair.reference.size / _SAMPLE)))
     field, scale, still, settled, count = start, np.ones(2), False, False, 0
+    slack = 1.0 if polish else _START_SLACK
     steps = [thin] * _STEPS + ([1] * 3 if thin > 1 and polish else [])
     for step in steps:
         if still and step == thin:
@@ -122,7 +127,7 @@ def estimate(pair: Pair, terms: tuple[Term, ...], start: DisplacementField, *, p
         sums = pair.sums(field, blocks, scale, step=step)
         moved, update = _step(field, sums, basis, joint)
         field, count = moved, count + 1
-        still = update[0] < _TOLERANCE_PX * pair.pixel_m and update[1] < _TOLERANCE_M
+        still = update[0] < _TOLERANCE_PX * slack * pair.pixel_m and update[1] < _TOLERANCE_M * slack
         settled = update[0] < _SETTLED_PX * pair.pixel_m
         if still and step == steps[-1]:
             break
@@ -133,7 +138,7 @@ def estimate(pair: Pair, terms: tuple[Term, ...], start: DisplacementField, *, p
 
 
 def _sample(pair: Pair, field: DisplacementField) -> tuple[Array, Array]:
-    return pair.residuals(field, 25_000)
+    return pair.residuals(field, 15_000)
 
 
 def _step(

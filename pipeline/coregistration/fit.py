@@ -130,9 +130,9 @@ def refuse_undeclared_nodata(heights: FloatArray, name: str) -> None:
     Raises:
         NodataError: names the value.
     """
-    strange = heights[(heights < _LOWEST_M) | (heights > _HIGHEST_M)]
-    if strange.size == 0:
+    if not (np.fmin.reduce(heights, axis=None) < _LOWEST_M or np.fmax.reduce(heights, axis=None) > _HIGHEST_M):
         return
+    strange = heights[(heights < _LOWEST_M) | (heights > _HIGHEST_M)]
     values, counts = np.unique(strange, return_counts=True)
     often = int(np.argmax(counts))
     if counts[often] >= _REPEATS:
@@ -154,7 +154,7 @@ def coarse_start(pair: Pair, still: DisplacementField, limit_m: float) -> Displa
         or slope_spread(coarse, still, np.array([nmad(before) + 1.0, 0.0])) < LEAST_SLOPE_SPREAD
     ):
         return still
-    found = estimate(coarse, _HORIZONTAL, _raised(still, before))
+    found = estimate(coarse, _HORIZONTAL, _raised(still, before), polish=False)
     after, _ = coarse.residuals(found.field)
     good = (
         after.size >= LEAST_SAMPLES and nmad(after) < nmad(before) and found.field.largest_horizontal_m <= 2 * limit_m

@@ -332,3 +332,17 @@ def evaluate(geometry: Array, polynomial: Array, lattice: Array, first: int, las
         for k in range(3):
             for c in range(out.shape[2]):
                 out[k, r, c] = field[k, c]
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def north_range(
+    geometry: Array, polynomial: Array, lattice: Array, first: int, last: int, cols: int
+) -> tuple[float, float]:
+    """Smallest and largest north displacement (metres) in rows `first` to `last`."""
+    nodes, field = np.zeros(max(lattice.shape[2], 1)), np.zeros((3, cols))
+    low, high = np.inf, -np.inf
+    for r in range(first, last):
+        _field_along_row(geometry, polynomial, lattice, r, 1, nodes, field)
+        for c in range(cols):
+            low, high = min(low, field[1, c]), max(high, field[1, c])
+    return low, high

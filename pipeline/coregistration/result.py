@@ -10,13 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
-from pipeline.coregistration import kernels
 from pipeline.coregistration.blocks import BlockTable
-from pipeline.coregistration.field import DisplacementField, geometry_of
-from pipeline.coregistration.mend import mend
+from pipeline.coregistration.field import DisplacementField
 from pipeline.coregistration.methods import Method
 from pipeline.coregistration.status import Status
-from pipeline.coregistration.threads import in_bands
+from pipeline.coregistration.warp import warp
 from pipeline.job import CoregistrationRecord
 from pipeline.raster import FloatArray, Raster
 
@@ -82,11 +80,7 @@ class Coregistration:
             SourceGridError: the raster or the grid is not in the reference's CRS.
         """
         target = raster.geobox if geobox is None else geobox
-        out = np.empty(target.shape.shape, np.float32)
-        mended = mend(raster.heights_m, spikes=False, threads=threads)
-        arguments = (raster.heights_m, mended, geometry_of(target, self.field.geobox, raster.geobox))
-        shaped = (*arguments, self.field.polynomial, self.field.lattice)
-        in_bands(lambda a, b: kernels.warp(*shaped, a, b, out), out.shape[0], threads)
+        out = warp(raster, self.field, target, threads=threads)
         return Raster(out, target, raster.frame, raster.surface)
 
     def record(self, source_id: str, reference_id: str) -> CoregistrationRecord:

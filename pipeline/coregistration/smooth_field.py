@@ -32,7 +32,7 @@ class Lattice:
         weights: Sparse (blocks, nodes): bilinear, linear beyond the outer nodes.
         order: Position of each node in the banded system, along the shorter side first.
         pairs: Sparse map from six numbers a block to the lower bands of the system, flattened.
-        bending: Lower bands of the prior for one component, flattened, in the same layout per component.
+        bending: For each component, which lower bands the prior fills and what with.
         width: Number of lower bands, the diagonal included.
     """
 
@@ -41,7 +41,7 @@ class Lattice:
     weights: Any
     order: Array
     pairs: Any
-    bending: tuple[Array, Array, Array]
+    bending: tuple[tuple[Array, Array], ...]
     width: int
 
     @classmethod
@@ -62,9 +62,10 @@ class Lattice:
         for k in range(_COMPONENTS):
             bands = np.zeros((width, size))
             bands[_COMPONENTS * (row - col)[lower], _COMPONENTS * col[lower] + k] = energy.data[lower]
-            bending.append(bands)
+            filled = np.flatnonzero(bands.any(axis=1))
+            bending.append((filled, bands[filled]))
         pairs = _pairs(weights, order, width, size)
-        return cls(blocks, nodes, weights, order, pairs, (bending[0], bending[1], bending[2]), width)
+        return cls(blocks, nodes, weights, order, pairs, tuple(bending), width)
 
     def solve(self, matrices: Array, right: Array, stiffness: Array) -> Array:
         """Displacements of the nodes (3, rows, columns) from block matrices (n, 3, 3) and right-hand sides (n, 3).
@@ -75,14 +76,14 @@ class Lattice:
         size = _COMPONENTS * self.order.size
         bands = (self.pairs @ matrices[:, _LOWER[0], _LOWER[1]].ravel()).reshape(self.width, size)
         spacing = self.nodes[0] * self.nodes[1] / (self.blocks[0] * self.blocks[1])
-        for k in range(_COMPONENTS):
-            bands += self.bending[k] * (stiffness[k] * spacing)
+        for (filled, values), weight in zip(self.bending, stiffness, strict=True):
+            bands[filled] += values * (weight * spacing)
         bands[0] *= 1.0 + 1e-10
         bands[0] += 1e-9 * bands[0].max()
         vector = np.empty(size)
         for k in range(_COMPONENTS):
             vector[_COMPONENTS * self.order + k] = self.weights.T @ right[:, k]
-        factor, failed = lapack.dpbtrf(bands, lower=1, overwrite_ab=0)
+        factor, failed = lapack.dpbtrf(bands, lower=1)
         if failed:
             raise CoregistrationError("the blocks do not determine a smooth field")
         solution, _ = lapack.dpbtrs(factor, vector, lower=1)

@@ -1,0 +1,47 @@
+"""Moving a raster through a field, in bands: the memory of the result and a few rows more."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from pipeline.coregistration import kernels
+from pipeline.coregistration.field import DisplacementField, geometry_of
+from pipeline.coregistration.mend import mend
+from pipeline.coregistration.threads import in_bands
+from pipeline.raster import FloatArray, Raster
+
+BAND_ROWS: Final = 256
+MARGIN_ROWS: Final = 8
+"""Two rows of kernel, two of mending around each, and room for rounding."""
+
+
+def warp(raster: Raster, field: DisplacementField, geobox: GeoBox, *, threads: int = 1) -> FloatArray:
+    """Heights (metres, float32) of a raster displaced by a field, on a grid; NaN where nothing is read.
+
+    Only the rows a band needs are mended at a time, so nothing of the raster's size is copied.
+    """
+    heights = raster.heights_m
+    out = np.empty(geobox.shape.shape, np.float32)
+    geometry = geometry_of(geobox, field.geobox, raster.geobox)
+    shaped = (field.polynomial, field.lattice)
+
+    def band(first: int, last: int) -> None:
+        low, high = kernels.north_range(geometry, *shaped, first, last, out.shape[1])
+        places = [
+            geometry[4] + geometry[5] * row + north * geometry[9] for row in (first, last - 1) for north in (low, high)
+        ]
+        top = max(int(np.floor(min(places))) - MARGIN_ROWS, 0)
+        bottom = min(int(np.ceil(max(places))) + MARGIN_ROWS, heights.shape[0])
+        if bottom - top < 1:
+            out[first:last] = np.nan
+            return
+        part = heights[top:bottom]
+        local = geometry.copy()
+        local[4] -= top
+        kernels.warp(part, mend(part, spikes=False), local, *shaped, first, last, out)
+
+    in_bands(band, out.shape[0], threads, per_band=BAND_ROWS)
+    return out
