@@ -26,7 +26,7 @@ from pipeline.coregistration.smooth_field import Lattice
 Array = npt.NDArray[Any]
 
 BLOCK_PX: Final = 50
-MOST_BLOCKS: Final = 1200
+MOST_BLOCKS: Final = 1000
 CELL_M: Final = 2000.0
 """Side of a held-out cell; the buffer around it is one block."""
 UP_STIFFNESS: Final = 5.0

@@ -31,7 +31,7 @@ class Lattice:
         nodes: Rows and columns of nodes, at the centres of as many equal parts of the same ground.
         weights: Sparse (blocks, nodes): bilinear, linear beyond the outer nodes.
         order: Position of each node in the banded system, along the shorter side first.
-        pairs: Sparse map from six numbers a block to the lower bands of the system, flattened.
+        pairs: Sparse map from six numbers a block to the lower bands of the system, column by column as LAPACK wants them.
         bending: For each component, which lower bands the prior fills and what with.
         width: Number of lower bands, the diagonal included.
     """
@@ -74,7 +74,7 @@ class Lattice:
             CoregistrationError: the blocks and the prior together do not determine the field.
         """
         size = _COMPONENTS * self.order.size
-        bands = (self.pairs @ matrices[:, _LOWER[0], _LOWER[1]].ravel()).reshape(self.width, size)
+        bands = (self.pairs @ matrices[:, _LOWER[0], _LOWER[1]].ravel()).reshape(size, self.width).T
         spacing = self.nodes[0] * self.nodes[1] / (self.blocks[0] * self.blocks[1])
         for (filled, values), weight in zip(self.bending, stiffness, strict=True):
             bands[filled] += values * (weight * spacing)
@@ -83,7 +83,7 @@ class Lattice:
         vector = np.empty(size)
         for k in range(_COMPONENTS):
             vector[_COMPONENTS * self.order + k] = self.weights.T @ right[:, k]
-        factor, failed = lapack.dpbtrf(bands, lower=1)
+        factor, failed = lapack.dpbtrf(bands, lower=1, overwrite_ab=1)
         if failed:
             raise CoregistrationError("the blocks do not determine a smooth field")
         solution, _ = lapack.dpbtrs(factor, vector, lower=1)
@@ -150,13 +150,13 @@ def _pairs(weights: Any, order: Array, width: int, size: int) -> Any:
             has = np.diff(starts) > max(i, j)
             b = np.flatnonzero(has)
             p, q = starts[:-1][has] + i, starts[:-1][has] + j
-            by_block.extend(_entries(b, order[node[p]], order[node[q]], value[p] * value[q], size))
+            by_block.extend(_entries(b, order[node[p]], order[node[q]], value[p] * value[q], width))
     rows, cols, values = (np.concatenate([part[k] for part in by_block]) for k in range(3))
     shape = (width * size, 6 * weights.shape[0])
     return sparse.csr_array((values, (rows.astype(np.int64), cols.astype(np.int64))), shape=shape)
 
 
-def _entries(block: Array, row: Array, col: Array, value: Array, size: int) -> list[Any]:
+def _entries(block: Array, row: Array, col: Array, value: Array, width: int) -> list[Any]:
     """Band entries of one pair of nodes in many blocks, for all component pairs in the lower triangle."""
     six = {(0, 0): 0, (0, 1): 1, (0, 2): 2, (1, 1): 3, (1, 2): 4, (2, 2): 5}
     out = []
@@ -165,5 +165,5 @@ def _entries(block: Array, row: Array, col: Array, value: Array, size: int) -> l
             i, j = _COMPONENTS * row + k, _COMPONENTS * col + m
             lower = i >= j
             number = six[(min(k, m), max(k, m))]
-            out.append(((i - j)[lower] * size + j[lower], 6 * block[lower] + number, value[lower]))
+            out.append((j[lower] * width + (i - j)[lower], 6 * block[lower] + number, value[lower]))
     return out
