@@ -31,11 +31,13 @@ CELL_M: Final = 2000.0
 """Side of a held-out cell; the buffer around it is one block."""
 UP_STIFFNESS: Final = 5.0
 """Heights bend less than horizontal shifts: a metre sideways is worth a slope (here about 0.45) of a metre in height."""
-_STEPS: Final = 4
-_ENOUGH_PX: Final = 0.01
-_IMAGE: Final = 70_000
+_STEPS: Final = 5
+_THINNED: Final = 250_000
+_NEARLY_PX: Final = 0.06
+_ENOUGH_PX: Final = 0.03
+_IMAGE: Final = 50_000
 _SCALE_SAMPLE: Final = 15_000
-_FIRST, _RATIO, _MOST_TRIALS = 0.06, 3.0, 9
+_FIRST, _RATIO, _MOST_TRIALS = 0.5, 3.0, 11
 _FOLDS: Final = ((0, 0), (1, 1), (2, 2), (0, 2), (2, 0))
 
 
@@ -72,13 +74,15 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     folds = make_folds(blocks, pair)
     field = start.with_lattice(np.zeros((3, *blocks.shape)))
     scale = noise_scale(*pair.residuals(field, _SCALE_SAMPLE))
-    thin = 1 if pair.reference.size < 1_000_000 else 2
+    thin = max(1, int(np.sqrt(pair.reference.size / _THINNED)))
     sums = pair.sums(field, blocks, scale, step=thin)
     seen = observable(pair, field, blocks, scale) & method.horizontal
     relative = choose_stiffness(lattice, trusted(sums, seen), sums, folds)
-    count, move = 0, np.inf
-    for step in (thin,) + (1,) * _STEPS if thin > 1 else (1,) * _STEPS:
+    count, move, step = 0, np.inf, thin
+    while count < _STEPS:
         if count:
+            # The first steps need not be exact: all pixels are looked at once the field hardly moves.
+            step = 1 if move < _NEARLY_PX * pair.pixel_m or count == _STEPS - 1 else thin
             scale = noise_scale(*pair.residuals(field, _SCALE_SAMPLE))
             sums = pair.sums(field, blocks, scale, step=step)
         before = field.lattice

@@ -347,3 +347,32 @@ def north_range(
         for c in range(field.shape[1]):
             low, high = min(low, field[1, c]), max(high, field[1, c])
     return low, high
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def resample(moving: Array, mended: Array, nodes: Array, spacing: int, first: int, last: int, out: Array) -> None:
+    """Write rows read through a lattice of sample places: `nodes` (2, rows, columns) are row and column of the raster.
+
+    A node lies at every `spacing`-th pixel of the output; places between are bilinear.
+    """
+    rows, cols = moving.shape
+    flat = mended.ravel()
+    for r in range(first, last):
+        i = min(r // spacing, nodes.shape[1] - 2)
+        s = (r - i * spacing) / spacing
+        for c in range(out.shape[1]):
+            j = min(c // spacing, nodes.shape[2] - 2)
+            t = (c - j * spacing) / spacing
+            a, b, d, e = (1 - s) * (1 - t), (1 - s) * t, s * (1 - t), s * t
+            y = a * nodes[0, i, j] + b * nodes[0, i, j + 1] + d * nodes[0, i + 1, j] + e * nodes[0, i + 1, j + 1]
+            x = a * nodes[1, i, j] + b * nodes[1, i, j + 1] + d * nodes[1, i + 1, j] + e * nodes[1, i + 1, j + 1]
+            out[r, c] = np.nan
+            if not (y >= -0.5 and x >= -0.5 and y < rows - 0.5 and x < cols - 0.5):
+                continue
+            if np.isnan(moving[int(np.floor(y + 0.5)), int(np.floor(x + 0.5))]):
+                continue
+            if y >= 1.0 and x >= 1.0 and y < rows - 2 and x < cols - 2:
+                row, col = int(y), int(x)
+                out[r, c] = _cubic(flat, row, col, cols, y - row, x - col)
+            else:
+                out[r, c] = _cubic_at_edge(mended, y, x)

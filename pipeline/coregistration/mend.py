@@ -113,8 +113,11 @@ def _local_surface(heights: Array, row: int, col: int, a: Array, b: Array, phi: 
 
 
 @njit(cache=True, nogil=True)
-def _mend_rows(heights: Array, threshold: float, first: int, last: int, out: Array) -> None:
-    """Mend rows `first` to `last` into `out`."""
+def _mend_rows(heights: Array, threshold: float, first: int, last: int, dirty: bool, out: Array) -> None:
+    """Mend rows `first` to `last` into `out`; clean ones are copied."""
+    if not dirty:
+        out[first:last] = heights[first:last]
+        return
     rows, cols = heights.shape
     top, bottom = max(first - 2, 0), min(last + 2, rows)
     clean = heights[top:bottom].copy()
@@ -171,11 +174,11 @@ def mend(heights_m: FloatArray, *, spikes: bool = True, threads: int = 1) -> Flo
     Heights in metres, float32, NaN is void; voids deeper than two pixels stay.
     """
     threshold = float(np.float32(spike_threshold_m(heights_m))) if spikes else float("inf")
-    dirty = in_bands(
-        lambda first, last: bool(_is_dirty(heights_m, threshold, first, last)), heights_m.shape[0], threads
-    )
-    if not any(dirty):
+    rows = heights_m.shape[0]
+    found = in_bands(lambda a, b: (a, bool(_is_dirty(heights_m, threshold, a, b))), rows, threads)
+    dirty = dict(found)
+    if not any(dirty.values()):
         return heights_m
     out = np.empty_like(heights_m)
-    in_bands(lambda first, last: _mend_rows(heights_m, threshold, first, last, out), heights_m.shape[0], threads)
+    in_bands(lambda a, b: _mend_rows(heights_m, threshold, a, b, dirty[a], out), rows, threads)
     return out

@@ -19,7 +19,7 @@ from pipeline.raster import BoolArray, FloatArray
 
 Array = npt.NDArray[Any]
 
-RESIDUALS: Final = 150_000
+RESIDUALS: Final = 100_000
 """Pixels that spreads before and after are taken from."""
 
 

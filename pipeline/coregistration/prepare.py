@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,10 @@ from rasterio.errors import RasterioError
 from rasterio.transform import array_bounds
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 
+from pipeline.coregistration import kernels
 from pipeline.coregistration.field import crs_of, require_metric
+from pipeline.coregistration.mend import mend
+from pipeline.coregistration.threads import in_bands
 from pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing, VerticalError
 from pipeline.gate import check_raster_file
 from pipeline.nodata import to_void
@@ -28,6 +31,7 @@ from pipeline.raster import BoolArray, Raster, Surface
 UNDECLARED: Final = "undeclared"
 """Vertical frame of a file that names none."""
 _SAME_PX: Final = 0.01
+_NODE_PX: Final = 16
 _EUROPE: Final = (-25.0, 27.0, 45.0, 72.5)
 """West, south, east, north in degrees of where EPSG:3035 is used for geographic rasters."""
 
@@ -184,16 +188,34 @@ def _projected_for(geobox: GeoBox) -> CRS:
 
 
 def _warped(raster: Raster, target: CRS) -> Raster:
-    """A raster in another CRS, square pixels of about its own size, cubic convolution, voids as NaN."""
+    """A raster in another CRS, square pixels of about its own size, cubic convolution, no void grown or shrunk.
+
+    Not GDAL's warper: where it enlarges pixels it was found to move ground by a tenth of a pixel.
+    """
     source = raster.geobox
     rows, cols = source.shape.shape
     bounds = array_bounds(rows, cols, source.affine)
-    transform, width, height = calculate_default_transform(
-        crs_of(source).to_wkt(), target.to_wkt(), cols, rows, *bounds
-    )
+    here = CRS(crs_of(source).to_wkt())
+    transform, width, height = calculate_default_transform(here.to_wkt(), target.to_wkt(), cols, rows, *bounds)
     out = np.full((height, width), np.nan, np.float32)
-    _reproject(raster.heights_m, out, source, transform, target, Resampling.cubic)
+    nodes = _sample_places(source, here, GeoBox((height, width), transform, target.to_wkt()), target)
+    mended = mend(raster.heights_m, spikes=False)
+    in_bands(lambda a, b: kernels.resample(raster.heights_m, mended, nodes, _NODE_PX, a, b, out), height, 1)
     return replace(raster, heights_m=out, geobox=GeoBox((height, width), transform, target.to_wkt()))
+
+
+def _sample_places(source: GeoBox, source_crs: CRS, output: GeoBox, output_crs: CRS) -> npt.NDArray[np.float64]:
+    """Row and column of the source at every 16th pixel of the output, shape (2, rows, columns)."""
+    rows, cols = (np.arange(0, size + _NODE_PX, _NODE_PX) + 0.5 for size in output.shape.shape)
+    affine = output.affine
+    x, y = np.meshgrid(affine.c + affine.a * cols, affine.f + affine.e * rows)
+    if len(cols) < 2 or len(rows) < 2:
+        raise SourceGridError(f"a raster of {source.shape} pixels is too small to be brought to another CRS")
+    there_x, there_y = Transformer.from_crs(output_crs, source_crs, always_xy=True).transform(x, y)
+    affine = source.affine
+    if affine.b or affine.d:
+        raise SourceGridError(f"the grid is rotated: {tuple(affine)[:6]}", remedy="bring it north up first")
+    return np.stack([(there_y - affine.f) / affine.e - 0.5, (there_x - affine.c) / affine.a - 0.5])
 
 
 def _warped_mask(mask: npt.NDArray[np.uint8], source: GeoBox, target: GeoBox) -> BoolArray:
@@ -201,26 +223,17 @@ def _warped_mask(mask: npt.NDArray[np.uint8], source: GeoBox, target: GeoBox) ->
     if source.crs == target.crs and source.affine == target.affine and source.shape == target.shape:
         return mask.astype(np.bool_)
     out = np.zeros(target.shape.shape, np.uint8)
-    _reproject(mask, out, source, target.affine, CRS(crs_of(target).to_wkt()), Resampling.nearest)
-    return out.astype(np.bool_)
-
-
-def _reproject(
-    values: npt.NDArray[Any], out: npt.NDArray[Any], source: GeoBox, transform: Any, target: CRS, how: Any
-) -> None:
-    nodata = float("nan") if np.issubdtype(values.dtype, np.floating) else None
     reproject(
-        values,
+        mask,
         out,
         src_transform=source.affine,
         src_crs=crs_of(source).to_wkt(),
-        src_nodata=nodata,
-        dst_transform=transform,
-        dst_crs=target.to_wkt(),
-        dst_nodata=nodata,
-        init_dest_nodata=nodata is not None,
-        resampling=how,
+        dst_transform=target.affine,
+        dst_crs=crs_of(target).to_wkt(),
+        resampling=Resampling.nearest,
+        tolerance=0.0,
     )
+    return out.astype(np.bool_)
 
 
 def _label(crs: CRS) -> str:
