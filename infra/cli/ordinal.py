@@ -124,6 +124,40 @@ def evaluate(
     print_json({scene.name: trained.evaluate(scene, _choice("decoding", decoding)).to_dict() for scene in scenes})
 
 
+@app.command()
+def ablate(
+    train_sites: Annotated[Path, typer.Argument(help="YAML list of measured sites to train on.")],
+    test_sites: Annotated[Path, typer.Argument(help="YAML list of measured sites to judge on.")],
+    pixel_size: Annotated[float, typer.Option(help="Pixel size, metres.")] = 2.5,
+    depth: Annotated[int, typer.Option(help="Of the ResNet: 18, 34, 50 or 101.")] = 18,
+    width: Annotated[int, typer.Option(help="Channels of its first block.")] = 16,
+    pooled: Annotated[int, typer.Option(help="Channels of each ASPP branch.")] = 32,
+    classes: Annotated[int, typer.Option(help="Number of height classes.")] = 32,
+    highest: Annotated[float, typer.Option(help="Upper end of the classes, metres.")] = 60.0,
+    epochs: Annotated[int, typer.Option(help="Epochs.")] = 6,
+    patches: Annotated[int, typer.Option(help="Random crops an epoch.")] = 600,
+    batch: Annotated[int, typer.Option(help="Crops a step.")] = 12,
+    crop: Annotated[int, typer.Option(help="Side of a crop, pixels.")] = 96,
+    rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    seed: Annotated[int, typer.Option(help="Of weights and crops.")] = 0,
+) -> None:
+    """Train every head, both discretisations and the network without ASPP at one budget, and compare them."""
+    from pipeline.models.ordinal.ablation import ablate as compare
+    from pipeline.models.ordinal.ablation import scene_of
+    from pipeline.models.ordinal.discretise import Bins
+    from pipeline.models.ordinal.network import NetworkSpec
+    from pipeline.models.ordinal.sites import load_sites
+    from pipeline.models.ordinal.training import ImageTraining
+
+    scenes = [[scene_of(site) for site in load_sites(path, pixel_size)] for path in (train_sites, test_sites)]
+    schedule = ImageTraining(epochs, patches, batch, crop, rate, 1.0, seed=seed)
+    results = compare(
+        scenes[0], scenes[1], NetworkSpec(depth, 3, width, True, pooled), Bins(0.0, highest, classes), schedule,
+        on_variant=lambda name, figures: err.print(name, {k: round(v.rmse_m, 3) for k, v in figures.items()}),
+    )  # fmt: skip
+    print_json({name: {how: m.to_dict() for how, m in rows.items()} for name, rows in results.items()})
+
+
 @app.command("train-surface")
 def train_surface_command(
     sites: Annotated[Path, typer.Argument(help="YAML list of sites.")],

@@ -149,7 +149,7 @@ def _by_opening(surface_m: FloatArray, pixel_size_m: float) -> tuple[FloatArray,
     mask = opening_mask(surface_m, pixel_size_m)
     if mask.all():
         raise AllVoid("the opening leaves no ground")
-    ground = fill_voids(np.where(mask, np.nan, surface_m)) if mask.any() else surface_m
+    ground = smooth_ground(surface_m, np.full_like(surface_m, np.inf), mask, pixel_size_m) if mask.any() else surface_m
     # The filter has no opinion of its own error: a fifth of what it takes off, at least the floor.
     return np.minimum(ground, surface_m), np.maximum(0.2 * np.abs(surface_m - ground), _FLOOR_SPREAD_M), mask
 

@@ -25,6 +25,7 @@ from pipeline.errors import (
     SourceMissing,
     UsageError,
 )
+from pipeline.models.ordinal.ablation import VARIANTS, ablate, scene_of
 from pipeline.models.ordinal.backbone import DilatedResNet, load_imagenet
 from pipeline.models.ordinal.data import (
     Benchmark,
@@ -40,6 +41,7 @@ from pipeline.models.ordinal.heads import Decoding, HeadKind, OrdinalHead, head_
 from pipeline.models.ordinal.image_model import ImageModel, Stitching
 from pipeline.models.ordinal.metrics import GroundMetrics, HeightMetrics
 from pipeline.models.ordinal.network import HeightNet, NetworkSpec
+from pipeline.models.ordinal.sites import Site
 from pipeline.models.ordinal.stitch import Layout, assemble, chain_offsets, global_offsets
 from pipeline.models.ordinal.training import ImageTraining, train_image
 
@@ -294,6 +296,23 @@ def test_training_learns_blocks_and_survives_its_file(kind: HeadKind, tmp_path: 
     assert whole.shape == (96, 96)
     assert whole.min() == 0
     assert read.evaluate(scene(1)).rmse_m < 12
+
+
+def test_ablation_judges_every_variant_on_the_same_patches() -> None:
+    training = ImageTraining(epochs=1, patches=4, batch=2, crop_px=32)
+    chosen = {name: VARIANTS[name] for name in ("mse", "sid without aspp")}
+    table = ablate([scene()], [scene(1)], SMALL, Bins(0, 20, 8), training, chosen)
+    assert set(table) == {"constant", "mse", "sid without aspp"}
+    assert set(table["sid without aspp"]) == {"middle", "expectation"}
+    assert table["mse"]["middle"].pixels == table["sid without aspp"]["middle"].pixels
+    above = np.zeros((40, 40), np.float32)
+    above[5:9, 5:9] = 6
+    made = scene_of(Site("a", 2.0, np.ones((40, 40), np.float32), above + 1))
+    assert np.nanmax(made.heights_m) == 6
+    with pytest.raises(NoTrainingPixels):
+        scene_of(Site("b", 2.0, np.ones((40, 40), np.float32)))
+    with pytest.raises(NoTrainingPixels):
+        ablate([], [scene()], SMALL, Bins(), training)
 
 
 def test_bad_training_data_is_refused(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def above_ground(
     height = np.zeros(shape, dtype=np.float32)
     if scenery.forest > 0:
         height = np.maximum(height, _forest(shape, pixel_size_m, scenery.forest, rng))
-    height = np.maximum(height, _trees(shape, pixel_size_m, scenery.trees_per_ha, rng))
+    # A single crown is nothing on a pixel of 10 m.
+    per_ha = scenery.trees_per_ha * min(1.0, (4.0 / pixel_size_m) ** 2)
+    height = np.maximum(height, _trees(shape, pixel_size_m, per_ha, rng))
     roofs, built = _houses(ground_m, pixel_size_m, scenery, rng)
     height = np.where(built, np.maximum(roofs, 0.0), height).astype(np.float32)
     noise = rng.normal(0.0, 1.0, shape) * scenery.noise_m
@@ -93,11 +95,11 @@ def _field(shape: tuple[int, ...], width_px: float, rng: np.random.Generator) ->
 
 def _forest(shape: tuple[int, ...], pixel_size_m: float, share: float, rng: np.random.Generator) -> np.ndarray:
     """Stands with sharp edges, each of its own height, with crowns, gaps and rides."""
-    where = _field(shape, rng.uniform(20, 120) / pixel_size_m, rng) + 0.4 * _field(
-        shape, rng.uniform(8, 30) / pixel_size_m, rng
-    )
+    # Woods are of every size; what a coarse pixel cannot show is not drawn.
+    width_m = float(np.exp(rng.uniform(np.log(20), np.log(120 if pixel_size_m < 5 else 900))))
+    where = _field(shape, width_m / pixel_size_m, rng) + 0.4 * _field(shape, rng.uniform(8, 30) / pixel_size_m, rng)
     mask = where > np.quantile(where, 1.0 - share)
-    stands = _field(shape, rng.uniform(40, 150) / pixel_size_m, rng)
+    stands = _field(shape, width_m * rng.uniform(0.7, 1.6) / pixel_size_m, rng)
     levels = np.digitize(stands, [-0.8, 0.0, 0.8])
     tops = rng.uniform(3.0, 34.0, 4)[levels]
     crowns = _field(shape, max(rng.uniform(1.5, 4.0) / pixel_size_m, 0.5), rng)

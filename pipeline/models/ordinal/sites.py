@@ -18,6 +18,7 @@ from rasterio.warp import reproject
 from pipeline.errors import BandMismatch, ConfigError, NoOverlap, NoTrainingPixels, SourceCorrupt, SourceMissing
 from pipeline.models.ordinal.simulate import Scenery, above_ground
 
+_SCENERIES: Final = 12
 _PARTS: Final = {
     "all": (0.0, 1.0, 0.0, 1.0),
     "north": (0.0, 0.5, 0.0, 1.0),
@@ -37,6 +38,7 @@ class Site:
         ground_m: Bare earth, float32, NaN is void.
         surface_m: Measured surface on the same grid; None where canopy and buildings are simulated.
         weight: How often it is drawn, relative to the others.
+        detail: Canopy and buildings are simulated on pixels this many times finer, and averaged.
     """
 
     name: str
@@ -44,7 +46,9 @@ class Site:
     ground_m: np.ndarray
     surface_m: np.ndarray | None = None
     weight: float = 1.0
+    detail: int = 1
     _valid: np.ndarray = field(init=False, repr=False)
+    _bank: list[tuple[np.ndarray, np.ndarray]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         if self.surface_m is not None and self.surface_m.shape != self.ground_m.shape:
@@ -75,13 +79,16 @@ class Site:
                 break
         valid = self._valid[part]
         ground = np.where(
-            valid, self.ground_m[part], np.float32(np.mean(self.ground_m[part][valid] if valid.any() else 0))
+            valid, self.ground_m[part], np.float32(np.mean(self.ground_m[part][valid]) if valid.any() else 0)
         )
-        if self.surface_m is None:
-            surface, above = above_ground(ground, self.pixel_size_m, Scenery.drawn(rng), rng)
-        else:
+        if self.surface_m is not None:
             surface = np.where(valid, self.surface_m[part], ground)
             above = np.maximum(surface - ground, 0.0)
+        elif self.detail == 1:
+            surface, above = above_ground(ground, self.pixel_size_m, Scenery.drawn(rng), rng)
+        else:
+            added, whole = self._scenes(rng)
+            surface, above = ground + added[part], whole[part]
         above = np.where(valid, above, np.nan)
         pad = ((0, size_px - height), (0, size_px - width))
         surface, above = np.pad(surface, pad, mode="edge"), np.pad(above, pad, constant_values=np.nan)
@@ -91,13 +98,29 @@ class Site:
             surface, above = surface[:, ::-1], above[:, ::-1]
         return np.ascontiguousarray(surface, np.float32), np.ascontiguousarray(above, np.float32)
 
+    def _scenes(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """What is added to the whole ground, and the height of it; a dozen sceneries are drawn and used again."""
+        if len(self._bank) < _SCENERIES:
+            mean = np.float32(np.mean(self.ground_m[self._valid]))
+            ground = np.where(self._valid, self.ground_m, mean)
+            fine = np.repeat(np.repeat(ground, self.detail, axis=0), self.detail, axis=1)
+            surface, above = above_ground(fine, self.pixel_size_m / self.detail, Scenery.drawn(rng), rng)
+            self._bank.append((_averaged(surface, self.detail) - ground, _averaged(above, self.detail)))
+            return self._bank[-1]
+        return self._bank[int(rng.integers(_SCENERIES))]
+
+
+def _averaged(fine: np.ndarray, factor: int) -> np.ndarray:
+    rows, cols = (size // factor for size in fine.shape)
+    return fine.reshape(rows, factor, cols, factor).mean(axis=(1, 3)).astype(np.float32)
+
 
 def load_sites(path: Path, pixel_size_m: float) -> list[Site]:
     """Read a YAML list of sites at one pixel size.
 
     Each entry has `name`, `ground` (bare earth) and, for measured surfaces, `surface` or `above` (heights above
-    ground, the largest counts); optionally `part` (all, north, south, west, east) and `weight`. Paths are taken from
-    the file's folder.
+    ground, the largest counts); optionally `part` (all, north, south, west, east), `weight` and `detail`. Paths are
+    taken from the file's folder.
 
     Raises:
         ConfigError: the file is no such list.
@@ -131,7 +154,7 @@ def _site(entry: dict[str, Any], folder: Path, pixel_size_m: float) -> Site:
         surface = read_on(folder / entry["surface"], grid)
     elif "above" in entry:
         surface = ground + np.max([read_on(folder / part, grid) for part in entry["above"]], axis=0)
-    return Site(name, pixel_size_m, ground, surface, float(entry.get("weight", 1.0)))
+    return Site(name, pixel_size_m, ground, surface, float(entry.get("weight", 1.0)), int(entry.get("detail", 1)))
 
 
 def grid_at(path: Path, pixel_size_m: float) -> GeoBox:
