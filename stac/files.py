@@ -13,6 +13,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from pipeline.errors import BadIdentifier
 from stac.documents import ITEM_TYPE, PARQUET_TYPE
 from stac.objects import ObjectInfo, ObjectStore
 
@@ -34,10 +35,11 @@ def files_router(store: ObjectStore) -> APIRouter:
     def serve(key: str, request: Request) -> Response:
         if not _is_served(key):
             return Response(status_code=404)
-        info = store.head(key)
-        if info is None:
+        try:
+            info = store.head(key)
+            return Response(status_code=404) if info is None else _answer(store, info, request)
+        except (BadIdentifier, KeyError):
             return Response(status_code=404)
-        return _answer(store, info, request)
 
     router.add_api_route("/{key:path}", serve, methods=["GET", "HEAD"], include_in_schema=False)
     return router

@@ -14,13 +14,13 @@ from pyproj import CRS, Transformer
 from pipeline.grid import TILE_CRS, Cell, Tile
 from pipeline.job import Asset, Band, Manifest
 from pipeline.sources import Provider, Source
-from stac.collections import TILES, CollectionInfo
+from stac.collections import EXPORTS, TILES, CollectionInfo
 from stac.documents import Document, pruned, timestamp
-from stac.layout import ROOT_KEY, collection_key, parse_square, source_key
+from stac.layout import ROOT_KEY, collection_key, parse_square, source_key, version_key
 from stac.profile import PROFILE_URI, contributing, dem_fields, lineage
 
 STAC_VERSION: Final = "1.1.0"
-_EXTENSIONS: Final = (
+EXTENSIONS: Final = (
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
     "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
@@ -29,7 +29,7 @@ _EXTENSIONS: Final = (
     "https://stac-extensions.github.io/grid/v1.1.0/schema.json",
     PROFILE_URI,
 )
-_RASTER_URI: Final = _EXTENSIONS[1]
+_RASTER_URI: Final = EXTENSIONS[1]
 _SHA256_MULTIHASH: Final = "1220"
 _STATISTICS: Final = ("minimum", "maximum", "mean", "stddev", "count", "valid_percent")
 _LICENCE_ID: Final = re.compile(r"^[\w\-.+]+$", re.ASCII)
@@ -72,7 +72,7 @@ def item_from_manifest(
     return {
         "type": "Feature",
         "stac_version": STAC_VERSION,
-        "stac_extensions": [uri for uri in _EXTENSIONS if has_rasters or uri != _RASTER_URI],
+        "stac_extensions": [uri for uri in EXTENSIONS if has_rasters or uri != _RASTER_URI],
         "id": manifest.tile,
         "collection": collection.id,
         "geometry": {"type": "Polygon", "coordinates": [ring]},
@@ -125,7 +125,7 @@ def _properties(manifest: Manifest, square: Tile | Cell, made: str, collection: 
         "providers": merged_providers(sources),
         "version": f"{manifest.processing_version}.{manifest.run_key[:12]}",
         "grid:code": ("EEA-" if isinstance(square, Tile) else "DEG1-") + manifest.tile,
-        **_projection(manifest, square),
+        **_projection(manifest, square, collection),
         "processing:level": "L4",
         "processing:version": str(manifest.processing_version),
         "processing:datetime": made,
@@ -152,7 +152,7 @@ def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _projection(manifest: Manifest, square: Tile | Cell) -> Document:
+def _projection(manifest: Manifest, square: Tile | Cell, collection: CollectionInfo) -> Document:
     compound = CRS.from_wkt(manifest.crs_wkt2).to_json_dict() if manifest.crs_wkt2 else None
     shape: Any
     transform: Any
@@ -161,7 +161,9 @@ def _projection(manifest: Manifest, square: Tile | Cell) -> Document:
         shape, transform = list(geobox.shape.shape), list(geobox.affine)[:6]
         bounds, code = square.bounds_m, TILE_CRS
     else:
-        shape, transform = manifest.grid.get("shape"), manifest.grid.get("transform")
+        # The formats of a cell have grids of their own (HGT repeats its edges), so only rasters of one grid name it.
+        one_grid = collection is not EXPORTS
+        shape, transform = (manifest.grid.get(name) if one_grid else None for name in ("shape", "transform"))
         bounds, code = square.bounds_deg, str(manifest.grid.get("crs", "EPSG:4258"))
     return {
         "proj:code": code,
@@ -210,7 +212,15 @@ def _catalogue_links(collection: CollectionInfo, asset_href: AssetHref) -> list[
 
 
 def _links(manifest: Manifest, asset_href: AssetHref, predecessor: str | None) -> list[Document]:
-    links = []
+    links = [
+        {
+            "rel": "derived_from",
+            "href": asset_href(version_key(TILES.id, f"tiles/{tile}/{run_key}")),
+            "type": "application/geo+json",
+            "title": f"Tile {tile}",
+        }
+        for tile, run_key in sorted(manifest.settings.get("tiles", {}).items())
+    ]
     for ref in contributing(manifest):
         source = ref.source
         links.append(

@@ -11,6 +11,7 @@ import typer
 
 from infra.cli import (
     borders,
+    catalog,
     coregister,
     derive,
     evaluate,
@@ -59,6 +60,7 @@ app.command()(coregister.coregister)
 app.add_typer(implicit.app, name="implicit")
 app.command(name="export")(export.export)
 app.add_typer(derive.app, name="derive")
+app.add_typer(catalog.app, name="catalog")
 app.command()(inspect)
 app.command(context_settings={"ignore_unknown_options": True})(height.height)
 app.command()(harmonise.harmonise)
