@@ -263,6 +263,8 @@ class TileAssembly:
         )
         try:
             surface = delta_surface(operation, self.nodes.extent, spacing_m=self.nodes.spacing_m)
+            if (adjustment := dict(settings.adjustments).get(source.id)) is not None:
+                surface = surface.adjusted(adjustment)
         except OutsideAreaOfUse as error:
             # Another source may cover the tile; if none does, this is the error the tile ends with.
             self.refused.append(error.at(tile=self.job.tile.id, source=source.id, stage="vertical"))

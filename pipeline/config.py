@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.adjustment import Adjustment
 from pipeline.grid import pixels_per_tile
 
 
@@ -26,6 +27,7 @@ class ProcessingSettings(BaseModel):
         bare_earth: `none` or a model's registry name; applied to surface models only.
         blend_width_m: Width of the feather inside the lower-priority source.
         fill_max_m: Voids whose points lie farther than this from a height stay void.
+        adjustments: Source ids, each with its share of a network adjustment (`orograph borders --adjust`); none unless asked for.
         stages: Stages in order; adding one is a file, this line and its tests.
     """
 
@@ -41,6 +43,7 @@ class ProcessingSettings(BaseModel):
     fill_max_m: float = Field(default=300.0, ge=0)
     compression: Literal["zstd", "lerc-zstd"] = "zstd"
     lerc_max_error_m: float = Field(default=0.005, ge=0)
+    adjustments: tuple[tuple[str, Adjustment], ...] = ()
     stages: tuple[str, ...] = ("regrid", "blend", "fill")
 
     @field_validator("pixel_size_m")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.adjustment import Adjustment, AdjustmentFile
 from pipeline.config import ProcessingSettings, RunSettings
 from pipeline.errors import ConfigError
 from pipeline.grid import Tile
@@ -111,11 +112,22 @@ def processing_settings(pixel_size: float | None, target: str | None, extra: lis
         values["pixel_size_m"] = pixel_size
     if target is not None:
         values["target_frame"] = target
+    if "adjustments" in values:
+        values["adjustments"] = _adjustments(Path(str(values["adjustments"])), target)
     try:
         return ProcessingSettings.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         raise ConfigError(f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+
+
+def _adjustments(path: Path, target: str | None) -> tuple[tuple[str, Adjustment], ...]:
+    """Corrections that `orograph borders --adjust` wrote, if they are for this target frame."""
+    kept = AdjustmentFile.read(path)
+    frame = target or ProcessingSettings().target_frame
+    if kept.target_frame != frame:
+        raise ConfigError(f"{path.name} adjusts heights in {kept.target_frame}, the target is {frame}")
+    return tuple(sorted(kept.sources.items()))
 
 
 def _numbers(text: str) -> tuple[float, float, float, float]:

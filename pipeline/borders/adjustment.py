@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.adjustment import Adjustment, Model
 from pipeline.errors import ConfigError
-from pipeline.vertical.adjustment import Adjustment, Model
 
 LEAST_SIGMA_M: Final = 0.005
 """A block's median is never trusted to better than this: neighbouring pixels share their errors."""

@@ -10,7 +10,7 @@ Liguria; so do `EPSG:4937` (the ETRS89 ellipsoid, with `us_nga_egm96_15.tif`), `
 within that nation's area; several sources, each by its own operation, meet there.
 """
 
-from pipeline.vertical.adjustment import Adjustment, AdjustmentFile
+from pipeline.adjustment import Adjustment, AdjustmentFile
 from pipeline.vertical.catalogue import VerticalCatalogue
 from pipeline.vertical.crs import compound_crs, geotiff_wkt
 from pipeline.vertical.grids import GridFile, GridState, grid_states, verified

@@ -16,11 +16,11 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
+from pipeline.adjustment import Adjustment
 from pipeline.errors import ConfigError, SourceGridError, VerticalError
 from pipeline.grid import TILE_CRS
 from pipeline.job import OperationRecord
 from pipeline.raster import FloatArray
-from pipeline.vertical.adjustment import Adjustment
 from pipeline.vertical.operation import DegreeArray, Operation
 
 CHECK_POINTS: Final = 10_000

@@ -15,6 +15,7 @@ from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
 from infra.cli.app import app
+from infra.cli.options import processing_settings
 from pipeline.borders import (
     AdjustmentFile,
     DifferenceStatistics,
@@ -24,8 +25,10 @@ from pipeline.borders import (
     compare_sources,
 )
 from pipeline.borders.adjustment import Observation
+from pipeline.config import ProcessingSettings
 from pipeline.errors import ConfigError, DatumDisagreement, OutsideCoverage, SourceMissing
 from pipeline.grid import Tile
+from pipeline.job import Job
 from pipeline.sources import SourceCatalogue
 from pipeline.vertical import Adjustment, VerticalCatalogue, delta_surface
 
@@ -216,3 +219,17 @@ def test_figures_of_differences():
     assert figures.nmad_m == pytest.approx(1.4826 * 0.2)
     with pytest.raises(ValueError, match="no differences"):
         DifferenceStatistics.of(np.array([np.nan]))
+
+
+def test_a_run_takes_the_adjustment_and_its_key_changes(tmp_path):
+    path = tmp_path / "adjustment.json"
+    share = Adjustment(constant_m=0.01, sigma_m=0.003)
+    path.write_text(AdjustmentFile(target_frame="EPSG:5621", model="constant", sources={"nl": share}).model_dump_json())
+    adjusted = processing_settings(None, None, [f"adjustments={path}"])
+    assert adjusted.adjustments == (("nl", share),)
+    keys = {Job(Tile(4000, 3100), (), settings).run_key for settings in (adjusted, ProcessingSettings())}
+    assert len(keys) == 2
+    with pytest.raises(ConfigError, match="target is EPSG:5730"):
+        processing_settings(None, "EPSG:5730", [f"adjustments={path}"])
+    with pytest.raises(ConfigError, match="cannot be used"):
+        processing_settings(None, None, ["adjustments=none.json"])
