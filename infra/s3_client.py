@@ -6,6 +6,7 @@ answer, and a layer's own silent retries would turn a lost reply into a false co
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from dataclasses import dataclass, field
@@ -148,6 +149,8 @@ def translated(error: Exception, where: str) -> OrographError:
     )
     if isinstance(error, passing):
         return StoreUnavailable(f"{where}: {_first_line(error)}")
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(f"{where}: {_first_line(error)}", remedy="free space on the scratch disk")
     return StoreError(f"{where}: {type(error).__name__}: {_first_line(error)}")
 
 
@@ -159,7 +162,7 @@ def _translated_answer(error: Any, where: str) -> OrographError:
         return StoreUnwritable(text, remedy=_FORBIDDEN.get(code, _FORBIDDEN["403"]))
     if code in _FULL or status == 507:
         return DiskFull(text, remedy="raise the bucket's quota, then run the same command again: it resumes")
-    if code in _PASSING or status >= 500 or status in {408, 429}:
+    if code in _PASSING or status >= 500 or status in {408, 409, 425, 429}:
         unavailable = StoreUnavailable(text)
         asked = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
         if asked.isdigit():

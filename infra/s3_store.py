@@ -172,10 +172,6 @@ class S3Store:
         def translating() -> T:
             try:
                 return call()
-            except OSError as error:
-                if isinstance(error, ConnectionError | TimeoutError):
-                    raise translated(error, self._where(key)) from error
-                raise
             except (KeyError, OrographError):
                 raise
             except Exception as error:

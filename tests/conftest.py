@@ -55,6 +55,10 @@ def s3_server() -> Iterator[S3Server]:
         patch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
         patch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
         patch.delenv("AWS_SESSION_TOKEN", raising=False)
+        # The server makes its pools at the first write, which takes seconds; no test shall wait for that.
+        client = server.client()
+        client.create_bucket(Bucket="warm-up")
+        client.put_object(Bucket="warm-up", Key="warm", Body=b"up")
         yield server
 
 
