@@ -64,7 +64,7 @@ def test_every_operation_may_fail_once(fault: str, undisturbed: dict[str, str]) 
 
 def test_a_store_that_stays_away_leaves_a_resumable_state(undisturbed: dict[str, str]) -> None:
     for at in range(1, 80, 3):
-        inner, faulty, end = disturbed_world(at, "before", lasting=True)
+        inner, _, end = disturbed_world(at, "before", lasting=True)
         assert end in {"StoreUnavailable", "done"}
         assert half_published(inner) == []
         make_world(inner)

@@ -19,7 +19,7 @@ from pipeline.grid import Tile
 from pipeline.job import Job, Manifest, Product, ProductInfo, ProgressCallback, TileResult
 from stac.catalogue import rebuild
 from stac.publish import publish_item
-from tests.support.catalogue_world import COG_TYPE, cog_bytes, make_manifest
+from tests.support.catalogue_world import cog_bytes, make_manifest
 
 NOW = "2026-01-01T00:00:00Z"
 TILES = tuple(f"E{4300 + 50 * n}N2650" for n in range(40))

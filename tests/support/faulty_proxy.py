@@ -88,8 +88,6 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(status, headers, data, 0)
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _handle
-
     def _body(self) -> bytes:
         length = int(self.headers.get("Content-Length", 0))
         return self.rfile.read(length)
@@ -123,3 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data[:sent])
+
+
+for _method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+    setattr(_Handler, f"do_{_method}", _Handler._handle)

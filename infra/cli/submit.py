@@ -1,0 +1,40 @@
+"""`orograph submit`: a run as a job of a Ray cluster, followed to its end."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from infra.cli.common import err
+
+
+def submit(
+    arguments: Annotated[list[str], typer.Argument(help="What to run there, e.g. `run --area 5,45,16,48`.")],
+    address: Annotated[
+        str | None, typer.Option("--address", help="The cluster's dashboard.", show_default="RAY_ADDRESS")
+    ] = None,
+    env: Annotated[list[str], typer.Option("--env", help="NAME=VALUE for the job; no secrets; repeatable.")] = [],  # noqa: B006
+    installed: Annotated[
+        bool, typer.Option("--installed", help="The cluster's image holds Orograph: ship nothing.")
+    ] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the submission id and leave.")] = False,
+) -> None:
+    """Run a command on a Ray cluster; submitting the same again joins or resumes it."""
+    from infra import submit as submitting
+
+    submission = submitting.submission_of(arguments, env, installed=installed)
+    client, name = submitting.submit(address, submission, lambda text: err.print(text, markup=False))
+    if no_wait:
+        sys.stdout.write(f"{name}\n")
+        return
+    code = submitting.follow(client, name, _write)
+    err.print(f"{name} ended with exit code {code}", markup=False)
+    if code:
+        raise typer.Exit(code)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,99 @@
+"""A run's report as one HTML page that needs nothing else: no script, no font, no server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any, Final
+
+_STYLE: Final = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c2321;background:#fbfaf7}
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #ddd8cc}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+.bar{background:#7a9e87;height:.8rem;border-radius:2px}.bad{color:#a33a1c}
+dl{display:grid;grid-template-columns:max-content auto;gap:.2rem 1.5rem}dt{color:#5c665f}dd{margin:0}
+@media (prefers-color-scheme:dark){body{background:#161a18;color:#e4e6e1}th,td{border-color:#39423c}dt{color:#9aa59d}.bad{color:#ef8d6f}}
+"""
+
+
+def html_of(report: Mapping[str, Any]) -> str:
+    """The page of a report as `Journal.report` makes it; everything from outside is escaped."""
+    tiles = report["tiles"]
+    facts = {
+        "Engine": f"{report['engine']}, {report['workers']} workers",
+        "Started": report["started"],
+        "Took": _duration(report["wall_seconds"]),
+        "Tiles made": tiles["done"],
+        "Up to date already": tiles["up-to-date"],
+        "Failed": tiles["failed"],
+        "Quarantined": tiles["quarantined"],
+        "Planned": tiles["planned"],
+        "Attempts repeated": report["retries"],
+        "Read": _size(report["bytes_read"]),
+        "Written": _size(report["bytes_written"]),
+        "Workers busy": None if report["busy_fraction"] is None else f"{report['busy_fraction']:.0%}",
+        "Largest worker": f"{report['peak_rss_mb']['max']:.0f} MB" if report["peak_rss_mb"] else None,
+        "Estimated cost": report["cost"],
+    }
+    listed = "".join(f"<dt>{name}</dt><dd>{escape(str(v))}</dd>" for name, v in facts.items() if v is not None)
+    title = f"Run {escape(str(report['run']))}"
+    note = "<p class=bad>The run was interrupted; the same command resumes it.</p>" if report["interrupted"] else ""
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><meta name=viewport "
+        f'content="width=device-width"><style>{_STYLE}</style><h1>{title}</h1>{note}<dl>{listed}</dl>'
+        f"<h2>Time by stage</h2>{_stages(report['stages'])}"
+        f"<h2>What failed</h2>{_failures(report['failures'])}<h2>Tiles</h2>{_tiles(report['ended'])}</html>\n"
+    )
+
+
+def _stages(stages: Mapping[str, Mapping[str, float]]) -> str:
+    if not stages:
+        return "<p>No tile was made.</p>"
+    longest = max(entry["total"] for entry in stages.values()) or 1.0
+    rows = (
+        f"<tr><td>{escape(name)}</td><td class=n>{entry['total']:.1f} s</td><td class=n>{entry['median']:.2f} s</td>"
+        f"<td class=n>{entry['p95']:.2f} s</td><td class=n>{entry['cpu_total']:.1f} s</td>"
+        f'<td style="width:40%"><div class=bar style="width:{100 * entry["total"] / longest:.1f}%"></div></td></tr>'
+        for name, entry in stages.items()
+    )
+    head = "<th>Stage<th class=n>all tiles<th class=n>median<th class=n>95 %<th class=n>CPU<th>"
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _failures(failures: Iterable[Mapping[str, Any]]) -> str:
+    rows = [
+        f"<tr><td>{escape(entry['tile'])}</td><td class=bad>{escape(entry['error'])}</td>"
+        f"<td>{escape(str(entry.get('stage', '')))}</td><td>{escape(entry['message'])}</td>"
+        f"<td>{escape(str(entry.get('remedy', '')))}</td></tr>"
+        for entry in failures
+    ]
+    if not rows:
+        return "<p>Nothing.</p>"
+    return f"<table><tr><th>Tile<th>Error<th>Stage<th>What<th>What to do</tr>{''.join(rows)}</table>"
+
+
+def _tiles(ended: Iterable[Mapping[str, Any]]) -> str:
+    rows = (
+        f"<tr><td>{escape(entry['tile'])}</td><td>{escape(entry['status'])}</td><td class=n>{entry['attempts']}</td>"
+        f"<td class=n>{sum(entry.get('seconds', {}).values()):.1f} s</td>"
+        f"<td class=n>{_size(entry.get('bytes_written', 0))}</td>"
+        f"<td class=n>{entry.get('peak_rss_mb', 0):.0f} MB</td></tr>"
+        for entry in ended
+    )
+    head = "<th>Tile<th>End<th class=n>attempts<th class=n>took<th class=n>written<th class=n>peak memory"
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
