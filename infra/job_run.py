@@ -5,36 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from infra.cli.common import err, print_json_line
-from infra.engine import Engine, Outcome, Status
+from infra.engine import Outcome, Status
 from infra.progress import reporter
 from infra.schedule import Policy
+from infra.supervise import DrainingEngine, supervised
 from infra.worker import TileRunner
 from pipeline.config import RunSettings
 from pipeline.plan import Plan
 
-FAILED, SOME_FAILED, INPUT_MISSING = 1, 3, 4
+FAILED, SOME_FAILED, INPUT_MISSING, INTERRUPTED = 1, 3, 4, 130
 
 
-def make_engine(settings: RunSettings) -> Engine:
+def make_engine(settings: RunSettings) -> DrainingEngine:
     """The engine the settings name."""
     policy = Policy(attempts=settings.attempts, deadline_s=settings.deadline_s)
     if settings.engine == "ray":
         from infra.ray_engine import RayEngine, RayOptions
 
-        return RayEngine(RayOptions(workers=settings.workers), policy)
+        options = RayOptions(
+            address=settings.ray_address,
+            workers=settings.workers,
+            cpus_per_worker=settings.cpus_per_worker,
+            gpus_per_worker=settings.gpus_per_worker,
+            memory_mb_per_worker=settings.memory_mb_per_worker,
+            autoscaling=settings.autoscaling,
+        )
+        return RayEngine(options, policy)
     from infra.local import LocalEngine
 
     return LocalEngine(settings.workers, policy)
 
 
-def execute_plan(plan: Plan, engine: Engine, settings: RunSettings, *, as_json: bool = False) -> tuple[Outcome, ...]:
+def execute_plan(
+    plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_json: bool = False
+) -> tuple[Outcome, ...]:
     """Run all jobs, then bring the catalogue up to what was published."""
     from infra.store import open_store
     from stac.catalogue import rebuild
 
     outcomes = []
+    watched = supervised(engine, settings, plan.jobs)
     with reporter(len(plan.jobs), as_json=as_json) as report:
-        for outcome in engine.run(plan.jobs, TileRunner(settings), report.event):
+        for outcome in watched.run(plan.jobs, TileRunner(settings), report.event):
             report.outcome(outcome)
             outcomes.append(outcome)
     if any(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes):
@@ -55,6 +67,10 @@ def summarise(outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *,
         for refusal in plan.refusals:
             err.print(f"{refusal.tile.id} refused: {refusal.error}", markup=False)
         err.print(f"{good} tiles in {settings.store}, {len(errors)} failed", markup=False)
+    left = len(plan.jobs) - len(outcomes)
+    if left:
+        err.print(f"interrupted: {left} tiles were not started; the same command resumes", markup=False)
+        return INTERRUPTED
     if not errors:
         return 0
     if good:

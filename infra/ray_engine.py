@@ -97,6 +97,7 @@ class RayEngine:
         self.options = options or RayOptions()
         self.policy = policy or Policy()
         self._schedule: Schedule | None = None
+        self.workers = self.options.workers
 
     def drain(self) -> None:
         """Start no further job; `run` ends when those that run have ended. May be called from a signal handler."""
@@ -110,7 +111,7 @@ class RayEngine:
             ResourcesMissing: no node has what one worker needs, or none became free in time.
         """
         connect(self.options.address)
-        size = worker_count(self.options)
+        size = self.workers = worker_count(self.options)
         self._schedule = Schedule(jobs, self.policy)
         return _Actors(self._schedule, size, self.options, runner, on_event).run()
 

@@ -7,16 +7,21 @@ second Ctrl-C stops at once. What is committed stays either way.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
 from infra.engine import EventCallback, Outcome, Runner, Status
-from infra.journal import Journal
-from infra.telemetry import Metrics, NoMetrics
+from infra.journal import Journal, run_name
+from infra.store import open_store
+from infra.telemetry import LazyRayMetrics, Metrics, NoMetrics, configure_logging
+from pipeline.config import RunSettings
 from pipeline.job import Job
 
 log = logging.getLogger(__name__)
@@ -26,6 +31,11 @@ class DrainingEngine(Protocol):
     """An engine that can be told to end gently."""
 
     name: str
+
+    @property
+    def workers(self) -> int:
+        """How many jobs it runs at once, 0 when that is not known yet."""
+        ...
 
     def drain(self) -> None:
         """Start nothing more."""
@@ -64,6 +74,7 @@ class Supervised:
         try:
             with draining_on_signals(self):
                 for outcome in self.engine.run(jobs, runner, callback):
+                    self.journal.workers = self.engine.workers
                     self.journal.outcome(outcome)
                     self.metrics.outcome(outcome)
                     self.metrics.running(self.journal.running)
@@ -73,6 +84,27 @@ class Supervised:
         finally:
             self.metrics.running(0)
             self.journal.finish(interrupted=self.interrupted or not ended)
+
+
+def supervised(engine: DrainingEngine, settings: RunSettings, jobs: Sequence[Job]) -> Supervised:
+    """The engine with a record in the run's store, numbers for Prometheus on Ray, and log lines where nobody watches.
+
+    `OROGRAPH_LOG` is `json` for log lines in any case, `off` for none.
+    """
+    wanted = os.environ.get("OROGRAPH_LOG", "off" if sys.stderr.isatty() or engine.name == "local" else "json")
+    if wanted == "json":
+        configure_logging()
+    digest = hashlib.sha256("".join(sorted(job.run_key for job in jobs)).encode()).hexdigest()
+    journal = Journal(
+        open_store(settings.store, endpoint_url=settings.s3_endpoint_url),
+        run_name(digest),
+        engine.name,
+        total=len(jobs),
+        workers=engine.workers,
+        price_per_hour=settings.price_per_worker_hour,
+    )
+    metrics = LazyRayMetrics(journal.run) if engine.name == "ray" else NoMetrics()
+    return Supervised(engine, journal, metrics)
 
 
 class _Callback:

@@ -182,3 +182,29 @@ class RayMetrics:
     def running(self, tiles: int) -> None:
         """So many tiles run now."""
         self._running.set(tiles)
+
+
+class LazyRayMetrics:
+    """`RayMetrics` made at the first number, when the engine has joined the cluster."""
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._made: RayMetrics | None = None
+
+    def _metrics(self) -> RayMetrics:
+        if self._made is None:
+            self._made = RayMetrics(self._run)
+        return self._made
+
+    def event(self, event: Event) -> None:
+        """A running tile moved on."""
+        self._metrics().event(event)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """A tile ended."""
+        self._metrics().outcome(outcome)
+
+    def running(self, tiles: int) -> None:
+        """So many tiles run now."""
+        if tiles or self._made:
+            self._metrics().running(tiles)

@@ -64,6 +64,10 @@ class RunSettings(BaseSettings):
         grids_dir: Folder of geoid grids.
         deadline_s: Longest time one tile may take.
         attempts: Tries of a tile before it is quarantined.
+        ray_address: Of the Ray cluster; empty takes `RAY_ADDRESS`, the job's own, or starts one here.
+        cpus_per_worker, gpus_per_worker, memory_mb_per_worker: What Ray keeps for each; 1/k lets k share a GPU.
+        autoscaling: The cluster grows on demand, so a resource it lacks now may come.
+        price_per_worker_hour: For the cost in the report.
     """
 
     model_config = SettingsConfigDict(env_prefix="OROGRAPH_", frozen=True, extra="ignore")
@@ -76,6 +80,12 @@ class RunSettings(BaseSettings):
     s3_endpoint_url: str | None = None
     deadline_s: float = Field(default=3600.0, gt=0)
     attempts: int = Field(default=3, ge=1)
+    ray_address: str | None = None
+    cpus_per_worker: float = Field(default=1.0, gt=0)
+    gpus_per_worker: float = Field(default=0.0, ge=0)
+    memory_mb_per_worker: int = Field(default=0, ge=0)
+    autoscaling: bool = False
+    price_per_worker_hour: float = Field(default=0.0, ge=0)
     memory_limit_mb: int = Field(default=1500, gt=0)
 
     @classmethod

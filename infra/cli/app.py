@@ -21,6 +21,8 @@ from infra.cli import (
     height,
     implicit,
     ordinal,
+    status,
+    submit,
     superres,
     train,
 )
@@ -56,6 +58,8 @@ app.command()(demo)
 app.command()(doctor)
 app.command()(plan)
 app.command()(run)
+app.command(context_settings={"ignore_unknown_options": True})(submit.submit)
+app.command()(status.status)
 app.command()(coregister.coregister)
 app.add_typer(implicit.app, name="implicit")
 app.command(name="export")(export.export)
