@@ -7,21 +7,26 @@ meet in one job, and a run that failed or was stopped is resubmitted under the n
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 from infra.gdal_env import GDAL_ENV
 from infra.package import copy_packages, package_digest
-from pipeline.errors import EngineError, ResourcesMissing, StoreUnwritable, UsageError
+from infra.store import sha256_of
+from pipeline.errors import ClusterRefused, EngineError, ResourcesMissing, UsageError
 from pipeline.job import canonical_json
 
 _POLL_S: Final = 1.0
 _MOST_TRIES: Final = 100
+_SHIPPED: Final = {".yaml", ".yml", ".geojson", ".json"}
 _RUNNING: Final = {"PENDING", "RUNNING"}
 
 
@@ -31,12 +36,14 @@ class Submission:
 
     Attributes:
         arguments: Of the `orograph` command, e.g. `("run", "--area", "5,45,16,48")`.
-        installed: The cluster's image holds Orograph; nothing is shipped.
+        files: Local files the arguments name, by their place in the job's working directory.
+        installed: The cluster's image holds Orograph; only files are shipped.
         environment: Variables of the job; never secrets, for the dashboard shows them.
         cpus: Of the driver, which only waits; 0 lets it run on a head without CPUs.
     """
 
     arguments: tuple[str, ...]
+    files: tuple[tuple[str, Path], ...] = ()
     installed: bool = False
     environment: tuple[tuple[str, str], ...] = ()
     cpus: float = 0.0
@@ -61,7 +68,7 @@ def submit(address: str | None, submission: Submission, tell: Callable[[str], No
     """Submit a job, or find the one that already runs; returns the client and the submission id.
 
     Raises:
-        StoreUnwritable: the cluster refuses the token.
+        ClusterRefused: the cluster refuses the token.
         ResourcesMissing: no cluster answers at the address.
         UsageError: an environment variable looks like a secret.
     """
@@ -115,6 +122,11 @@ def _submit_as(client: Any, name: str, submission: Submission) -> None:
     with tempfile.TemporaryDirectory(prefix="orograph-job-") as folder:
         if not submission.installed:
             copy_packages(Path(folder))
+        for name_there, path in submission.files:
+            target = Path(folder, name_there)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        if any(Path(folder).iterdir()):
             runtime["working_dir"] = folder
         client.submit_job(
             entrypoint=submission.entrypoint,
@@ -128,13 +140,16 @@ def _submit_as(client: Any, name: str, submission: Submission) -> None:
 def _client(address: str | None) -> Any:
     from ray.job_submission import JobSubmissionClient
 
+    if address is not None:
+        # Ray lets the variable win over the argument, and would submit to the wrong cluster without a word.
+        os.environ["RAY_ADDRESS"] = address
     try:
         client = JobSubmissionClient(address)
         client.get_version()
     except Exception as error:
         text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         if "401" in str(error) or "403" in str(error) or "uthentication" in str(error):
-            raise StoreUnwritable(
+            raise ClusterRefused(
                 f"the cluster refuses us: {text}",
                 remedy="set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH)",
             ) from error
@@ -156,17 +171,44 @@ def _refuse_secrets(submission: Submission) -> None:
 
 
 def submission_of(arguments: Sequence[str], environment: Sequence[str], *, installed: bool) -> Submission:
-    """A submission from what stands on a command line.
+    """A submission from what stands on a command line; local catalogues and areas it names are shipped.
 
     Raises:
-        UsageError: an environment entry that is not NAME=VALUE, or nothing to run.
+        UsageError: an environment entry that is not NAME=VALUE, nothing to run, or a store the nodes do not share.
     """
     if not arguments:
-        raise UsageError("nothing to run", remedy="orograph submit -- run --area 5,45,16,48")
+        raise UsageError("nothing to run", remedy="orograph submit -- run --area 5,45,16,48 --store s3://bucket/eu")
     pairs = []
     for entry in environment:
         name, separator, value = entry.partition("=")
         if not separator or not name:
             raise UsageError(f"--env {entry!r} is not NAME=VALUE")
         pairs.append((name, value))
-    return Submission(tuple(arguments), installed, tuple(pairs))
+    _refuse_private_store(arguments, dict(pairs))
+    rewritten, files = [], []
+    for argument in arguments:
+        path = Path(argument)
+        if path.suffix in _SHIPPED and path.is_file():
+            # The digest makes a changed file another submission.
+            name_there = f"inputs/{sha256_of(path)[:12]}-{path.name}"
+            files.append((name_there, path.absolute()))
+            rewritten.append(name_there)
+        else:
+            rewritten.append(argument)
+    return Submission(tuple(rewritten), tuple(files), installed, tuple(pairs))
+
+
+def _refuse_private_store(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """A job's working directory is swept away, and its nodes do not see each other's disks."""
+    if arguments[0] not in {"run", "export"}:
+        return
+    store = environment.get("OROGRAPH_STORE", "")
+    for option, value in pairwise(arguments):
+        if option in {"--store", "-o"}:
+            store = value
+    store = next((a.partition("=")[2] for a in arguments if a.startswith("--store=")), store)
+    if not store.startswith(("s3://", "/")):
+        raise UsageError(
+            f"{store or 'the default store'} is a place no other node sees",
+            remedy="say --store s3://bucket/prefix, or the absolute path of a shared disk",
+        )

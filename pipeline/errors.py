@@ -44,7 +44,8 @@ OrographError
 │   ├── DeadlineExceeded          the tile took longer than its deadline                   retryable
 │   ├── OutOfMemory               the operating system or Ray killed the worker            retryable once
 │   ├── TileQuarantined           three attempts failed
-│   └── ResourcesMissing          the cluster has no such resource
+│   ├── ResourcesMissing          the cluster has no such resource
+│   └── ClusterRefused            the cluster does not accept our token
 └── CatalogueError                a published item, collection or checksum is wrong
     └── ResultDiffers             one run key, two contents: a result is not reproducible, or was damaged
 
@@ -314,6 +315,10 @@ class TileQuarantined(EngineError):
 
 class ResourcesMissing(EngineError):
     """The cluster has no such resource; waiting would last for ever."""
+
+
+class ClusterRefused(EngineError):
+    """The cluster does not accept our token."""
 
 
 class CatalogueError(OrographError):

@@ -1,0 +1,148 @@
+"""Job submission to a real Ray head that wants a token: `orograph submit`, and Ray's own command."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.package import copy_packages
+from tests.support.made import source, write_source
+from tests.support.ray_head import RayHead, running_head
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+ARGUMENTS = ("--pixel-size", "100", "--engine", "ray", "--workers", "2", "--set", "superres=none")
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[RayHead]:
+    with running_head() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalogue of one made source that touches two tiles."""
+    folder = tmp_path_factory.mktemp("world")
+    path = write_source(folder / "fine.tif", "EPSG:25832", (495_000.0, 5_560_000.0, 505_000.0, 5_570_000.0), 50)
+    made = source(path, id="fine", horizontal_crs="EPSG:25832", vertical_frame="EPSG:7837", resolution_m=50.0)
+    listed = folder / "catalogue.yaml"
+    listed.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
+    return listed
+
+
+def orograph(head: RayHead, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "infra.cli.app", *arguments],
+        check=False,
+        env=head.environment(PYTHONPATH=str(ROOT), **environment),
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def tile_files(store: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(store)): p.read_bytes() for p in (store / "tiles").rglob("*.*") if p.suffix != ".json"}
+
+
+def test_submitting_runs_follows_and_resumes(head: RayHead, catalogue: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    arguments = ("submit", "--", "run", "-c", str(catalogue), *ARGUMENTS, "--store", str(store))
+    first = orograph(head, *arguments)
+    assert first.returncode == 0, first.stderr
+    assert "2 tiles in" in first.stdout
+    assert '"message": "done"' in first.stdout
+    files = {path: path.read_bytes() for path in (store / "tiles").rglob("*") if path.is_file()}
+    assert len(files) == 2 * 7
+    again = orograph(head, *arguments)
+    assert again.returncode == 0, again.stderr
+    assert "-2: python -m" in again.stderr
+    assert again.stdout.count("is up to date") == 2
+    assert files == {path: path.read_bytes() for path in (store / "tiles").rglob("*") if path.is_file()}
+    shown = orograph(head, "status", "--store", str(store), "--json")
+    assert json.loads(shown.stdout)["tiles"]["up-to-date"] == 2
+
+    # Ray's own command, with the same packages as its working directory; there the local engine gives the same bytes.
+    folder = tmp_path / "package"
+    copy_packages(folder)
+    command = [Path(sys.executable).with_name("ray"), "job", "submit", "--working-dir", folder, "--"]
+    command += ["python", "-m", "infra.cli.app", "run", "-c", catalogue, *ARGUMENTS, "--store", tmp_path / "plain"]
+    command += ["--engine", "local"]
+    plain = subprocess.run(
+        command, check=False, env=head.environment(), capture_output=True, text=True, timeout=180, cwd=tmp_path
+    )
+    assert plain.returncode == 0, plain.stdout + plain.stderr
+    wanted = {str(path.relative_to(store)): data for path, data in files.items() if path.suffix != ".json"}
+    assert wanted == tile_files(tmp_path / "plain")
+
+
+def test_the_exit_code_is_passed_on(head: RayHead) -> None:
+    ended = orograph(head, "submit", "--", "plan", "--tile", "E9999N1")
+    assert ended.returncode == 2, ended.stderr
+    assert "BadIdentifier" in ended.stdout
+
+
+@pytest.mark.parametrize(("token", "words"), [("", "Missing authentication token"), ("bad", "Invalid")])
+def test_the_cluster_wants_its_token(head: RayHead, token: str, words: str) -> None:
+    ended = orograph(
+        head, "submit", "--", "doctor", RAY_AUTH_MODE="token" if token else "disabled", RAY_AUTH_TOKEN=token
+    )
+    assert ended.returncode == 1
+    assert "ClusterRefused" in ended.stderr
+    assert words in ended.stderr
+
+
+def test_the_address_on_the_command_line_wins_over_the_variable(head: RayHead) -> None:
+    ended = orograph(head, "submit", "--address", "http://127.0.0.1:9", "--", "doctor")
+    assert ended.returncode == 1
+    assert "no Ray cluster answers at http://127.0.0.1:9" in ended.stderr
+
+
+def test_numbers_reach_prometheus(head: RayHead) -> None:
+    code = (
+        "from infra.ray_engine import RayEngine, RayOptions\n"
+        "from infra.journal import Journal\n"
+        "from infra.supervise import Supervised\n"
+        "from infra.telemetry import RayMetrics\n"
+        "from tests.support import runners\n"
+        "from tests.support.catalogue_world import MemoryStore\n"
+        "from tests.support.worlds import make_job\n"
+        "from infra.ray_engine import connect\n"
+        "connect('auto')\n"
+        "engine = RayEngine(RayOptions(workers=2))\n"
+        "supervised = Supervised(engine, Journal(MemoryStore(), 'r', 'ray'), RayMetrics('r'))\n"
+        "jobs = [make_job(n, href='do:nap:2.5') for n in range(16)]\n"
+        "print(len(list(supervised.run(jobs, runners.told, lambda _: None))))\n"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=head.environment(PYTHONPATH=str(ROOT), RAY_ADDRESS=head.address),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    seen = ""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and "orograph_tiles_running{" not in seen and driver.poll() is None:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{head.metrics_port}/metrics", timeout=5) as answer,
+        ):
+            seen = answer.read().decode()
+        time.sleep(0.5)
+    driver.kill()
+    output = driver.communicate()[0]
+    assert "ray_orograph_tiles_total" in seen, output
+    assert 'status="done"' in seen
+    assert "ray_orograph_tiles_running" in seen
