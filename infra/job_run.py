@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from infra.cli.common import err, print_json_line
@@ -52,6 +53,32 @@ def execute_plan(
     if any(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes):
         rebuild(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
     return tuple(outcomes)
+
+
+def smoothed(plan: Plan, engine: Engine, settings: RunSettings, *, as_json: bool = False) -> Plan:
+    """The plan with shifts that are continuous over neighbouring tiles: every tile is estimated first, then all at once.
+
+    Tiles whose estimate fails keep their own; their error shows when they run.
+    """
+    from dataclasses import replace
+
+    from infra.store import open_store
+    from infra.worker import EstimateRunner, estimate_key
+    from pipeline.coregistration import smooth_shifts
+    from pipeline.job import CoregistrationRecord
+
+    store = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
+    with reporter(len(plan.jobs), as_json=as_json) as report:
+        for outcome in engine.run(plan.jobs, EstimateRunner(settings), report.event):
+            report.outcome(outcome)
+    records = {}
+    for job in plan.jobs:
+        if store.head(estimate_key(job)) is not None:
+            documents = json.loads(store.get(estimate_key(job)))
+            records[job.tile] = [CoregistrationRecord.model_validate(document) for document in documents]
+    shifts = smooth_shifts(records)
+    jobs = tuple(replace(job, alignment=shifts.get(job.tile, ())) for job in plan.jobs)
+    return Plan(jobs, plan.refusals)
 
 
 def summarise(outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *, as_json: bool = False) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import shutil
 import tempfile
@@ -15,13 +16,44 @@ from infra.fetch import Fetcher
 from infra.store import Store, open_store
 from pipeline.clock import StageClock
 from pipeline.config import RunSettings
-from pipeline.errors import DiskFull, OrographError, StoreUnwritable
+from pipeline.errors import DiskFull, ObjectExists, OrographError, StoreUnwritable
 from pipeline.horizontal import use_grids
-from pipeline.job import Job, Manifest, ProgressCallback, TileResult
+from pipeline.job import Job, Manifest, ProgressCallback, TileResult, canonical_json
 from pipeline.memory import check_budget
-from pipeline.run import run_tile
+from pipeline.run import estimate_alignment, run_tile
 from pipeline.sources import SourceRef
 from stac.publish import publish_item
+
+
+def estimate_key(job: Job) -> str:
+    """Where a tile's own estimates of shifts are kept for the second pass."""
+    return f"estimates/{job.tile.id}/{job.run_key}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateRunner:
+    """The first of two passes: estimates a tile's shifts and keeps them in the store; picklable."""
+
+    settings: RunSettings
+
+    def __call__(self, job: Job, progress: ProgressCallback) -> Receipt:
+        """Estimate, unless it was done before."""
+        clock = StageClock()
+        tiles = TileRunner(self.settings)
+        use_grids(self.settings.grids_dir)
+        store = open_store(self.settings.store, endpoint_url=self.settings.s3_endpoint_url)
+        key = estimate_key(job)
+        if store.head(key) is not None:
+            return tiles.receipt(job, clock, Status.UP_TO_DATE)
+        with scratch_folder(self.settings.scratch, job) as folder:
+            paths = tiles.fetch(job, folder, progress, clock)
+            with clock.of("coregister"):
+                records = estimate_alignment(job, paths, grids_dir=self.settings.grids_dir)
+        document = canonical_json([record.model_dump(mode="json") for record in records])
+        with contextlib.suppress(ObjectExists):  # another worker wrote the same estimate
+            store.put(key, document, if_absent=True, media_type="application/json")
+        progress("coregister", 1.0)
+        return tiles.receipt(job, clock, Status.DONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +81,19 @@ class TileRunner:
             done = is_done(store, job)
         if done is not None:
             publish_item(store, done)
-            return self._receipt(job, clock, Status.UP_TO_DATE)
+            return self.receipt(job, clock, Status.UP_TO_DATE)
         check_budget(job, self.settings.memory_limit_mb)
         with scratch_folder(self.settings.scratch, job) as folder:
-            paths = self._fetch(job, folder, progress, clock)
+            paths = self.fetch(job, folder, progress, clock)
             result = run_tile(job, paths, folder, grids_dir=self.settings.grids_dir, progress=progress, clock=clock)
             self._check_unchanged(job)
             manifest = self._commit(store, result, progress, clock)
         written = sum(asset.size_bytes for asset in manifest.assets)
         read = sum(file.size_bytes for ref in job.sources for file in ref.files)
-        return self._receipt(job, clock, Status.DONE, read, written)
+        return self.receipt(job, clock, Status.DONE, read, written)
 
-    def _fetch(
-        self, job: Job, folder: Path, progress: ProgressCallback, clock: StageClock
-    ) -> dict[str, Sequence[Path]]:
+    def fetch(self, job: Job, folder: Path, progress: ProgressCallback, clock: StageClock) -> dict[str, Sequence[Path]]:
+        """Local files of every source, by source id."""
         files = [(ref, file) for ref in job.sources for file in ref.files]
         paths: dict[str, list[Path]] = {ref.source.id: [] for ref in job.sources}
         with clock.of("fetch"):
@@ -94,7 +125,8 @@ class TileRunner:
     def _fetcher(self, ref: SourceRef) -> Fetcher:
         return Fetcher(endpoint_url=self.settings.s3_endpoint_url, anonymous=ref.source.anonymous)
 
-    def _receipt(self, job: Job, clock: StageClock, status: Status, read: int = 0, written: int = 0) -> Receipt:
+    def receipt(self, job: Job, clock: StageClock, status: Status, read: int = 0, written: int = 0) -> Receipt:
+        """What goes back to the driver."""
         return Receipt(
             tile=job.tile.id,
             run_key=job.run_key,

@@ -24,7 +24,7 @@ from pipeline.errors import OutsideAreaOfUse, SourceGridError
 from pipeline.job import Job, OperationRecord
 from pipeline.mapping import IndexWindow, Mapping, NodeGrid, Target, resample, window_needed
 from pipeline.models import Resolver, resolver
-from pipeline.raster import FloatArray
+from pipeline.raster import FloatArray, Surface
 from pipeline.reader import Lattice, SourceReader
 from pipeline.sources import HorizontalOperation, SourceRef
 from pipeline.stages.base import Layer
@@ -78,6 +78,7 @@ class PreparedSource:
         mapping: Target to source coordinates, shift and delta folded in.
         delta_m: Vertical operation at the mapping's nodes.
         sigma_m: Standard deviation from source and datum, metres.
+        bare_earth: Model that takes canopy and buildings off, None for terrain models or where not asked for.
     """
 
     index: int
@@ -88,6 +89,7 @@ class PreparedSource:
     delta_m: npt.NDArray[np.float64]
     operation: OperationRecord
     sigma_m: float
+    bare_earth: str | None = None
 
     def shift(self, shift_m: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]) -> None:
         """Fold a displacement (east, north, up; numbers or node arrays, metres) into the mapping."""
@@ -159,10 +161,34 @@ class PreparedSource:
             return None
         if view.upscale is not None:
             return self._upscaled(view, lattice, target, part, needed)
-        heights = self.reader.read(lattice, needed.row, needed.col, needed.height, needed.width)
+        heights, spread = self._native(lattice, needed)
         if np.isnan(heights).all():
             return None
-        return resample(heights, needed, part, indices, target, view.scale), None
+        made = resample(heights, needed, part, indices, target, view.scale)
+        if spread is None:
+            return made, None
+        spread = resample(spread, needed, part, indices, target, view.scale, with_delta=False)
+        return made, np.maximum(spread, np.float32(0))
+
+    def _native(self, lattice: Lattice, window: IndexWindow) -> tuple[FloatArray, FloatArray | None]:
+        """Heights of a lattice window, and what bare earth adds to their uncertainty where it was asked for."""
+        if self.bare_earth is None:
+            return self.reader.read(lattice, window.row, window.col, window.height, window.width), None
+        from pipeline.stages.bare_earth import bare_earth, halo_px
+
+        halo = halo_px(self.bare_earth)
+        rows, cols = window.height + 2 * halo, window.width + 2 * halo
+        surface = self.reader.read(lattice, window.row - halo, window.col - halo, rows, cols)
+        inner = slice(halo, halo + window.height), slice(halo, halo + window.width)
+        if np.isnan(surface[inner]).all():
+            return np.ascontiguousarray(surface[inner]), None
+        ground = bare_earth(
+            surface,
+            self.ref.source.resolution_m * lattice.factor,
+            self.bare_earth,
+            origin_px=(window.row - halo, window.col - halo),
+        )
+        return np.ascontiguousarray(ground.heights_m[inner]), np.ascontiguousarray(ground.sigma_m[inner])
 
     def _upscaled(
         self, view: View, lattice: Lattice, target: Target, part: Mapping, needed: IndexWindow
@@ -175,7 +201,7 @@ class PreparedSource:
         row0, col0 = needed.row // zoom - halo, needed.col // zoom - halo
         row1 = -(-(needed.row + needed.height) // zoom) + halo
         col1 = -(-(needed.col + needed.width) // zoom) + halo
-        coarse = self.reader.read(lattice, row0, col0, row1 - row0, col1 - col0)
+        coarse, spread = self._native(lattice, IndexWindow(row0, col0, row1 - row0, col1 - col0))
         if np.isnan(coarse).all():
             return None
         source = self.ref.source
@@ -191,6 +217,10 @@ class PreparedSource:
         origin = IndexWindow((row0 + halo) * zoom, (col0 + halo) * zoom, *fine.shape)
         indices = part.indices(lattice, zoom)
         heights = resample(fine, origin, part, indices, target, view.scale)
+        if spread is not None:
+            # What was taken off is as uncertain on the fine grid as on the coarse one.
+            wide = np.repeat(np.repeat(spread, zoom, axis=0), zoom, axis=1)
+            sigma = wide if sigma is None else np.hypot(sigma, wide)
         if sigma is None:
             return heights, None
         sigma = np.ascontiguousarray(sigma[cut : sigma.shape[0] - cut, cut : sigma.shape[1] - cut])
@@ -282,6 +312,7 @@ class TileAssembly:
             view=View.of(reader.lattices, source.resolution_m, settings.pixel_size_m, settings.superres),
             mapping=Mapping.build(nodes, pinned(ref), delta),
             sigma_m=float(np.hypot(source.accuracy_m, record.accuracy_m)),
+            bare_earth=settings.bare_earth if settings.bare_earth != "none" and source.surface is Surface.DSM else None,
         )
 
 

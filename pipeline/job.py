@@ -26,6 +26,22 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
 
 
+class CoregistrationRecord(_Frozen):
+    """What was estimated of a source against the tile's best one; shifts are added to the source's coordinates."""
+
+    source: str
+    reference: str
+    method: str
+    status: Literal["converged", "unobservable", "too_few", "rejected", "reference", "none"]
+    shift_east_m: float = 0.0
+    shift_north_m: float = 0.0
+    shift_up_m: float = 0.0
+    nmad_before_m: float | None = None
+    nmad_after_m: float | None = None
+    sample_count: int = 0
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One tile, the files it is made of, the settings it is made with.
@@ -34,11 +50,13 @@ class Job:
         tile: The tile.
         sources: Sources with data in the tile, best first; may be empty only for a refused tile.
         settings: Everything that shapes the result.
+        alignment: Shifts to apply instead of estimating them, from `pipeline.coregistration.smooth_shifts`.
     """
 
     tile: Tile
     sources: tuple[SourceRef, ...]
     settings: ProcessingSettings
+    alignment: tuple[CoregistrationRecord, ...] = ()
 
     @property
     def run_key(self) -> str:
@@ -77,6 +95,8 @@ class Job:
             "tile": self.tile.id,
             "sources": described,
         }
+        if self.alignment:
+            document["alignment"] = [record.model_dump(mode="json") for record in self.alignment]
         return hashlib.sha256(canonical_json(document)).hexdigest()[:32]
 
     @property
@@ -142,22 +162,6 @@ class OperationRecord(_Frozen):
     shift_max_m: float
     derived: bool = False
     notes: tuple[str, ...] = ()
-
-
-class CoregistrationRecord(_Frozen):
-    """What was estimated of a source against the tile's best one; shifts are added to the source's coordinates."""
-
-    source: str
-    reference: str
-    method: str
-    status: Literal["converged", "unobservable", "too_few", "rejected", "reference", "none"]
-    shift_east_m: float = 0.0
-    shift_north_m: float = 0.0
-    shift_up_m: float = 0.0
-    nmad_before_m: float | None = None
-    nmad_after_m: float | None = None
-    sample_count: int = 0
-    details: dict[str, Any] = Field(default_factory=dict)
 
 
 class Quality(_Frozen):

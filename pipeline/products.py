@@ -166,7 +166,12 @@ def draft_manifest(
     settings = job.settings
     geobox = job.tile.geobox(settings.pixel_size_m)
     quality = tally.result(next(s for product, s in products if s is not None and product.info.name == "elevation"))
-    surfaces = {ref.source.surface.value for ref in job.sources if ref.source.id in quality.source_fractions}
+    corrected = settings.bare_earth != "none"
+    surfaces = {
+        "DTM" if corrected else ref.source.surface.value
+        for ref in job.sources
+        if ref.source.id in quality.source_fractions
+    }
     resolver = next((source.view.upscale for source in assembly.sources if source.view.upscale), None)
     return {
         "tile": job.tile.id,
@@ -186,7 +191,10 @@ def draft_manifest(
         "crs_wkt2": compound_crs(TILE_CRS, settings.target_frame).to_wkt("WKT2_2019"),
         "operations": tuple(source.operation for source in assembly.sources),
         "coregistration": alignment,
-        "models": {} if resolver is None else {"superres": resolver.name},
+        "models": {
+            **({} if resolver is None else {"superres": resolver.name}),
+            **({"bare_earth": settings.bare_earth} if any(source.bare_earth for source in assembly.sources) else {}),
+        },
         "quality": quality,
     }
 

@@ -67,6 +67,23 @@ def run_tile(
         raise error.at(tile=job.tile.id) from None
 
 
+def estimate_alignment(
+    job: Job, paths: Mapping[str, Sequence[Path]], *, grids_dir: Path
+) -> tuple[CoregistrationRecord, ...]:
+    """Only the coregistration of a tile: what the first of two passes needs.
+
+    Raises:
+        OutsideCoverage, InputError: as `run_tile`.
+    """
+    try:
+        with TileAssembly(job, paths, grids_dir) as assembly:
+            if not assembly.sources:
+                raise assembly.refused[0]
+            return coregister(assembly)
+    except OrographError as error:
+        raise error.at(tile=job.tile.id, stage="coregister") from error.__cause__
+
+
 def _make(
     job: Job,
     assembly: TileAssembly,

@@ -30,6 +30,10 @@ def run(
     memory_limit_mb: Annotated[
         int | None, typer.Option("--memory-limit-mb", help="Largest projected peak of a tile.")
     ] = None,
+    smooth_shifts: Annotated[
+        bool,
+        typer.Option("--smooth-shifts", help="Estimate all tiles first and make shifts continuous across their edges."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print tiles, sources, bytes and memory, and stop.")
     ] = False,
@@ -37,7 +41,7 @@ def run(
 ) -> None:
     """Make the tiles of an area and publish them."""
     from infra.cli.plan import show
-    from infra.job_run import execute_plan, make_engine, summarise
+    from infra.job_run import execute_plan, make_engine, smoothed, summarise
     from pipeline.config import RunSettings
 
     settings = RunSettings.with_flags(
@@ -56,6 +60,8 @@ def run(
     if not planned.jobs and not planned.refusals:
         err.print("nothing to do: no source has data in the area")
         return
+    if smooth_shifts:
+        planned = smoothed(planned, make_engine(settings), settings, as_json=as_json)
     results = execute_plan(planned, make_engine(settings), settings, as_json=as_json)
     code = summarise(results, planned, settings, as_json=as_json)
     if code:

@@ -62,8 +62,8 @@ def relief(shape: tuple[int, int], rng: np.random.Generator, spacing_m: float) -
     """Heights in metres: plains, rolling hills and folded uplands with the roughness of real ground."""
     broad = noise(shape, rng, falloff=2.4, shortest_px=12_000 / spacing_m, longest_px=60_000 / spacing_m)
     hills = noise(shape, rng, falloff=2.0, shortest_px=160 / spacing_m, longest_px=9_000 / spacing_m)
-    fine = noise(shape, rng, falloff=1.9, shortest_px=110 / spacing_m, longest_px=4_000 / spacing_m)
+    fine = noise(shape, rng, falloff=1.9, shortest_px=110 / spacing_m, longest_px=3_000 / spacing_m)
     upland = 1.0 / (1.0 + np.exp(-2.2 * (broad - 0.1)))
     # Valleys are wider than ridges: hills are folded softly, so that crests are sharper than bottoms.
     folded = np.log1p(np.exp(1.6 * hills)) / 1.6
-    return 40.0 + 260.0 * upland + (14.0 + 130.0 * upland) * folded + (5.0 + 22.0 * upland) * fine
+    return 40.0 + 260.0 * upland + (14.0 + 130.0 * upland) * folded + (7.0 + 30.0 * upland) * fine

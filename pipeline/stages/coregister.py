@@ -14,6 +14,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.assembly import PreparedSource, TileAssembly
 from pipeline.coregistration import fit
+from pipeline.coregistration.neighbours import corner_displacement
 from pipeline.errors import CoregistrationError
 from pipeline.grid import TILE_CRS
 from pipeline.job import CoregistrationRecord
@@ -37,9 +38,28 @@ def coregister(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
     Returns:
         One record a source; a shift that was not folded in says so (`applied` in its details).
     """
+    if assembly.job.alignment:
+        return _as_told(assembly)
     records: list[CoregistrationRecord] = []
     for number, source in enumerate(assembly.sources):
         records.append(_against_better(assembly, assembly.sources[:number], source))
+    return tuple(records)
+
+
+def _as_told(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
+    """Fold in the shifts the job brings, which a second pass has made continuous over neighbouring tiles."""
+    told = {record.source: record for record in assembly.job.alignment}
+    records = []
+    for source in assembly.sources:
+        record = told.get(source.ref.source.id)
+        if record is None:
+            name = source.ref.source.id
+            record = CoregistrationRecord(source=name, reference=name, method="none", status="none")
+        elif record.details.get("corners_m") is not None and is_moved(source.ref.source):
+            displacement = corner_displacement(record, assembly.job.tile, source.mapping.nodes.geobox)
+            source.shift(displacement)
+            record = record.model_copy(update={"details": {**record.details, "applied": True}})
+        records.append(record)
     return tuple(records)
 
 

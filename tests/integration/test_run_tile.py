@@ -164,3 +164,48 @@ def test_neighbouring_tiles_agree_on_their_shared_halo(tmp_path, fine):
             seen.append(layer.heights_m)
     assert np.isfinite(seen[0]).any()
     assert seen[0].tobytes() == seen[1].tobytes()
+
+
+def test_a_second_pass_makes_shifts_agree_on_the_edge_two_tiles_share(tmp_path, fine):
+    from infra.job_run import smoothed
+
+    path = write_source(
+        tmp_path / "coarse.tif",
+        "EPSG:3035",
+        (4_198_000.0, 2_998_000.0, 4_302_000.0, 3_052_000.0),
+        50,
+        shift_m=(24.0, -15.0),
+    )
+    coarse = source(path, id="coarse", resolution_m=50.0, surface="DSM", accuracy_m=3.0, priority=-1)
+    settings = RunSettings.with_flags(store=str(tmp_path / "store"), grids_dir=tmp_path / "grids")
+    request = Request(catalogue=catalogue(tmp_path, fine, coarse), tiles=(TILE, "E4250N3000"))
+    plan = request.plan(SETTINGS, settings)
+    second = smoothed(plan, make_engine(settings), settings, as_json=True)
+    assert {job.run_key for job in second.jobs}.isdisjoint({job.run_key for job in plan.jobs})
+    outcomes = execute_plan(second, make_engine(settings), settings, as_json=True)
+    assert [outcome.status for outcome in outcomes] == [Status.DONE, Status.DONE]
+    corners = []
+    for job in second.jobs:
+        manifest = Manifest.from_json((tmp_path / "store" / job.manifest_key).read_bytes())
+        (record,) = (r for r in manifest.coregistration if r.source == "coarse")
+        assert record.details["applied"]
+        corners.append(record.details["corners_m"])
+    # North-west, north-east, south-west, south-east: the first tile's east side is the second's west side.
+    assert (corners[0][1], corners[0][3]) == (corners[1][0], corners[1][2])
+    assert abs(corners[0][0][0] + 24.0) < 1.0
+
+
+def test_bare_earth_takes_what_stands_off_a_surface_model_and_says_so(tmp_path):
+    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", (4_210_000.0, 3_010_000.0, 4_214_000.0, 3_014_000.0), 5)
+    with rasterio.open(path, "r+") as dataset:
+        heights = dataset.read(1)
+        for k in range(8):
+            heights[60 + 90 * k : 68 + 90 * k, 100:108] += 12.0
+        dataset.write(heights, 1)
+    dsm = source(path, id="dsm", resolution_m=5.0, surface="DSM")
+    settings = ProcessingSettings(pixel_size_m=50.0, bare_earth="opening", fill_max_m=0.0)
+    plan, outcomes, code = run(tmp_path, dsm, settings=settings)
+    assert code == 0, outcomes[0].error
+    manifest = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
+    assert manifest.surface == "DTM"
+    assert manifest.models == {"bare_earth": "opening"}
