@@ -55,7 +55,7 @@ def execute_plan(
     return tuple(outcomes)
 
 
-def smoothed(plan: Plan, engine: Engine, settings: RunSettings, *, as_json: bool = False) -> Plan:
+def smoothed(plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_json: bool = False) -> Plan:
     """The plan with shifts that are continuous over neighbouring tiles: every tile is estimated first, then all at once.
 
     Tiles whose estimate fails keep their own; their error shows when they run.
