@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.coregistration.estimate import LEAST_SAMPLES, matrices
+from pipeline.coregistration.evidence import Evidence
 from pipeline.coregistration.field import DisplacementField, monomials
 from pipeline.coregistration.methods import UP
 from pipeline.coregistration.pair import Blocks, Pair
@@ -22,6 +23,8 @@ _NOISE_SLOPE: Final = 0.7
 _THINNING: Final = 4
 """Slopes are judged on medians of this many pixels squared: noise fades there, ground does not."""
 _WORST_ERROR_PX: Final = 1.0
+_LIKE_PIXELS: Final = 6.0
+"""So many pixels carry the information of one; on twins a block's own shift then errs by what it says."""
 _FAR: Final = 50.0
 """A block is rejected when its own shift lies this many times farther from the field than blocks usually do."""
 _LEAST_SHARE: Final = 0.5
@@ -37,7 +40,7 @@ class BlockTable:
         centre_m: (n, 2) easting and northing of the centres, reference CRS.
         displacement_m: (n, 3) east, north, up of the field at the centre.
         own_m: (n, 3) what the block alone would say; NaN where it cannot.
-        error_m: (n, 3) standard errors of that, from the block's own scatter and an allowance for correlated noise.
+        error_m: (n, 3) standard errors of that, noise of patches and of neighbouring pixels allowed for.
         condition: (n,) condition number of the block's scaled normal matrix.
         nmad_m: (n,) spread of residuals under the field; NaN without samples.
         count: (n,) pixels used.
@@ -88,37 +91,23 @@ def observable(pair: Pair, field: DisplacementField, blocks: Blocks, scale: Arra
     return (weak > np.maximum(_LEAST_SPREAD, _NOISE_SLOPE * noise / coarse.pixel_m)) & (flat[:, 11] >= 4)
 
 
-def trusted(sums: Array, seen: Array) -> tuple[Array, Array]:
-    """Block equations reduced to what is to be believed of each.
-
-    Blocks with too few pixels say nothing; blocks whose ground has no shape speak of heights only, or noise would hold
-    them where they are.
-    """
-    a, b = (part.copy() for part in matrices(sums))
-    empty = sums.reshape(-1, sums.shape[-1])[:, 11] < LEAST_SAMPLES
-    a[empty], b[empty] = 0.0, 0.0
-    a[~seen, :2, :], a[~seen, :, :2], b[~seen, :2] = 0.0, 0.0, 0.0
-    return a, b
-
-
 def tabulate(
     blocks: Blocks,
     field: DisplacementField,
-    sums: Array,
+    evidence: Evidence,
     seen: Array,
     pair: Pair,
     image: tuple[Array, int],
 ) -> BlockTable:
     """Gather what is known of each block at the end of a fit."""
     u, v = (part.ravel() for part in blocks.centres())
-    flat = sums.reshape(-1, sums.shape[-1])
     displacement = monomials(u, v) @ field.polynomial.T + field.lattice.reshape(3, -1).T
-    a, b = matrices(sums)
-    own, error, condition = _alone(a, b, flat[:, 11])
+    count = evidence.count
+    own, error, condition = _alone(evidence.a, evidence.b, count)
     own[~seen, :2] = np.nan
     spread, valid = _spreads(blocks, *image)
-    share = flat[:, 11] / np.maximum(valid * image[1] ** 2, 1)
-    status = _statuses(flat[:, 11], seen, error, _distance(own, a, seen), share, pair.pixel_m)
+    share = count / np.maximum(valid * image[1] ** 2, 1)
+    status = _statuses(count, seen, error, _distance(own, evidence.a, seen), share, pair.pixel_m)
     affine, shape = pair.geobox.affine, pair.reference.shape
     centre = np.stack(
         [affine.c + affine.a * (u + 1) * 0.5 * shape[1], affine.f + affine.e * (v + 1) * 0.5 * shape[0]], axis=1
@@ -131,7 +120,7 @@ def tabulate(
         error_m=error,
         condition=condition,
         nmad_m=spread,
-        count=flat[:, 11].astype(np.int64),
+        count=count.astype(np.int64),
         status=status,
     )
 
@@ -148,8 +137,8 @@ def _alone(a: Array, b: Array, count: Array) -> tuple[Array, Array, Array]:
         condition[good] = values[:, -1] / np.maximum(values[:, 0], 1e-9)
         inverse = np.linalg.inv(scaled[good])
         own[good] = np.einsum("bij,bj->bi", inverse, b[good] / diagonal[good]) / diagonal[good]
-        # Heights of a DEM err alike over some pixels: about ten pixels carry the information of one.
-        error[good] = np.sqrt(10.0 * inverse[:, np.arange(3), np.arange(3)]) / diagonal[good]
+        # Within a patch neighbouring pixels still err alike.
+        error[good] = np.sqrt(_LIKE_PIXELS * inverse[:, np.arange(3), np.arange(3)]) / diagonal[good]
     return own, error, condition
 
 

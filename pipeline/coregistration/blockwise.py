@@ -9,15 +9,16 @@ would let the field follow the noise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_dilation
 
-from pipeline.coregistration.blocks import BlockTable, observable, tabulate, trusted
+from pipeline.coregistration.blocks import BlockTable, observable, tabulate
 from pipeline.coregistration.estimate import nmad, noise_scale
+from pipeline.coregistration.evidence import Evidence, gather
 from pipeline.coregistration.field import DisplacementField
 from pipeline.coregistration.methods import Method
 from pipeline.coregistration.pair import Blocks, Pair
@@ -75,23 +76,23 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     field = start.with_lattice(np.zeros((3, *blocks.shape)))
     scale = noise_scale(*pair.residuals(field, _SCALE_SAMPLE))
     thin = max(1, int(np.sqrt(pair.reference.size / _THINNED)))
-    sums = pair.sums(field, blocks, scale, step=thin)
+    said = gather(pair, field, blocks, scale, thin)
     seen = observable(pair, field, blocks, scale) & method.horizontal
-    relative = choose_stiffness(lattice, trusted(sums, seen), sums, folds)
+    relative = choose_stiffness(lattice, said.trusted(seen), folds)
     count, move, step = 0, np.inf, thin
     while count < _STEPS:
         if count:
             # The first steps need not be exact: all pixels are looked at once the field hardly moves.
             step = 1 if move < _NEARLY_PX * pair.pixel_m or count == _STEPS - 1 else thin
             scale = noise_scale(*pair.residuals(field, _SCALE_SAMPLE))
-            sums = pair.sums(field, blocks, scale, step=step)
+            said = gather(pair, field, blocks, scale, step)
         before = field.lattice
-        field = field.with_lattice(_solve(lattice, trusted(sums, seen), before, relative))
+        field = field.with_lattice(_solve(lattice, said.trusted(seen), before, relative))
         move, count = float(np.abs(field.lattice - before)[:2].max()), count + 1
         if move < _ENOUGH_PX * pair.pixel_m and step == 1:
             break
-    images, held = _held_out(pair, blocks, lattice, trusted(sums, seen), field, relative, folds)
-    table = tabulate(blocks, field, sums, seen, pair, images)
+    images, held = _held_out(pair, blocks, lattice, said.trusted(seen), field, relative, folds)
+    table = tabulate(blocks, field, said, seen, pair, images)
     return FieldFit(field, table, relative, nmad(held), float(np.median(held)) if held.size else float("nan"), count)
 
 
@@ -119,14 +120,13 @@ def make_folds(blocks: Blocks, pair: Pair) -> list[Fold]:
     return folds
 
 
-def choose_stiffness(lattice: Lattice, evidence: tuple[Array, Array], sums: Array, folds: list[Fold]) -> float:
+def choose_stiffness(lattice: Lattice, evidence: Evidence, folds: list[Fold]) -> float:
     """The stiffness that predicts held-out cells best, by descent over a geometric series."""
-    squares = sums[..., 9].ravel()
     tried: dict[int, float] = {}
 
     def loss(step: int) -> float:
         if step not in tried:
-            tried[step] = _prediction_error(lattice, evidence, squares, folds, _FIRST * _RATIO**step)
+            tried[step] = _prediction_error(lattice, evidence, folds, _FIRST * _RATIO**step)
         return tried[step]
 
     best = 0
@@ -140,18 +140,15 @@ def choose_stiffness(lattice: Lattice, evidence: tuple[Array, Array], sums: Arra
     return float(_FIRST * _RATIO**best)
 
 
-def _prediction_error(
-    lattice: Lattice, evidence: tuple[Array, Array], squares: Array, folds: list[Fold], relative: float
-) -> float:
+def _prediction_error(lattice: Lattice, evidence: Evidence, folds: list[Fold], relative: float) -> float:
     """Weighted squared residuals of held-out blocks under fields fitted without them."""
-    a, b = evidence
     total = 0.0
     for fold in folds:
-        kept = (~fold.hidden).astype(float)
-        nodes = lattice.solve(a * kept[:, None, None], b * kept[:, None], stiffness(a, relative))
-        d = lattice.at_blocks(nodes)[fold.predicted]
-        fitted = np.einsum("bi,bij,bj->", d, a[fold.predicted], d) - 2.0 * np.einsum("bi,bi->", b[fold.predicted], d)
-        total += float(squares[fold.predicted].sum() + fitted)
+        kept = evidence.kept(~fold.hidden)
+        nodes = lattice.solve(kept.a, kept.b, stiffness(evidence.a, relative))
+        d, b = lattice.at_blocks(nodes)[fold.predicted], evidence.b[fold.predicted]
+        fitted = np.einsum("bi,bij,bj->", d, evidence.a[fold.predicted], d) - 2.0 * np.einsum("bi,bi->", b, d)
+        total += float(evidence.squares[fold.predicted].sum() + fitted)
     return total
 
 
@@ -163,31 +160,33 @@ def stiffness(a: Array, relative: float) -> Array:
     return relative * level * np.array([1.0, 1.0, UP_STIFFNESS])
 
 
-def _solve(lattice: Lattice, evidence: tuple[Array, Array], current: Array, relative: float) -> Array:
+def _solve(lattice: Lattice, evidence: Evidence, current: Array, relative: float) -> Array:
     """The whole lattice anew, from equations taken at the current one."""
-    a, b = evidence
-    right = b + np.einsum("bij,bj->bi", a, lattice.at_blocks(current))
-    return lattice.solve(a, right, stiffness(a, relative))
+    return lattice.solve(evidence.a, _right(lattice, evidence, current), stiffness(evidence.a, relative))
+
+
+def _right(lattice: Lattice, evidence: Evidence, current: Array) -> Array:
+    """Right-hand sides for the whole lattice instead of for its change."""
+    return evidence.b + np.einsum("bij,bj->bi", evidence.a, lattice.at_blocks(current))
 
 
 def _held_out(
     pair: Pair,
     blocks: Blocks,
     lattice: Lattice,
-    evidence: tuple[Array, Array],
+    evidence: Evidence,
     field: DisplacementField,
     relative: float,
     folds: list[Fold],
 ) -> tuple[tuple[Array, int], Array]:
     """A thinned image of residuals under the field, and residuals of cells under fields that never saw them."""
-    a, b = evidence
     image, step = pair.residual_image(field, _IMAGE)
-    right = b + np.einsum("bij,bj->bi", a, lattice.at_blocks(field.lattice))
+    whole = replace(evidence, b=_right(lattice, evidence, field.lattice))
     number = blocks.numbers(image.shape, step)
     held = []
     for fold in folds:
-        kept = (~fold.hidden).astype(float)
-        nodes = lattice.solve(a * kept[:, None, None], right * kept[:, None], stiffness(a, relative))
+        kept = whole.kept(~fold.hidden)
+        nodes = lattice.solve(kept.a, kept.b, stiffness(evidence.a, relative))
         blind, _ = pair.residual_image(field.with_lattice(nodes), _IMAGE)
         values = blind[fold.predicted[number]]
         held.append(values[np.isfinite(values)])

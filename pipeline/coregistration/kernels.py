@@ -48,7 +48,7 @@ def _tap(heights: Array, row: int, col: int) -> float:
     return _tap_column(heights, row, col)
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH, inline="always")
+@njit(cache=True, nogil=True, fastmath=_MATH)
 def _weights(t: float) -> tuple[float, float, float, float]:
     """Keys' cubic convolution weights (a = -1/2) at a fraction of a pixel."""
     return (
@@ -59,7 +59,7 @@ def _weights(t: float) -> tuple[float, float, float, float]:
     )
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH, inline="always")
+@njit(cache=True, nogil=True, fastmath=_MATH)
 def _derivatives(t: float) -> tuple[float, float, float, float]:
     """Derivatives of the weights by the fraction."""
     return (
@@ -82,7 +82,7 @@ def _cubic_at_edge(heights: Array, y: float, x: float) -> float:
     return value
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH, inline="always")
+@njit(cache=True, nogil=True, fastmath=_MATH)
 def _cubic(flat: Array, row: int, col: int, width: int, s: float, t: float) -> float:
     """Height inside, from the raster laid out flat."""
     w0, w1, w2, w3 = _weights(t)
@@ -98,7 +98,7 @@ def _cubic(flat: Array, row: int, col: int, width: int, s: float, t: float) -> f
     )
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH, inline="always")
+@njit(cache=True, nogil=True, fastmath=_MATH)
 def _cubic_with_slopes(flat: Array, row: int, col: int, width: int, s: float, t: float) -> tuple[float, float, float]:
     """Height inside and its derivatives along columns and rows, per pixel."""
     w0, w1, w2, w3 = _weights(t)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, Self
 
 import numpy as np
@@ -43,6 +44,17 @@ class Blocks:
             for size, count in zip(shape, counts, strict=True)
         ]
         return cls(*edges)
+
+    @classmethod
+    def within(cls, blocks: Blocks, fine: int) -> Self:
+        """Each block cut into `fine` parts along both sides."""
+        edges = [
+            np.concatenate(
+                [np.round(np.linspace(a, b, fine, endpoint=False)) for a, b in pairwise(outer)] + [outer[-1:]]
+            )
+            for outer in (blocks.row_edges, blocks.col_edges)
+        ]
+        return cls(*(edge.astype(np.int64) for edge in edges))
 
     def numbers(self, thinned: tuple[int, int], step: int) -> Array:
         """Number of the block each pixel of an image of every `step`-th pixel lies in."""
