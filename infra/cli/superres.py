@@ -30,7 +30,9 @@ def superres(
         bool, typer.Option("--ensemble", help="Mean over eight symmetries: better, 8 x slower.")
     ] = False,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16 in the network's body.")] = "bf16",
-    gate: Annotated[bool, typer.Option(help="Keep GDAL's cubic where the gain is not significant.")] = True,
+    gate: Annotated[
+        bool, typer.Option(help="Keep GDAL's cubic where the gain is not significant, shorten corrections elsewhere.")
+    ] = False,
     noise_m: Annotated[float, typer.Option(min=0.0, help="Noise of the source; 0 returns its samples exactly.")] = 0.0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     trust_thinning: Annotated[bool, typer.Option(help="Do not check the declared mode against the heights.")] = False,

@@ -31,7 +31,7 @@ def made_net(preset="XS", factor=3, seed=3):
     return net
 
 
-def made_weights(path, preset="XS", factor=3, gate=(0.0, 0.0)):
+def made_weights(path, preset="XS", factor=3, gate=(0.0, 1.0)):
     net = made_net(preset, factor)
     tensors = {k: v.contiguous() for k, v in net.state_dict().items()}
     channels = PRESETS[preset].channels

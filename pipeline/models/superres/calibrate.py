@@ -15,7 +15,7 @@ from torch import Tensor
 from pipeline.errors import ModelError
 from pipeline.models.superres.dataset import Mix, Sampler
 from pipeline.models.superres.error import ErrorHead, laplace_loss
-from pipeline.models.superres.gate import Gate, change_ratio
+from pipeline.models.superres.gate import Gate
 from pipeline.models.superres.inference import InferenceOptions, NetResolver
 from pipeline.models.superres.metrics import blocks_worse
 from pipeline.models.superres.network import MODES, PRESETS, TerrainNet
@@ -29,8 +29,8 @@ BANDS: Final = (0.68, 0.95)
 WORSE_TARGET: Final = 0.04
 """Share of 30 x 30 blocks worse than cubic the gate is set for on held-out ground; one point below the promise."""
 
-_LOWS: Final = (0.0, 0.01, 0.02, 0.04, 0.06, 0.09, 0.12, 0.16, 0.2, 0.25, 0.3, 0.4)
-_WIDTHS: Final = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
+_RATIOS: Final = (0.0, 0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3)
+_OPENINGS: Final = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 
 
 def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> Tensor:
@@ -109,30 +109,19 @@ def calibrated_bands(net: TerrainNet, tensors: dict[str, Tensor], validation: Va
 def calibrated_gate(net: TerrainNet, tensors: dict[str, Tensor], validation: Validation) -> Tensor:
     """Thresholds by mode, shape (modes, 2), that keep the most gain while few blocks are worse than cubic."""
     up = _resolver(net, tensors, ensemble=False)
-    out = torch.zeros(len(MODES), 2)
+    out = torch.tensor([[0.0, 1.0]] * len(MODES))
     for m, mode in enumerate(MODES):
         rasters = [raster for raster in validation.rasters if raster.thinning is mode]
         made = [(raster, *_predicted(up, raster, net.factor)) for raster in rasters]
-        if not made or _judged([(raster, fine) for raster, fine, _ in made])[0] <= WORSE_TARGET:
-            continue
-        best = (np.inf, 0.0, 0.0)
-        for low, high in _candidates():
-            gate = Gate((low,) * len(MODES), (high,) * len(MODES))
+        best = (np.inf, np.inf, 0.0, 1.0)
+        for ratio, opening in _candidates() if made else ():
+            gate = Gate((ratio,) * len(MODES), (opening,) * len(MODES))
             gated = [(raster, gate(fine, raster.cubic_m, sigma, net.factor, mode)[0]) for raster, fine, sigma in made]
             worse, error = _judged(gated)
-            if worse <= WORSE_TARGET and error < best[0]:
-                best = (error, low, high)
-        low, high = best[1:] if np.isfinite(best[0]) else (_LOWS[-1], _LOWS[-1] + _WIDTHS[-1])
-        out[m] = torch.tensor([low, high])
+            # Where nothing reaches the target, the smallest share of worse blocks wins, then the smallest error.
+            best = min(best, (max(worse, WORSE_TARGET), error, ratio, opening))
+        out[m] = torch.tensor(best[2:])
     return out
-
-
-def predicted_gain_and_ratio(
-    net: TerrainNet, tensors: dict[str, Tensor], raster: HeldOut
-) -> tuple[npt.NDArray[np.float64], FloatArray]:
-    """The gate's ratio by coarse pixel and the network's heights, for looking at how they go together."""
-    fine, sigma = _predicted(_resolver(net, tensors, ensemble=False), raster, net.factor)
-    return change_ratio(fine, raster.cubic_m, sigma, net.factor), fine
 
 
 def _weighted_quantile(
@@ -145,9 +134,9 @@ def _weighted_quantile(
 
 
 def _candidates() -> Iterator[tuple[float, float]]:
-    for low in _LOWS:
-        for width in _WIDTHS:
-            yield low, low + width
+    for ratio in _RATIOS:
+        for opening in _OPENINGS:
+            yield ratio, opening
 
 
 def _judged(made: list[tuple[HeldOut, FloatArray]]) -> tuple[float, float]:

@@ -247,7 +247,7 @@ def line_up(
     opendem: Path | None = None,
     precision: str = "bf16",
 ) -> tuple[dict[str, Resolver], dict[str, Thinning]]:
-    """Every interpolant, and of each named network: as shipped, without its gate, the ensemble, told the wrong mode.
+    """Every interpolant, and of each named network: as shipped, with its gate, the ensemble, told the wrong mode.
 
     Told the wrong mode, a network is run twice: with the check of the declaration against the heights, and without.
 
@@ -277,18 +277,16 @@ def line_up(
 
 
 def _variants(name: str, label: str, factor: int, *, precision: str, ensemble: bool) -> dict[str, Resolver]:
-    """A network as shipped, the ensemble, and both without the gate where there is one."""
+    """A network as shipped and with its gate, alone and as the ensemble."""
     up = resolver(name, precision=precision)
     out = {label: up}
     if getattr(up, "factor", factor) != factor:
         return out
-    gated = bool(getattr(up, "gated", False))
-    if gated:
-        out[f"{label} ungated"] = resolver(name, precision=precision, gate=False)
-    if ensemble:
-        out[f"{label} x8"] = resolver(name, precision=precision, ensemble=True)
-        if gated:
-            out[f"{label} x8 ungated"] = resolver(name, precision=precision, ensemble=True, gate=False)
+    gates = [False, True] if getattr(up, "has_gate", False) else [False]
+    for x8 in (False, True) if ensemble else (False,):
+        for gate in gates:
+            full = label + (" x8" if x8 else "") + (" gated" if gate else "")
+            out[full] = resolver(name, precision=precision, ensemble=x8, gate=gate)
     return out
 
 

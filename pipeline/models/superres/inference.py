@@ -41,7 +41,8 @@ class InferenceOptions:
     Attributes:
         ensemble: Mean over the square's eight symmetries; eight times the work.
         precision: Of the body; the base, the head and the output are float32 always.
-        gate: Fall back to GDAL's cubic where the predicted gain is not significant.
+        gate: Keep GDAL's cubic in blocks where the gain is not significant and shorten corrections elsewhere: fewer
+            blocks worse than cubic, for about a point of gain.
         noise_m: Noise of the source, metres; above zero the samples are no longer reproduced.
         device: Torch device; CUDA runs deterministic algorithms.
         batch: Blocks at once; halved when a device runs out of memory.
@@ -49,7 +50,7 @@ class InferenceOptions:
 
     ensemble: bool = False
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    gate: bool = True
+    gate: bool = False
     noise_m: float = 0.0
     device: str = "cpu"
     batch: int = 1
@@ -93,9 +94,10 @@ class NetResolver:
         return self._name
 
     @property
-    def gated(self) -> bool:
-        """Whether a gate is in effect."""
-        return self._gate is not None
+    def has_gate(self) -> bool:
+        """Whether the weights come with a gate that does something."""
+        gate = Gate.from_tensors(self.weights.tensors)
+        return gate is not None and not (max(gate.closed_below) <= 0.0 and min(gate.opening) >= 1.0)
 
     @property
     def radius_px(self) -> int:
@@ -141,7 +143,7 @@ class NetResolver:
             self._run(taken, padded, condition, fine, sigma)
         if self._gate is not None and sigma is not None:
             cubic, _ = Interpolant("gdal-cubic")(heights_m, factor=factor)
-            fine, sigma = self._gate(fine, cubic, sigma, factor, thinning)
+            fine, sigma = self._gate(fine, cubic, sigma, factor, thinning, origin_px)
         mask_fine(fine, valid, factor)
         return fine, None if sigma is None else mask_fine(sigma, valid, factor)
 
