@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,6 +41,7 @@ def train(
     from pipeline.errors import ConfigError
     from pipeline.models.baselines.networks import BASELINES, train_baseline
     from pipeline.models.superres.calibrate import fit_error_and_gate
+    from pipeline.models.superres.card import model_card
     from pipeline.models.superres.dataset import Mix, Sampler, SiteList, load_site
     from pipeline.models.superres.plots import plot_curves
     from pipeline.models.superres.train import Trainer, TrainingPlan
@@ -81,6 +83,7 @@ def train(
         "figures": trainer.rows[-1] if trainer.rows else {},
     }
     digest = trainer.export(folder / "weights.safetensors", about, extra)
+    (folder / "weights.md").write_text(model_card(folder.name, digest, asdict(plan), about))
     out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
 
 

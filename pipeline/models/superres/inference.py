@@ -106,8 +106,8 @@ class NetResolver:
 
     @property
     def halo_px(self) -> int:
-        """Context in coarse pixels: receptive field, continued voids, and the gate's neighbourhood."""
-        return context_px(self.radius_px) + GATE_REACH_PX
+        """Context in coarse pixels: receptive field, continued voids, and the gate's neighbourhood if it is on."""
+        return context_px(self.radius_px) + (0 if self._gate is None else GATE_REACH_PX)
 
     def wide_ratio(self, thinning: Thinning) -> float:
         """Half-width of the 95 % band over that of the 68 % band."""
