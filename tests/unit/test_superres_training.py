@@ -7,7 +7,9 @@ import pytest
 import rasterio
 import torch
 from affine import Affine
+from typer.testing import CliRunner
 
+from infra.cli.app import app
 from pipeline.errors import ConfigError, SourceMissing
 from pipeline.models.superres.calibrate import fit_error_and_gate
 from pipeline.models.superres.dataset import Level, Mix, Sampler, Site, SiteList, SiteSpec, load_site, read_heights
@@ -138,12 +140,12 @@ def test_training_resumes_to_the_same_bits(tmp_path):
 
 
 def test_training_learns_and_exports_what_the_registry_reads(tmp_path):
-    trainer = Trainer(plan(steps=60, batch=4, mix=Mix(noisy=0.0, wide=0.0)), [site()], tmp_path)
-    validation = Validation([site(seed=9, side=150)], 3)
+    trainer = Trainer(plan(steps=40, batch=4, rate=4e-4, mix=Mix(noisy=0.0, wide=0.0)), [site()], tmp_path)
+    validation = Validation([site(seed=9, side=100)], 3)
     before = validation(trainer.average)
-    trainer.run(validation, every=60)
+    trainer.run(validation, every=40)
     after = trainer.rows[-1]
-    assert after["gain_made_averaged"] > before["gain_made_averaged"] - 1.0
+    assert after["gain_made_averaged"] > before["gain_made_averaged"]
     extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, steps=20, seed=1)
     digest = trainer.export(tmp_path / "weights.safetensors", {"sites": ["made"]}, extra)
     weights = load_weights(f"{tmp_path / 'weights.safetensors'}#sha256={digest}")
@@ -158,3 +160,36 @@ def test_impossible_plans_are_refused():
         plan(preset="XXL")
     with pytest.raises(ConfigError, match="margin"):
         plan(margin_px=8)
+
+
+def test_the_command_trains_validates_and_writes_a_card(tmp_path):
+    for name, seed in (("here", 1), ("there", 2)):
+        write(tmp_path / f"{name}.tif", hills(200 if name == "here" else 100, 200 if name == "here" else 100, seed))
+    dtms = [arg for name in ("here", "there") for arg in ("--dtm", str(tmp_path / f"{name}.tif"))]
+    options = [
+        "--hold-out",
+        "there",
+        "--preset",
+        "XS",
+        "--steps",
+        "4",
+        "--batch",
+        "2",
+        "--error-steps",
+        "3",
+        "--every",
+        "2",
+        "--precision",
+        "fp32",
+    ]
+    result = CliRunner().invoke(app, ["train", str(tmp_path / "run"), *dtms, *options])
+    assert result.exit_code == 0, result.output
+    card = (tmp_path / "run" / "weights.md").read_text()
+    assert "Held out for validation, calibration of the bands and of the gate: there." in card
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 5000
+    assert "gain_there_decimated" in (tmp_path / "run" / "curves.csv").read_text()
+    assert load_weights(str(tmp_path / "run" / "weights.safetensors")).about["held_out"] == ["there"]
+    again = CliRunner().invoke(
+        app, ["train", str(tmp_path / "base"), *dtms, "--preset", "srcnn", "--processor-s", "0.2"]
+    )
+    assert again.exit_code == 0, again.output
