@@ -1,17 +1,13 @@
 """Contour lines from float heights on points that neighbours share, so lines meet at borders without a gap.
 
-The raster is contoured in strips of bounded size; lines cut by a strip's border are joined again. Where a line ends on
-the lattice's outer edge its end is computed anew from the two samples of that edge, always in the same order: the
-neighbour holds the same two samples and gets the same numbers.
-
-Source: marching squares of contourpy (serial algorithm, corner masking), levels as whole multiples of the interval.
+Where a line crosses a lattice edge follows from that edge's two samples alone (`marching.py`): the neighbour holds the
+same two samples and gets the same numbers.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import ConfigError, ExportError
+from pipeline.formats.marching import lines_by_level
 from pipeline.formats.mosaic import FloatArray
 from pipeline.formats.scratch import writing
 
 ContourFormat = Literal["shp", "gpkg", "fgb"]
 DRIVERS: Final[Mapping[ContourFormat, str]] = {"shp": "ESRI Shapefile", "gpkg": "GPKG", "fgb": "FlatGeobuf"}
-STRIP_POINTS: Final = 2_000_000
-_SNAP: Final = 1e-6
 _DATE: Final = "2000-01-01T00:00:00Z"
 Line = npt.NDArray[np.float64]
 
@@ -60,100 +55,11 @@ def trace(heights_m: FloatArray, interval_m: float) -> Contours:
     rows, cols = heights_m.shape
     if min(rows, cols) < 2:
         raise ExportError(f"{rows} by {cols} points make no contours")
-    step = max(1, STRIP_POINTS // cols)
-    pieces: dict[float, list[Line]] = defaultdict(list)
-    for top in range(0, rows - 1, step):
-        strip = heights_m[top : min(rows, top + step + 1)]
-        for level, line in _trace_strip(strip, interval_m):
-            _pin_ends(line, strip, level)
-            line[:, 1] += top
-            pieces[level].append(line)
-    cuts = set(range(step, rows - 1, step))
     levels, lines = [], []
-    for level in sorted(pieces):
-        for line in _joined(pieces[level], cuts) if cuts else pieces[level]:
-            levels.append(level)
-            lines.append(line)
+    for level, line in lines_by_level(heights_m, interval_m):
+        levels.append(level)
+        lines.append(line)
     return Contours(np.array(levels), tuple(lines))
-
-
-def _trace_strip(strip: FloatArray, interval_m: float) -> Iterator[tuple[float, Line]]:
-    import contourpy
-
-    if not np.isfinite(strip).any():
-        return
-    low, high = float(np.nanmin(strip)), float(np.nanmax(strip))
-    generator = contourpy.contour_generator(
-        z=np.ma.masked_invalid(strip), name="serial", line_type=contourpy.LineType.Separate, corner_mask=True
-    )
-    for number in range(math.ceil(low / interval_m), math.floor(high / interval_m) + 1):
-        level = number * interval_m
-        for line in generator.lines(level):
-            if len(line) >= 2:
-                yield level, np.array(line, np.float64)
-
-
-def _joined(pieces: list[Line], cuts: set[int]) -> list[Line]:
-    """Lines cut at strip borders made whole: ends that lie on a cut are matched by their place."""
-    ends: dict[tuple[float, float], list[int]] = defaultdict(list)
-    whole: list[Line] = []
-    parts: dict[int, Line] = {}
-    for index, line in enumerate(pieces):
-        touching = [end for end in (0, -1) if line[end, 1] in cuts]
-        if not touching or (line[0] == line[-1]).all():
-            whole.append(line)
-            continue
-        parts[index] = line
-        for end in touching:
-            ends[_key(line[end])].append(index)
-    while parts:
-        index, line = parts.popitem()
-        for end in (-1, 0):
-            while (following := _other(ends, parts, line[end])) is not None:
-                piece = parts.pop(following)
-                line = _attach(line, piece, end)
-        whole.append(line)
-    return whole
-
-
-def _key(point: Line) -> tuple[float, float]:
-    return float(point[0]), float(point[1])
-
-
-def _other(ends: dict[tuple[float, float], list[int]], parts: dict[int, Line], point: Line) -> int | None:
-    return next((index for index in ends.get(_key(point), ()) if index in parts), None)
-
-
-def _attach(line: Line, piece: Line, end: int) -> Line:
-    meets_start = _key(piece[0]) == _key(line[end])
-    if end == -1:
-        return np.concatenate([line, (piece if meets_start else piece[::-1])[1:]])
-    return np.concatenate([(piece[::-1] if meets_start else piece)[:-1], line])
-
-
-def _pin_ends(line: Line, heights: FloatArray, level: float) -> None:
-    """Put ends on the outer edge where the two samples of that edge say, whatever the way the line was followed.
-
-    The strips' own borders are such edges too, so their ends match exactly when they are joined.
-    """
-    last_row, last_col = heights.shape[0] - 1, heights.shape[1] - 1
-    for end in (0, -1):
-        col, row = (float(value) for value in line[end])
-        edge_row, edge_col = round(row), round(col)
-        if edge_row in {0, last_row} and abs(row - edge_row) < _SNAP:
-            line[end] = _crossing(heights[edge_row], col, level), edge_row
-        elif edge_col in {0, last_col} and abs(col - edge_col) < _SNAP:
-            line[end] = edge_col, _crossing(heights[:, edge_col], row, level)
-
-
-def _crossing(samples: FloatArray, near: float, level: float) -> float:
-    """Where the samples of an edge cross the level, nearest to the place that contourpy found."""
-    found = []
-    for first in range(max(0, math.floor(near) - 1), min(samples.size - 1, math.floor(near) + 2)):
-        before, after = float(samples[first]), float(samples[first + 1])
-        if math.isfinite(before + after) and (before > level) != (after > level):
-            found.append(first + (level - before) / (after - before))
-    return min(found, key=lambda place: abs(place - near), default=near)
 
 
 def write_contours(

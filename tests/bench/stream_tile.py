@@ -15,7 +15,7 @@ from pathlib import Path
 
 from infra.gdal_env import GDAL_ENV, THREAD_ENV
 
-os.environ.update({**GDAL_ENV, **THREAD_ENV})
+os.environ.update({**GDAL_ENV, **THREAD_ENV, **os.environ})
 
 import numpy as np
 import rasterio

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import contourpy
 import numpy as np
 import pyogrio
 import pytest
 import shapely
 
 from pipeline.errors import ConfigError, ExportError
-from pipeline.formats import contours
+from pipeline.formats import contours, marching
 from pipeline.formats.cells import point_lattice, tiles_of_cell
 from pipeline.formats.contours import trace, write_contours
 from pipeline.formats.mosaic import Mosaic
@@ -42,22 +43,47 @@ def test_circles_of_a_dome() -> None:
     assert set(found.levels_m) <= set(range(200, 1001, 100))
 
 
-def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    y, x = np.mgrid[0:300, 0:200].astype(np.float64)
-    heights = (100 * np.sin(x / 13) * np.cos(y / 17) + x * 0.3).astype(np.float32)
-    whole = trace(heights, 20.0)
-    monkeypatch.setattr(contours, "STRIP_POINTS", 200 * 23)
-    parts = trace(heights, 20.0)
-    assert len(parts.lines) == len(whole.lines)
+def rough(rows: int = 300, cols: int = 200) -> np.ndarray:
+    y, x = np.mgrid[0:rows, 0:cols].astype(np.float64)
+    noise = np.random.default_rng(5).normal(0, 8, (rows, cols))
+    return (100 * np.sin(x / 13) * np.cos(y / 17) + x * 0.3 + noise).astype(np.float32)
 
-    def lengths(found: contours.Contours) -> list[tuple[float, float]]:
-        measured = [
-            (float(level), round(float(np.hypot(*np.diff(line, axis=0).T).sum()), 6))
-            for level, line in zip(found.levels_m, found.lines, strict=True)
-        ]
-        return sorted(measured)
 
-    np.testing.assert_allclose(lengths(parts), lengths(whole), atol=1e-5)
+def test_batches_of_levels_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trace(rough(), 20.0)
+    monkeypatch.setattr(marching, "BATCH_SEGMENTS", 10)
+    parts = trace(rough(), 20.0)
+    assert (parts.levels_m == whole.levels_m).all()
+    assert all((a == b).all() for a, b in zip(parts.lines, whole.lines, strict=True))
+
+
+@pytest.mark.parametrize("ground", ["rough", "dome", "stairs", "voids"])
+def test_same_lines_as_contourpy(ground: str) -> None:
+    heights = {"rough": rough, "dome": dome, "stairs": lambda: np.rint(rough()), "voids": rough}[ground]()
+    if ground == "voids":
+        heights[50:60, 70:130] = np.nan
+        heights[200, 100] = np.nan
+    interval = 20.25 if ground == "stairs" else 20.0
+    ours: dict[float, list[float]] = {}
+    found = trace(heights, interval)
+    for level, line in zip(found.levels_m, found.lines, strict=True):
+        ours.setdefault(float(level), []).append(float(np.hypot(*np.diff(line, axis=0).T).sum()))
+    generator = contourpy.contour_generator(
+        z=np.ma.masked_invalid(heights), name="serial", line_type="Separate", corner_mask=False
+    )
+    assert len(ours) >= 10
+    for level, lengths in ours.items():
+        theirs = [float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in generator.lines(level)]
+        theirs = [length for length in theirs if length > 0]
+        np.testing.assert_allclose(sorted(lengths), sorted(theirs), rtol=1e-9, atol=1e-9)
+
+
+def test_higher_ground_lies_on_the_left() -> None:
+    for line in trace(dome(), 100.0).lines:
+        if (line[0] == line[-1]).all():
+            x, y = line.T
+            area = float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))
+            assert area < 0  # counter-clockwise on the map, rows growing southwards
 
 
 def test_ends_match_on_the_border_between_cells(tmp_path: Path) -> None:
