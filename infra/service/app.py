@@ -1,0 +1,150 @@
+"""The ASGI application: plain FastAPI, so that uvicorn on a laptop and Ray Serve on a cluster run the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.staticfiles import StaticFiles
+
+from infra.service import files, jobs, maps, problems, processes
+from infra.service.auth import Gate, KeyRing, verifier_from
+from infra.service.context import Parts, Service
+from infra.service.dispatch import Dispatcher, Machinery
+from infra.service.events import Broadcast
+from infra.service.headers import PublicReading, SafeHeaders
+from infra.service.heights import Heights
+from infra.service.limits import RateLimiter, SizeLimits
+from infra.service.orders import Orders
+from infra.service.preview import Previews
+from infra.service.published import Published, PublishedTile
+from infra.service.records import JobBook, JobRecord
+from infra.service.redact import RedactingFilter
+from infra.service.settings import ServiceSettings
+from infra.service.static import FOLDER
+from pipeline.version import __version__
+
+_log = logging.getLogger("orograph")
+
+
+def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        settings: How it runs.
+        parts: Store, engine, planner and so on; those of the environment when None.
+
+    Raises:
+        ConfigError: a setting that cannot be carried out.
+    """
+    if parts is None:
+        from infra.service.wiring import parts_from_environment
+
+        parts = parts_from_environment()
+    service = _assembled(settings, parts)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        service.dispatcher.start()
+        yield
+        await asyncio.to_thread(service.dispatcher.stop)
+        service.previews.close()
+
+    app = FastAPI(
+        title="Orograph",
+        version=__version__,
+        description="European terrain by tiles: published products, map tiles, and orders to make a tile again.",
+        lifespan=lifespan,
+        docs_url=None,  # the interactive pages load scripts from other hosts
+        redoc_url=None,
+    )
+    app.state.service = service
+    problems.install(app)
+    for router in (processes.router, jobs.router, maps.router, files.router):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=FOLDER), name="static")
+    _add_middleware(app, settings)
+    _redact_logs()
+    return app
+
+
+def _assembled(settings: ServiceSettings, parts: Parts) -> Service:
+    broadcast = Broadcast(settings.event_streams)
+    published = Published(parts.store)
+
+    def on_change(record: JobRecord) -> None:
+        if record.status.is_final:
+            published.expire()
+        broadcast.publish(record)
+
+    book = JobBook(parts.store, on_change, timedelta(days=settings.retention_days))
+    machinery = Machinery(parts.engine, parts.runner, parts.planner, parts.publish, parts.processing)
+    dispatcher = Dispatcher(
+        book,
+        parts.store,
+        machinery,
+        workers=settings.workers,
+        limit=settings.queue_limit,
+        lease_s=settings.lease_s,
+    )
+    orders = Orders(settings, parts.processing, parts.sources, parts.planner, book, dispatcher, published)
+    previews = Previews(
+        parts.store,
+        published,
+        lambda tile, source: _raw_files(published, tile, source),
+        threads=settings.preview_threads,
+        queue_limit=settings.preview_queue,
+        cache_mb=settings.preview_cache_mb,
+    )
+    return Service(
+        settings=settings,
+        parts=parts,
+        gate=Gate(settings.who, KeyRing(settings.keys_file), verifier_from(settings.oidc_verifier)),
+        book=book,
+        broadcast=broadcast,
+        dispatcher=dispatcher,
+        orders=orders,
+        published=published,
+        previews=previews,
+        heights=Heights(parts.store, published),
+        reads=RateLimiter(settings.reads_per_minute),
+        runs=RateLimiter(settings.orders_per_minute),
+    )
+
+
+def _raw_files(published: Published, tile: PublishedTile, source: str) -> tuple[str, ...]:
+    """GDAL paths of the files a tile's manifest names for a source; no other path is ever opened."""
+    for ref in published.manifest(tile).sources:
+        if ref.source.id == source:
+            return tuple(_gdal_href(file.href) for file in ref.files)
+    raise KeyError(source)
+
+
+def _gdal_href(href: str) -> str:
+    if href.startswith("s3://"):
+        return "/vsis3/" + href.removeprefix("s3://")
+    if href.startswith(("http://", "https://")):
+        return "/vsicurl/" + href
+    return href.removeprefix("file://")
+
+
+def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
+    """Outermost last: headers on every answer, then the host, then sizes."""
+    app.add_middleware(SizeLimits, max_body_bytes=settings.max_body_bytes, max_url_bytes=settings.max_url_bytes)
+    if settings.hosts:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.hosts), www_redirect=False)
+    app.add_middleware(PublicReading)
+    app.add_middleware(SafeHeaders)
+
+
+def _redact_logs() -> None:
+    """Put the redacting filter on every handler there is, uvicorn's among them."""
+    names = ("", "orograph", "uvicorn", "uvicorn.access", "uvicorn.error", "ray.serve")
+    for handler in {handler for name in names for handler in logging.getLogger(name).handlers}:
+        if not any(isinstance(found, RedactingFilter) for found in handler.filters):
+            handler.addFilter(RedactingFilter())

@@ -1,0 +1,116 @@
+"""What the service is made of, and how a request reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from infra.engine import Engine, Runner
+from infra.service.auth import Gate, Principal, Scope
+from infra.service.dispatch import Dispatcher, JobPlanner, Publisher
+from infra.service.events import Broadcast
+from infra.service.heights import Heights
+from infra.service.limits import RateLimiter, caller_network
+from infra.service.orders import Orders
+from infra.service.preview import Previews
+from infra.service.problems import Problem
+from infra.service.published import Published
+from infra.service.records import JobBook
+from infra.service.settings import ServiceSettings
+from infra.store import Store
+from pipeline.config import ProcessingSettings
+from pipeline.sources import SourceCatalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the service is given: the product's own parts, or a test's.
+
+    Attributes:
+        store: Products, catalogue and job records.
+        sources: What orders may name.
+        processing: Settings of the catalogue's tiles; a request changes only what `overrides` lists.
+        planner: Turns an order into a job.
+        engine, runner: Run the job.
+        publish: Makes its result visible.
+    """
+
+    store: Store
+    sources: SourceCatalogue
+    processing: ProcessingSettings
+    planner: JobPlanner
+    engine: Engine
+    runner: Runner
+    publish: Publisher
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The running service."""
+
+    settings: ServiceSettings
+    parts: Parts
+    gate: Gate
+    book: JobBook
+    broadcast: Broadcast
+    dispatcher: Dispatcher
+    orders: Orders
+    published: Published
+    previews: Previews
+    heights: Heights
+    reads: RateLimiter
+    runs: RateLimiter
+
+
+def service_of(request: Request) -> Service:
+    """The service a request belongs to."""
+    found: Service = request.app.state.service
+    return found
+
+
+def _token(request: Request) -> str | None:
+    key = request.headers.get("x-api-key")
+    if key:
+        return key.strip()
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" and value else None
+
+
+def _allowed(scope: Scope) -> Callable[[Request], Principal]:
+    def check(request: Request) -> Principal:
+        service = service_of(request)
+        limiter = service.runs if scope == "run" else service.reads
+        network = caller_network(request.client.host if request.client else None)
+        principal = service.gate.caller(_token(request))
+        wait = limiter.wait_s(principal.id if principal and principal.id.startswith("key:") else network)
+        if wait:
+            detail = f"the allowance of a minute is used up; try again in {wait} s"
+            raise Problem(429, "Too Many Requests", detail, headers={"Retry-After": str(wait)})
+        challenge = {"WWW-Authenticate": 'Bearer realm="orograph"'}
+        if principal is None:
+            raise Problem(401, "Unauthorized", "a valid API key is needed", headers=challenge)
+        if scope not in principal.scopes:
+            if principal.id == "reader":
+                raise Problem(401, "Unauthorized", "an API key with the scope 'run' is needed", headers=challenge)
+            raise Problem(403, "Forbidden", f"the key lacks the scope {scope!r}")
+        return principal
+
+    return check
+
+
+async def may_read(request: Request) -> Principal:
+    """The caller, if reading is allowed and within its rate."""
+    return _allowed("read")(request)
+
+
+async def may_run(request: Request) -> Principal:
+    """The caller, if ordering is allowed and within its rate."""
+    return _allowed("run")(request)
+
+
+Reader = Annotated[Principal, Depends(may_read)]
+Orderer = Annotated[Principal, Depends(may_run)]
+TheService = Annotated[Service, Depends(service_of)]

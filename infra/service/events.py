@@ -1,0 +1,95 @@
+"""Progress as server-sent events: one broadcast, any number of bounded listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Final
+
+import orjson
+
+from infra.service.records import JobRecord
+
+_BACKLOG: Final = 64
+KEEPALIVE_S: Final = 15.0
+
+
+class Broadcast:
+    """Hands every change of a record to those who watch the job; changes may come from any thread."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._watchers: dict[str, set[Watcher]] = {}
+        self._count = 0
+
+    def publish(self, record: JobRecord) -> None:
+        """Tell the watchers of a job."""
+        with self._lock:
+            watchers = tuple(self._watchers.get(record.id, ()))
+        for watcher in watchers:
+            watcher.offer(record)
+
+    def watch(self, id_: str) -> Watcher | None:
+        """A watcher of a job, None when as many as allowed are open; close it."""
+        with self._lock:
+            if self._count >= self._limit:
+                return None
+            watcher = Watcher(self, id_, asyncio.get_running_loop())
+            self._watchers.setdefault(id_, set()).add(watcher)
+            self._count += 1
+        return watcher
+
+    def drop(self, watcher: Watcher) -> None:
+        """Forget a watcher."""
+        with self._lock:
+            group = self._watchers.get(watcher.id, set())
+            if watcher in group:
+                group.remove(watcher)
+                self._count -= 1
+            if not group:
+                self._watchers.pop(watcher.id, None)
+
+
+class Watcher:
+    """One open stream. A slow reader loses changes in between, never the latest."""
+
+    def __init__(self, broadcast: Broadcast, id_: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.id = id_
+        self._broadcast = broadcast
+        self._loop = loop
+        self._queue: asyncio.Queue[JobRecord] = asyncio.Queue(_BACKLOG)
+
+    def offer(self, record: JobRecord) -> None:
+        """Queue a change, from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._put, record)
+
+    async def next(self, timeout_s: float) -> JobRecord | None:
+        """The next change, None when there was none for so long."""
+        try:
+            return await asyncio.wait_for(self._queue.get(), timeout_s)
+        except TimeoutError:
+            return None
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._broadcast.drop(self)
+
+    def _put(self, record: JobRecord) -> None:
+        if self._queue.full():
+            self._queue.get_nowait()
+        self._queue.put_nowait(record)
+
+
+def event(name: str, id_: int, data: dict[str, object]) -> bytes:
+    """One server-sent event."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (id_, name.encode(), orjson.dumps(data))
+
+
+async def keepalive(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pass a stream on, opened by how long a client should wait before it connects again."""
+    yield b"retry: 2000\n\n"
+    async for chunk in source:
+        yield chunk

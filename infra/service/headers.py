@@ -1,0 +1,93 @@
+"""Headers on every answer: nothing foreign runs in the page, and every page may read what is published."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_READABLE: Final = ("GET", "HEAD", "OPTIONS")
+_PUBLIC_POSTS: Final = ("/stac/search",)
+_EXPOSED: Final = "Accept-Ranges, Content-Length, Content-Range, ETag, Location"
+
+
+class SafeHeaders:
+    """Security headers where an answer sets none of its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, with headers."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+class PublicReading:
+    """CORS for reading only: any page may read with or without a key, none may order or dismiss.
+
+    Orders need `Content-Type: application/json`, which a browser sends across origins only after a preflight that is
+    refused here; so an open service on one's own machine takes orders from its own page alone.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer preflights, add the headers to what may be read."""
+        if scope["type"] != "http" or "origin" not in Headers(scope=scope):
+            await self._app(scope, receive, send)
+            return
+        wanted = Headers(scope=scope).get("access-control-request-method")
+        if scope["method"] == "OPTIONS" and wanted is not None:
+            await _preflight(wanted in _READABLE or _is_search(scope))(scope, receive, send)
+            return
+        if scope["method"] not in _READABLE and not _is_search(scope):
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Access-Control-Allow-Origin"] = "*"
+                headers["Access-Control-Expose-Headers"] = _EXPOSED
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+def _is_search(scope: Scope) -> bool:
+    return str(scope.get("path", "")).rstrip("/") in _PUBLIC_POSTS
+
+
+def _preflight(allowed: bool) -> Response:
+    if not allowed:
+        return Response(status_code=403)
+    return Response(
+        status_code=204,
+        headers={
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS, POST",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, If-Range, Range, X-API-Key",
+            "Access-Control-Max-Age": "3600",
+        },
+    )

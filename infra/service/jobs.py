@@ -1,0 +1,144 @@
+"""OGC API - Processes: the jobs, their results, their dismissal, their progress as events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from infra.service.context import Orderer, Reader, Service, TheService
+from infra.service.events import KEEPALIVE_S, Watcher, event, keepalive
+from infra.service.problems import NO_SUCH_JOB, RESULT_NOT_READY, Problem, busy
+from infra.service.records import JobRecord, JobStatus, now
+from infra.service.statuses import link, result_links, status_document
+
+router = APIRouter(tags=["jobs"])
+
+_LOOK_AGAIN_S: Final = 1.0
+
+JobId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="Id of a job.")]
+
+
+@router.get("/jobs", summary="List of jobs")
+async def jobs(
+    request: Request,
+    service: TheService,
+    _caller: Reader,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    status: Annotated[JobStatus | None, Query()] = None,
+    tile: Annotated[str | None, Query(pattern=r"^E[0-9]{4}N[0-9]{4}$")] = None,
+) -> dict[str, Any]:
+    """Jobs, newest first."""
+    records = [
+        record
+        for record in service.book.recent()
+        if (status is None or record.status is status) and (tile is None or record.tile == tile)
+    ]
+    links = [link(request, "self", "/jobs", "Jobs")]
+    if offset + limit < len(records):
+        query = {"limit": str(limit), "offset": str(offset + limit)}
+        query |= {"status": status.value} if status else {}
+        query |= {"tile": tile} if tile else {}
+        links.append(link(request, "next", "/jobs", "Older jobs", **query))
+    page = records[offset : offset + limit]
+    return {
+        "jobs": [status_document(request, record) for record in page],
+        "numberMatched": len(records),
+        "numberReturned": len(page),
+        "links": links,
+    }
+
+
+@router.get("/jobs/{job_id}", summary="Status of a job")
+async def job(job_id: JobId, request: Request, service: TheService, _caller: Reader) -> Response:
+    """How a job stands, with progress by stage."""
+    record = await _record(service, job_id)
+    return JSONResponse(status_document(request, record), headers={"Cache-Control": "no-store"})
+
+
+@router.get("/jobs/{job_id}/results", summary="Results of a job")
+async def results(job_id: JobId, request: Request, service: TheService, _caller: Reader) -> dict[str, Any]:
+    """Links to the item and the manifest."""
+    record = await _record(service, job_id)
+    if record.status is JobStatus.FAILED:
+        error = record.error or {}
+        kind = f"urn:orograph:problem:{error.get('error', 'OrographError')}"
+        members = {name: error[name] for name in ("tile", "source", "stage", "remedy") if error.get(name)}
+        raise Problem(500, "Job Failed", record.message, kind=kind, **members)
+    if record.status is not JobStatus.SUCCESSFUL:
+        raise Problem(404, "Result Not Ready", f"the job is {record.status.value}", kind=RESULT_NOT_READY)
+    return dict(result_links(request, record))
+
+
+@router.delete("/jobs/{job_id}", summary="Dismiss a job")
+async def dismiss(job_id: JobId, request: Request, service: TheService, caller: Orderer) -> Response:
+    """Stop a job that waits or runs, or forget one that is over. Only who ordered may; published tiles stay."""
+    record = await _record(service, job_id)
+    if record.requested_by not in {caller.id, ""}:
+        raise Problem(403, "Forbidden", "somebody else ordered this job")
+    if record.status.is_final:
+        await asyncio.to_thread(service.book.forget, job_id)
+        record = record.changed(status=JobStatus.DISMISSED, message="forgotten")
+    else:
+        service.dispatcher.dismiss(job_id)
+        changed = await asyncio.to_thread(service.book.change, job_id, _dismissed)
+        record = changed or record
+    return JSONResponse(status_document(request, record), headers={"Cache-Control": "no-store"})
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    summary="Progress of a job",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def events(job_id: JobId, request: Request, service: TheService, _caller: Reader) -> Response:
+    """Server-sent events named `status`, each a status document; the stream ends with the job."""
+    record = await _record(service, job_id)
+    watcher = service.broadcast.watch(job_id)
+    if watcher is None:
+        raise busy("many progress streams are open", 5)
+    stream = _stream(request, service, record, watcher)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(keepalive(stream), media_type="text/event-stream", headers=headers)
+
+
+async def _stream(request: Request, service: Service, record: JobRecord, watcher: Watcher) -> AsyncIterator[bytes]:
+    quiet = 0.0
+    try:
+        yield _event(request, record)
+        while not record.status.is_final:
+            heard = await watcher.next(_LOOK_AGAIN_S)
+            if heard is None and record.owner != service.dispatcher.owner:
+                heard = await asyncio.to_thread(service.book.get, record.id)
+            if heard is not None and heard.revision > record.revision:
+                record, quiet = heard, 0.0
+                yield _event(request, record)
+                continue
+            quiet += _LOOK_AGAIN_S
+            if quiet >= KEEPALIVE_S:
+                quiet = 0.0
+                yield b": still here\n\n"
+    finally:
+        watcher.close()
+
+
+def _event(request: Request, record: JobRecord) -> bytes:
+    return event("status", record.revision, status_document(request, record))
+
+
+async def _record(service: Service, job_id: str) -> JobRecord:
+    record = await asyncio.to_thread(service.book.get, job_id)
+    if record is None:
+        raise Problem(404, "No Such Job", f"no job {job_id}", kind=NO_SUCH_JOB)
+    return record
+
+
+def _dismissed(record: JobRecord) -> JobRecord | None:
+    if record.status.is_final:
+        return None
+    return record.changed(status=JobStatus.DISMISSED, finished=now(), message="dismissed")

@@ -1,0 +1,208 @@
+"""What the page draws: tiles and their quality, map tiles, heights at a point and along a line."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from starlette.responses import Response
+
+from infra.service import shading
+from infra.service.context import Reader, Service, TheService
+from infra.service.heights import MOST_SAMPLES, sampled
+from infra.service.preview import LAYERS, MAX_ZOOM, MIN_ZOOM, TILE_PX, Address, Layer, source_colour
+from infra.service.problems import Problem
+from infra.service.published import PublishedTile
+from infra.service.records import JobStatus
+from pipeline.grid import Tile
+
+router = APIRouter(prefix="/map", tags=["map"])
+
+SourceId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Zoom = Annotated[int, Path(ge=0, le=30)]
+Column = Annotated[int, Path(ge=0, le=2**30)]
+_LINE: Final = r"^-?\d{1,3}(\.\d{1,12})?,-?\d{1,2}(\.\d{1,12})?(;-?\d{1,3}(\.\d{1,12})?,-?\d{1,2}(\.\d{1,12})?){1,99}$"
+
+
+@router.get("/state", summary="What there is to see")
+async def state(service: TheService, _caller: Reader) -> dict[str, Any]:
+    """Bounds, layers, legends, sources, and whether the caller may order."""
+    published = await asyncio.to_thread(service.published.all)
+    boxes = [tile.item["bbox"] for tile in published.values()]
+    bounds = [f(box[i] for box in boxes) for i, f in ((0, min), (1, min), (2, max), (3, max))] if boxes else None
+    gsd = min((float(tile.properties.get("gsd", 10.0)) for tile in published.values()), default=10.0)
+    return {
+        "bounds": bounds,
+        "tiles": len(published),
+        "tileSize": TILE_PX,
+        "minZoom": MIN_ZOOM,
+        "maxZoom": _native_zoom(gsd),
+        "layers": list(LAYERS),
+        "sources": _sources(service, published),
+        "auth": service.gate.rule,
+        "legend": {
+            "height": [{"value": value, "colour": _hex(colour)} for value, colour in shading.HEIGHT_STOPS],
+            "uncertainty": [{"value": value, "colour": _hex(colour)} for value, colour in shading.UNCERTAINTY_STOPS],
+        },
+    }
+
+
+@router.get("/tiles", summary="Tiles with state and quality")
+async def tiles(service: TheService, _caller: Reader) -> dict[str, Any]:
+    """A GeoJSON collection: every published tile and every tile somebody ordered."""
+    published = await asyncio.to_thread(service.published.all)
+    jobs = {}
+    for record in reversed(service.book.recent()):
+        jobs[record.tile] = record
+    features = [_feature(tile) for tile in published.values()]
+    for feature in features:
+        record = jobs.pop(feature["id"], None)
+        if record is not None and record.status is not JobStatus.SUCCESSFUL:
+            feature["properties"] |= {"state": record.status.value, "job": record.id}
+    for tile_id, record in jobs.items():
+        if record.status in {JobStatus.SUCCESSFUL, JobStatus.DISMISSED}:
+            continue
+        features.append(_ordered(Tile.parse(tile_id), record.status, record.id))
+    return {"type": "FeatureCollection", "features": features}
+
+
+@router.get("/point", summary="Height at a point")
+async def point(
+    service: TheService,
+    _caller: Reader,
+    lon: Annotated[float, Query(ge=-180, le=180)],
+    lat: Annotated[float, Query(ge=-90, le=90)],
+) -> dict[str, Any]:
+    """Height, uncertainty and source at a point of the published tiles."""
+    return await asyncio.to_thread(service.heights.at, lon, lat)
+
+
+@router.get("/profile", summary="Heights along a line")
+async def profile(
+    service: TheService,
+    _caller: Reader,
+    line: Annotated[str, Query(pattern=_LINE, max_length=3000, description="lon,lat;lon,lat;... in degrees")],
+    samples: Annotated[int, Query(ge=2, le=MOST_SAMPLES)] = 256,
+) -> dict[str, Any]:
+    """Heights, uncertainty and sources at even distances along a line of at most 300 km."""
+    points = [(float(lon), float(lat)) for lon, lat in (pair.split(",") for pair in line.split(";"))]
+    if any(abs(lon) > 180 or abs(lat) > 90 for lon, lat in points):
+        raise Problem(422, "Unprocessable Request", "a point of the line is not on the globe")
+    return await asyncio.to_thread(lambda: service.heights.along(sampled(points, samples)))
+
+
+@router.get("/{layer}/{z}/{x}/{y}.png", summary="A map tile", response_class=Response)
+async def map_tile(
+    layer: Layer,
+    z: Zoom,
+    x: Column,
+    y: Column,
+    request: Request,
+    service: TheService,
+    _caller: Reader,
+    if_none_match: Annotated[str | None, Header(max_length=200)] = None,
+) -> Response:
+    """A map tile (512 pixels, WebMercatorQuad) of the product; `terrain` is terrain-RGB in terrarium encoding."""
+    return await _picture(request, service, layer, Address(z, x, y), "", if_none_match)
+
+
+@router.get("/raw/{source}/{layer}/{z}/{x}/{y}.png", summary="A map tile of a source", response_class=Response)
+async def raw_tile(
+    source: SourceId,
+    layer: Annotated[Layer, Path()],
+    z: Zoom,
+    x: Column,
+    y: Column,
+    request: Request,
+    service: TheService,
+    _caller: Reader,
+    if_none_match: Annotated[str | None, Header(max_length=200)] = None,
+) -> Response:
+    """A map tile of a source as it came, before anything was done to it, where published tiles are made of it."""
+    if layer not in {"relief", "hillshade", "terrain"}:
+        raise Problem(404, "Not Found", "a source has relief, hillshade and terrain")
+    return await _picture(request, service, layer, Address(z, x, y), source, if_none_match)
+
+
+async def _picture(
+    request: Request, service: Service, layer: Layer, address: Address, source: str, if_none_match: str | None
+) -> Response:
+    picture = await service.previews.picture(layer, address, source)
+    versioned = "v" in request.query_params
+    headers = {"Cache-Control": "public, max-age=86400" if versioned else "no-cache"}
+    if picture is None:
+        # Nothing there is no error: a map asks for every tile around what it shows.
+        return Response(status_code=204, headers={"Cache-Control": "no-cache"})
+    headers["ETag"] = f'"{picture.etag}"'
+    if if_none_match and picture.etag in if_none_match:
+        return Response(status_code=304, headers=headers)
+    return Response(picture.body, media_type="image/png", headers=headers)
+
+
+def _native_zoom(gsd_m: float) -> int:
+    """The zoom whose pixels are about as fine as the data at 50 degrees north."""
+    for zoom in range(MIN_ZOOM, MAX_ZOOM):
+        if 40_075_016.0 * 0.643 / (1 << zoom) / TILE_PX <= gsd_m * 1.2:
+            return zoom
+    return MAX_ZOOM
+
+
+def _sources(service: Service, published: dict[str, PublishedTile]) -> list[dict[str, Any]]:
+    seen: dict[str, dict[str, Any]] = {}
+    for tile in published.values():
+        for source in tile.properties.get("dem:sources", ()):
+            seen.setdefault(source["id"], source)
+    order = service.previews.source_order()
+    return [
+        {
+            "id": id_,
+            "title": seen[id_].get("title", id_),
+            "attribution": seen[id_].get("attribution", ""),
+            "licence": seen[id_].get("license", ""),
+            "resolution_m": seen[id_].get("resolution_m"),
+            "surface": seen[id_].get("surface"),
+            "colour": _hex(source_colour(place)),
+        }
+        for place, id_ in enumerate(order)
+        if id_ in seen
+    ]
+
+
+def _feature(tile: PublishedTile) -> dict[str, Any]:
+    properties = tile.properties
+    return {
+        "type": "Feature",
+        "id": tile.id,
+        "geometry": tile.item["geometry"],
+        "properties": {
+            "id": tile.id,
+            "state": "published",
+            "run_key": tile.run_key,
+            "item": tile.key,
+            "version": tile.etag[:12],
+            "updated": properties.get("updated"),
+            "uncertainty_m": _quality(properties).get("uncertainty_median_m"),
+            "void_fraction": _quality(properties).get("void_fraction"),
+        },
+    }
+
+
+def _ordered(tile: Tile, status: JobStatus, job_id: str) -> dict[str, Any]:
+    from stac.items import footprint_deg
+
+    return {
+        "type": "Feature",
+        "id": tile.id,
+        "geometry": {"type": "Polygon", "coordinates": [footprint_deg(tile)]},
+        "properties": {"id": tile.id, "state": status.value, "job": job_id},
+    }
+
+
+def _quality(properties: dict[str, Any]) -> dict[str, Any]:
+    found = properties.get("dem:quality")
+    return found if isinstance(found, dict) else {}
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

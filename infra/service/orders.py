@@ -1,0 +1,232 @@
+"""Orders: from a request's inputs to a job record, idempotent by content and by Idempotency-Key."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from infra.service.dispatch import Dispatcher, JobPlanner
+from infra.service.problems import Problem, busy
+from infra.service.published import Published
+from infra.service.records import JobBook, JobRecord, JobStatus, job_id, now
+from infra.service.settings import ServiceSettings
+from pipeline.config import ProcessingSettings
+from pipeline.errors import BadIdentifier
+from pipeline.grid import Tile
+from pipeline.job import Job, canonical_json
+from pipeline.sources import SourceCatalogue
+
+_PLANS_KEPT: Final = 2000
+_PLAN_FRESH_S: Final = 10.0
+
+SourceId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Id of a catalogued source.")]
+Method = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+._-]{0,79}$")]
+
+
+class Overrides(BaseModel):
+    """Processing settings a request may change; what is left out stays as the catalogue is made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coregistration: Method | None = Field(None, description="Method, such as `nuth-kaab` or `none`.")
+    max_shift_m: float | None = Field(None, gt=0, le=1000, description="Largest believable horizontal shift, metres.")
+    superres: Method | None = Field(None, description="`none`, an interpolant, or a registered model.")
+    bare_earth: Method | None = Field(None, description="`none` or a registered model.")
+    blend_width_m: float | None = Field(None, ge=0, le=10_000, description="Feather between sources, metres.")
+    fill_max_m: float | None = Field(None, ge=0, le=10_000, description="Farthest fill, metres.")
+
+
+class Inputs(BaseModel):
+    """What a tile is made again from. Sources go by id: the service fetches no URL of a request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tile: Annotated[
+        str,
+        Field(
+            pattern=r"^E[0-9]{4}N[0-9]{4}$",
+            description="Tile id: south-west corner in kilometres of EPSG:3035.",
+            examples=["E4300N2650"],
+        ),
+    ]
+    sources: tuple[SourceId, ...] = Field(
+        (), max_length=32, description="Sources to use; none given means all that reach the tile."
+    )
+    settings: Overrides = Overrides()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What became of an order: its record, whether it is new, whether the tile was up to date already."""
+
+    record: JobRecord
+    created: bool
+
+
+class Orders:
+    """Takes orders.
+
+    Args:
+        settings: Bounds.
+        processing: The catalogue's processing settings.
+        sources: What may be named.
+        planner: Plans; its plans are kept for ten seconds, and equal orders at one moment share one.
+        book, dispatcher, published: Records, queue, and what is published.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        processing: ProcessingSettings,
+        sources: SourceCatalogue,
+        planner: JobPlanner,
+        book: JobBook,
+        dispatcher: Dispatcher,
+        published: Published,
+    ) -> None:
+        self._settings = settings
+        self._processing = processing
+        self._sources = sources
+        self._planner = planner
+        self._book = book
+        self._dispatcher = dispatcher
+        self._published = published
+        self._lock = threading.Lock()
+        self._plans: dict[bytes, tuple[float, Future[Job]]] = {}
+
+    def place(self, inputs: Inputs, caller: str, idempotency_key: str = "") -> Placed:
+        """Accept an order: the record of equal earlier one, or a new record and a place in the queue.
+
+        Raises:
+            Problem: 422 for what cannot be made, 503 when plans or queue are full.
+        """
+        tile, sources, overrides = self._checked(inputs)
+        job = self._plan(tile, sources, overrides)
+        id_ = job_id(job.run_key, idempotency_key, caller)
+        known = self._book.known(id_) or self._book.get(id_)
+        if known is not None and not self._is_stale(known, job, idempotency_key):
+            return Placed(known, created=False)
+        fresh = self._record(id_, job, overrides, caller)
+        fresh = fresh.model_copy(update={"sources": sources})
+        if known is not None:
+            return self._again(known, fresh, job)
+        if not fresh.status.is_final and self._dispatcher.waiting >= self._settings.queue_limit:
+            raise busy("the queue of waiting tiles is full", 30)
+        record, created = self._book.add(fresh)
+        if created and not record.status.is_final:
+            self._enqueue(record, job)
+        return Placed(record, created)
+
+    def _checked(self, inputs: Inputs) -> tuple[Tile, tuple[str, ...], dict[str, Any]]:
+        try:
+            tile = Tile.parse(inputs.tile)
+        except BadIdentifier as error:
+            raise Problem(422, "Bad identifier", error.message) from error
+        sources = tuple(sorted({self._sources.get(source).id for source in inputs.sources}))
+        overrides = inputs.settings.model_dump(exclude_none=True)
+        refused = sorted(set(overrides) - set(self._settings.overrides))
+        if refused:
+            raise Problem(403, "Forbidden", f"this service lets no request change {', '.join(refused)}")
+        return tile, sources, overrides
+
+    def _plan(self, tile: Tile, sources: tuple[str, ...], overrides: dict[str, Any]) -> Job:
+        key = canonical_json([tile.id, sources, overrides])
+        moment = time.monotonic()
+        with self._lock:
+            held = self._plans.get(key)
+            if held and (moment - held[0] < _PLAN_FRESH_S or not held[1].done()):
+                future, ours = held[1], False
+            else:
+                future, ours = Future(), True
+                if len(self._plans) >= _PLANS_KEPT:
+                    self._plans.pop(next(iter(self._plans)))
+                self._plans.pop(key, None)
+                self._plans[key] = (moment, future)
+        if ours:
+            self._plan_into(future, tile, sources, overrides)
+        try:
+            return future.result(self._settings.plan_timeout_s)
+        except FutureTimeoutError as error:
+            raise busy("the sources take long to answer", 10) from error
+        except BaseException:
+            with self._lock:
+                self._plans.pop(key, None)
+            raise
+
+    def _plan_into(self, future: Future[Job], tile: Tile, sources: tuple[str, ...], overrides: dict[str, Any]) -> None:
+        try:
+            settings = ProcessingSettings.model_validate({**self._processing.model_dump(), **overrides})
+            future.set_result(self._planner(tile, sources, settings))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            future.set_exception(Problem(422, "Unprocessable Request", f"{fault['loc']}: {fault['msg']}"[:300]))
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the plan gets its error
+            future.set_exception(error)
+
+    def _record(self, id_: str, job: Job, overrides: dict[str, Any], caller: str) -> JobRecord:
+        moment = now()
+        record = JobRecord(
+            id=id_,
+            tile=job.tile.id,
+            overrides=overrides,
+            run_key=job.run_key,
+            created=moment,
+            updated=moment,
+            owner=self._dispatcher.owner,
+            requested_by=caller,
+            message="waiting",
+        )
+        if self._published.run_key(job.tile) != job.run_key:
+            return record
+        return record.changed(
+            status=JobStatus.SUCCESSFUL,
+            finished=moment,
+            progress=1.0,
+            stage="done",
+            message="up to date",
+            manifest_key=job.manifest_key,
+            item_key=self._published.item_key(job.tile),
+        )
+
+    def _is_stale(self, record: JobRecord, job: Job, idempotency_key: str) -> bool:
+        """Whether an equal order should be carried out again.
+
+        An Idempotency-Key always means that very job. Otherwise a failed or dismissed job is tried again, and so is a
+        finished one whose result is no longer what is published.
+        """
+        if idempotency_key or not record.status.is_final:
+            return False
+        if record.status is JobStatus.SUCCESSFUL:
+            return self._published.run_key(job.tile) != job.run_key
+        return True
+
+    def _again(self, known: JobRecord, fresh: JobRecord, job: Job) -> Placed:
+        def reopen(found: JobRecord) -> JobRecord | None:
+            if found.revision != known.revision or not found.status.is_final:
+                return None
+            return fresh.model_copy(update={"revision": found.revision + 1, "attempts": found.attempts})
+
+        record = self._book.change(known.id, reopen)
+        if record is None:
+            return self._placed_anew(fresh, job)
+        ours = record.revision == known.revision + 1 and record.owner == self._dispatcher.owner
+        if ours and not record.status.is_final:
+            self._enqueue(record, job)
+        return Placed(record, created=ours)
+
+    def _placed_anew(self, fresh: JobRecord, job: Job) -> Placed:
+        record, created = self._book.add(fresh)
+        if created and not record.status.is_final:
+            self._enqueue(record, job)
+        return Placed(record, created)
+
+    def _enqueue(self, record: JobRecord, job: Job) -> None:
+        if not self._dispatcher.enqueue(record.id, job):
+            self._book.forget(record.id)
+            raise busy("the queue of waiting tiles is full", 30)

@@ -1,0 +1,174 @@
+"""OGC API - Processes, part 1: the landing page, what it conforms to, and the one process there is."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from anyio import to_thread
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from infra.service.context import Orderer, Reader, TheService
+from infra.service.orders import Inputs, Overrides
+from infra.service.problems import NO_SUCH_PROCESS, Problem
+from infra.service.records import JobRecord
+from infra.service.statuses import link, status_document
+from infra.service.static import PAGE
+from pipeline.version import __version__
+
+router = APIRouter(tags=["processes"])
+
+PROCESS_ID: Final = "reprocess-tile"
+CONFORMS_TO: Final = (
+    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/ogc-process-description",
+    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/json",
+    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/oas30",
+    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/job-list",
+    "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/dismiss",
+)
+_IDEMPOTENCY: Final = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
+
+
+class Execute(BaseModel):
+    """An execution request. Results are links, always asynchronous; there are no callbacks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inputs: Inputs
+
+
+@router.get("/", summary="Landing page", response_model=None)
+async def landing(
+    request: Request,
+    service: TheService,
+    f: Annotated[str, Query(pattern="^(json|html)?$", description="Format: `json` or `html`.")] = "",
+) -> Response:
+    """The map for people (who ask for HTML), links for programs."""
+    wants_page = f == "html" or (not f and "text/html" in request.headers.get("accept", ""))
+    if wants_page:
+        return FileResponse(PAGE, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
+    document = {
+        "title": "Orograph",
+        "description": "European terrain, tile by tile: what is published, and a way to have a tile made again.",
+        "version": __version__,
+        "links": [
+            link(request, "self", "/", "This document", f="json"),
+            link(request, "alternate", "/", "The map", "text/html", f="html"),
+            link(request, "service-desc", "/openapi.json", "OpenAPI", "application/vnd.oai.openapi+json;version=3.1"),
+            link(request, "http://www.opengis.net/def/rel/ogc/1.0/conformance", "/conformance", "Conformance"),
+            link(request, "http://www.opengis.net/def/rel/ogc/1.0/processes", "/processes", "Processes"),
+            link(request, "http://www.opengis.net/def/rel/ogc/1.0/job-list", "/jobs", "Jobs"),
+            link(request, "child", "/files/stac/catalog.json", "STAC catalogue"),
+            link(request, "search", "/stac", "STAC API"),
+        ],
+    }
+    return JSONResponse(document, headers={"Vary": "Accept", "Cache-Control": "no-cache"})
+
+
+@router.get("/conformance", summary="Conformance classes")
+async def conformance(_caller: Reader) -> dict[str, Any]:
+    """The conformance classes of OGC API - Processes this service implements."""
+    return {"conformsTo": list(CONFORMS_TO)}
+
+
+@router.get("/processes", summary="List of processes")
+async def processes(request: Request, _caller: Reader) -> dict[str, Any]:
+    """The processes: there is one."""
+    return {"processes": [_summary(request)], "links": [link(request, "self", "/processes", "Processes")]}
+
+
+@router.get("/processes/{process_id}", summary="Description of a process")
+async def process(process_id: str, request: Request, service: TheService, _caller: Reader) -> dict[str, Any]:
+    """What the process takes and gives, with JSON schemas."""
+    _known(process_id)
+    return {
+        **_summary(request),
+        "inputs": _inputs(tuple(service.settings.overrides)),
+        "outputs": {
+            "item": {
+                "title": "The published tile",
+                "description": "Link to the STAC item of the tile.",
+                "schema": {"type": "object", "contentMediaType": "application/geo+json"},
+            },
+            "manifest": {
+                "title": "Manifest",
+                "description": "Link to the record of the run: sources, operations, quality, checksums.",
+                "schema": {"type": "object", "contentMediaType": "application/json"},
+            },
+        },
+    }
+
+
+@router.post(
+    "/processes/{process_id}/execution",
+    status_code=201,
+    summary="Have a tile made again",
+    responses={200: {"description": "The tile is up to date, or the job is there already."}},
+)
+async def execute(
+    process_id: str,
+    body: Execute,
+    request: Request,
+    service: TheService,
+    caller: Orderer,
+    idempotency_key: Annotated[str | None, Header(description="Repeats with this key are the same job.")] = None,
+    content_type: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Response:
+    """Queue a tile. Equal orders are one job; a tile that is up to date is answered with its item at once."""
+    _known(process_id)
+    # A foreign page can send a form without asking first, but never this type.
+    if content_type.split(";")[0].strip().lower() != "application/json":
+        raise Problem(415, "Unsupported Media Type", "send application/json")
+    if idempotency_key is not None and not _IDEMPOTENCY.fullmatch(idempotency_key):
+        raise Problem(422, "Unprocessable Request", "Idempotency-Key: 1 to 128 visible ASCII characters")
+    placed = await to_thread.run_sync(service.orders.place, body.inputs, caller.id, idempotency_key or "")
+    return _placed(request, placed.record, 201 if placed.created and not placed.record.status.is_final else 200)
+
+
+def _placed(request: Request, record: JobRecord, status: int) -> Response:
+    headers = {"Location": link(request, "", f"/jobs/{record.id}", "")["href"], "Cache-Control": "no-store"}
+    if "respond-async" in request.headers.get("prefer", ""):
+        headers["Preference-Applied"] = "respond-async"
+    return JSONResponse(status_document(request, record), status_code=status, headers=headers)
+
+
+def _known(process_id: str) -> None:
+    if process_id != PROCESS_ID:
+        raise Problem(404, "No Such Process", f"the only process is {PROCESS_ID}", kind=NO_SUCH_PROCESS)
+
+
+def _summary(request: Request) -> dict[str, Any]:
+    return {
+        "id": PROCESS_ID,
+        "version": __version__,
+        "title": "Make a tile again",
+        "description": (
+            "Makes a 50 km tile of EPSG:3035 from catalogued sources and publishes it. "
+            "Equal orders are one job; nothing is computed when the tile is up to date."
+        ),
+        "jobControlOptions": ["async-execute", "dismiss"],
+        "outputTransmission": ["reference"],
+        "links": [
+            link(request, "self", f"/processes/{PROCESS_ID}", "Description"),
+            link(
+                request,
+                "http://www.opengis.net/def/rel/ogc/1.0/execute",
+                f"/processes/{PROCESS_ID}/execution",
+                "Execution",
+            ),
+        ],
+    }
+
+
+def _inputs(allowed: tuple[str, ...]) -> dict[str, Any]:
+    schema = Inputs.model_json_schema()["properties"]
+    settings = Overrides.model_json_schema()
+    settings["properties"] = {name: value for name, value in settings["properties"].items() if name in allowed}
+    return {
+        "tile": {"title": "Tile", "schema": schema["tile"]},
+        "sources": {"title": "Sources", "minOccurs": 0, "schema": schema["sources"]},
+        "settings": {"title": "Settings to change", "minOccurs": 0, "schema": settings},
+    }

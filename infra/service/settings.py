@@ -1,0 +1,100 @@
+"""How the service runs: addresses, who may do what, and every bound it keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.errors import ConfigError
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+Overridable = Literal["coregistration", "max_shift_m", "superres", "bare_earth", "blend_width_m", "fill_max_m"]
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of the service, by flag, environment (`OROGRAPH_SERVICE_...`) or default.
+
+    Attributes:
+        host, port: Where it listens.
+        auth: `off` (loopback only), `run` (everyone reads, keys order), or `all` (keys for everything).
+        keys_file: Hashed API keys, made by `orograph keys create`; never inside the store.
+        oidc_verifier: `module:callable` that turns a bearer token into a `Principal` or None.
+        allowed_hosts: Host headers answered; others are refused, so no foreign name can be rebound to this machine.
+        overrides: Processing settings a request may change; pixel size and frame belong to the whole catalogue.
+        workers: Tiles that run at once.
+        queue_limit: Accepted jobs that may wait; beyond it orders get 503.
+        orders_per_minute, reads_per_minute: Rate of one caller; beyond it 429.
+        max_body_bytes, max_url_bytes: Larger requests get 413 and 414.
+        plan_timeout_s: Longest time an order may wait for its plan; beyond it 503.
+        lease_s: A service that gave no sign of life for so long has lost its jobs to the others.
+        retention_days: Finished job records older than this are forgotten.
+        preview_cache_mb: Rendered map tiles kept in memory.
+        preview_threads: Map tiles rendered at once.
+        preview_queue: Map tiles that may wait to be rendered; beyond it 503.
+        event_streams: Progress streams open at once.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="OROGRAPH_SERVICE_", frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    auth: Literal["off", "run", "all"] | None = None
+    keys_file: Path = Path.home() / ".config/orograph/keys.json"
+    oidc_verifier: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    overrides: tuple[Overridable, ...] = (
+        "coregistration",
+        "max_shift_m",
+        "superres",
+        "bare_earth",
+        "blend_width_m",
+        "fill_max_m",
+    )
+    workers: int = Field(default=1, ge=1, le=64)
+    queue_limit: int = Field(default=200, ge=1, le=100_000)
+    orders_per_minute: int = Field(default=120, ge=1)
+    reads_per_minute: int = Field(default=6000, ge=1)
+    max_body_bytes: int = Field(default=128 * 1024, ge=1024)
+    max_url_bytes: int = Field(default=4096, ge=256)
+    plan_timeout_s: float = Field(default=10.0, gt=0)
+    lease_s: float = Field(default=30.0, gt=0)
+    retention_days: float = Field(default=30.0, gt=0)
+    preview_cache_mb: int = Field(default=96, ge=1)
+    preview_threads: int = Field(default=2, ge=1, le=64)
+    preview_queue: int = Field(default=256, ge=1)
+    event_streams: int = Field(default=200, ge=1)
+
+    @classmethod
+    def with_flags(cls, **flags: object) -> Self:
+        """Settings from the environment, overridden by the flags that were given."""
+        return cls(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+
+    @property
+    def is_loopback(self) -> bool:
+        """True when only this machine can reach the service."""
+        return self.host in LOOPBACK_HOSTS
+
+    @property
+    def who(self) -> Literal["off", "run", "all"]:
+        """The rule in force: without a choice, a loopback service is open and any other wants keys for orders."""
+        return self.auth or ("off" if self.is_loopback else "run")
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Host names answered; empty means any."""
+        if self.allowed_hosts:
+            return self.allowed_hosts
+        return ("localhost", "127.0.0.1", "[::1]") if self.is_loopback else ()
+
+    @model_validator(mode="after")
+    def _open_only_at_home(self) -> Self:
+        if self.auth == "off" and not self.is_loopback:
+            raise ConfigError(
+                f"auth 'off' on {self.host} would let everyone order work",
+                remedy="listen on 127.0.0.1, or make keys with `orograph keys create`",
+            )
+        return self

@@ -1,0 +1,166 @@
+"""Heights to pictures: shaded relief with hypsometric tints, palettes for every kind of eye, terrain-RGB.
+
+All functions take and give arrays of one map tile; nothing here knows stores, requests or projections.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+FloatArray = npt.NDArray[np.float32]
+Rgba = npt.NDArray[np.uint8]
+
+Stops = tuple[tuple[float, tuple[int, int, int]], ...]
+
+# Lightness rises with height all the way, so the order survives every kind of colour vision and a grey printer.
+HEIGHT_STOPS: Final[Stops] = (
+    (-50.0, (57, 96, 104)),
+    (0.0, (84, 128, 122)),
+    (100.0, (104, 147, 127)),
+    (300.0, (139, 170, 131)),
+    (600.0, (177, 189, 141)),
+    (1000.0, (207, 201, 155)),
+    (1500.0, (219, 203, 168)),
+    (2000.0, (226, 211, 187)),
+    (2600.0, (235, 226, 213)),
+    (3400.0, (246, 243, 240)),
+    (4800.0, (255, 255, 255)),
+)
+# Matplotlib's cividis, made for colour-blind eyes, on the square root of metres.
+UNCERTAINTY_STOPS: Final[Stops] = (
+    (0.0, (0, 34, 78)),
+    (0.25, (35, 62, 108)),
+    (0.5, (67, 84, 108)),
+    (1.0, (102, 105, 112)),
+    (2.0, (138, 134, 121)),
+    (4.0, (183, 168, 109)),
+    (7.0, (224, 200, 83)),
+    (10.0, (254, 232, 56)),
+)
+# Okabe and Ito's palette, in the order of the source ids.
+SOURCE_COLOURS: Final = (
+    (0, 114, 178),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (86, 180, 233),
+    (213, 94, 0),
+    (240, 228, 66),
+    (120, 120, 120),
+)
+FILLED_COLOUR: Final = (70, 70, 70)
+
+_LIGHTS: Final = ((225.0, 0.13), (270.0, 0.22), (315.0, 0.50), (0.0, 0.15))
+_LIGHT_ALTITUDE_DEG: Final = 42.0
+_TERRARIUM_OFFSET_M: Final = 32768.0
+# Three centimetres a step: far below what a picture shows, and PNG halves the file.
+_TERRARIUM_STEP: Final = 32.0
+
+
+def relief(heights_m: FloatArray, pixel_size_m: float, exaggeration: float) -> FloatArray:
+    """Shading of heights by four weighted lights, 0 dark to 1 bright; flat ground is about 0.67.
+
+    Args:
+        heights_m: Heights with a margin of one pixel on every side, (rows + 2, columns + 2); NaN is void.
+        pixel_size_m: Ground size of a pixel.
+        exaggeration: Heights are multiplied by it; small scales need more.
+
+    Returns:
+        (rows, columns), NaN where a neighbour is void. Horn (1981) gradients.
+    """
+    z = heights_m * np.float32(exaggeration / (8.0 * pixel_size_m))
+    east = z[:-2, 2:] + 2 * z[1:-1, 2:] + z[2:, 2:] - z[:-2, :-2] - 2 * z[1:-1, :-2] - z[2:, :-2]
+    north = z[:-2, :-2] + 2 * z[:-2, 1:-1] + z[:-2, 2:] - z[2:, :-2] - 2 * z[2:, 1:-1] - z[2:, 2:]
+    steep = 1.0 / np.sqrt(1.0 + east**2 + north**2)
+    altitude = np.radians(_LIGHT_ALTITUDE_DEG)
+    shade = np.zeros_like(east)
+    for azimuth_deg, weight in _LIGHTS:
+        azimuth = np.radians(azimuth_deg)
+        towards = np.cos(altitude) * (-east * np.sin(azimuth) - north * np.cos(azimuth))
+        shade += np.float32(weight) * np.clip((towards + np.sin(altitude)) * steep, 0.0, 1.0)
+    # Steep ground a little darker whichever way it looks: ridges and valleys along the light keep their form.
+    return (shade * (0.82 + 0.18 * steep)).astype(np.float32)
+
+
+def ramp(values: FloatArray, stops: Stops) -> FloatArray:
+    """Colours of values by linear interpolation between stops: (rows, columns, 3), 0 to 255."""
+    positions = [position for position, _ in stops]
+    filled = np.nan_to_num(values, nan=positions[0])
+    channels = [np.interp(filled, positions, [colour[i] for _, colour in stops]) for i in range(3)]
+    return np.stack(channels, axis=-1).astype(np.float32)
+
+
+def categories(values: FloatArray, colours: dict[int, tuple[int, int, int]]) -> FloatArray:
+    """Colours of whole numbers: (rows, columns, 3), 0 to 255; unlisted numbers are grey."""
+    table = np.full((256, 3), FILLED_COLOUR, dtype=np.float32)
+    for value, colour in colours.items():
+        table[value] = colour
+    chosen: FloatArray = table[np.nan_to_num(values, nan=255.0).astype(np.uint8)]
+    return chosen
+
+
+def shaded(colours: FloatArray, shade: FloatArray, strength: float = 1.0) -> Rgba:
+    """Colours darkened and lightened by relief; transparent where the shade is NaN.
+
+    Shadows go towards a cool blue-grey and highlights towards warm white, as on a painted relief map.
+    """
+    visible = np.isfinite(shade)
+    light = np.nan_to_num(shade, nan=0.67)[..., None]
+    contrast = np.clip((light - 0.66) * 1.75 * strength, -1.0, 1.0)
+    shadow, sun = np.float32((38, 50, 74)), np.float32((255, 250, 238))
+    down, up = np.clip(-contrast, 0, 1) * 0.88, np.clip(contrast, 0, 1) * 0.62
+    mixed = colours * (1 - down - up) + shadow * down + sun * up
+    alpha = np.where(visible, 255.0, 0.0)[..., None]
+    return np.concatenate([np.clip(mixed, 0, 255), alpha], axis=-1).astype(np.uint8)
+
+
+def terrarium(heights_m: FloatArray) -> Rgba:
+    """Heights as terrain-RGB in the `terrarium` encoding, without alpha: (rows, columns, 3).
+
+    height = red * 256 + green + blue / 256 - 32768, in steps of 1/32 m. Voids must have been filled: a browser reads
+    every pixel as a height.
+    """
+    value = np.round((heights_m.astype(np.float64) + _TERRARIUM_OFFSET_M) * _TERRARIUM_STEP) / _TERRARIUM_STEP
+    whole = np.floor(value)
+    channels = (whole // 256, whole % 256, np.floor((value - whole) * 256))
+    return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+def extended(heights_m: FloatArray) -> FloatArray:
+    """Heights with every void given the nearest height, so that no wall stands at the edge; zeros if all is void."""
+    void = ~np.isfinite(heights_m)
+    if not void.any():
+        return heights_m
+    if void.all():
+        return np.zeros_like(heights_m)
+    rows, cols = ndimage.distance_transform_edt(void, return_distances=False, return_indices=True)
+    filled: FloatArray = heights_m[rows, cols]
+    return filled
+
+
+def bridged(heights_m: FloatArray, width_px: int = 2) -> FloatArray:
+    """Heights with voids up to `width_px` from a height filled: the hairline between two tiles read apart."""
+    void = ~np.isfinite(heights_m)
+    if not void.any() or void.all():
+        return heights_m
+    closed = ndimage.binary_closing(np.pad(~void, width_px), iterations=width_px)[
+        width_px:-width_px, width_px:-width_px
+    ]
+    hairline = closed & void
+    if not hairline.any():
+        return heights_m
+    rows, cols = ndimage.distance_transform_edt(void, return_distances=False, return_indices=True)
+    return np.where(hairline, heights_m[rows, cols], heights_m)
+
+
+def png(pixels: Rgba) -> bytes:
+    """PNG bytes of (rows, columns, 3 or 4)."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
