@@ -15,7 +15,7 @@ from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from scipy import ndimage
 
-from infra.service.preview import DRIVERS, source_codes
+from infra.service.preview import source_codes
 from infra.service.problems import Problem
 from infra.service.published import Published, PublishedTile, gdal_path
 from infra.store import Store
@@ -161,9 +161,10 @@ class Heights:
     def _read(self, key: str, east: FloatArray, north: FloatArray, order: int) -> FloatArray:
         """Values at points of EPSG:3035: one window around them, at most about a megapixel, by overviews if larger."""
         try:
-            with rasterio.open(gdal_path(self._store, key), driver=list(DRIVERS)) as dataset:
-                cols, rows = ~dataset.transform @ (east, north) if _NEW_AFFINE else ~dataset.transform * (east, north)
-                cols, rows = np.asarray(cols) - 0.5, np.asarray(rows) - 0.5
+            with rasterio.open(gdal_path(self._store, key), driver="GTiff") as dataset:
+                # Published tiles are north up.
+                cols = (east - dataset.transform.c) / dataset.transform.a - 0.5
+                rows = (north - dataset.transform.f) / dataset.transform.e - 0.5
                 left, top = max(0, math.floor(cols.min()) - 1), max(0, math.floor(rows.min()) - 1)
                 right = min(dataset.width, math.ceil(cols.max()) + 2)
                 bottom = min(dataset.height, math.ceil(rows.max()) + 2)
@@ -192,6 +193,3 @@ def _interpolated(values: FloatArray, rows: FloatArray, cols: FloatArray, order:
 
 def _listed(values: FloatArray) -> list[float | None]:
     return [round(value, 2) if math.isfinite(value) else None for value in values.tolist()]
-
-
-_NEW_AFFINE: Final = hasattr(rasterio.Affine, "__matmul__")

@@ -115,7 +115,7 @@ async def _stream(request: Request, service: Service, record: JobRecord, watcher
             heard = await watcher.next(_LOOK_AGAIN_S)
             if heard is None and record.owner != service.dispatcher.owner:
                 heard = await asyncio.to_thread(service.book.get, record.id)
-            if heard is not None and heard.revision > record.revision:
+            if heard is not None and (heard.revision > record.revision or heard.status.is_final):
                 record, quiet = heard, 0.0
                 yield _event(request, record)
                 continue

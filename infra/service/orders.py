@@ -215,7 +215,7 @@ class Orders:
         record = self._book.change(known.id, reopen)
         if record is None:
             return self._placed_anew(fresh, job)
-        ours = record.revision == known.revision + 1 and record.owner == self._dispatcher.owner
+        ours = record.created == fresh.created and record.owner == self._dispatcher.owner
         if ours and not record.status.is_final:
             self._enqueue(record, job)
         return Placed(record, created=ours)

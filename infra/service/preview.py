@@ -37,8 +37,6 @@ MAX_ZOOM: Final = 17
 _MERCATOR_HALF_M: Final = math.pi * 6378137.0
 _MARGIN_PX: Final = 2
 _MOST_TILES: Final = 60
-DRIVERS: Final = ("GTiff", "SRTMHGT")
-"""What may be opened: no VRT, whose XML could point anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,10 +266,15 @@ def source_colour(place: int) -> tuple[int, int, int]:
     return shading.SOURCE_COLOURS[place % len(shading.SOURCE_COLOURS)]
 
 
+def _driver(path: str) -> str:
+    """The one GDAL driver a file may be opened with: never VRT, whose XML could point anywhere."""
+    return "SRTMHGT" if path.lower().endswith(".hgt") else "GTiff"
+
+
 def _part(path: str, bounds_m: tuple[float, float, float, float], size: int, nearest: bool) -> FloatArray | None:
     method = "nearest" if nearest else "bilinear"
     try:
-        with rasterio.open(path, driver=list(DRIVERS)) as dataset, Reader(path, dataset=dataset) as reader:
+        with rasterio.open(path, driver=_driver(path)) as dataset, Reader(path, dataset=dataset) as reader:
             image = reader.part(
                 bounds_m,
                 dst_crs="EPSG:3857",

@@ -158,6 +158,7 @@ class JobBook:
             if wanted is None:
                 self._remember(etag, present)
                 return present
+            wanted = wanted.model_copy(update={"revision": max(wanted.revision, self._revision(id_) + 1)})
             try:
                 written = self._store.put(key, wanted.to_bytes(), if_match=etag, media_type="application/json")
             except PreconditionFailed:
@@ -216,6 +217,11 @@ class JobBook:
             return None
         except ValidationError as error:
             raise CatalogueError(f"{key} is not a job record: {error.error_count()} faults") from error
+
+    def _revision(self, id_: str) -> int:
+        """The last revision shown here: progress between two writes counts on in memory."""
+        known = self.known(id_)
+        return known.revision if known else -1
 
     def _note(self, etag: str, record: JobRecord) -> JobRecord:
         with self._lock:
