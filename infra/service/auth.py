@@ -203,7 +203,9 @@ def verifier_from(dotted: str) -> TokenVerifier | None:
     try:
         found: Callable[[str], Principal | None] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"oidc_verifier {dotted!r} cannot be imported: {error}", remedy="write module:callable") from error
+        raise ConfigError(
+            f"oidc_verifier {dotted!r} cannot be imported: {error}", remedy="write module:callable"
+        ) from error
     if not callable(found):
         raise ConfigError(f"oidc_verifier {dotted!r} is not callable")
     return found

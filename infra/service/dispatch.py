@@ -282,7 +282,12 @@ class _Progress:
         shown = self._record
         try:
             kept = self._book.change(
-                shown.id, lambda found: None if found.status.is_final else shown.model_copy(update={"revision": max(found.revision, shown.revision) + 1})
+                shown.id,
+                lambda found: (
+                    None
+                    if found.status.is_final
+                    else shown.model_copy(update={"revision": max(found.revision, shown.revision) + 1})
+                ),
             )
         except StoreError as error:
             _log.warning("progress of job %s was not kept: %s", shown.id, redacted(str(error)))

@@ -19,7 +19,9 @@ router = APIRouter(tags=["files"])
 PUBLIC: Final = ("stac/", "tiles/", "cells/")
 """What of the store is served; job records and leases are not."""
 
-_KEY: Final = re.compile(r"(?:[A-Za-z0-9_@+=~-][A-Za-z0-9_@+=~.-]{0,199}/){1,12}[A-Za-z0-9_@+=~-][A-Za-z0-9_@+=~.-]{0,199}", re.ASCII)
+_KEY: Final = re.compile(
+    r"(?:[A-Za-z0-9_@+=~-][A-Za-z0-9_@+=~.-]{0,199}/){1,12}[A-Za-z0-9_@+=~-][A-Za-z0-9_@+=~.-]{0,199}", re.ASCII
+)
 _RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
 _CHUNK: Final = 2**20
 _TYPES: Final = {

@@ -56,7 +56,9 @@ def sampled(points: Sequence[tuple[float, float]], count: int) -> Line:
     along = np.concatenate([[0.0], np.cumsum(lengths)])
     total = float(along[-1])
     if not 0.0 < total <= LONGEST_LINE_M:
-        raise Problem(422, "Unprocessable Request", f"a line of {total:.0f} m; allowed are up to {LONGEST_LINE_M:.0f} m")
+        raise Problem(
+            422, "Unprocessable Request", f"a line of {total:.0f} m; allowed are up to {LONGEST_LINE_M:.0f} m"
+        )
     distance = np.linspace(0.0, total, count)
     return Line(np.interp(distance, along, lons), np.interp(distance, along, lats), distance)
 
@@ -172,7 +174,9 @@ class Heights:
                     return np.full(east.shape, np.nan)
                 step = max(1.0, max(right - left, bottom - top) / _WINDOW_PX)
                 shape = (max(1, round((bottom - top) / step)), max(1, round((right - left) / step)))
-                block = dataset.read(1, window=Window(left, top, right - left, bottom - top), out_shape=shape, masked=True)
+                block = dataset.read(
+                    1, window=Window(left, top, right - left, bottom - top), out_shape=shape, masked=True
+                )
         except RasterioIOError as error:
             raise Problem(502, "Bad Gateway", "a published raster cannot be read") from error
         values = block.astype(np.float64).filled(np.nan)

@@ -74,9 +74,7 @@ class Problem(Exception):
             document["instance"] = instance[:200]
         document.update(self.members)
         headers = {"Cache-Control": "no-store", **self.headers}
-        return Response(
-            orjson.dumps(document), status_code=self.status, media_type=PROBLEM_TYPE, headers=headers
-        )
+        return Response(orjson.dumps(document), status_code=self.status, media_type=PROBLEM_TYPE, headers=headers)
 
 
 def busy(detail: str, seconds: int, status: int = 503) -> Problem:

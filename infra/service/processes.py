@@ -14,8 +14,8 @@ from infra.service.context import Orderer, Reader, TheService
 from infra.service.orders import Inputs, Overrides
 from infra.service.problems import NO_SUCH_PROCESS, Problem
 from infra.service.records import JobRecord
-from infra.service.statuses import link, status_document
 from infra.service.static import PAGE
+from infra.service.statuses import link, status_document
 from pipeline.version import __version__
 
 router = APIRouter(tags=["processes"])

@@ -12,15 +12,21 @@ _PATTERNS: Final = (
     # Our own API keys.
     re.compile(r"\boro_[0-9a-f]{8}_[A-Za-z0-9_-]{8,}"),
     # Authorization: Bearer ..., X-API-Key: ...
-    re.compile(r"(?i)(?<=authorization)(['\"]?\s*[:=]\s*['\"]?)(?:bearer|basic|aws4-hmac-sha256)?\s*[^\s'\",;]+[^'\"\n]*"),
+    re.compile(
+        r"(?i)(?<=authorization)(['\"]?\s*[:=]\s*['\"]?)(?:bearer|basic|aws4-hmac-sha256)?\s*[^\s'\",;]+[^'\"\n]*"
+    ),
     re.compile(r"(?i)(?<=x-api-key)(['\"]?\s*[:=]\s*['\"]?)[^\s'\",;]+"),
     re.compile(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=-]{8,}"),
     # JSON web tokens.
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),
     # Presigned URLs and query secrets: the value up to the next separator.
-    re.compile(r"(?i)(?<=[?&;])(?:x-amz-(?:signature|credential|security-token)|signature|sig|token|api_?key|key|awsaccesskeyid|secret|password)=[^&\s'\"<>]+"),
+    re.compile(
+        r"(?i)(?<=[?&;])(?:x-amz-(?:signature|credential|security-token)|signature|sig|token|api_?key|key|awsaccesskeyid|secret|password)=[^&\s'\"<>]+"
+    ),
     # Names that say what they hold, in settings, environments and connection strings.
-    re.compile(r"(?i)\b[a-z_.-]*(?:secret|password|passwd|access_?key(?:_id)?|session_?token|api_?key)['\"]?\s*[:=]\s*['\"]?[^\s'\",;&]+"),
+    re.compile(
+        r"(?i)\b[a-z_.-]*(?:secret|password|passwd|access_?key(?:_id)?|session_?token|api_?key)['\"]?\s*[:=]\s*['\"]?[^\s'\",;&]+"
+    ),
     # user:password@host
     re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
     # AWS access key ids.

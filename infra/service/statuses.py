@@ -28,7 +28,9 @@ def status_document(request: Request, record: JobRecord) -> dict[str, Any]:
         link(request, "monitor", f"/jobs/{record.id}/events", "Progress", "text/event-stream"),
     ]
     if record.status is JobStatus.SUCCESSFUL:
-        links.append(link(request, "http://www.opengis.net/def/rel/ogc/1.0/results", f"/jobs/{record.id}/results", "Results"))
+        links.append(
+            link(request, "http://www.opengis.net/def/rel/ogc/1.0/results", f"/jobs/{record.id}/results", "Results")
+        )
         links.extend(result_links(request, record).values())
     document = {
         "jobID": record.id,
