@@ -23,7 +23,7 @@ from infra.local_store import LocalStore
 from infra.service.context import Parts
 from infra.service.wiring import publisher_of
 from pipeline.config import ProcessingSettings
-from pipeline.errors import OrographError, OutsideCoverage
+from pipeline.errors import OrographError, OutsideCoverage, SourceUnknown
 from pipeline.grid import Tile
 from pipeline.job import (
     Asset,
@@ -35,7 +35,7 @@ from pipeline.job import (
     ProgressCallback,
     Quality,
 )
-from pipeline.sources import FileRef, Files, Provider, Source, SourceCatalogue, SourceRef, Surface, Thinning
+from pipeline.sources import FileRef, Files, Provider, Source, SourceRef, Surface, Thinning
 from stac.publish import publish_item, rebuild
 
 WEST, EAST = Tile.parse("E4300N2650"), Tile.parse("E4350N2650")
@@ -67,7 +67,6 @@ FINE = COARSE.model_copy(
         "accuracy_m": 0.3,
     }
 )
-CATALOGUE = SourceCatalogue(sources=(COARSE, FINE))
 
 
 def fractal(size: int, seed: int, low_m: float = 250.0, high_m: float = 2600.0, slope: float = 2.1) -> np.ndarray:
@@ -144,6 +143,9 @@ class World:
             raise self.plan_error
         if tile not in self._ground:
             raise OutsideCoverage("no source has data here", tile=tile.id)
+        unknown = set(source_ids) - {COARSE.id, FINE.id}
+        if unknown:
+            raise SourceUnknown(f"unknown source {min(unknown)!r}")
         chosen = [s for s in (FINE, COARSE) if not source_ids or s.id in source_ids]
         refs = tuple(
             SourceRef(
@@ -177,9 +179,8 @@ class World:
         """Parts of a service over this world."""
         return Parts(
             store=self.store,
-            sources=CATALOGUE,
-            processing=self.settings,
             planner=self.plan,
+            settings_for=lambda _tile: self.settings,
             engine=engine or Engine(),
             runner=self.make,
             publish=publisher_of(self.store),
@@ -200,7 +201,7 @@ class World:
             lake = (rows - 0.62) ** 2 / 0.02 + (cols - 0.3) ** 2 / 0.004 < 1
             heights[lake], sigma[lake], index[lake] = -9999.0, -9999.0, 0
         return {
-            "dem": (heights, -9999.0, _band("elevation", "float32", "m", -9999.0)),
+            "elevation": (heights, -9999.0, _band("elevation", "float32", "m", -9999.0)),
             "uncertainty": (sigma, -9999.0, _band("uncertainty", "float32", "m", -9999.0)),
             "source_index": (index, 0.0, _band("source", "uint8", None, 0.0)),
         }
@@ -227,7 +228,7 @@ class World:
             )
 
     def _manifest(self, job: Job, assets: tuple[Asset, ...]) -> Manifest:
-        heights = self._layers(job)["dem"][0]
+        heights = self._layers(job)["elevation"][0]
         valid = heights > -9000
         ids = [ref.source.id for ref in job.sources]
         fractions = {ids[0]: 0.55, ids[1]: 0.45} if len(ids) == 2 else {ids[0]: 1.0}

@@ -32,6 +32,7 @@ from infra.cli.doctor import doctor
 from infra.cli.inspect import inspect
 from infra.cli.plan import plan
 from infra.cli.run import run
+from infra.cli.serve import keys, serve
 from infra.gdal_env import apply_gdal_env
 from pipeline.version import __version__
 
@@ -61,6 +62,8 @@ app.command()(run)
 app.command(context_settings={"ignore_unknown_options": True})(submit.submit)
 app.command()(status.status)
 app.command()(coregister.coregister)
+app.command()(serve)
+app.add_typer(keys)
 app.add_typer(implicit.app, name="implicit")
 app.command(name="export")(export.export)
 app.add_typer(derive.app, name="derive")

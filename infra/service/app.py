@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
-from infra.service import files, jobs, maps, problems, processes
+from infra.service import jobs, maps, problems, processes
 from infra.service.auth import Gate, KeyRing, verifier_from
-from infra.service.context import Parts, Service
+from infra.service.context import Guarded, Parts, Service, may_read
 from infra.service.dispatch import Dispatcher, Machinery
 from infra.service.events import Broadcast
 from infra.service.headers import PublicReading, SafeHeaders
@@ -28,6 +28,8 @@ from infra.service.redact import RedactingFilter
 from infra.service.settings import ServiceSettings
 from infra.service.static import FOLDER
 from pipeline.version import __version__
+from stac.api import search_app
+from stac.files import files_router
 
 _log = logging.getLogger("orograph")
 
@@ -65,8 +67,10 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
     )
     app.state.service = service
     problems.install(app)
-    for router in (processes.router, jobs.router, maps.router, files.router):
+    for router in (processes.router, jobs.router, maps.router):
         app.include_router(router)
+    app.include_router(files_router(parts.store), prefix="/files", dependencies=[Depends(may_read)])
+    app.mount("/stac", Guarded(search_app(parts.store), app))
     app.mount("/static", StaticFiles(directory=FOLDER), name="static")
     _add_middleware(app, settings)
     _redact_logs()
@@ -83,7 +87,7 @@ def _assembled(settings: ServiceSettings, parts: Parts) -> Service:
         broadcast.publish(record)
 
     book = JobBook(parts.store, on_change, timedelta(days=settings.retention_days))
-    machinery = Machinery(parts.engine, parts.runner, parts.planner, parts.publish, parts.processing)
+    machinery = Machinery(parts.engine, parts.runner, parts.planner, parts.publish, parts.settings_for)
     dispatcher = Dispatcher(
         book,
         parts.store,
@@ -92,7 +96,7 @@ def _assembled(settings: ServiceSettings, parts: Parts) -> Service:
         limit=settings.queue_limit,
         lease_s=settings.lease_s,
     )
-    orders = Orders(settings, parts.processing, parts.sources, parts.planner, book, dispatcher, published)
+    orders = Orders(settings, parts.settings_for, parts.planner, book, dispatcher, published)
     previews = Previews(
         parts.store,
         published,

@@ -11,7 +11,6 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -201,7 +200,7 @@ def verifier_from(dotted: str) -> TokenVerifier | None:
         return None
     module, _, name = dotted.partition(":")
     try:
-        found: Callable[[str], Principal | None] = getattr(importlib.import_module(module), name)
+        found: TokenVerifier = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"oidc_verifier {dotted!r} cannot be imported: {error}", remedy="write module:callable"

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from infra.engine import Engine, Runner
 from infra.service.auth import Gate, Principal, Scope
-from infra.service.dispatch import Dispatcher, JobPlanner, Publisher
+from infra.service.dispatch import Dispatcher, JobPlanner, Publisher, SettingsOf
 from infra.service.events import Broadcast
 from infra.service.heights import Heights
 from infra.service.limits import RateLimiter, caller_network
@@ -21,8 +23,6 @@ from infra.service.published import Published
 from infra.service.records import JobBook
 from infra.service.settings import ServiceSettings
 from infra.store import Store
-from pipeline.config import ProcessingSettings
-from pipeline.sources import SourceCatalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,15 @@ class Parts:
 
     Attributes:
         store: Products, catalogue and job records.
-        sources: What orders may name.
-        processing: Settings of the catalogue's tiles; a request changes only what `overrides` lists.
-        planner: Turns an order into a job.
+        planner: Turns an order into a job; raises `SourceUnknown` for what orders may not name.
+        settings_for: Settings of a tile; a request changes only what `overrides` lists.
         engine, runner: Run the job.
         publish: Makes its result visible.
     """
 
     store: Store
-    sources: SourceCatalogue
-    processing: ProcessingSettings
     planner: JobPlanner
+    settings_for: SettingsOf
     engine: Engine
     runner: Runner
     publish: Publisher
@@ -109,6 +107,29 @@ async def may_read(request: Request) -> Principal:
 async def may_run(request: Request) -> Principal:
     """The caller, if ordering is allowed and within its rate."""
     return _allowed("run")(request)
+
+
+class Guarded:
+    """A mounted application behind the same rule as the service's own reading.
+
+    Args:
+        app: What is mounted.
+        main: The application it is mounted in, whose service knows the callers.
+    """
+
+    def __init__(self, app: ASGIApp, main: FastAPI) -> None:
+        self._app = app
+        self._main = main
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Pass on what may be read; refusals are problems."""
+        if scope["type"] == "http" and scope["method"] != "OPTIONS":
+            try:
+                await may_read(Request({**scope, "app": self._main}))
+            except Problem as problem:
+                await problem.response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 Reader = Annotated[Principal, Depends(may_read)]

@@ -13,6 +13,7 @@ _PAGE_POLICY: Final = (
     "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_FILE_POLICY: Final = "default-src 'none'; sandbox"
 _READABLE: Final = ("GET", "HEAD", "OPTIONS")
 _PUBLIC_POSTS: Final = ("/stac/search",)
 _EXPOSED: Final = "Accept-Ranges, Content-Length, Content-Range, ETag, Location"
@@ -33,7 +34,9 @@ class SafeHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
+                # Nothing of a store is ever a page: no script in a published file may run here.
+                is_file = str(scope.get("path", "")).startswith(("/files/", "/stac"))
+                headers.setdefault("Content-Security-Policy", _FILE_POLICY if is_file else _PAGE_POLICY)
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "no-referrer")
                 headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")

@@ -76,11 +76,7 @@ class Heights:
         self._published = published
 
     def at(self, lon: float, lat: float) -> dict[str, Any]:
-        """Height, uncertainty and source at a point; None where there is none.
-
-        Args:
-            lon, lat: Degrees; ETRS89 and WGS 84 are taken as one.
-        """
+        """Height, uncertainty and source at a point (degrees, ETRS89 and WGS 84 taken as one); None where there is none."""
         x, y = Transformer.from_crs(4326, 3035, always_xy=True).transform(lon, lat)
         answer: dict[str, Any] = {"lon": lon, "lat": lat, "tile": None, "height_m": None}
         tile = self._tile_at(x, y)
@@ -96,7 +92,7 @@ class Heights:
             "tile": tile.id,
             "easting_m": round(x, 1),
             "northing_m": round(y, 1),
-            "height_m": self._one(tile, ("dem",), east, north, order=1),
+            "height_m": self._one(tile, ("elevation", "dem"), east, north, order=1),
             "uncertainty_m": self._one(tile, ("uncertainty",), east, north, order=0),
             "source": next((dict(s) for s in properties.get("dem:sources", ()) if s["id"] == id_), None),
             "vertical_frame": properties.get("dem:vertical_datum"),
@@ -110,10 +106,10 @@ class Heights:
             Problem: 422 when the line crosses too many tiles.
         """
         x, y = Transformer.from_crs(4326, 3035, always_xy=True).transform(line.lon, line.lat)
-        values = {name: np.full(x.shape, np.nan) for name in ("dem", "uncertainty", "source")}
+        values = {name: np.full(x.shape, np.nan) for name in ("elevation", "uncertainty", "source")}
         ids: list[str | None] = [None] * len(x)
         for tile, where in self._by_tile(x, y):
-            for name, order in (("dem", 1), ("uncertainty", 0), ("source", 0)):
+            for name, order in (("elevation", 1), ("uncertainty", 0), ("source", 0)):
                 key = tile.asset_key(name)
                 if key is not None:
                     values[name][where] = self._read(key, x[where], y[where], order)
@@ -125,7 +121,7 @@ class Heights:
             "distance_m": np.round(line.distance_m, 1).tolist(),
             "lon": np.round(line.lon, 6).tolist(),
             "lat": np.round(line.lat, 6).tolist(),
-            "height_m": _listed(values["dem"]),
+            "height_m": _listed(values["elevation"]),
             "uncertainty_m": _listed(values["uncertainty"]),
             "source": ids,
         }

@@ -59,9 +59,9 @@ async def tiles(service: TheService, _caller: Reader) -> dict[str, Any]:
         jobs[record.tile] = record
     features = [_feature(tile) for tile in published.values()]
     for feature in features:
-        record = jobs.pop(feature["id"], None)
-        if record is not None and record.status is not JobStatus.SUCCESSFUL:
-            feature["properties"] |= {"state": record.status.value, "job": record.id}
+        latest = jobs.pop(feature["id"], None)
+        if latest is not None and latest.status not in {JobStatus.SUCCESSFUL, JobStatus.DISMISSED}:
+            feature["properties"] |= {"state": latest.status.value, "job": latest.id}
     for tile_id, record in jobs.items():
         if record.status in {JobStatus.SUCCESSFUL, JobStatus.DISMISSED}:
             continue
@@ -197,8 +197,8 @@ def _feature(tile: PublishedTile) -> dict[str, Any]:
             "item": tile.key,
             "version": tile.etag[:12],
             "updated": properties.get("updated"),
-            "uncertainty_m": _quality(properties).get("uncertainty_median_m"),
-            "void_fraction": _quality(properties).get("void_fraction"),
+            "uncertainty_m": properties.get("dem:uncertainty_median_m"),
+            "void_fraction": properties.get("dem:void_fraction"),
         },
     }
 
@@ -212,11 +212,6 @@ def _ordered(tile: Tile, status: JobStatus, job_id: str) -> dict[str, Any]:
         "geometry": {"type": "Polygon", "coordinates": [footprint_deg(tile)]},
         "properties": {"id": tile.id, "state": status.value, "job": job_id},
     }
-
-
-def _quality(properties: dict[str, Any]) -> dict[str, Any]:
-    found = properties.get("dem:quality")
-    return found if isinstance(found, dict) else {}
 
 
 def _hex(colour: tuple[int, int, int]) -> str:

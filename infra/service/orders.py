@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from infra.service.dispatch import Dispatcher, JobPlanner
+from infra.service.dispatch import Dispatcher, JobPlanner, SettingsOf
 from infra.service.problems import Problem, busy
 from infra.service.published import Published
 from infra.service.records import JobBook, JobRecord, JobStatus, job_id, now
@@ -20,10 +20,10 @@ from pipeline.config import ProcessingSettings
 from pipeline.errors import BadIdentifier
 from pipeline.grid import Tile
 from pipeline.job import Job, canonical_json
-from pipeline.sources import SourceCatalogue
 
 _PLANS_KEPT: Final = 2000
 _PLAN_FRESH_S: Final = 10.0
+_PLANNERS: Final = 8
 
 SourceId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Id of a catalogued source.")]
 Method = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+._-]{0,79}$")]
@@ -74,8 +74,7 @@ class Orders:
 
     Args:
         settings: Bounds.
-        processing: The catalogue's processing settings.
-        sources: What may be named.
+        settings_for: Settings of a tile.
         planner: Plans; its plans are kept for ten seconds, and equal orders at one moment share one.
         book, dispatcher, published: Records, queue, and what is published.
     """
@@ -83,21 +82,20 @@ class Orders:
     def __init__(
         self,
         settings: ServiceSettings,
-        processing: ProcessingSettings,
-        sources: SourceCatalogue,
+        settings_for: SettingsOf,
         planner: JobPlanner,
         book: JobBook,
         dispatcher: Dispatcher,
         published: Published,
     ) -> None:
         self._settings = settings
-        self._processing = processing
-        self._sources = sources
+        self._settings_for = settings_for
         self._planner = planner
         self._book = book
         self._dispatcher = dispatcher
         self._published = published
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(_PLANNERS, thread_name_prefix="orograph-plan")
         self._plans: dict[bytes, tuple[float, Future[Job]]] = {}
 
     def place(self, inputs: Inputs, caller: str, idempotency_key: str = "") -> Placed:
@@ -128,7 +126,7 @@ class Orders:
             tile = Tile.parse(inputs.tile)
         except BadIdentifier as error:
             raise Problem(422, "Bad identifier", error.message) from error
-        sources = tuple(sorted({self._sources.get(source).id for source in inputs.sources}))
+        sources = tuple(sorted(set(inputs.sources)))
         overrides = inputs.settings.model_dump(exclude_none=True)
         refused = sorted(set(overrides) - set(self._settings.overrides))
         if refused:
@@ -149,7 +147,7 @@ class Orders:
                 self._plans.pop(key, None)
                 self._plans[key] = (moment, future)
         if ours:
-            self._plan_into(future, tile, sources, overrides)
+            self._pool.submit(self._plan_into, future, tile, sources, overrides)
         try:
             return future.result(self._settings.plan_timeout_s)
         except FutureTimeoutError as error:
@@ -161,7 +159,7 @@ class Orders:
 
     def _plan_into(self, future: Future[Job], tile: Tile, sources: tuple[str, ...], overrides: dict[str, Any]) -> None:
         try:
-            settings = ProcessingSettings.model_validate({**self._processing.model_dump(), **overrides})
+            settings = ProcessingSettings.model_validate({**self._settings_for(tile).model_dump(), **overrides})
             future.set_result(self._planner(tile, sources, settings))
         except ValidationError as error:
             fault = error.errors()[0]

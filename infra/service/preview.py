@@ -175,7 +175,7 @@ class Previews:
         if source:
             heights = self._mosaic([path for tile in tiles for path in self._raw_paths(tile, source)], address)
         else:
-            heights = self._mosaic(self._paths(tiles, "dem"), address)
+            heights = self._mosaic(self._paths(tiles, "elevation", "dem"), address)
         if not np.isfinite(heights).any():
             return None
         heights = shading.bridged(heights)

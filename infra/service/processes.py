@@ -43,7 +43,6 @@ class Execute(BaseModel):
 @router.get("/", summary="Landing page", response_model=None)
 async def landing(
     request: Request,
-    service: TheService,
     f: Annotated[str, Query(pattern="^(json|html)?$", description="Format: `json` or `html`.")] = "",
 ) -> Response:
     """The map for people (who ask for HTML), links for programs."""

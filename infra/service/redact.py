@@ -27,7 +27,7 @@ _PATTERNS: Final = (
     re.compile(
         r"(?i)\b[a-z_.-]*(?:secret|password|passwd|access_?key(?:_id)?|session_?token|api_?key)['\"]?\s*[:=]\s*['\"]?[^\s'\",;&]+"
     ),
-    # user:password@host
+    # Name and password of an address.
     re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
     # AWS access key ids.
     re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),

@@ -113,7 +113,7 @@ def shaded(colours: FloatArray, shade: FloatArray, strength: float = 1.0) -> Rgb
     visible = np.isfinite(shade)
     light = np.nan_to_num(shade, nan=0.67)[..., None]
     contrast = np.clip((light - 0.66) * 1.75 * strength, -1.0, 1.0)
-    shadow, sun = np.float32((38, 50, 74)), np.float32((255, 250, 238))
+    shadow, sun = np.array((38, 50, 74), np.float32), np.array((255, 250, 238), np.float32)
     down, up = np.clip(-contrast, 0, 1) * 0.88, np.clip(contrast, 0, 1) * 0.62
     mixed = colours * (1 - down - up) + shadow * down + sun * up
     alpha = np.where(visible, 255.0, 0.0)[..., None]

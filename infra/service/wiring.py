@@ -1,17 +1,117 @@
-"""The service's real parts, from the environment: store, engine, planner, runner, publisher."""
+"""The service's real parts: store, engine, planner, runner, publisher."""
 
 from __future__ import annotations
 
-from infra.engine import Receipt
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infra.engine import Engine, Receipt
+from infra.fetch import Fetcher
+from infra.schedule import Policy
+from infra.service.context import Parts
 from infra.service.dispatch import Publisher
-from infra.store import Store
-from pipeline.errors import CatalogueError
-from pipeline.job import Manifest
+from infra.service.published import Published
+from infra.store import Store, open_store
+from infra.worker import TileRunner
+from pipeline.config import ProcessingSettings, RunSettings
+from pipeline.errors import CatalogueError, SourceUnknown
+from pipeline.grid import Tile
+from pipeline.horizontal import use_grids
+from pipeline.job import Job, Manifest
+from pipeline.plan import Planner
+from pipeline.sources import FileRef, Source, SourceCatalogue
 from stac.publish import publish_item, rebuild
+
+
+@dataclass(frozen=True, slots=True)
+class TilePlanner:
+    """Plans one tile from the sources it was made of, or from a catalogue's.
+
+    Attributes:
+        published: What is published; a tile's manifest tells its sources and settings.
+        sources: Of the catalogue in use.
+        run: Where grids and buckets are.
+        settings: Settings of tiles that are not published yet; of all tiles when `is_explicit`.
+        is_explicit: The operator named catalogue or settings, so they win over what is published.
+    """
+
+    published: Published
+    sources: Sequence[Source]
+    run: RunSettings
+    settings: ProcessingSettings
+    is_explicit: bool = False
+
+    def settings_for(self, tile: Tile) -> ProcessingSettings:
+        """The settings a tile is made with when a request changes none."""
+        manifest = self._manifest(tile)
+        return self.settings if manifest is None else ProcessingSettings.model_validate(manifest.settings)
+
+    def __call__(self, tile: Tile, source_ids: tuple[str, ...], settings: ProcessingSettings) -> Job:
+        """The job of a tile, its files identified as they are now.
+
+        Raises:
+            SourceUnknown: an id that neither the catalogue nor the published tile knows.
+            OutsideCoverage, SourceMissing, SourceUnavailable: as `pipeline.plan.Planner.job`.
+        """
+        use_grids(self.run.grids_dir)
+        manifest = self._manifest(tile)
+        known = {source.id: source for source in self.sources}
+        made_of = {} if manifest is None else {ref.source.id: ref.source for ref in manifest.sources}
+        known.update(made_of)
+        missing = sorted(set(source_ids) - set(known))
+        if missing:
+            raise SourceUnknown(f"unknown source {missing[0]!r}", source=missing[0])
+        chosen = [known[id_] for id_ in source_ids] or list((made_of or known).values())
+        return Planner(chosen, settings, self._probe).job(tile)
+
+    def _manifest(self, tile: Tile) -> Manifest | None:
+        found = None if self.is_explicit else self.published.get(tile)
+        return None if found is None else self.published.manifest(found)
+
+    def _probe(self, href: str, anonymous: bool) -> FileRef:
+        return Fetcher(endpoint_url=self.run.s3_endpoint_url, anonymous=anonymous).probe(href)
+
+
+def parts_from(
+    run: RunSettings, sources: Sequence[Source] | None = None, processing: ProcessingSettings | None = None
+) -> Parts:
+    """The real parts.
+
+    Args:
+        run: Store, engine, grids.
+        sources: Sources orders may name; those of the shipped catalogue, and of each tile, when None.
+        processing: Settings of every tile; those each tile was published with when None.
+
+    Raises:
+        ConfigError: the store or engine cannot be had.
+    """
+    store = open_store(run.store, endpoint_url=run.s3_endpoint_url)
+    planner = TilePlanner(
+        published=Published(store),
+        sources=SourceCatalogue.load().sources if sources is None else sources,
+        run=run,
+        settings=processing or ProcessingSettings(),
+        is_explicit=sources is not None or processing is not None,
+    )
+    return Parts(
+        store=store,
+        planner=planner,
+        settings_for=planner.settings_for,
+        engine=_engine(run),
+        runner=TileRunner(run),
+        publish=publisher_of(store),
+    )
+
+
+def parts_from_environment() -> Parts:
+    """The parts the environment's `OROGRAPH_...` settings name."""
+    return parts_from(RunSettings())
 
 
 def publisher_of(store: Store) -> Publisher:
     """Publishes a finished run's item and brings the catalogue up to it."""
+    one_at_a_time = threading.Lock()
 
     def publish(receipt: Receipt) -> str:
         try:
@@ -19,7 +119,20 @@ def publisher_of(store: Store) -> Publisher:
         except (KeyError, ValueError) as error:
             raise CatalogueError(f"{receipt.manifest_key} cannot be read", tile=receipt.tile) from error
         key = publish_item(store, manifest)
-        rebuild(store)
+        with one_at_a_time:
+            rebuild(store)
         return key
 
     return publish
+
+
+def _engine(run: RunSettings) -> Engine:
+    policy = Policy(attempts=run.attempts, deadline_s=run.deadline_s)
+    if run.engine == "ray":
+        from infra.ray_engine import RayEngine, RayOptions
+
+        return RayEngine(RayOptions(workers=1), policy)
+    from infra.local import LocalEngine
+
+    # A process of its own for every tile: a crash costs the tile, not the service, and a deadline can be kept.
+    return LocalEngine(1, policy, isolate=True)

@@ -1,0 +1,108 @@
+"""`orograph serve` and `orograph keys`: the map, the search and the orders, and who may order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli import options
+from infra.cli.common import err, out, print_json
+from pipeline.errors import UsageError
+
+keys = typer.Typer(name="keys", help="API keys of the service.", no_args_is_help=True)
+
+KeysFile = Annotated[Path | None, typer.Option("--keys-file", help="Where hashed keys are kept.")]
+
+
+def serve(
+    store: options.StoreUrl = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on.")] = None,
+    auth: Annotated[
+        str | None, typer.Option("--auth", help="off (this machine only), run (orders need keys) or all.")
+    ] = None,
+    catalogue: Annotated[
+        Path | None, typer.Option("--catalogue", "-c", help="Sources of orders; else those each tile was made of.")
+    ] = None,
+    data: options.DataFiles = [],  # noqa: B006 - typer reads the default, nothing writes it
+    engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-w", help="Tiles at once.")] = None,
+    grids_dir: options.GridsDir = None,
+    keys_file: KeysFile = None,
+) -> None:
+    """Serve map, catalogue, search and orders of a store."""
+    from infra.gdal_env import apply_gdal_env
+
+    apply_gdal_env()
+    import uvicorn
+
+    from infra.service.app import create_app
+    from infra.service.logs import configure_logs
+    from infra.service.settings import ServiceSettings
+    from infra.service.wiring import parts_from
+    from pipeline.config import RunSettings
+
+    settings = ServiceSettings.with_flags(host=host, port=port, auth=auth, workers=workers, keys_file=keys_file)
+    run = RunSettings.with_flags(store=store, engine=engine, grids_dir=grids_dir)
+    sources = options.Request(catalogue, data=tuple(data)).sources() if catalogue else None
+    app = create_app(settings, parts_from(run, sources))
+    configure_logs()
+    err.print(f"[bold]http://{settings.host}:{settings.port}/[/]  {run.store}  (Ctrl-C stops)")
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=2000,
+        timeout_graceful_shutdown=5,
+    )
+
+
+@keys.command()
+def create(
+    name: Annotated[str, typer.Option("--name", help="Whose key it is.")],
+    scopes: Annotated[str, typer.Option("--scopes", help="read, or read,run.")] = "read,run",
+    days: Annotated[float | None, typer.Option("--days", help="Days until it expires; default never.")] = None,
+    keys_file: KeysFile = None,
+) -> None:
+    """Make a key and print it: it is kept only as a hash and never shown again."""
+    from infra.service.auth import SCOPES
+
+    wanted = tuple(scope for scope in SCOPES if scope in scopes.split(","))
+    if not wanted or set(scopes.split(",")) - set(SCOPES):
+        raise UsageError(f"--scopes {scopes!r}: choose of {', '.join(SCOPES)}")
+    out.print(_ring(keys_file).create(name, wanted, days), markup=False)
+
+
+@keys.command(name="list")
+def list_(
+    keys_file: KeysFile = None, as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False
+) -> None:
+    """List the keys, without their secrets."""
+    stored = _ring(keys_file).list()
+    if as_json:
+        print_json([key.model_dump(mode="json", exclude={"sha256"}) for key in stored])
+        return
+    for key in stored:
+        until = f"until {key.expires:%Y-%m-%d}" if key.expires else "for ever"
+        out.print(f"{key.id}  {','.join(key.scopes):<9} {until:<16} {key.name}", markup=False)
+
+
+@keys.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as listed.")], keys_file: KeysFile = None
+) -> None:
+    """Make a key worthless."""
+    if not _ring(keys_file).revoke(key_id):
+        raise UsageError(f"no key {key_id}")
+
+
+def _ring(keys_file: Path | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - its class is imported late
+    from infra.service.auth import KeyRing
+    from infra.service.settings import ServiceSettings
+
+    return KeyRing(ServiceSettings.with_flags(keys_file=keys_file).keys_file)

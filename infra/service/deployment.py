@@ -1,0 +1,37 @@
+"""The same application on Ray Serve: `serve run infra.service.deployment:service`.
+
+Replicas share nothing but the store: job records, leases and products lie there, so a replica may die at any moment and
+another takes up what it had accepted.
+"""
+
+from __future__ import annotations
+
+from ray import serve
+
+from infra.gdal_env import apply_gdal_env
+from infra.service.settings import ServiceSettings
+
+apply_gdal_env()
+
+
+def _application() -> object:
+    from infra.service.app import create_app
+
+    # Behind Serve's proxy the service is reached from elsewhere whatever address it binds itself.
+    return create_app(ServiceSettings.with_flags(host="0.0.0.0"))  # noqa: S104 - so that keys are asked for
+
+
+@serve.deployment(
+    num_replicas=2,
+    max_ongoing_requests=200,
+    max_queued_requests=400,
+    ray_actor_options={"num_cpus": 1},
+    health_check_period_s=10,
+    graceful_shutdown_timeout_s=20,
+)
+@serve.ingress(_application)
+class OrographService:
+    """One replica of the service."""
+
+
+service = OrographService.bind()  # type: ignore[attr-defined]  # made by the decorator

@@ -1,0 +1,25 @@
+"""Logs of the service: one line an event, redacted, to standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from infra.service.redact import RedactingFilter
+
+
+def configure_logs(level: int = logging.INFO) -> None:
+    """Send the service's and uvicorn's logs to standard error through the redacting filter.
+
+    There is no access log: addresses hold query strings, and a proxy in front keeps one where it is wanted.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(RedactingFilter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    for name in ("orograph", "uvicorn"):
+        logging.getLogger(name).setLevel(level)
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True

@@ -1,0 +1,52 @@
+// Talking to the service: JSON, problems as errors, progress as a stream. A key is kept for this browser tab only.
+
+export const key = {
+  get value() { return sessionStorage.getItem("orograph-key") || ""; },
+  set value(text) { sessionStorage.setItem("orograph-key", text.trim()); },
+};
+
+export function headers(more = {}) {
+  return key.value ? { "X-API-Key": key.value, ...more } : more;
+}
+
+export class ApiError extends Error {
+  constructor(problem, status) {
+    super(problem.detail || problem.title || `HTTP ${status}`);
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+async function asked(path, options = {}) {
+  const response = await fetch(path, { ...options, headers: headers(options.headers) });
+  if (!response.ok) throw new ApiError(await response.json().catch(() => ({})), response.status);
+  return response;
+}
+
+export async function getJson(path) { return (await asked(path)).json(); }
+
+export async function order(tile) {
+  const body = JSON.stringify({ inputs: { tile } });
+  const response = await asked("/processes/reprocess-tile/execution", { method: "POST", body, headers: { "Content-Type": "application/json" } });
+  return response.json();
+}
+
+export async function dismiss(job) { return (await asked(`/jobs/${job}`, { method: "DELETE" })).json(); }
+
+// Calls `heard` with every status of a job until it is over. fetch and not EventSource, which can send no key.
+export async function follow(job, heard, signal) {
+  const response = await asked(`/jobs/${job}/events`, { signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    text += value;
+    const parts = text.split("\n\n");
+    text = parts.pop();
+    for (const part of parts) {
+      const line = part.split("\n").find((one) => one.startsWith("data: "));
+      if (line) heard(JSON.parse(line.slice(6)));
+    }
+  }
+}
