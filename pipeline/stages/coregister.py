@@ -110,6 +110,10 @@ def _align(assembly: TileAssembly, best: PreparedSource, source: PreparedSource)
     applied = is_moved(source.ref.source) and record.status in ("converged", "unobservable")
     if applied:
         source.shift(result.displacement(source.mapping.nodes.geobox))
+        # How well the height shift is known belongs to every height that was shifted.
+        error_m = math.sqrt(max(float(result.covariance[2, 2]), 0.0))
+        if math.isfinite(error_m):
+            source.sigma_m = math.hypot(source.sigma_m, error_m)
     return record.model_copy(
         update={"details": {**record.details, "applied": applied, "sample_m": geobox.resolution.x}}
     )

@@ -96,8 +96,8 @@ class VerticalCatalogue(BaseModel):
             frame_from: Frame of the heights, e.g. `EPSG:5709`.
             frame_to: Frame wanted, e.g. `EPSG:5621`.
             grids_dir: Folder of the catalogue's grids.
-            user_grid: The user's own grid: a geoid of `frame_from` over the ETRS89 ellipsoid, or, where `frame_to` is
-                EVRF2019, the shift from `frame_from` to it.
+            user_grid: The user's own grid from `frame_from` to the frame it names: a geoid leads to the ETRS89
+                ellipsoid, unless the target is EVRF2019, to which it then holds the shift.
             epoch: Decimal year of the coordinates, for dynamic frames.
             method: `opendem` takes OpenDEM Europe's constant in place of the pinned operation.
             via: A frame to pass through, for two-route checks and for sharper ways within one country.
@@ -196,18 +196,18 @@ class VerticalCatalogue(BaseModel):
     def _with_user_grid(
         self, frame_from: str, frame_to: str, user_grid: UserGrid, grids_dir: Path, epoch: float | None
     ) -> Operation:
-        step = user_step(user_grid, frame_to)
+        step, leads_to = user_step(user_grid, frame_to)
         note = f"by the user's own grid {step.id}"
-        if frame_to == user_grid.frame_to or not step.is_geoid:
-            return Operation(frame_from, frame_to, step.id, (step.step,), notes=(note,))
-        if self._direct(frame_to, ELLIPSOID) is not None:
-            rest = self.operation(ELLIPSOID, frame_to, grids_dir=grids_dir, epoch=epoch)
-            return _joined(Operation(frame_from, ELLIPSOID, step.id, (step.step,), notes=(note,)), rest)
+        first = Operation(frame_from, leads_to, step.id, (step,), notes=(note,))
+        if leads_to == frame_to:
+            return first
+        if self._way(leads_to, frame_to):
+            return _joined(first, self.operation(leads_to, frame_to, grids_dir=grids_dir, epoch=epoch))
         if frame_from in self.frames:
-            # No geoid leads down to the target, so the user's grid has no part in the way.
+            # Nothing leads on to the target, so the user's grid has no part in the way.
             return self.operation(frame_from, frame_to, grids_dir=grids_dir, epoch=epoch)
         raise NoVerticalOperation(
-            f"the grid {step.id} brings {frame_from} to the ellipsoid, and no geoid leads from there to {frame_to}",
+            f"the grid {step.id} brings {frame_from} to {leads_to}, and nothing leads on from there to {frame_to}",
             remedy="choose a target with a national geoid, such as EPSG:7837 or EPSG:5720, or EPSG:4937",
         )
 

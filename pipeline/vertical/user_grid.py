@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from rasterio.errors import RasterioError
 
 from pipeline.errors import GridCorrupt, VerticalError
 from pipeline.sources import UserGrid
+from pipeline.vertical.entries import ELLIPSOID
 from pipeline.vertical.grids import GridFile, verified
 from pipeline.vertical.operation import Area, Step
 
@@ -20,42 +20,30 @@ MAX_FRAME_SHIFT_M: Final = 5.0
 """National frames lie within 2.4 m of EVRF; a geoid of Europe lies 10 to 70 m above the ellipsoid."""
 
 
-@dataclass(frozen=True, slots=True)
-class UserStep:
-    """A step by the user's grid, and whether it leads to the ellipsoid or to EVRF2019."""
+def user_step(user_grid: UserGrid, frame_to: str) -> tuple[Step, str]:
+    """The step that applies a user's grid, and the frame it leads to.
 
-    step: Step
-    is_geoid: bool
-
-    @property
-    def id(self) -> str:
-        """The step's id."""
-        return self.step.id
-
-
-def user_step(user_grid: UserGrid, frame_to: str) -> UserStep:
-    """The step that applies a user's grid.
-
-    The grid is a raster in degrees of geographic ETRS89: heights of the geoid over the ellipsoid, metres, or for an
-    EVRF2019 target the shift to it.
+    The grid is a raster in degrees of geographic ETRS89, metres: heights of the geoid over the ellipsoid, or the shift
+    to another frame. One that names no frame is a geoid, but for an EVRF2019 target, whose grids hold shifts.
 
     Raises:
         GridMissing: nothing lies at the path.
         GridCorrupt: another sha256, or no grid in degrees.
-        VerticalError: the values cannot be what the target asks for.
+        VerticalError: the values cannot be what the frame asks for.
     """
     path = Path(user_grid.path).absolute()
     grid = verified(GridFile(path.name, str(path), user_grid.sha256))
     area, largest_m = _extent(path)
-    is_geoid = frame_to not in EVRF2019
-    if not is_geoid and largest_m > MAX_FRAME_SHIFT_M:
+    to_evrf2019 = user_grid.frame_to == ELLIPSOID and frame_to in EVRF2019
+    leads_to = frame_to if to_evrf2019 else user_grid.frame_to
+    if leads_to != ELLIPSOID and largest_m > MAX_FRAME_SHIFT_M:
         raise VerticalError(
-            f"grid {grid.name} holds up to {largest_m:.1f} m, too much for a shift to {frame_to}",
-            remedy="for EVRF2019 give the grid of shifts from the national frame, not a geoid",
+            f"grid {grid.name} holds up to {largest_m:.1f} m, too much for a shift to {leads_to}",
+            remedy="give the grid of shifts from the national frame; a geoid leads to EPSG:4937",
         )
     proj = f'+step +proj=vgridshift +grids="{grid.path}" +multiplier=1'
     step = Step(f"user-grid:{grid.name}", proj, inverse=False, area=area, accuracy_m=user_grid.accuracy_m, grid=grid)
-    return UserStep(step, is_geoid)
+    return step, leads_to
 
 
 def _extent(path: Path) -> tuple[Area, float]:

@@ -191,6 +191,19 @@ class TestUserGrid:
         operation = CATALOGUE.operation("EPSG:5709", "EPSG:9389", grids_dir=tmp_path, user_grid=grid)
         assert operation.shift(6.0, 51.5) == pytest.approx(0.015, abs=1e-6)
 
+    def test_a_shift_to_a_named_frame_is_never_taken_for_a_geoid(self, tmp_path):
+        """A grid to EVRF2007 goes on from EVRF2007: to NAP by the derived constant, not by the Dutch geoid."""
+        grid = make_grid(tmp_path / "shift.tif", np.full((9, 9), 0.5)).model_copy(update={"frame_to": "EPSG:5621"})
+        direct = CATALOGUE.operation("mine", "EPSG:5621", grids_dir=tmp_path, user_grid=grid)
+        assert direct.shift(6.0, 51.5) == pytest.approx(0.5)
+        further = CATALOGUE.operation("mine", "EPSG:5709", grids_dir=tmp_path, user_grid=grid)
+        assert further.shift(6.0, 51.5) == pytest.approx(0.5 - 0.028)
+        with pytest.raises(NoVerticalOperation, match="nothing leads on"):
+            CATALOGUE.operation("mine", "EPSG:4937", grids_dir=tmp_path, user_grid=grid)
+        geoid = make_grid(tmp_path / "geoid.tif", np.full((9, 9), 45.0)).model_copy(update={"frame_to": "EPSG:5621"})
+        with pytest.raises(VerticalError, match="too much"):
+            CATALOGUE.operation("mine", "EPSG:5621", grids_dir=tmp_path, user_grid=geoid)
+
     def test_a_geoid_is_no_shift_to_evrf2019(self, tmp_path):
         grid = make_grid(tmp_path / "geoid.tif", np.full((9, 9), 45.0))
         with pytest.raises(VerticalError, match="too much"):
@@ -204,7 +217,7 @@ class TestUserGrid:
 
     def test_without_a_way_down_it_is_refused(self, tmp_path):
         grid = make_grid(tmp_path / "geoid.tif", np.full((9, 9), 45.0))
-        with pytest.raises(NoVerticalOperation, match="no geoid leads"):
+        with pytest.raises(NoVerticalOperation, match="nothing leads on"):
             CATALOGUE.operation("mine", "EPSG:5621", grids_dir=tmp_path, user_grid=grid)
 
 
