@@ -7,6 +7,7 @@ An item is kept as the bytes it is answered with; `FILES` and `API` stand where 
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from bisect import bisect_left, bisect_right
@@ -32,6 +33,7 @@ from stac.query import Query, microseconds
 
 FILES: Final = "@files@"
 API: Final = "@api@"
+_WORD: Final = re.compile(r"[\w:.-]+")
 _CRS: Final = b'"@crs@"'
 _REPLACED_LINKS: Final = ("root", "parent", "collection", "self")
 
@@ -63,7 +65,7 @@ class Part:
 
     @cached_property
     def queryables(self) -> tuple[Document, ...]:
-        """What a CQL2 filter may ask of each item: its scalar properties, id, collection, geometry."""
+        """What a CQL2 filter may ask of each item besides its geometry: scalar properties, id, collection."""
         return tuple(_queryable(orjson.loads(body)) for body in self.bodies)
 
 
@@ -135,9 +137,8 @@ class Snapshot:
 
     def get(self, collection: str, item_id: str) -> bytes | None:
         """One item's JSON; None when there is none."""
-        name = f"{collection}/{item_id}"
-        row = bisect_left(self.names, name)
-        return self._body(row) if row < len(self.names) and self.names[row] == name else None
+        row = self._row(f"{collection}/{item_id}")
+        return None if row is None else self._body(row)
 
     def _body(self, row: int) -> bytes:
         part, index = self.places[row]
@@ -153,20 +154,38 @@ class Snapshot:
             keep &= (box[:, 0] <= east) & (box[:, 2] >= west) & (box[:, 1] <= north) & (box[:, 3] >= south)
         rows = np.flatnonzero(keep)
         if query.collections or query.ids:
-            rows = np.array([row for row in rows if self._named(int(row), query)], dtype=np.intp)
+            rows = np.intersect1d(rows, self._named(query), assume_unique=True)
         if query.area is not None and len(rows):
             shapely.prepare(query.area)
             rows = rows[shapely.intersects(query.area, self.geometries[rows])]
         return rows
 
-    def _named(self, row: int, query: Query) -> bool:
-        collection, item_id = self.names[row].split("/", 1)
-        return (not query.collections or collection in query.collections) and (not query.ids or item_id in query.ids)
+    def _named(self, query: Query) -> npt.NDArray[np.intp]:
+        """Rows of the collections and ids a query names."""
+        spans = []
+        for collection in sorted(query.collections or self.collections):
+            first, last = bisect_left(self.names, f"{collection}/"), bisect_left(self.names, f"{collection}0")
+            if query.ids:
+                wanted = (f"{collection}/{item_id}" for item_id in query.ids)
+                spans.append([row for name in wanted if (row := self._row(name)) is not None])
+            else:
+                spans.append(list(range(first, last)))
+        return np.array([row for span in spans for row in span], dtype=np.intp)
+
+    def _row(self, name: str) -> int | None:
+        row = bisect_left(self.names, name)
+        return row if row < len(self.names) and self.names[row] == name else None
 
     def _filtered(self, rows: Iterable[int], expression: cql2.Expr) -> Iterator[int]:
+        # Handing a document over costs most of an evaluation, so it holds only what the filter speaks of.
+        words = set(_WORD.findall(expression.to_text()))
         for row in rows:
             part, index = self.places[row]
-            if _matches(expression, part.queryables[index]):
+            known = part.queryables[index]
+            asked = {word: known[word] for word in words if word in known}
+            if "geometry" in words:
+                asked["geometry"] = orjson.loads(shapely.to_geojson(self.geometries[row]))
+            if _matches(expression, asked):
                 yield row
 
 
@@ -283,7 +302,7 @@ def _times(properties: Document) -> tuple[int, int]:
 def _queryable(item: Document) -> Document:
     scalars = {name: v for name, v in item["properties"].items() if not isinstance(v, dict | list)}
     scalars.pop("proj:projjson", None)
-    return {**scalars, "id": item["id"], "collection": item["collection"], "geometry": item["geometry"]}
+    return {**scalars, "id": item["id"], "collection": item["collection"]}
 
 
 def _matches(expression: cql2.Expr, queryable: Document) -> bool:
