@@ -127,6 +127,27 @@ def items(
             )
 
 
+@app.command()
+def browse(
+    store: StoreUrl = None,
+    browser: Annotated[
+        Path | None, typer.Option(help="Folder of a built STAC Browser.", exists=True, file_okay=False)
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8081,
+) -> None:
+    """Serve a catalogue alone: its files, the search API, and STAC Browser."""
+    import uvicorn
+
+    from stac.site import catalogue_site
+
+    site = catalogue_site(_store(store), browser)
+    err.print(f"search API  http://{host}:{port}/\ncatalogue   http://{host}:{port}/files/stac/catalog.json")
+    if browser is not None:
+        err.print(f"browser     http://{host}:{port}/browser/")
+    uvicorn.run(site, host=host, port=port, log_level="warning")
+
+
 def _search(store: Store, parameters: dict[str, str]) -> list[dict[str, Any]]:
     """All pages of a search, references as keys of the store."""
     import orjson

@@ -118,6 +118,7 @@ def make_manifest(
     seed: int = 0,
     sources: tuple[Source, ...] | None = None,
     fractions: dict[str, float] | None = None,
+    hillshade: bytes | None = None,
 ) -> Manifest:
     """A manifest; with a store, committed as a worker leaves it."""
     sources = sources or (make_source(), make_source("glo-30", licence="Copernicus-DEM", surface="DSM", start=None))
@@ -129,6 +130,9 @@ def make_manifest(
     )
     job = Job(Tile.parse(tile), refs, settings)
     files = {"dem": ("dem.tif", COG_TYPE, cog_bytes(seed)), "thumbnail": ("thumbnail.png", "image/png", b"png")}
+    if hillshade is not None:
+        files["hillshade"] = ("hillshade.tif", COG_TYPE, hillshade)
+    roles = {"dem": ("data",), "thumbnail": ("thumbnail",), "hillshade": ("visual", "overview")}
     assets = []
     for name, (filename, media_type, data) in files.items():
         key = f"{job.prefix}/{filename}"
@@ -152,7 +156,7 @@ def make_manifest(
                 filename=filename,
                 title=name.title(),
                 media_type=media_type,
-                roles=("data",) if name == "dem" else ("thumbnail",),
+                roles=roles[name],
                 bands=bands,
                 key=key,
                 size_bytes=len(data),
@@ -192,3 +196,20 @@ def make_manifest(
     if store is not None:
         store.put(job.manifest_key, manifest.to_json())
     return manifest
+
+
+@lru_cache
+def hillshade_bytes(size: int = 1000) -> bytes:
+    """A hillshade of rolling hills, a COG with overviews on the grid of E4300N2650; its west edge slopes down."""
+    x, y = np.meshgrid(np.linspace(0, 12, size), np.linspace(0, 12, size))
+    heights = 400 * np.sin(x) * np.cos(0.7 * y) + 150 * np.sin(3 * x + y)
+    dy, dx = np.gradient(heights, 50_000 / size)
+    slope, aspect = np.arctan(np.hypot(dx, dy) * 8), np.arctan2(-dx, dy)
+    shade = np.sin(np.pi / 4) * np.cos(slope) + np.cos(np.pi / 4) * np.sin(slope) * np.cos(np.radians(315) - aspect)
+    values = np.clip(shade * 254 + 1, 1, 255).astype(np.uint8)
+    transform = rasterio.Affine(50_000 / size, 0, 4_300_000, 0, -50_000 / size, 2_700_000)
+    profile = {"driver": "COG", "width": size, "height": size, "count": 1, "dtype": "uint8", "nodata": 0}
+    with MemoryFile() as file:
+        with file.open(**profile, crs="EPSG:3035", transform=transform, blocksize=256, compress="deflate") as dataset:
+            dataset.write(values, 1)
+        return bytes(file.getbuffer())
