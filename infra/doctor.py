@@ -148,23 +148,14 @@ def _scratch(settings: RunSettings) -> Iterator[Finding]:
 
 
 def _store(settings: RunSettings) -> Iterator[Finding]:
-    from infra.store import open_store
+    from infra.store import check_writable, open_store
 
-    key = f"doctor/{os.getpid()}"
     try:
-        store = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
-        store.put(key, b"doctor")
-        same = store.get(key) == b"doctor"
-        store.delete(key)
-    except (OrographError, OSError, ValueError) as error:
-        yield Finding(
-            "store",
-            Level.FAILURE,
-            f"{settings.store}: {error}",
-            "check the path, or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and OROGRAPH_S3_ENDPOINT_URL",
-        )
+        check_writable(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
+    except OrographError as error:
+        yield Finding("store", Level.FAILURE, error.message, error.remedy or "choose another --store")
         return
-    yield Finding("store", Level.OK if same else Level.FAILURE, f"{settings.store} takes and gives back objects")
+    yield Finding("store", Level.OK, f"{settings.store} takes and gives back objects")
 
 
 def _ray(_: RunSettings) -> Iterator[Finding]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from pipeline.errors import BadIdentifier, ConfigError
+from pipeline.errors import BadIdentifier, ConfigError, OrographError, StoreUnwritable
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_@+=~-][A-Za-z0-9_@+=~.-]{0,199}", re.ASCII)
 _MAX_KEY: Final = 900
@@ -111,6 +112,27 @@ def sha256_of_object(store: Store, key: str) -> tuple[str, int]:
     for start in range(0, info.size_bytes, _CHUNK):
         digest.update(store.get(key, start=start, end=min(start + _CHUNK, info.size_bytes)))
     return digest.hexdigest(), info.size_bytes
+
+
+def check_writable(store: Store) -> None:
+    """Put, read and forget a small object, so that a run fails before it starts and not after its first tile.
+
+    Raises:
+        StoreUnwritable, StoreUnavailable, DiskFull: what the store said, and what to do.
+    """
+    key = f"doctor/{uuid.uuid4().hex}"
+    remedy = "check the path, or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and OROGRAPH_S3_ENDPOINT_URL"
+    try:
+        store.put(key, b"orograph")
+        returned = store.get(key)
+        store.delete(key)
+    except OrographError as error:
+        error.remedy = error.remedy or remedy
+        raise
+    except (OSError, KeyError, ValueError) as error:
+        raise StoreUnwritable(f"{store.url}: {error}", remedy=remedy) from error
+    if returned != b"orograph":
+        raise StoreUnwritable(f"{store.url} gave back other bytes than it was given", remedy=remedy)
 
 
 def open_store(url: str, *, endpoint_url: str | None = None, anonymous: bool = False) -> Store:

@@ -79,7 +79,7 @@ def read_header(path: Path | str, source: Source) -> Header:
     if "://" not in name and not Path(name).exists():
         raise SourceMissing(f"no file at {name}", source=source.id, remedy="check the href in the source catalogue")
     try:
-        with rasterio.open(gdal_path(name)) as dataset:
+        with _opening(source), rasterio.open(gdal_path(name)) as dataset:
             if dataset.count != 1:
                 raise SourceGridError(
                     f"{name} has {dataset.count} bands, heights have one",
@@ -114,6 +114,11 @@ def read_header(path: Path | str, source: Source) -> Header:
         # The georeferencing ties points, but GDAL was told nothing of it: the corner lies half a pixel further out.
         header = replace(header, affine=affine @ Affine.translation(-0.5, -0.5))
     return header
+
+
+def _opening(source: Source) -> rasterio.Env:
+    """GDAL's environment for the source: public buckets are asked without credentials."""
+    return rasterio.Env(AWS_NO_SIGN_REQUEST="YES") if source.anonymous else rasterio.Env()
 
 
 def _check_crs(wkt: str | None, name: str, source: Source) -> None:

@@ -128,6 +128,8 @@ class Planner:
                     remedy="give --area or --tile",
                 )
             for href in _hrefs(source.data, source.id):
+                if "://" in href and self._ref(href, source) is None:
+                    continue
                 footprint = self._footprint(href, source)
                 found.update(
                     tile for tile in tiles_in(*footprint.bounds) if footprint.intersection(box(*tile.bounds_m)).area > 0
@@ -140,6 +142,9 @@ class Planner:
         if not box(*source.area_deg).intersects(box(*tile_bounds_deg(tile))):
             return
         for href, known in self._candidates(source, tile):
+            # A remote file is asked for before it is opened: what the network says is clearer than what GDAL makes of it.
+            if known is None and "://" in href and self._ref(href, source) is None:
+                continue
             footprint = self._footprint(href, source) if known is None else known
             if footprint.intersects(area):
                 ref = self._ref(href, source)
@@ -272,14 +277,22 @@ def _hrefs(files: Files, source_id: str) -> list[str]:
 def _stac_items(
     location: StacLocation, bounds_deg: tuple[float, float, float, float], source_id: str
 ) -> Iterator[tuple[str, BaseGeometry]]:
-    """Asset hrefs and footprints of the items of a static STAC collection that touch the box."""
+    """Asset hrefs and footprints of the items of a STAC API or a static collection that touch the box."""
     import pystac
+    from pystac_client import Client
+    from pystac_client.exceptions import APIError
 
     wanted = box(*bounds_deg)
     try:
-        catalog = pystac.Catalog.from_file(location.href)
-        items = list(catalog.get_items(recursive=True))
-    except (OSError, pystac.STACError, KeyError, ValueError) as error:
+        catalog = pystac.read_file(location.href)
+        if not isinstance(catalog, pystac.Catalog):
+            items = [catalog] if isinstance(catalog, pystac.Item) else []
+        elif "conformsTo" in catalog.extra_fields:
+            collections = None if location.collection is None else [location.collection]
+            items = list(Client.open(location.href).search(bbox=bounds_deg, collections=collections).items())
+        else:
+            items = list(catalog.get_items(recursive=True))
+    except (OSError, pystac.STACError, APIError, KeyError, ValueError) as error:
         raise SourceMissing(
             f"STAC collection {location.href} cannot be read: {error}", source=source_id, remedy="check the href"
         ) from error

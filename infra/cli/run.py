@@ -42,6 +42,7 @@ def run(
     """Make the tiles of an area and publish them."""
     from infra.cli.plan import show
     from infra.job_run import execute_plan, make_engine, smoothed, summarise
+    from infra.store import check_writable, open_store
     from pipeline.config import RunSettings
 
     settings = RunSettings.with_flags(
@@ -60,6 +61,7 @@ def run(
     if not planned.jobs and not planned.refusals:
         err.print("nothing to do: no source has data in the area")
         return
+    check_writable(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
     if smooth_shifts:
         planned = smoothed(planned, make_engine(settings), settings, as_json=as_json)
     results = execute_plan(planned, make_engine(settings), settings, as_json=as_json)

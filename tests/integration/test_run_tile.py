@@ -15,6 +15,7 @@ from infra.job_run import execute_plan, make_engine, summarise
 from pipeline.config import ProcessingSettings, RunSettings
 from pipeline.errors import AllVoid, MemoryBudgetExceeded, SourceCorrupt, VerticalError
 from pipeline.job import Manifest
+from pipeline.sources import StacLocation
 from tests.support.made import source, terrain, write_source
 
 TILE = "E4200N3000"
@@ -209,3 +210,26 @@ def test_bare_earth_takes_what_stands_off_a_surface_model_and_says_so(tmp_path):
     manifest = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
     assert manifest.surface == "DTM"
     assert manifest.models == {"bare_earth": "opening"}
+
+
+def test_published_tiles_are_sources_again_by_their_stac_collection(tmp_path, fine):
+    plan, _, code = run(tmp_path, fine)
+    assert code == 0
+    collection = next((tmp_path / "store" / "stac").glob("*/collection.json"))
+    again = source(
+        tmp_path / "unused.tif",
+        id="again",
+        data=StacLocation(href=str(collection), asset="elevation"),
+        resolution_m=50.0,
+        vertical_frame="EPSG:5621",
+    )
+    (tmp_path / "second").mkdir()
+    second, outcomes, code = run(tmp_path / "second", again)
+    assert code == 0, outcomes
+    files = [file.href for ref in second.jobs[0].sources for file in ref.files]
+    assert files == [str(tmp_path / "store" / plan.jobs[0].prefix / f"{TILE}_elevation.tif")]
+    old, new = (
+        Manifest.from_json((folder / "store" / job.manifest_key).read_bytes())
+        for folder, job in ((tmp_path, plan.jobs[0]), (tmp_path / "second", second.jobs[0]))
+    )
+    assert new.quality.height_max_m == pytest.approx(old.quality.height_max_m, abs=1e-3)
