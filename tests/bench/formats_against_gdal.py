@@ -134,14 +134,15 @@ def hgt(folder: Path, mosaic: Mosaic, vrt: Path) -> dict[str, float]:
     def ours() -> None:
         write_hgt(folder / "N47E010.hgt", CELL, sample_cell(mosaic, CELL, 1))
 
-    def gdals() -> None:
+    def gdals(kernel: str) -> None:
         (folder / "gdal").mkdir(exist_ok=True)
-        grid = ("-te", *extent, "-ts", "3601", "3601", "-dstnodata", "-32768", "-r", "average")
+        grid = ("-te", *extent, "-ts", "3601", "3601", "-dstnodata", "-32768", "-r", kernel)
         points = folder / "points.tif"
         command("gdalwarp", "-q", "-overwrite", "-s_srs", "EPSG:3035", "-t_srs", "EPSG:4326", *grid, vrt, points)
         command("gdal_translate", "-q", "-of", "SRTMHGT", "-ot", "Int16", points, folder / "gdal/N47E010.hgt")
 
-    return {"ours": cpu_of(ours), "gdal": cpu_of(gdals, children=True)}
+    peers = {f"gdal_{name}": cpu_of(lambda: gdals(name), children=True) for name in ("average", "bilinear")}  # noqa: B023
+    return {"ours": cpu_of(ours), **peers}
 
 
 def contour_lines(folder: Path, mosaic: Mosaic, arc_seconds: int) -> dict[str, float]:
