@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from pipeline.grid import PixelWindow, windows
 NODATA: Final = -32768.0
 BLOCK_PX: Final = 512
 HALVING_PX: Final = 1024
+_NO_SPACE_BYTES: Final = 1_000_000
 Compression = Literal["zstd", "lerc-zstd"]
 DType = Literal["float32", "int16", "uint8"]
 
@@ -210,6 +213,14 @@ def remove(path: Path) -> None:
             leftover.unlink()
 
 
+def _free_bytes(path: Path) -> float:
+    """Free space where a file lies; GDAL's own message of a failed write seldom tells why."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return math.inf
+
+
 @contextlib.contextmanager
 def writing(path: object) -> Iterator[None]:
     """Turn what GDAL and the system raise on a full or forbidden disk into this project's errors."""
@@ -222,7 +233,8 @@ def writing(path: object) -> Iterator[None]:
 def disk_error(fault: Exception, path: object) -> ExportError | DiskFull | StoreUnwritable:
     """The error of the tree for a fault while writing `path`."""
     text, name = f"{fault} {fault.__cause__ or ''}".strip(), Path(str(path)).name
-    if getattr(fault, "errno", None) == errno.ENOSPC or "No space left" in text or "disk full" in text.lower():
+    full = getattr(fault, "errno", None) == errno.ENOSPC or "No space left" in text or "disk full" in text.lower()
+    if full or (isinstance(fault, RasterioError) and _free_bytes(Path(str(path))) < _NO_SPACE_BYTES):
         return DiskFull(f"no space left while writing {name}", remedy="free space or set --scratch to a larger disk")
     if isinstance(fault, PermissionError) or "Permission denied" in text or "Read-only" in text:
         return StoreUnwritable(f"cannot write {name}: {text}", remedy="check permissions of the folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pyproj
 import pytest
 import rasterio
 from rasterio.crs import CRS
+from rasterio.errors import RasterioIOError
 
 from pipeline.errors import DiskFull, ExportError, StoreUnwritable
 from pipeline.formats import cog
+from pipeline.formats.scratch import disk_error
 from pipeline.grid import PixelWindow, Tile, windows
 
 COMPOUND = pyproj.CRS("EPSG:3035+5621").to_wkt()
@@ -180,3 +183,10 @@ def test_a_forbidden_folder(tmp_path: Path) -> None:
         cog.scratch(tmp_path / "no" / "s.tif", TILE.geobox(100)),
     ):
         pass
+
+
+def test_a_failed_write_on_a_full_disk_is_told_from_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = RasterioIOError("Write failed. See previous exception for details.")
+    assert type(disk_error(fault, tmp_path / "x.tif")) is ExportError
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
+    assert type(disk_error(fault, tmp_path / "x.tif")) is DiskFull
