@@ -60,9 +60,10 @@ class JsonFormatter(logging.Formatter):
         document = {"time": moment, "level": record.levelname.lower(), "logger": record.name}
         document |= _context.get()
         document |= {name: value for name in _FIELDS if (value := getattr(record, name, None)) is not None}
-        document["message"] = record.getMessage()
+        # Struck out before JSON puts backslashes between a name and its value, and again in what fields hold.
+        document["message"] = redact(record.getMessage())
         if record.exc_info:
-            document["exception"] = self.formatException(record.exc_info)
+            document["exception"] = redact(self.formatException(record.exc_info))
         return redact(json.dumps(document, ensure_ascii=False, default=str))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Final
 
@@ -16,6 +17,21 @@ _ELLIPSOIDAL: Final = "ETRS89 ellipsoidal height over GRS 1980"
 
 @lru_cache(maxsize=64)
 def compound_crs(horizontal: str, frame: str) -> CRS:
+    """Horizontal CRS and vertical frame as one CRS, the same text in every process; see `_compound_crs`.
+
+    PROJ keeps objects by code in a cache of each thread, and a search for a matching code (`to_epsg`) leaves them there
+    without their datum ensemble; so what a CRS reads like would depend on what was done before it. A thread of its own
+    starts with an empty cache.
+    """
+    with ThreadPoolExecutor(1) as fresh:
+        return CRS.from_wkt(fresh.submit(_compound_wkt, horizontal, frame).result())
+
+
+def _compound_wkt(horizontal: str, frame: str) -> str:
+    return str(_compound_crs(horizontal, frame).to_wkt("WKT2_2019"))
+
+
+def _compound_crs(horizontal: str, frame: str) -> CRS:
     """Horizontal CRS and vertical frame as one CRS; ellipsoidal frames give the 3D form of the horizontal CRS.
 
     Args:

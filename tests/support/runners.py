@@ -78,6 +78,20 @@ class Deeds:
         raise OutOfMemory("allocation refused")
 
     @staticmethod
+    def hog(_argument: str) -> None:
+        import resource
+
+        import numpy as np
+
+        # A limit of this worker's own: 1 GiB above what it holds, then it asks for more.
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, resource.RLIM_INFINITY))
+        try:
+            np.ones(2**31, np.uint8)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    @staticmethod
     def bug(argument: str) -> None:
         raise ValueError(argument)
 
