@@ -20,6 +20,7 @@ from scipy.sparse.linalg import spsolve
 from pipeline.job import Job
 from pipeline.raster import BoolArray, FloatArray
 from pipeline.stages.base import Context, TileWindow
+from pipeline.stages.small_voids import fill_small
 
 _SIGMA_PER_M = 0.05
 """Growth of a filled height's standard deviation per metre from the rim: the relief a typical slope may hide."""
@@ -36,9 +37,9 @@ class Fill:
         return math.ceil(job.settings.fill_max_m / job.settings.pixel_size_m) + 2
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
-        """Labels (int32), masks and copies; the linear system of one void."""
+        """Labels (int32), masks, copies, and five int64 a void pixel; the linear system of one void."""
         side = math.ceil(job.settings.fill_max_m / job.settings.pixel_size_m)
-        return shape[0] * shape[1] * 16 + side * side * 600
+        return shape[0] * shape[1] * 56 + side * side * 600
 
     def __call__(self, window: TileWindow, context: Context) -> TileWindow:
         """Fill; the window leaves with `filled` set."""
@@ -50,13 +51,17 @@ class Fill:
         if limit_px < 1 or not void.any():
             return window.evolve(filled=filled)
         heights, sigma = window.heights_m.copy(), window.sigma_m.copy()
-        labels, _ = label(void)
-        for number, box in enumerate(find_objects(labels), start=1):
+        pixel_size_m = context.job.settings.pixel_size_m
+        labels = label(void)[0].astype(np.int32, copy=False)
+        larger = fill_small(labels, heights, sigma, filled, limit_px, _SIGMA_PER_M * pixel_size_m)
+        boxes = find_objects(labels) if larger.size else []
+        for number in larger:
+            box = boxes[number - 1]
             if _fits(box, window.shape, limit_px):
                 around = tuple(slice(s.start - 1, s.stop + 1) for s in box)
                 inside = labels[around] == number
                 heights[around][inside] = membrane(heights[around], inside)
-                sigma[around][inside] = _sigma(sigma[around], inside, context.job.settings.pixel_size_m)
+                sigma[around][inside] = _sigma(sigma[around], inside, pixel_size_m)
                 filled[around] |= inside
         return window.evolve(heights_m=heights, sigma_m=sigma, filled=filled)
 

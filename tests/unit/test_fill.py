@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.ndimage import find_objects, label
 
 from pipeline.config import ProcessingSettings
 from pipeline.grid import PixelWindow, Tile
@@ -58,3 +59,34 @@ def test_what_has_a_height_keeps_it():
     out = filled(holed)
     kept = np.isfinite(holed)
     assert np.array_equal(out.heights_m[kept], heights[kept])
+
+
+def test_small_voids_get_the_same_membrane_as_large_ones():
+    rng = np.random.default_rng(4)
+    heights = rng.normal(0, 1, (SIZE, SIZE)).cumsum(axis=1).astype(np.float32)
+    heights[rng.random(heights.shape) < 0.15] = np.nan
+    out = filled(heights)
+    labels, count = label(np.isnan(heights))
+    assert count > 500
+    for number, box in enumerate(find_objects(labels), start=1):
+        rows, cols = box
+        if 0 in (rows.start, cols.start) or SIZE in (rows.stop, cols.stop):
+            assert np.isnan(out.heights_m[labels == number]).all()
+            continue
+        around = (slice(rows.start - 1, rows.stop + 1), slice(cols.start - 1, cols.stop + 1))
+        inside = labels[around] == number
+        np.testing.assert_allclose(
+            out.heights_m[around][inside], membrane(heights[around], inside), rtol=1e-5, atol=1e-4
+        )
+        assert out.filled[around][inside].all()
+    assert (out.sigma_m[out.filled] > 1).all()
+
+
+def test_sigma_grows_from_the_rim():
+    heights = np.full((SIZE, SIZE), 50.0, np.float32)
+    heights[40:45, 40:45] = np.nan
+    heights[60:72, 60:72] = np.nan
+    sigma = filled(heights).sigma_m
+    assert sigma[40, 40] == pytest.approx(np.hypot(1, 0.5))
+    assert sigma[42, 42] == pytest.approx(np.hypot(1, 1.5))
+    assert sigma[65, 65] == pytest.approx(np.hypot(1, 3.0)), "144 pixels, by the other solver"
