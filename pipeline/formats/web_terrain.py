@@ -121,7 +121,8 @@ def write_web_terrain(
                 raise AllVoid("the tiles hold no height to make web terrain of")
             with writing(out_path):
                 pyramid.write(partial, _header(bounds, deepest), _metadata(out_path.stem, code, attribution))
-                mask_path.write_text(json.dumps(_mask(pyramid.voids), separators=(",", ":")))
+                mask = _mask(pyramid.squares, pyramid.voids)
+                mask_path.write_text(json.dumps(mask, separators=(",", ":")))
                 partial.replace(out_path)
     finally:
         partial.unlink(missing_ok=True)
@@ -140,6 +141,7 @@ class _Pyramid:
     code: ColourCode
     spool: Any
     places: dict[WebTile, tuple[int, int]] = field(default_factory=dict)
+    squares: list[tuple[float, float, float, float]] = field(default_factory=list)
     voids: list[Any] = field(default_factory=list)
 
     def build(self) -> None:
@@ -164,6 +166,7 @@ class _Pyramid:
         if not np.isfinite(heights).any():
             return None
         if tile.zoom == self.deepest:
+            self.squares.append(tile.bounds_deg)
             self.voids.extend(_void_areas(tile, heights))
         if tile.zoom >= self.shallowest:
             self._keep(tile, heights)
@@ -229,11 +232,21 @@ def _void_areas(tile: WebTile, heights: FloatArray) -> Iterator[Any]:
             ]
 
 
-def _mask(voids: list[Any]) -> dict[str, Any]:
-    geometry = {"type": "MultiPolygon", "coordinates": voids}
+def _mask(squares: list[tuple[float, float, float, float]], voids: list[Any]) -> dict[str, Any]:
+    """Everything but ground: the world without the deepest tiles that hold heights, and the voids inside those.
+
+    Shallower tiles reach far beyond the data, and so does their apron: the mask must reach as far.
+    """
+    import shapely
+
+    world = shapely.box(-180.0, _latitude(1.0), 180.0, _latitude(0.0))
+    held = shapely.union_all([shapely.box(*(round(value, 7) for value in square)) for square in squares])
+    inside = [shapely.Polygon(rings[0], rings[1:]) for rings in voids]
+    outside = shapely.difference(world, held)
+    geometry = shapely.geometry.mapping(shapely.normalize(shapely.union_all([outside, *inside])))
     return {
         "type": "FeatureCollection",
-        "features": [{"type": "Feature", "properties": {"void": True}, "geometry": geometry}] if voids else [],
+        "features": [{"type": "Feature", "properties": {"void": True}, "geometry": geometry}],
     }
 
 

@@ -75,7 +75,16 @@ def test_archive_and_mask(tmp_path: Path) -> None:
     assert {zoom for zoom, _, _ in tiles} == set(range(11))
     mask = json.loads((tmp_path / "area_void.geojson").read_text())
     void = shapely.geometry.shape(mask["features"][0]["geometry"])
+    assert void.is_valid
+    shapely.prepare(void)
     checked = 0
+    for zoom, col, row in tiles:
+        if zoom not in {3, 7}:
+            continue
+        lattice = WebTile(zoom, col, row).lattice()
+        east, north = lattice.project()
+        covered = shapely.contains_xy(void, *np.meshgrid(lattice.longitudes_deg, lattice.latitudes_deg))
+        assert covered[(east < 4_299_000) | (east > 4_331_000) | (north < 2_649_000) | (north > 2_701_000)].all()
     for (zoom, col, row), data in tiles.items():
         if zoom != 10:
             continue
