@@ -25,6 +25,7 @@ from pipeline.stages.base import Context, IndexArray, Layer, TileWindow
 from pipeline.stages.join import Bend
 
 _NOISE_SHARE = 8.0
+_DEEPEST = 2
 SEA_LEVEL_M: Final = 1.0
 """Sea surfaces of terrain models lie within a metre of any levelled frame's zero."""
 SEA_FLAT_M: Final = 0.002
@@ -38,11 +39,11 @@ class Blend:
     name: str = "blend"
 
     def halo_px(self, job: Job) -> int:
-        """What the bend looks around, once for every source that may lie under another bent one."""
+        """What the bend looks around, twice where a third source may meet one that was bent itself."""
         width_px = job.settings.blend_width_m / job.settings.pixel_size_m
         if width_px <= 0:
             return 1
-        return Bend.of(width_px, (0, 0)).halo_px * max(1, len(job.sources) - 1) + 3
+        return Bend.of(width_px, (0, 0)).halo_px * min(max(1, len(job.sources) - 1), _DEEPEST) + 3
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
         """Distance (float64), nearest indices (2 int32), differences, bend and weights, besides the layers."""

@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from pipeline.config import ProcessingSettings
 from pipeline.grid import PixelWindow, Tile
 from pipeline.job import Job
+from pipeline.sources import FileRef, SourceRef
 from pipeline.stages import Context, Layer, TileWindow
 from pipeline.stages.blend import Blend
+from tests.support.made import source
 
 SIZE = 160
 
@@ -145,3 +149,27 @@ def test_a_third_source_meets_two_that_were_bent(context):
         assert np.abs(np.diff(out.heights_m, axis=axis)).max() < 0.75
     assert out.heights_m[155, 155] == 7
     assert set(np.unique(out.source_index)) == {1, 2, 3}
+
+
+def test_three_sources_agree_between_windows_too():
+    rng = np.random.default_rng(9)
+    ref = SourceRef(source=source(Path("x.tif")), files=(FileRef(href="x.tif", etag="sha256:0", size_bytes=1),))
+    job = Job(Tile(4000, 3000), (ref, ref, ref), ProcessingSettings(blend_width_m=100.0))
+    ground = rng.normal(0, 1, (300, 300)).cumsum(axis=0).astype(np.float32) + 300
+    tops = [ground + rng.normal(k, 0.5, ground.shape).astype(np.float32) for k in range(3)]
+    tops[0][:, 140:] = np.nan
+    tops[1][:, 165:] = np.nan
+    tops[1][130:] = np.nan
+    halo = Blend().halo_px(job)
+
+    def made(row, col, size):
+        core = PixelWindow(row + 1, col + 1, size - 2, size - 2)
+        part = (slice(row, row + size), slice(col, col + size))
+        layers = tuple(Layer(k + 1, top[part], 1.0) for k, top in enumerate(tops))
+        window = TileWindow(core, 1, core.geobox(Tile(4000, 3000).geobox(10), 1), layers=layers)
+        return Blend()(window, Context(job, reader=None)).heights_m
+
+    whole = made(0, 0, 300)
+    part = made(31, 47, 220)
+    assert 2 * halo < 200
+    np.testing.assert_array_equal(part[halo:-halo, halo:-halo], whole[31 + halo : 251 - halo, 47 + halo : 267 - halo])
