@@ -11,6 +11,8 @@ import typer
 from infra.cli.common import err, out, print_json
 from pipeline.config import RunSettings
 
+_LARGE_BYTES = 50_000_000
+
 app = typer.Typer(help="Geoid grids: which are here, and getting the others.", no_args_is_help=True)
 
 GridsDir = Annotated[
@@ -68,9 +70,9 @@ def list_grids(
 
 @app.command("fetch")
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="Grids by name; none with --all or --for.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Grids by name; without, all but EGM2008's 81 MB.")] = None,
     frames: Annotated[list[str] | None, typer.Option("--for", help="Grids of this frame; may be repeated.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every grid but EGM2008's 81 MB.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every grid, EGM2008's 81 MB too.")] = False,
     url: Annotated[
         str | None, typer.Option(envvar="OROGRAPH_GRIDS_URL", help="Mirror of the PROJ CDN, for closed networks.")
     ] = None,
@@ -78,7 +80,6 @@ def fetch(
 ) -> None:
     """Fetch grids from the PROJ CDN, checking each against its pinned sha256."""
     from infra.grid_fetch import fetch_grids
-    from pipeline.errors import UsageError
     from pipeline.vertical import VerticalCatalogue
 
     catalogue, folder = VerticalCatalogue.load(), grids_folder(grids_dir)
@@ -86,10 +87,8 @@ def fetch(
     for frame in frames or []:
         catalogue.frame(frame)
         wanted += [e.grid for e in catalogue.operations if e.grid and frame in {e.frame_from, e.frame_to}]
-    if every:
-        wanted += [name for name, grid in catalogue.grids.items() if grid.size_bytes < 50_000_000]
-    if not wanted:
-        raise UsageError("no grid is named", remedy="name grids, or use --for EPSG:5709, or --all")
+    if every or not wanted:
+        wanted += [name for name, grid in catalogue.grids.items() if every or grid.size_bytes < _LARGE_BYTES]
     unique = tuple(dict.fromkeys(wanted))
     fetched = fetch_grids(unique, folder, url=url, progress=_told())
     for name in fetched:

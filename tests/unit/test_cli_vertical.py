@@ -220,5 +220,9 @@ class TestGrids:
     def test_unknown_names_are_refused(self, tmp_path):
         with pytest.raises(GridMissing, match="no grid"):
             fetch_grids(("x.tif",), tmp_path)
-        with pytest.raises(UsageError):
-            run("grids", "fetch")
+
+    def test_without_names_every_grid_but_the_large_one_is_wanted(self, shared):
+        grids = shared("proj-grids")
+        assert "0 fetched, 34 were here" in run("grids", "fetch", "--url", "http://127.0.0.1:9", "--grids-dir", grids)
+        with pytest.raises(SourceUnavailable, match="egm08"):
+            run("grids", "fetch", "--all", "--url", "http://127.0.0.1:9", "--grids-dir", grids)
