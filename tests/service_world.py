@@ -201,7 +201,7 @@ class World:
             lake = (rows - 0.62) ** 2 / 0.02 + (cols - 0.3) ** 2 / 0.004 < 1
             heights[lake], sigma[lake], index[lake] = -9999.0, -9999.0, 0
         return {
-            "elevation": (heights, -9999.0, _band("elevation", "float32", "m", -9999.0)),
+            "elevation": (heights, -9999.0, _band("elevation", "float32", "m", -9999.0, 2600.0)),
             "uncertainty": (sigma, -9999.0, _band("uncertainty", "float32", "m", -9999.0)),
             "source_index": (index, 0.0, _band("source", "uint8", None, 0.0)),
         }
@@ -321,8 +321,9 @@ class Engine:
             yield Outcome(job, receipt.status, receipt)
 
 
-def _band(name: str, data_type: Any, unit: str | None, nodata: float) -> Band:
-    return Band(name=name, description=name, data_type=data_type, unit=unit, nodata=nodata)
+def _band(name: str, data_type: Any, unit: str | None, nodata: float, highest: float | None = None) -> Band:
+    statistics = {} if highest is None else {"minimum": 0.0, "maximum": highest}
+    return Band(name=name, description=name, data_type=data_type, unit=unit, nodata=nodata, statistics=statistics)
 
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

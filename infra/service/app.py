@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from fastapi import Depends, FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from infra.service import jobs, maps, problems, processes
@@ -64,17 +65,23 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
         lifespan=lifespan,
         docs_url=None,  # the interactive pages load scripts from other hosts
         redoc_url=None,
+        redirect_slashes=False,  # no answer sends a caller to an address made of what they sent
     )
     app.state.service = service
     problems.install(app)
     for router in (processes.router, jobs.router, maps.router):
         app.include_router(router)
     app.include_router(files_router(parts.store), prefix="/files", dependencies=[Depends(may_read)])
+    app.add_api_route("/stac", _to_search, include_in_schema=False)
     app.mount("/stac", Guarded(search_app(parts.store), app))
     app.mount("/static", StaticFiles(directory=FOLDER), name="static")
     _add_middleware(app, settings)
     _redact_logs()
     return app
+
+
+async def _to_search() -> RedirectResponse:
+    return RedirectResponse("/stac/")
 
 
 def _assembled(settings: ServiceSettings, parts: Parts) -> Service:

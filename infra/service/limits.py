@@ -78,12 +78,14 @@ class SizeLimits:
         if not declared.isdigit() or int(declared) > self._max_body:
             await self._too_large().response()(scope, receive, send)
             return
-        await self._app(scope, self._counting(receive), send)
+        await self._counted(scope, receive, send)
 
-    def _counting(self, receive: Receive) -> Receive:
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on while the body stays within bounds; beyond, whatever the application answers becomes 413."""
         received = 0
+        answered = False
 
-        async def counted() -> Message:
+        async def counting() -> Message:
             nonlocal received
             message = await receive()
             if message["type"] == "http.request":
@@ -92,7 +94,15 @@ class SizeLimits:
                     raise self._too_large()
             return message
 
-        return counted
+        async def guarded(message: Message) -> None:
+            nonlocal answered
+            if received <= self._max_body:
+                await send(message)
+            elif not answered:
+                answered = True
+                await self._too_large().response()(scope, receive, send)
+
+        await self._app(scope, counting, guarded)
 
     def _too_large(self) -> Problem:
         return Problem(413, "Content Too Large", f"at most {self._max_body} bytes")

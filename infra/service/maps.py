@@ -44,7 +44,7 @@ async def state(service: TheService, _caller: Reader) -> dict[str, Any]:
         "sources": _sources(service, published),
         "auth": service.gate.rule,
         "legend": {
-            "height": [{"value": value, "colour": _hex(colour)} for value, colour in shading.HEIGHT_STOPS],
+            "height": [{"value": value, "colour": _hex(colour)} for value, colour in service.previews.height_stops()],
             "uncertainty": [{"value": value, "colour": _hex(colour)} for value, colour in shading.UNCERTAINTY_STOPS],
         },
     }

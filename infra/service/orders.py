@@ -22,7 +22,6 @@ from pipeline.grid import Tile
 from pipeline.job import Job, canonical_json
 
 _PLANS_KEPT: Final = 2000
-_PLAN_FRESH_S: Final = 10.0
 _PLANNERS: Final = 8
 
 SourceId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="Id of a catalogued source.")]
@@ -75,7 +74,7 @@ class Orders:
     Args:
         settings: Bounds.
         settings_for: Settings of a tile.
-        planner: Plans; its plans are kept for ten seconds, and equal orders at one moment share one.
+        planner: Plans; its plans are kept for a while, and equal orders at one moment share one.
         book, dispatcher, published: Records, queue, and what is published.
     """
 
@@ -138,7 +137,7 @@ class Orders:
         moment = time.monotonic()
         with self._lock:
             held = self._plans.get(key)
-            if held and (moment - held[0] < _PLAN_FRESH_S or not held[1].done()):
+            if held and (moment - held[0] < self._settings.plan_fresh_s or not held[1].done()):
                 future, ours = held[1], False
             else:
                 future, ours = Future(), True

@@ -52,6 +52,11 @@ class Address:
             raise Problem(404, "Not Found", f"map tiles go from zoom {MIN_ZOOM} to {MAX_ZOOM}")
 
     @property
+    def parent(self) -> Address:
+        """The map tile one zoom out that holds this one."""
+        return Address(self.z - 1, self.x // 2, self.y // 2)
+
+    @property
     def pixel_m(self) -> float:
         """Pixel size in metres of Web Mercator."""
         return 2 * _MERCATOR_HALF_M / (1 << self.z) / TILE_PX
@@ -127,9 +132,12 @@ class Previews:
             Problem: 404 beyond the zooms, 503 when too many wait.
         """
         tiles = await asyncio.to_thread(self.tiles_under, address, source)
+        if not tiles and layer == "terrain":
+            # Ground goes on beyond what is published, or a wall would stand at its edge.
+            tiles = tuple((await asyncio.to_thread(self._published.all)).values())
         if not tiles:
             return None
-        etag = _etag(layer, address, source, tiles)
+        etag = _etag(layer, address, f"{source}|{self.height_stops()[-1][0]}|{self.source_order()}", tiles)
         with self._lock:
             kept = self._cache.get(etag)
             if kept is not None:
@@ -172,6 +180,8 @@ class Previews:
         return found
 
     def _draw(self, layer: Layer, address: Address, source: str, tiles: tuple[PublishedTile, ...]) -> bytes | None:
+        if layer == "terrain":
+            return shading.png(shading.terrarium(self._terrain(address, source)))
         if source:
             heights = self._mosaic([path for tile in tiles for path in self._raw_paths(tile, source)], address)
         else:
@@ -180,8 +190,6 @@ class Previews:
             return None
         heights = shading.bridged(heights)
         margin = slice(_MARGIN_PX, -_MARGIN_PX)
-        if layer == "terrain":
-            return shading.png(shading.terrarium(shading.extended(heights)[margin, margin]))
         edge = slice(_MARGIN_PX - 1, 1 - _MARGIN_PX)
         near = heights[edge, edge]
         shade = shading.relief(shading.extended(near), address.ground_pixel_m, address.exaggeration)
@@ -191,12 +199,26 @@ class Previews:
             grey = np.full((*shade.shape, 3), 200.0, dtype=np.float32)
             return shading.png(shading.shaded(grey, shade))
         if layer == "relief":
-            return shading.png(shading.shaded(shading.ramp(inner, shading.HEIGHT_STOPS), shade))
+            return shading.png(shading.shaded(shading.ramp(inner, self.height_stops()), shade))
         values = self._values(layer, address, tiles)[margin, margin]
         shade = np.where(np.isfinite(values), shade, np.float32(np.nan))
         if layer == "uncertainty":
             return shading.png(shading.shaded(shading.ramp(values, shading.UNCERTAINTY_STOPS), shade, 0.55))
         return shading.png(shading.shaded(shading.categories(values, self._source_colours()), shade, 0.8))
+
+    def _terrain(self, address: Address, source: str) -> FloatArray:
+        """Heights without voids: beyond the data those of the nearest data, seen from farther out if need be."""
+        tiles = self.tiles_under(address, source)
+        heights = self._mosaic(self._paths(tiles, "elevation", "dem"), address)
+        if np.isfinite(heights).any():
+            margin = slice(_MARGIN_PX, -_MARGIN_PX)
+            return shading.extended(heights)[margin, margin]
+        if address.z == MIN_ZOOM:
+            return np.zeros((TILE_PX, TILE_PX), dtype=np.float32)
+        half = TILE_PX // 2
+        row, col = address.y % 2 * half, address.x % 2 * half
+        outer = self._terrain(address.parent, source)[row : row + half, col : col + half]
+        return outer.repeat(2, axis=0).repeat(2, axis=1)
 
     def _values(self, layer: Layer, address: Address, tiles: tuple[PublishedTile, ...]) -> FloatArray:
         if layer == "uncertainty":
@@ -211,6 +233,10 @@ class Previews:
             seen = np.isfinite(local) & ~np.isfinite(merged)
             merged[seen] = codes[local[seen].astype(np.uint8)]
         return shading.bridged(merged)
+
+    def height_stops(self) -> shading.Stops:
+        """The tints of heights at present."""
+        return shading.height_stops(self._published.highest_m())
 
     def source_order(self) -> tuple[str, ...]:
         """Ids of all sources that went into published tiles; a source's place here is its colour."""

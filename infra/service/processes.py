@@ -61,7 +61,7 @@ async def landing(
             link(request, "http://www.opengis.net/def/rel/ogc/1.0/processes", "/processes", "Processes"),
             link(request, "http://www.opengis.net/def/rel/ogc/1.0/job-list", "/jobs", "Jobs"),
             link(request, "child", "/files/stac/catalog.json", "STAC catalogue"),
-            link(request, "search", "/stac", "STAC API"),
+            link(request, "search", "/stac/", "STAC API"),
         ],
     }
     return JSONResponse(document, headers={"Vary": "Accept", "Cache-Control": "no-cache"})

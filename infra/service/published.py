@@ -77,6 +77,15 @@ class PublishedTile:
         return None
 
     @property
+    def highest_m(self) -> float:
+        """Its greatest height, metres; 0 when the item tells none."""
+        for asset in self.item["assets"].values():
+            for band in asset.get("bands", ()):
+                if band.get("name") == "elevation":
+                    return float(band.get("statistics", {}).get("maximum", 0.0))
+        return 0.0
+
+    @property
     def source_ids(self) -> tuple[str, ...]:
         """Ids of the sources it is made of."""
         return tuple(str(source["id"]) for source in self.properties.get("dem:sources", ()))
@@ -139,6 +148,10 @@ class Published:
                 self._manifests.pop(next(iter(self._manifests)))
             self._manifests[tile.run_key] = manifest
         return manifest
+
+    def highest_m(self) -> float:
+        """The greatest published height, metres, as the items' statistics tell it; 0 when none do."""
+        return max((tile.highest_m for tile in self.all().values()), default=0.0)
 
     def expire(self) -> None:
         """Look at the store again at the next call of `all`."""

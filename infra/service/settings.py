@@ -30,6 +30,7 @@ class ServiceSettings(BaseSettings):
         orders_per_minute, reads_per_minute: Rate of one caller; beyond it 429.
         max_body_bytes, max_url_bytes: Larger requests get 413 and 414.
         plan_timeout_s: Longest time an order may wait for its plan; beyond it 503.
+        plan_fresh_s: Equal orders within so long share a plan; sources that change are seen after it.
         lease_s: A service that gave no sign of life for so long has lost its jobs to the others.
         retention_days: Finished job records older than this are forgotten.
         preview_cache_mb: Rendered map tiles kept in memory.
@@ -61,6 +62,7 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = Field(default=128 * 1024, ge=1024)
     max_url_bytes: int = Field(default=4096, ge=256)
     plan_timeout_s: float = Field(default=10.0, gt=0)
+    plan_fresh_s: float = Field(default=10.0, ge=0)
     lease_s: float = Field(default=30.0, gt=0)
     retention_days: float = Field(default=30.0, gt=0)
     preview_cache_mb: int = Field(default=96, ge=1)

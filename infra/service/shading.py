@@ -32,6 +32,7 @@ HEIGHT_STOPS: Final[Stops] = (
     (3400.0, (246, 243, 240)),
     (4800.0, (255, 255, 255)),
 )
+_SNOW_M: Final = 2600.0
 # Matplotlib's cividis, made for colour-blind eyes, on the square root of metres.
 UNCERTAINTY_STOPS: Final[Stops] = (
     (0.0, (0, 34, 78)),
@@ -103,6 +104,17 @@ def categories(values: FloatArray, colours: dict[int, tuple[int, int, int]]) -> 
         table[value] = colour
     chosen: FloatArray = table[np.nan_to_num(values, nan=255.0).astype(np.uint8)]
     return chosen
+
+
+def height_stops(highest_m: float) -> Stops:
+    """Tints for ground up to a height: all of Europe's for mountains; for lowlands compressed, without the snow.
+
+    Steps of a factor of two, so that one more tile seldom changes every picture.
+    """
+    part = next((part for part in (8.0, 4.0, 2.0) if highest_m * part <= _SNOW_M), None)
+    if part is None:
+        return HEIGHT_STOPS
+    return tuple((value / part if value > 0 else value, colour) for value, colour in HEIGHT_STOPS if value <= _SNOW_M)
 
 
 def shaded(colours: FloatArray, shade: FloatArray, strength: float = 1.0) -> Rgba:

@@ -20,8 +20,8 @@ async function start() {
   });
   map.addImage("hatch", hatch());
   map.addControl(new maplibre.NavigationControl({ visualizePitch: true }), "top-right");
-  map.addControl(new maplibre.ScaleControl({}), "bottom-right");
-  map.addControl(new maplibre.AttributionControl({ compact: true, customAttribution: [...new Set(state.sources.map((s) => s.attribution).filter(Boolean)), "Natural Earth"].join(" · ") }), "bottom-right");
+  map.addControl(new maplibre.ScaleControl({}), "bottom-left");
+  map.addControl(new maplibre.AttributionControl({ compact: true, customAttribution: [...new Set(state.sources.map((s) => s.attribution).filter(Boolean)), "Natural Earth"].join(" · ") }), "bottom-left");
   const probe = new maplibre.Marker({ element: Object.assign(document.createElement("div"), { className: "probe" }) });
   const setProbe = (at) => (at ? probe.setLngLat(at).addTo(map) : probe.remove());
   const hint = (words) => { $("hint").textContent = words; $("hint").hidden = !words; };
@@ -45,7 +45,7 @@ async function start() {
 
   function set3d(on) {
     $("threed").setAttribute("aria-pressed", on);
-    map.setTerrain(on ? { source: "terrain", exaggeration: 1.5 } : null);
+    map.setTerrain(on ? { source: "terrain", exaggeration: overstated(map.getZoom(), state.legend.height.at(-1).value) } : null);
     compare.terrain(map.getTerrain());
     map.easeTo({ pitch: on ? 62 : 0, bearing: on ? -18 : 0, zoom: map.getZoom() + (on ? 0.5 : -0.5), duration: still() ? 0 : 900 });
   }
@@ -163,12 +163,21 @@ function legend(state, layer) {
   const stops = layer === "uncertainty" ? state.legend.uncertainty : layer === "relief" ? state.legend.height : null;
   if (!stops) { box.replaceChildren(text("span", "Light from four sides, strongest from the north-west", "muted")); return; }
   const colours = stops.map((stop, i) => `${stop.colour} ${(i / (stops.length - 1)) * 100}%`).join(",");
-  const shown = layer === "uncertainty" ? stops.filter((_, i) => i !== 1) : stops.filter((s) => [0, 300, 1000, 2000, 4800].includes(s.value));
   box.replaceChildren(Object.assign(document.createElement("div"), { className: "ramp", style: `background:linear-gradient(90deg,${colours})` }), text("div", "", "ticks"));
-  box.lastChild.append(...shown.map((stop) => text("span", stop.value)), text("span", layer === "uncertainty" ? "m (1 σ)" : "m"));
+  // Every tick stands under its own colour; those too close to the one before are left out.
+  let last = -1;
+  stops.forEach((stop, i) => {
+    const at = i / (stops.length - 1);
+    if (stop.value < 0 || (at - last < 0.14 && i !== stops.length - 1) || (at > 0.8 && at < 1)) return;
+    last = at;
+    const words = i === stops.length - 1 ? `${stop.value} m${layer === "uncertainty" ? " (1 σ)" : ""}` : stop.value;
+    box.lastChild.append(Object.assign(text("span", words), { style: at === 1 ? "right:0" : `left:${at * 100}%${at ? ";transform:translateX(-50%)" : ""}` }));
+  });
 }
 
 function text(tag, words, className = "") { return Object.assign(document.createElement(tag), { textContent: words, className }); }
+// Far away, ground looks flat: the wider the view and the lower the land, the more heights are overstated.
+function overstated(zoom, top) { return Math.max(1, Math.min(4, Math.sqrt(2600 / top) * (1.2 + (12 - zoom) * 0.3))); }
 function still() { return matchMedia("(prefers-reduced-motion: reduce)").matches; }
 
 start().catch((error) => { $("hint").textContent = `The map could not start: ${error.message}`; $("hint").hidden = false; });

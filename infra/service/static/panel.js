@@ -159,8 +159,8 @@ function shifts(p) {
     const x = 32 + (one.shift_east_m / longest) * 25, y = 32 - (one.shift_north_m / longest) * 25;
     const gain = one.nmad_before_m != null && one.nmad_after_m != null ? `<br><span class="muted">NMAD ${one.nmad_before_m.toFixed(2)} → ${one.nmad_after_m.toFixed(2)} m</span>` : "";
     return `<div class="shift"><svg viewBox="0 0 64 64" aria-hidden="true"><circle cx="32" cy="32" r="29" fill="#f1f5f4"/><path d="M32 5v54M5 32h54" stroke="#cfdadb"/><path d="M32 32 ${x} ${y}" stroke="#b3400b" stroke-width="3" stroke-linecap="round"/><circle cx="${x}" cy="${y}" r="4" fill="#b3400b"/></svg>
-      <p>${text(one.source)} moved<br><b>${signed(one.shift_east_m)} E, ${signed(one.shift_north_m)} N, ${signed(one.shift_up_m)} up</b>${gain}</p></div>`;
+      <p>${text(one.source)} moved<br><b>${signed(one.shift_east_m)} E, ${signed(one.shift_north_m)} N, ${signed(one.shift_up_m)} up</b> m${gain}</p></div>`;
   }).join("");
 }
 
-function signed(value) { return `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(2)} m`; }
+function signed(value) { return `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`; }
