@@ -22,6 +22,7 @@ from infra.store import Store, open_store, sha256_of
 from pipeline.config import RunSettings
 from pipeline.errors import (
     CatalogueError,
+    MemoryBudgetExceeded,
     OrographError,
     OutsideCoverage,
     ResultDiffers,
@@ -155,6 +156,7 @@ class CellRunner:
         done = is_done(store, job)
         read = written = 0
         if done is None:
+            self._check_budget(cell_job)
             with _folder(self.settings.scratch, cell_job) as name:
                 done, read = self._make(store, cell_job, Path(name), progress)
             written = sum(asset.size_bytes for asset in done.assets)
@@ -193,6 +195,16 @@ class CellRunner:
         result = export_cell(job, files, manifests, made, operation=operation, progress=progress)
         progress("commit", 0.0)
         return commit_tile(store, cast("TileResult", result)), read
+
+    def _check_budget(self, job: CellJob) -> None:
+        from pipeline.formats.cell_products import peak_bytes
+
+        projected, limit = peak_bytes(job.settings) / 2**20, self.settings.memory_limit_mb
+        if projected > limit:
+            raise MemoryBudgetExceeded(
+                f"projected peak of {projected:.0f} MB is above the limit of {limit} MB",
+                remedy="raise OROGRAPH_MEMORY_LIMIT_MB, or draw contours from the 3 arc-second lattice",
+            )
 
     def _operation(self, frame_from: str, frame_to: str | None) -> Operation | None:
         if frame_to is None or frame_to == frame_from:

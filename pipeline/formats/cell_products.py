@@ -12,13 +12,14 @@ import numpy as np
 
 from pipeline.errors import AllVoid
 from pipeline.formats import cog
-from pipeline.formats.cell_job import CellJob
+from pipeline.formats.cell_job import CellJob, CellSettings
 from pipeline.formats.cells import GEOGRAPHIC_CRS, cell_geobox, point_lattice
 from pipeline.formats.contours import Line, trace, write_contours
 from pipeline.formats.frame_shift import FrameShift
 from pipeline.formats.geographic import PIXELS, write_geographic
 from pipeline.formats.hgt import SAMPLES, VOID, hgt_name, sample_cell, write_hgt
 from pipeline.formats.mosaic import Mosaic
+from pipeline.formats.mosaic import peak_bytes as sampling_bytes
 from pipeline.formats.scratch import writing
 from pipeline.grid import Cell, Tile
 from pipeline.job import Asset, Band, Manifest, OperationRecord, Product, ProductInfo, ProgressCallback, Quality
@@ -33,6 +34,8 @@ _CONTOUR_TYPES: Final = {
     "gpkg": "application/geopackage+sqlite3",
     "fgb": "application/vnd.flatgeobuf",
 }
+GDAL_CACHE_BYTES: Final = 64 * 2**20
+_CONTOUR_BYTES: Final = 80_000_000
 _ARC_SECOND_M: Final = 30.87
 _ZIP_DATE: Final = (1980, 1, 1, 0, 0, 0)
 
@@ -48,6 +51,23 @@ class CellResult:
     def manifest(self, assets: tuple[Asset, ...]) -> Manifest:
         """The manifest, once the assets are committed."""
         return Manifest(assets=assets, **self.draft)
+
+
+def peak_bytes(settings: CellSettings) -> int:
+    """Memory of making one cell above imports, whatever the tiles' pixel size: the largest of its products.
+
+    Sampling in blocks; beside it the COG's writer, the HGT's samples with their big-endian copy and zip, or the
+    contours' lattice with a batch of segments and the lines.
+    """
+    largest = 0
+    if "geographic" in settings.products:
+        largest = cog.peak_bytes((PIXELS, PIXELS), window_px=512)
+    for name, seconds in (("hgt1", 1), ("hgt3", 3)):
+        if name in settings.products:
+            largest = max(largest, 3 * 2 * SAMPLES[seconds] ** 2)
+    if "contours" in settings.products:
+        largest = max(largest, 4 * SAMPLES[settings.contour_arc_seconds] ** 2 + _CONTOUR_BYTES)
+    return GDAL_CACHE_BYTES + sampling_bytes() + largest
 
 
 def export_cell(

@@ -30,7 +30,7 @@ from pipeline.grid import TILE_SIZE_KM, TILE_SIZE_M, PixelWindow, Tile, windows
 BLOCK_POINTS: Final = 512
 _SAMPLES_ACROSS: Final = 3.0
 _METRES_PER_DEGREE: Final = 111_200.0
-_MAX_BLOCK_PIXELS: Final = 40_000_000
+_MAX_BLOCK_PIXELS: Final = 16_000_000
 FloatArray = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
 Missing = Literal["void", "refuse"]
@@ -44,6 +44,14 @@ class TileFile:
 
     tile: Tile
     path: Path
+
+
+def peak_bytes(points: int = BLOCK_POINTS) -> int:
+    """Memory of sampling any lattice block by block, GDAL's block cache apart.
+
+    The largest block of pixels as read and as kept, and coordinates, samples and shifts of its points.
+    """
+    return 2 * 4 * _MAX_BLOCK_PIXELS + points * points * (8 * 4 + 4 * 4)
 
 
 class Mosaic:

@@ -172,6 +172,30 @@ def contour_lines(folder: Path, mosaic: Mosaic, arc_seconds: int) -> dict[str, f
     return {"ours": cpu_of(ours), "gdal": cpu_of(gdals, children=True), "lines": lines[-1]}
 
 
+def registration(folder: Path) -> dict[str, float]:
+    """Largest error in metres of a geographic tile of ground known by formula, 50 pixels from its edge."""
+    from pipeline.formats.cells import pixel_lattice
+    from tests.support.formats_world import hills, write_tiles
+
+    place = folder / "hills"
+    place.mkdir(exist_ok=True)
+    files = write_tiles(place, sorted(tiles_of_cell(CELL)), 10, hills)
+    truth = hills(*pixel_lattice(CELL, 3600).project())
+    vrt = place / "mosaic.vrt"
+    command("gdalbuildvrt", "-q", "-overwrite", vrt, *files.values())
+    with Mosaic(files) as mosaic:
+        write_geographic(mosaic, CELL, place / "ours.tif", frame="EPSG:5621")
+    extent = ("-te", "10", "47", "11", "48", "-ts", "3600", "3600", "-dstnodata", "-32768")
+    for kernel in ("bilinear", "average", "cubic"):
+        words = ("gdalwarp", "-q", "-overwrite", "-s_srs", "EPSG:3035", "-t_srs", "EPSG:4258", *extent, "-r", kernel)
+        command(*words, *COG_OPTIONS, vrt, place / f"gdalwarp_{kernel}.tif")
+    errors = {}
+    for name in ("ours", "gdalwarp_bilinear", "gdalwarp_average", "gdalwarp_cubic"):
+        with rasterio.open(place / f"{name}.tif") as dataset:
+            errors[name] = float(np.abs((dataset.read(1) - truth)[50:-50, 50:-50]).max())
+    return errors
+
+
 def codecs(folder: Path, ground: Ground) -> dict[str, dict[str, float]]:
     """Size, writing and reading speed of a 25 Mpx tile by codec."""
     tile, table = Tile.parse("E4300N2650"), {}
@@ -215,6 +239,7 @@ def main() -> None:
             "contours, 1201": contour_lines(folder, mosaic, 3),
             "contours, 3601": contour_lines(folder, mosaic, 1),
         }
+    figures["largest error, m"] = registration(folder)
     figures["codecs"] = codecs(folder, ground)  # type: ignore[assignment]
     print(json.dumps(figures, indent=1, default=lambda value: round(value, 3)))
 

@@ -14,7 +14,7 @@ from infra.engine import Status
 from infra.local import LocalEngine
 from infra.local_store import LocalStore
 from pipeline.config import RunSettings
-from pipeline.errors import AllVoid, OutsideCoverage
+from pipeline.errors import AllVoid, MemoryBudgetExceeded, OutsideCoverage
 from pipeline.formats.cell_job import CellSettings
 from pipeline.formats.cells import point_lattice, tiles_of_cell
 from pipeline.formats.hgt import read_hgt
@@ -152,4 +152,13 @@ def test_damaged_parent_tiles_are_named(world: World) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(Exception, match="E4350N2700"):
         run(world, QUICK, [CELL])
+    assert not list(world.store.list("tiles/N47E010/"))
+
+
+def test_memory_is_projected_before_anything_is_read(world: World) -> None:
+    world.publish([Tile.parse("E4350N2700")])
+    planned = plan_cells(world.store, CellSettings(contour_arc_seconds=1), [CELL])
+    runner = CellRunner(RunSettings(store=world.store.url, scratch=world.folder, memory_limit_mb=100))
+    (outcome,) = LocalEngine().run(planned.jobs, runner, lambda _: None)
+    assert isinstance(outcome.error, MemoryBudgetExceeded)
     assert not list(world.store.list("tiles/N47E010/"))
