@@ -77,42 +77,44 @@ class FoldedNet:
                 for block, first, second in blocks
             ]
             tail = net.tail_weights(condition)
-            both = tail if error is None else torch.cat((tail, torch.zeros_like(tail)))
-            self.tail = _packed(both[: len(tail)], dtype, device)
+            self.tail = _packed(tail, dtype, device)
             self.error = None if error is None else _packed(error, dtype, device)
         self.fused = device == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
     def __call__(self, heights: Tensor) -> tuple[Tensor, Tensor | None]:
         """Heights (batch, 1, rows, columns) to base plus correction by phase, and the error scale by phase.
 
-        The first is relative to the coarse height, float32, shape (batch, factor**2, rows, columns); values within
-        the receptive radius of the border are not meant to be used.
+        No layer is padded, so nothing is computed that is not used: both results are smaller by the receptive radius on
+        each side. The first is relative to the coarse height, float32.
         """
         slopes = differences(heights)
-        x = F.conv2d(slopes, self.head, padding=self.head.shape[-1] // 2)
+        x = F.conv2d(slopes, self.head)
         if self.noise_m > 0.0:
             x = x + self.head_noise
         x = x.to(self.dtype, memory_format=torch.channels_last)
         for first, second, dilation in self.body:
             x = self._block(x, first, second, dilation)
-        correction = F.conv2d(x, self.tail, padding=1).float()
-        correction += F.conv2d(slopes, self.base, padding=self.base.shape[-1] // 2)
+        correction = F.conv2d(x, self.tail).float()
+        reach = self.base.shape[-1] // 2
+        rim = (slopes.shape[-1] - correction.shape[-1]) // 2 - reach
+        inner = (slice(None), slice(None), slice(rim, -rim or None), slice(rim, -rim or None))
+        correction += F.conv2d(slopes[inner], self.base)
         if self.error is None:
             return correction, None
-        return correction, F.conv2d(x.abs(), self.error, padding=1).float()
+        return correction, F.conv2d(x.abs(), self.error).float()
 
     def _block(self, x: Tensor, first: Tensor, second: Tensor, dilation: int) -> Tensor:
+        rim = dilation + 1
+        kept = x[:, :, rim:-rim, rim:-rim]
         if not self.fused:
-            y = F.leaky_relu(F.conv2d(x, first, padding=dilation, dilation=dilation), LEAK, inplace=True)
-            return x + F.conv2d(y, second, padding=1)
+            y = F.leaky_relu(F.conv2d(x, first, dilation=dilation), LEAK, inplace=True)
+            return F.conv2d(y, second).add_(kept)
         ops: Any = torch.ops.mkldnn
-        pad, one = [dilation, dilation], [1, 1]
+        none, one, wide = [0, 0], [1, 1], [dilation, dilation]
         y = ops._convolution_pointwise(  # noqa: SLF001 - torch's only fused convolution on processors
-            x, first, None, pad, one, pad, 1, "leaky_relu", [LEAK], ""
+            x, first, None, none, one, wide, 1, "leaky_relu", [LEAK], ""
         )
-        return ops._convolution_pointwise(  # noqa: SLF001
-            y, second, None, one, one, one, 1, "none", [], ""
-        ).add_(x)
+        return ops._convolution_pointwise(y, second, None, none, one, one, 1, "none", [], "").add_(kept)  # noqa: SLF001
 
 
 def _packed(weights: Tensor, dtype: torch.dtype, device: str) -> Tensor:

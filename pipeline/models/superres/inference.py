@@ -230,10 +230,10 @@ class NetResolver:
                 sigma[target] = self._errors.half_width(scale, condition.thinning, self.options.ensemble)
 
     def _infer(self, windows: Tensor, condition: Condition) -> tuple[FloatArray, FloatArray | None]:
-        """Corrections and error scales by phase, cropped to the block; a mean over symmetries in the ensemble."""
+        """Corrections and error scales by phase of the block; a mean over symmetries in the ensemble."""
         with torch.inference_mode():
             if not self.options.ensemble:
-                return self._cropped(*self._folded_for(condition)(windows))
+                return _arrays(*self._folded_for(condition)(windows))
             total, spread = None, None
             for turns in range(4):
                 for mirrored in (False, True):
@@ -249,12 +249,7 @@ class NetResolver:
                         spread = scale if spread is None else spread + scale
         if total is None:
             raise ModelError("the ensemble is empty")
-        return self._cropped(total / 8.0, None if spread is None else spread / 8.0)
-
-    def _cropped(self, corrections: Tensor, scales: Tensor | None) -> tuple[FloatArray, FloatArray | None]:
-        r = self.radius_px
-        inner = (slice(None), slice(None), slice(r, -r), slice(r, -r))
-        return corrections[inner].cpu().numpy(), None if scales is None else scales[inner].cpu().numpy()
+        return _arrays(total / 8.0, None if spread is None else spread / 8.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +260,10 @@ class _Block:
     column: int
     rows: slice
     columns: slice
+
+
+def _arrays(corrections: Tensor, scales: Tensor | None) -> tuple[FloatArray, FloatArray | None]:
+    return corrections.cpu().numpy(), None if scales is None else scales.cpu().numpy()
 
 
 def _turned_back(phases: Tensor, factor: int, turns: int, mirrored: bool) -> Tensor:
