@@ -181,7 +181,8 @@ class _Actors:
         self.schedule = schedule
         self.size = size
         self.on_event = on_event
-        self.runner = self.ray.put(runner)
+        # Handed over with every call: an object in the store would be lost with the node that holds it.
+        self.runner = runner
         self.workers: list[_Worker] = []
         self.options = options
         self.mailbox: Any = self.ray.remote(num_cpus=0)(Mailbox).remote()

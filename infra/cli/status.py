@@ -68,7 +68,8 @@ def table_of(state: dict[str, Any], now_s: float | None = None) -> Group:
         f"{ended} of {tiles['planned'] or '?'}: {tiles['done']} made, {tiles['up-to-date']} up to date, "
         f"{tiles['failed']} failed, {tiles['quarantined']} quarantined, {tiles['running']} running"
     )
-    bar = ProgressBar(total=float(tiles["planned"] or max(ended, 1)), completed=float(ended), width=60)
+    bar = Table.grid()
+    bar.add_row(ProgressBar(total=float(tiles["planned"] or max(ended, 1)), completed=float(ended), width=60))
     table = Table("tile", "stage", "done", "attempt", "since", box=None, pad_edge=False)
     for entry in sorted(state["running"], key=lambda e: e["since"])[:30]:
         table.add_row(
