@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BENCH ?= tests/bench
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint types unit format bench clean
+.PHONY: help install demo test lint types unit format bench faults-long clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -37,6 +37,10 @@ unit: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# make faults-long   ten thousand injected faults and two hundred kills: about an hour
+faults-long: install
+	OROGRAPH_FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 7200
 
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

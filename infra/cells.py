@@ -7,7 +7,6 @@ when its manifest is not in the store, and a tile made anew makes exactly its ce
 from __future__ import annotations
 
 import re
-import resource
 import shutil
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Final, cast
 
 from infra.commit import commit_tile, is_done
 from infra.engine import Receipt, Status
+from infra.memory_use import peak_rss_mb
 from infra.store import Store, open_store, sha256_of
 from pipeline.config import RunSettings
 from pipeline.errors import (
@@ -171,7 +171,7 @@ class CellRunner:
             cpu_seconds={"export": round(time.process_time() - cpu, 3)},
             bytes_read=read,
             bytes_written=written,
-            peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            peak_rss_mb=peak_rss_mb(),
         )
 
     def _make(self, store: Store, job: CellJob, folder: Path, progress: ProgressCallback) -> tuple[Manifest, int]:

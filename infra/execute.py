@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from infra.engine import Receipt, Runner
+from infra.memory_use import reset_peak
 from pipeline.errors import DiskFull, EngineError, OrographError, OutOfMemory
 from pipeline.job import Job, ProgressCallback
 
@@ -34,6 +35,7 @@ class Progress:
 def execute(runner: Runner, job: Job, send: ProgressCallback) -> Receipt | OrographError:
     """Run one job; what went wrong is returned, not raised, so that no engine can mangle it."""
     progress = Progress(send)
+    reset_peak()
     try:
         return runner(job, progress)
     except Exception as error:  # noqa: BLE001 - a worker must outlive any tile

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from infra.commit import commit_tile, is_done
 from infra.engine import Receipt, Status
 from infra.fetch import Fetcher
+from infra.memory_use import peak_rss_mb
 from infra.store import Store, open_store
 from pipeline.clock import StageClock
 from pipeline.config import RunSettings
@@ -136,7 +136,7 @@ class TileRunner:
             cpu_seconds={name: round(value, 4) for name, value in clock.cpu_seconds.items()},
             bytes_read=read,
             bytes_written=written,
-            peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            peak_rss_mb=peak_rss_mb(),
         )
 
 

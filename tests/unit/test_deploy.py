@@ -127,6 +127,15 @@ def test_a_wrong_serve_config_is_caught(shared: Callable[[str], Path]) -> None:
         assert list(faults(changed, shared("kuberay-crds"))) != []
 
 
+def test_the_service_that_is_served_exists() -> None:
+    (document,) = documents(DEPLOY / "kubernetes/rayservice.yaml")
+    (application,) = yaml.safe_load(document["spec"]["serveConfigV2"])["applications"]
+    module, name = application["import_path"].split(":")
+    text = (ROOT / f"{module.replace('.', '/')}.py").read_text()
+    assert f"\n{name} = " in text
+    assert f"class {application['deployments'][0]['name']}:" in text
+
+
 def test_the_namespace_is_closed_and_metadata_is_out_of_reach() -> None:
     policies = {d["metadata"]["name"]: d["spec"] for d in documents(DEPLOY / "kubernetes/network.yaml")}
     assert policies["deny-all"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
