@@ -19,6 +19,7 @@ LIMIT_MAX: Final = 1000
 _LIST_MAX: Final = 10_000
 # The parser descends by recursion, and a stack that overflows in compiled code takes the whole process with it.
 _FILTER_MAX: Final = 20_000
+_WORD: Final = re.compile(r"[\w:.-]+")
 _NESTING: Final = re.compile(r"[(\[{]|\bNOT\b", re.IGNORECASE)
 _NESTING_MAX: Final = 500
 
@@ -38,6 +39,19 @@ class BadQuery(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """A CQL2 expression.
+
+    Attributes:
+        expression: It, compiled.
+        words: All words it holds, among them the properties it asks of.
+    """
+
+    expression: cql2.Expr
+    words: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A search.
 
@@ -46,7 +60,7 @@ class Query:
         interval: Time the items' own times must touch.
         ids: Only these items; empty for all.
         collections: Only these collections; empty for all.
-        matches: Compiled CQL2 expression.
+        matches: CQL2 expression.
         limit: Items on a page, at most `LIMIT_MAX`.
         after: The item after which the page begins, as `collection/id`.
     """
@@ -55,7 +69,7 @@ class Query:
     interval: Interval = _ALWAYS
     ids: frozenset[str] = frozenset()
     collections: frozenset[str] = frozenset()
-    matches: cql2.Expr | None = None
+    matches: Filter | None = None
     limit: int = LIMIT_DEFAULT
     after: str | None = None
 
@@ -152,7 +166,7 @@ def parse_datetime(value: Any) -> Interval:
     return start, end
 
 
-def parse_filter(value: Any, language: Any, crs: Any) -> cql2.Expr | None:
+def parse_filter(value: Any, language: Any, crs: Any) -> Filter | None:
     """A CQL2 expression, JSON or text."""
     if value is None:
         return None
@@ -162,12 +176,28 @@ def parse_filter(value: Any, language: Any, crs: Any) -> cql2.Expr | None:
     if language is not None and language != ("cql2-text" if as_text else "cql2-json"):
         raise BadQuery(f"filter-lang {language!r} does not fit the filter")
     try:
-        text = value if as_text else json.dumps(value)
+        text = value if as_text else json.dumps(_modern(value))
         if len(text) > _FILTER_MAX or len(_NESTING.findall(text)) > _NESTING_MAX:
             raise BadQuery("filter is too long or nested too deeply")
-        return cql2.parse_text(text) if as_text else cql2.parse_json(text)
+        expression = cql2.parse_text(text) if as_text else cql2.parse_json(text)
+        # Writing it out also finds operators with too few arguments, which parsing lets through.
+        return Filter(expression, frozenset(_WORD.findall(expression.to_text())))
     except (cql2.ParseError, cql2.ValidationError, ValueError, TypeError, RecursionError) as error:
         raise BadQuery(f"filter is not CQL2: {str(error)[:200]}") from error
+
+
+def _modern(value: Any) -> Any:
+    """The filter with `between` as in CQL2 1.0; clients of its drafts give both bounds in one list."""
+    if isinstance(value, list):
+        return [_modern(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    members = {name: _modern(member) for name, member in value.items()}
+    arguments = members.get("args")
+    if members.get("op") == "between" and isinstance(arguments, list) and len(arguments) == 2:
+        bounds = arguments[1]
+        return {**members, "args": [arguments[0], *bounds]} if isinstance(bounds, list) else members
+    return members
 
 
 def parse_limit(value: Any) -> int:

@@ -7,7 +7,6 @@ An item is kept as the bytes it is answered with; `FILES` and `API` stand where 
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from bisect import bisect_left, bisect_right
@@ -29,11 +28,10 @@ from stac.collections import COLLECTIONS
 from stac.documents import ITEM_TYPE, Document
 from stac.index import decode_items
 from stac.objects import ObjectStore
-from stac.query import Query, microseconds
+from stac.query import Filter, Query, microseconds
 
 FILES: Final = "@files@"
 API: Final = "@api@"
-_WORD: Final = re.compile(r"[\w:.-]+")
 _CRS: Final = b'"@crs@"'
 _REPLACED_LINKS: Final = ("root", "parent", "collection", "self")
 
@@ -176,16 +174,15 @@ class Snapshot:
         row = bisect_left(self.names, name)
         return row if row < len(self.names) and self.names[row] == name else None
 
-    def _filtered(self, rows: Iterable[int], expression: cql2.Expr) -> Iterator[int]:
+    def _filtered(self, rows: Iterable[int], wanted: Filter) -> Iterator[int]:
         # Handing a document over costs most of an evaluation, so it holds only what the filter speaks of.
-        words = set(_WORD.findall(expression.to_text()))
         for row in rows:
             part, index = self.places[row]
             known = part.queryables[index]
-            asked = {word: known[word] for word in words if word in known}
-            if "geometry" in words:
+            asked = {word: known[word] for word in wanted.words if word in known}
+            if "geometry" in wanted.words:
                 asked["geometry"] = orjson.loads(shapely.to_geojson(self.geometries[row]))
-            if _matches(expression, asked):
+            if _matches(wanted.expression, asked):
                 yield row
 
 

@@ -65,6 +65,8 @@ def test_bbox_over_the_antimeridian_is_two_boxes():
         {"filter": "gsd = 1", "filter-lang": "cql2-json"},
         {"filter": "gsd = 1", "filter-crs": "EPSG:3035"},
         {"filter": "gsd = 1", "filter-lang": []},
+        {"filter": {"op": "between", "args": [{"property": "gsd"}, 1]}},
+        {"filter": {"op": "not", "args": []}},
         {"filter": "(" * 9000 + "gsd = 1" + ")" * 9000},
         {"filter": "NOT " * 4000 + "gsd = 1"},
         {"filter": " AND ".join(["gsd = 1"] * 5000)},
@@ -100,3 +102,11 @@ def test_a_deeply_nested_body_is_a_bad_query():
     for name in ("filter", "intersects"):
         with pytest.raises(BadQuery):
             parse_query({name: nested})
+
+
+def test_between_of_drafts_and_of_the_standard():
+    for arguments in ([{"property": "gsd"}, [1, 20]], [{"property": "gsd"}, 1, 20]):
+        query = parse_query({"filter": {"op": "not", "args": [{"op": "between", "args": arguments}]}})
+        assert "gsd" in query.matches.words
+        assert query.matches.expression.matches({"gsd": 30})
+        assert not query.matches.expression.matches({"gsd": 10})
