@@ -66,6 +66,11 @@ class SchemaLibrary:
                 absent.add(uri)
         return absent
 
+    def contents(self, uri: str) -> Document:
+        """A schema by its address; KeyError when it is not at hand."""
+        schema: Document = self._registry.contents(uri.removesuffix("#"))
+        return schema
+
     def _validator(self, uri: str) -> Draft7Validator:
         if uri not in self._validators:
             try:
