@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from pipeline.formats.kernels import compiled
 from pipeline.raster import BoolArray, FloatArray
 
 CELLS_IN_WIDTH: Final = 10
@@ -89,7 +89,7 @@ class Bend:
         return weights
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _gather(
     difference: Any, known: Any, wanted: Any, cell_rows: Any, cell_cols: Any, sums: Any, counts: Any, asked: Any
 ) -> None:  # pragma: no cover - compiled
@@ -108,7 +108,7 @@ def _gather(
                         asked[a, b] = True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _shepard(sums: Any, counts: Any, asked: Any, weights: Any, lattice: Any) -> None:  # pragma: no cover - compiled
     """Weighted means of cells, always summed in the same order; a cell's weight grows with the pixels in it."""
     rows, cols = sums.shape
@@ -128,7 +128,7 @@ def _shepard(sums: Any, counts: Any, asked: Any, weights: Any, lattice: Any) -> 
                 lattice[i, j] = total / mass
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _interpolate(
     lattice: Any, wanted: Any, row: Any, row_part: Any, col: Any, col_part: Any, surface: Any
 ) -> None:  # pragma: no cover - compiled

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from pipeline.formats.kernels import compiled
 from pipeline.raster import BoolArray, FloatArray
 
 LARGEST_PX: Final = 64
@@ -47,7 +47,7 @@ def fill_small(
     return larger
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill(
     labels: Any,
     rows: Any,
@@ -83,7 +83,7 @@ def _fill(
             filled[r[i], c[i]] = True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _equations(
     labels: Any, r: Any, c: Any, heights: Any, system: Any, load: Any, rim: Any
 ) -> int:  # pragma: no cover - compiled
@@ -110,7 +110,7 @@ def _equations(
     return rim_px
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _solve(system: Any, load: Any, count: int) -> None:  # pragma: no cover - compiled
     """Cholesky in place; the system is positive definite, as every void has a rim."""
     for j in range(count):

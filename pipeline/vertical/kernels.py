@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from pipeline.formats.kernels import compiled
 from pipeline.raster import FloatArray
 
 Index = npt.NDArray[np.intp]
 Doubles = npt.NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add(
     nodes: Any, row: Any, row_part: Any, column: Any, column_part: Any, heights: Any
 ) -> None:  # pragma: no cover - compiled
