@@ -173,10 +173,13 @@ def train_surface_command(
     crop: Annotated[int, typer.Option(help="Side of a square, pixels.")] = 192,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 2e-3,
     seed: Annotated[int, typer.Option(help="Of weights and sampling.")] = 0,
+    open_weight: Annotated[float, typer.Option(help="Weight of open ground against cover.")] = 1.0,
+    start: Annotated[Path | None, typer.Option(help="Weights to begin from.")] = None,
 ) -> None:
     """Train a bare-earth model on pairs of surface and ground, and on simulated canopy and buildings."""
     from pipeline.models.ordinal.sites import load_sites
     from pipeline.models.ordinal.surface import SurfaceSpec
+    from pipeline.models.ordinal.surface_model import SurfaceModel
     from pipeline.models.ordinal.surface_training import SurfaceTraining, train_surface
 
     places = [site for size in pixel_size for site in load_sites(sites, size)]
@@ -188,8 +191,9 @@ def train_surface_command(
         if (step + 1) % 50 == 0:
             err.print(f"step {step + 1}/{steps}  loss {sum(losses[-50:]) / 50:.3f}")
 
-    schedule = SurfaceTraining(steps, batch, crop, rate, seed)
-    trained = train_surface(places, spec, schedule, name=name, on_step=told)
+    schedule = SurfaceTraining(steps, batch, crop, rate, seed, open_weight)
+    begin = SurfaceModel.load(start) if start is not None else None
+    trained = train_surface(places, spec, schedule, name=name, on_step=told, start=begin)
     out.print(f"{model}: {trained.save(model)} bytes")
 
 
@@ -199,7 +203,7 @@ def evaluate_surface(
     pixel_size: Annotated[float, typer.Option(help="Pixel size, metres.")],
     model: Annotated[str, typer.Option(help="Registry name or weights file.")],
     probability: Annotated[float, typer.Option(help="Threshold of P(h > 2 m).")] = 0.5,
-    smooth: Annotated[bool, typer.Option(help="Bridge the ground under cover by a spline.")] = False,
+    smooth: Annotated[bool, typer.Option(help="Fit planes to the ground under cover.")] = True,
 ) -> None:
     """Bare-earth errors by site beside doing nothing and the progressive morphological filter."""
     import numpy as np

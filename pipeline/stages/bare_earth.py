@@ -11,11 +11,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from rasterio.fill import fillnodata
 from scipy import ndimage
 
 from pipeline.errors import AllVoid, ConfigError, HeightsNotFinite
 from pipeline.implicit.fill import fill_voids
-from pipeline.implicit.lattice import LatticeShape, fit_lattice, render
 from pipeline.raster import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ PROBABILITY: Final = 0.5
 # A surface's own error on open ground, so that a spread is never nothing.
 _FLOOR_SPREAD_M: Final = 0.1
 _OPENING_HALO_PX: Final = 256
-_SMOOTH_M: Final = 12.0
-_SMOOTHING: Final = 1e-2
+_SMOOTH_M: Final = 6.0
+_REACH_SIGMAS: Final = 4.0
 
 
 class BareEarth(NamedTuple):
@@ -50,7 +51,7 @@ def bare_earth(
     model: str,
     *,
     probability: float = PROBABILITY,
-    smooth: bool = False,
+    smooth: bool = True,
     origin_px: tuple[int, int] = (0, 0),
 ) -> BareEarth:
     """Take canopy and buildings off a surface model.
@@ -60,8 +61,7 @@ def bare_earth(
         pixel_size_m: Ground size of a pixel, metres; each model works at the sizes it was trained at.
         model: Registry name of a bare-earth model, the path of its file, or `opening` for the morphological filter.
         probability: Something stands where P(height above ground > 2 m) exceeds this.
-        smooth: Bridge the corrected ground by a spline weighted by its own spread, tied to open ground around it; it
-            sees the whole array, so windows of one surface then differ slightly where they overlap.
+        smooth: Fit a plane around each corrected pixel, weighted by certainty and tied to open ground around it.
         origin_px: Row and column of `heights_m[0, 0]` on the surface's own lattice; with it and `halo_px` of context
             windows of one surface agree.
 
@@ -100,7 +100,10 @@ def halo_px(model: str) -> int:
     Raises:
         ConfigError: no such model.
     """
-    return _OPENING_HALO_PX if model == "opening" else _loaded(model).spec.halo_px
+    if model == "opening":
+        return _OPENING_HALO_PX
+    spec = _loaded(model).spec
+    return spec.halo_px + round(_REACH_SIGMAS * max(1.0, _SMOOTH_M / spec.pixel_size_m[0]))
 
 
 def pixel_sizes_m(model: str) -> tuple[float, float]:
@@ -119,37 +122,54 @@ def _by_network(
     said = _loaded(name).above_ground(surface_m, pixel_size_m, THRESHOLD_M, origin_px)
     mask = said.covered > probability
     ground = (surface_m - said.height_m).astype(np.float32)
-    if smooth and mask.any() and not mask.all():
+    if smooth and mask.any():
         ground = smooth_ground(ground, said.spread_m, mask, pixel_size_m)
     # The ground is not above the surface.
     return np.minimum(ground, surface_m), np.maximum(said.spread_m, _FLOOR_SPREAD_M), mask
 
 
 def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, mask: BoolArray, pixel_size_m: float) -> FloatArray:
-    """Ground under cover as a bending-energy spline through the estimates, each weighted by its own spread.
+    """Ground under cover as a plane fitted around each pixel, every neighbour weighted by its own certainty.
 
-    Open ground around holds it with the weight of the surface's own error. Meshes are 12 m wide, or one pixel.
+    Estimates weigh by their spread, open ground around by the surface's own error, all by a Gaussian of 6 m (or one
+    pixel). Each pixel depends on a bounded neighbourhood, summed in one order, so windows agree.
 
     Args:
         ground_m: Estimated ground, metres, finite.
-        spread_m: Its standard deviation, metres.
+        spread_m: Its standard deviation, metres; infinite where there is no estimate.
         mask: Where the ground is an estimate; elsewhere it is measured and stays.
         pixel_size_m: Ground size of a pixel, metres.
     """
-    mesh_px = max(1.0, _SMOOTH_M / pixel_size_m)
-    shape = LatticeShape(max(1, round(mask.shape[0] / mesh_px)), max(1, round(mask.shape[1] / mesh_px)))
-    reach = max(1, round(2 * mesh_px))
-    near = ndimage.binary_dilation(mask, iterations=reach)
-    weight = np.where(near, 1.0 / np.maximum(np.where(mask, spread_m, _FLOOR_SPREAD_M), _FLOOR_SPREAD_M) ** 2, 0.0)
-    surface = render(fit_lattice(ground_m, shape, weight, _SMOOTHING), mask.shape)
-    return np.where(mask, surface, ground_m).astype(np.float32)
+    weight = 1.0 / np.maximum(np.where(mask, spread_m, _FLOOR_SPREAD_M), _FLOOR_SPREAD_M).astype(np.float64) ** 2
+    sigma_px = max(1.0, _SMOOTH_M / pixel_size_m)
+    offset = np.arange(-round(_REACH_SIGMAS * sigma_px), round(_REACH_SIGMAS * sigma_px) + 1, dtype=np.float64)
+    kernels = [np.exp(-0.5 * (offset / sigma_px) ** 2) * (offset / sigma_px) ** k for k in range(3)]
+
+    def moment(values: npt.NDArray[np.float64], down: int, right: int) -> npt.NDArray[np.float64]:
+        rows = ndimage.correlate1d(values, kernels[down], axis=0, mode="constant")
+        return np.asarray(ndimage.correlate1d(rows, kernels[right], axis=1, mode="constant"))
+
+    weighted = weight * ground_m
+    orders = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
+    w, wy, wx, wyy, wxy, wxx = (moment(weight, *order) for order in orders)
+    g, gy, gx = (moment(weighted, *order) for order in orders[:3])
+    # The plane's height at the pixel, by Cramer's rule on the centred moments; a trace keeps slopes bounded.
+    yy, xx, xy = wyy - wy * wy / w, wxx - wx * wx / w, wxy - wx * wy / w
+    ridge = 1e-3 * w
+    yy, xx = yy + ridge, xx + ridge
+    hy, hx = gy - wy * g / w, gx - wx * g / w
+    determinant = yy * xx - xy * xy
+    slope_y, slope_x = (hy * xx - hx * xy) / determinant, (hx * yy - hy * xy) / determinant
+    plane = (g - slope_y * wy - slope_x * wx) / w
+    return np.where(mask, plane, ground_m).astype(np.float32)
 
 
 def _by_opening(surface_m: FloatArray, pixel_size_m: float) -> tuple[FloatArray, FloatArray, BoolArray]:
     mask = opening_mask(surface_m, pixel_size_m)
     if mask.all():
         raise AllVoid("the opening leaves no ground")
-    ground = smooth_ground(surface_m, np.full_like(surface_m, np.inf), mask, pixel_size_m) if mask.any() else surface_m
+    # Inverse distances, as the filter's users do; a thin plate over half a town costs minutes.
+    ground = fillnodata(surface_m.copy(), (~mask).astype(np.uint8), max_search_distance=max(mask.shape))
     # The filter has no opinion of its own error: a fifth of what it takes off, at least the floor.
     return np.minimum(ground, surface_m), np.maximum(0.2 * np.abs(surface_m - ground), _FLOOR_SPREAD_M), mask
 

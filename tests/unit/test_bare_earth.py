@@ -18,7 +18,7 @@ from pipeline.models.ordinal.sites import Site, load_sites
 from pipeline.models.ordinal.surface import SurfaceSpec, features
 from pipeline.models.ordinal.surface_model import SurfaceModel, bare_earth_names, load_bare_earth
 from pipeline.models.ordinal.surface_training import SurfaceTraining, train_surface
-from pipeline.stages.bare_earth import bare_earth, opening_mask
+from pipeline.stages.bare_earth import bare_earth, opening_mask, smooth_ground
 
 TINY = SurfaceSpec((3, 7), (1.5, 3.0), 4)
 
@@ -37,6 +37,11 @@ def town(rows: int = 96, cols: int = 96) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     above[60:85, 50:85] = 15 + rng.normal(0, 2, (25, 35))
     return slope(rows, cols), above
+
+
+def town_pair() -> tuple[np.ndarray, np.ndarray]:
+    ground, above = town()
+    return ground, ground + above
 
 
 def tiny_model(name: str = "tiny") -> SurfaceModel:
@@ -93,6 +98,21 @@ def test_bad_surfaces_and_settings_are_refused(tmp_path: Path) -> None:
         train_surface([], TINY, SurfaceTraining(steps=1))
 
 
+def test_planes_under_cover_are_tied_to_open_ground() -> None:
+    ground = slope()
+    rng = np.random.default_rng(0)
+    mask = np.zeros(ground.shape, bool)
+    mask[30:50, 30:60] = True
+    rough = ground + np.where(mask, rng.normal(0, 1.5, ground.shape), 0).astype(np.float32)
+    spread = np.full(ground.shape, 1.5, np.float32)
+    smooth = smooth_ground(rough, spread, mask, 2.0)
+    assert np.array_equal(smooth[~mask], ground[~mask])
+    assert np.abs(smooth - ground)[mask].mean() < 0.3 * np.abs(rough - ground)[mask].mean()
+    inner = (slice(10, 90), slice(12, 92))
+    part = smooth_ground(rough[inner], spread[inner], mask[inner], 2.0)
+    assert np.abs(part[15:45, 10:60] - smooth[inner][15:45, 10:60]).max() < 1e-4
+
+
 def test_features_forget_constants() -> None:
     ground, above = town()
     a = features((ground + above).astype(np.float32), 2.0, TINY)
@@ -107,6 +127,12 @@ def test_model_survives_its_file_and_refuses_other_pixels(tmp_path: Path) -> Non
     path = tmp_path / "m.safetensors"
     model.save(path)
     read = SurfaceModel.load(path)
+    further = train_surface(
+        [Site("t", 2.0, *town_pair())], TINY, SurfaceTraining(1, 1, 64, open_weight=3.0), read.bins, start=read
+    )
+    assert further.spec == TINY
+    with pytest.raises(ConfigError, match="other inputs"):
+        train_surface([Site("t", 2.0, *town_pair())], TINY, SurfaceTraining(1, 1, 64), Bins(), start=read)
     assert (read.name, read.spec, read.bins) == ("tiny", TINY, model.bins)
     assert len(read.sha256) == 64
     ground, above = town()

@@ -79,15 +79,20 @@ class OrdinalHead:
         """Two a class."""
         return 2 * self.bins.count
 
-    def loss(self, outputs: torch.Tensor, heights_m: torch.Tensor) -> torch.Tensor:
-        """Equation 2: log P(class > k) below the true class, log P(class <= k) from it on, summed over classes."""
+    def loss(self, outputs: torch.Tensor, heights_m: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+        """Equation 2: log P(class > k) below the true class, log P(class <= k) from it on, summed over classes.
+
+        With `weight`, of the heights' shape, a weighted mean.
+        """
         valid = _valid(heights_m)
         logit = self._logits(outputs)
         target = self.bins.classes(torch.nan_to_num(heights_m))
         k = torch.arange(self.bins.count, device=outputs.device).view(1, -1, 1, 1)
         above = (target[:, None] > k).to(outputs.dtype)
         cost = F.binary_cross_entropy_with_logits(logit, above, reduction="none").sum(dim=1)
-        return cost[valid].mean()
+        if weight is None:
+            return cost[valid].mean()
+        return (cost * weight)[valid].sum() / weight[valid].sum()
 
     def probabilities(self, outputs: torch.Tensor) -> torch.Tensor:
         """P(class > k), shape (batch, K, rows, columns), made non-increasing in k."""

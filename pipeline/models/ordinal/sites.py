@@ -18,7 +18,7 @@ from rasterio.warp import reproject
 from pipeline.errors import BandMismatch, ConfigError, NoOverlap, NoTrainingPixels, SourceCorrupt, SourceMissing
 from pipeline.models.ordinal.simulate import Scenery, above_ground
 
-_SCENERIES: Final = 12
+_SCENERIES: Final = 6
 _PARTS: Final = {
     "all": (0.0, 1.0, 0.0, 1.0),
     "north": (0.0, 0.5, 0.0, 1.0),
@@ -99,7 +99,7 @@ class Site:
         return np.ascontiguousarray(surface, np.float32), np.ascontiguousarray(above, np.float32)
 
     def _scenes(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """What is added to the whole ground, and the height of it; a dozen sceneries are drawn and used again."""
+        """What is added to the whole ground, and the height of it; six sceneries are drawn and used again."""
         if len(self._bank) < _SCENERIES:
             mean = np.float32(np.mean(self.ground_m[self._valid]))
             ground = np.where(self._valid, self.ground_m, mean)

@@ -19,7 +19,7 @@ from pipeline.models.ordinal.surface import STRIDE, SurfaceNet, SurfaceSpec, fea
 FORMAT: Final = "orograph-bare-earth"
 VERSION: Final = 1
 WEIGHTS_DIR: Final = Path(__file__).parent.parent / "weights"
-_BLOCK_PX: Final = 256
+_BLOCK_PX: Final = 512
 _PREFIX: Final = "bare-earth-"
 
 

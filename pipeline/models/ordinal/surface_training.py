@@ -20,6 +20,7 @@ from pipeline.models.ordinal.surface_model import SurfaceModel
 _MARGIN_PX: Final = 24
 _CLIP: Final = 1.0
 _DECAY: Final = 0.995
+_OPEN_M: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class SurfaceTraining:
         crop_px: Side of a square, a multiple of 8; a margin of it only gives context.
         learning_rate: Of Adam, after a short warm-up, falling to zero as a cosine.
         seed: Of weights and sampling.
+        open_weight: How much a pixel of open ground counts against one that is covered.
     """
 
     steps: int = 3000
@@ -39,9 +41,10 @@ class SurfaceTraining:
     crop_px: int = 192
     learning_rate: float = 2e-3
     seed: int = 0
+    open_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch) < 1 or not self.learning_rate > 0:
+        if min(self.steps, self.batch) < 1 or not (self.learning_rate > 0 and self.open_weight > 0):
             raise ConfigError(f"a training of {self}", remedy="steps, batch and learning rate are positive")
         if self.crop_px % STRIDE or self.crop_px <= 2 * _MARGIN_PX:
             raise ConfigError(
@@ -56,8 +59,9 @@ def train_surface(
     bins: Bins | None = None,
     name: str = "untitled",
     on_step: Callable[[int, float], None] | None = None,
+    start: SurfaceModel | None = None,
 ) -> SurfaceModel:
-    """Train a bare-earth model from scratch.
+    """Train a bare-earth model, from scratch or further from another.
 
     The model returned is the running average of the weights.
 
@@ -68,9 +72,11 @@ def train_surface(
         bins: Height classes.
         name: Registry name.
         on_step: Told the step and the loss.
+        start: A model of the same inputs and classes whose weights are the beginning.
 
     Raises:
         NoTrainingPixels: no sites.
+        ConfigError: the beginning has other inputs or classes.
         ModelError: the training diverged.
     """
     if not sites:
@@ -80,12 +86,17 @@ def train_surface(
     rng = np.random.default_rng(training.seed)
     head = OrdinalHead(bins)
     network = SurfaceNet(spec, head.channels)
+    if start is not None:
+        if (start.spec, start.bins) != (spec, bins):
+            raise ConfigError(f"{start.name} has other inputs or height classes", remedy="begin from one of the same")
+        network.load_state_dict(start.network.state_dict())
     average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, training.steps))
     for step in range(training.steps):
         planes, target = _batch(sites, spec, training, rng)
-        loss = head.loss(network(planes), target)
+        weight = 1.0 + (training.open_weight - 1.0) * (target < _OPEN_M).float()
+        loss = head.loss(network(planes), target, weight)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
