@@ -169,7 +169,7 @@ def _by_opening(surface_m: FloatArray, pixel_size_m: float) -> tuple[FloatArray,
     if mask.all():
         raise AllVoid("the opening leaves no ground")
     # Inverse distances, as the filter's users do; a thin plate over half a town costs minutes.
-    ground = fillnodata(surface_m.copy(), (~mask).astype(np.uint8), max_search_distance=max(mask.shape))
+    ground = fillnodata(surface_m.copy(), (~mask).astype(np.uint8), max_search_distance=100)
     # The filter has no opinion of its own error: a fifth of what it takes off, at least the floor.
     return np.minimum(ground, surface_m), np.maximum(0.2 * np.abs(surface_m - ground), _FLOOR_SPREAD_M), mask
 
