@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import os
 import statistics
 import time
 
@@ -30,7 +31,7 @@ from tests.support.live import live
 
 pytestmark = pytest.mark.bench
 
-COUNT = 9000
+COUNT = int(os.environ.get("OROGRAPH_BENCH_ITEMS", "9000"))
 
 
 def variant(manifest: Manifest, tile: str, seed: int) -> Manifest:
