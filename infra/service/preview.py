@@ -37,6 +37,7 @@ MAX_ZOOM: Final = 17
 _MERCATOR_HALF_M: Final = math.pi * 6378137.0
 _MARGIN_PX: Final = 2
 _MOST_TILES: Final = 60
+_GROUNDS_KEPT: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ class Previews:
         self._waiting = 0
         self._cache: OrderedDict[str, Picture] = OrderedDict()
         self._cached_bytes = 0
+        # Every empty map tile around the data asks for the same few of its ancestors.
+        self._grounds: OrderedDict[str, FloatArray] = OrderedDict()
         self._cache_limit = cache_mb * 2**20
 
     def close(self) -> None:
@@ -209,10 +212,20 @@ class Previews:
     def _terrain(self, address: Address, source: str) -> FloatArray:
         """Heights without voids: beyond the data those of the nearest data, seen from farther out if need be."""
         tiles = self.tiles_under(address, source)
+        state = _etag("terrain", address, source, tiles)
+        with self._lock:
+            kept = self._grounds.get(state)
+        if kept is not None:
+            return kept
         heights = self._mosaic(self._paths(tiles, "elevation", "dem"), address)
         if np.isfinite(heights).any():
             margin = slice(_MARGIN_PX, -_MARGIN_PX)
-            return shading.extended(heights)[margin, margin]
+            ground = shading.extended(heights)[margin, margin]
+            with self._lock:
+                self._grounds[state] = ground
+                if len(self._grounds) > _GROUNDS_KEPT:
+                    self._grounds.popitem(last=False)
+            return ground
         if address.z == MIN_ZOOM:
             return np.zeros((TILE_PX, TILE_PX), dtype=np.float32)
         half = TILE_PX // 2
