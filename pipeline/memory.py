@@ -11,7 +11,8 @@ from pipeline.stages import chain
 _GDAL_CACHE_BYTES: Final = 64 * 2**20
 _NODE_BYTES: Final = 24 * 250**2
 _SAMPLING_BYTES: Final = 8_000_000 * 4 * 2 + 1_000_000 * 4 * 12
-LARGEST_WINDOW_PX: Final = 1280
+LARGEST_WINDOW_PX: Final = 1536
+"""A multiple of the COGs' blocks, lest blocks that straddle windows be encoded twice."""
 
 
 def window_px(job: Job) -> int:

@@ -79,6 +79,11 @@ class ProductFiles:
                         geobox,
                         dtype=raster.dtype,
                         nodata=0 if raster.dtype == "uint8" else None,
+                        encoding=cog.Encoding(
+                            job.settings.compression if raster.name == "elevation" else "zstd",
+                            job.settings.lerc_max_error_m,
+                            raster.overview,
+                        ),
                     )
                 )
                 for raster in RASTERS
