@@ -24,7 +24,7 @@ LEAST_SLOPE_SPREAD: Final = 0.005
 """Slopes must differ by this much (standard deviation in the weaker direction) for a shift to be seen in heights."""
 WORST_ERROR_PX: Final = 0.5
 """A shift less certain than this (standard error, weaker direction) counts as not observed."""
-_SAMPLE: Final = 200_000
+_SAMPLE: Final = 120_000
 _STEPS: Final = 20
 _TOLERANCE_PX: Final = 2e-4
 _TOLERANCE_M: Final = 1e-3
