@@ -73,6 +73,8 @@ def _plain(value: Any) -> Any:
     """Numbers as JSON has them, to a tenth of a millimetre."""
     if np.ndim(value):
         return [_plain(v) for v in value]
+    if isinstance(value, np.integer):
+        return int(value)
     return round(float(value), 4) if np.isfinite(value) else None
 
 

@@ -3,6 +3,8 @@
 Every kernel works on a band of rows, releases the interpreter lock and owns what it writes, so bands may run in threads
 and the sums do not depend on how many there are. Compiled code is cached beside this file (or in `NUMBA_CACHE_DIR`).
 
+Whole numbers handed on are `np.int64`: numba would compile a function again for each literal.
+
 Geometry is passed as twelve numbers, see `geometry_of` in `field.py`: where a pixel of the working grid lies in the
 field's own grid and in the sampled raster, and how many pixels of that raster a metre is.
 """
@@ -26,7 +28,7 @@ TUKEY: Final = 4.685
 _MATH: Final = {"contract", "nsz"}
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _tap_column(heights: Array, row: int, col: int) -> float:
     """Height with odd reflection beyond the left and right edges, which keeps slopes."""
     last = heights.shape[1] - 1
@@ -37,18 +39,18 @@ def _tap_column(heights: Array, row: int, col: int) -> float:
     return float(heights[row, col])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _tap(heights: Array, row: int, col: int) -> float:
     """Height with odd reflection beyond all edges."""
     last = heights.shape[0] - 1
     if row < 0:
-        return 2.0 * _tap_column(heights, 0, col) - _tap_column(heights, min(-row, last), col)
+        return 2.0 * _tap_column(heights, np.int64(0), col) - _tap_column(heights, min(-row, last), col)
     if row > last:
         return 2.0 * _tap_column(heights, last, col) - _tap_column(heights, max(2 * last - row, 0), col)
     return _tap_column(heights, row, col)
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def _weights(t: float) -> tuple[float, float, float, float]:
     """Keys' cubic convolution weights (a = -1/2) at a fraction of a pixel."""
     return (
@@ -59,7 +61,7 @@ def _weights(t: float) -> tuple[float, float, float, float]:
     )
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def _derivatives(t: float) -> tuple[float, float, float, float]:
     """Derivatives of the weights by the fraction."""
     return (
@@ -70,7 +72,7 @@ def _derivatives(t: float) -> tuple[float, float, float, float]:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _cubic_at_edge(heights: Array, y: float, x: float) -> float:
     """Height where the kernel reaches beyond the raster."""
     row, col = int(np.floor(y)), int(np.floor(x))
@@ -82,7 +84,7 @@ def _cubic_at_edge(heights: Array, y: float, x: float) -> float:
     return value
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def _cubic(flat: Array, row: int, col: int, width: int, s: float, t: float) -> float:
     """Height inside, from the raster laid out flat."""
     w0, w1, w2, w3 = _weights(t)
@@ -98,7 +100,7 @@ def _cubic(flat: Array, row: int, col: int, width: int, s: float, t: float) -> f
     )
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def _cubic_with_slopes(flat: Array, row: int, col: int, width: int, s: float, t: float) -> tuple[float, float, float]:
     """Height inside and its derivatives along columns and rows, per pixel."""
     w0, w1, w2, w3 = _weights(t)
@@ -123,7 +125,7 @@ def _cubic_with_slopes(flat: Array, row: int, col: int, width: int, s: float, t:
     )
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def _field_along_row(
     geometry: Array, polynomial: Array, lattice: Array, row: int, step: int, nodes: Array, field: Array
 ) -> None:
@@ -156,7 +158,7 @@ def _field_along_row(
             out[c] += nodes[i] + (fx - i) * (nodes[min(i + 1, cols - 1)] - nodes[i])
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def accumulate(  # noqa: PLR0915 - one fused loop over scalars is what makes it fast
     reference: Array,
     moving: Array,
@@ -246,7 +248,7 @@ def accumulate(  # noqa: PLR0915 - one fused loop over scalars is what makes it 
                 total[12] += plain
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def residuals(
     reference: Array,
     moving: Array,
@@ -291,7 +293,7 @@ def residuals(
             slope[i, j] = np.sqrt((along_x * per_x) ** 2 + (along_y * per_y) ** 2)
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def warp(
     moving: Array,
     mended: Array,
@@ -308,7 +310,7 @@ def warp(
     flat, truth = mended.ravel(), moving.ravel()
     nodes, field = np.zeros(max(lattice.shape[2], 1)), np.zeros((3, out.shape[1]))
     for r in range(first, last):
-        _field_along_row(geometry, polynomial, lattice, r, 1, nodes, field)
+        _field_along_row(geometry, polynomial, lattice, r, np.int64(1), nodes, field)
         for c in range(out.shape[1]):
             y, x = ty0 + ty1 * r + field[1, c] * per_y, tx0 + tx1 * c - field[0, c] * per_x
             if y >= 1.0 and x >= 1.0 and y < rows - 2 and x < cols - 2:
@@ -323,23 +325,23 @@ def warp(
                 out[r, c] = np.nan
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def evaluate(geometry: Array, polynomial: Array, lattice: Array, first: int, last: int, out: Array) -> None:
     """Write rows of the field itself (3 x rows x columns, metres)."""
     nodes, field = np.zeros(max(lattice.shape[2], 1)), np.zeros((3, out.shape[2]))
     for r in range(first, last):
-        _field_along_row(geometry, polynomial, lattice, r, 1, nodes, field)
+        _field_along_row(geometry, polynomial, lattice, r, np.int64(1), nodes, field)
         for k in range(3):
             for c in range(out.shape[2]):
                 out[k, r, c] = field[k, c]
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def north_range(
     geometry: Array, polynomial: Array, lattice: Array, first: int, last: int, cols: int
 ) -> tuple[float, float]:
     """Smallest and largest north displacement (metres) in rows `first` to `last`, of every eighth pixel."""
-    step = 8
+    step = np.int64(8)
     nodes, field = np.zeros(max(lattice.shape[2], 1)), np.zeros((3, (cols + step - 1) // step))
     low, high = np.inf, -np.inf
     for k in range(first, last + step, step):
@@ -349,7 +351,7 @@ def north_range(
     return low, high
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def resample(moving: Array, mended: Array, nodes: Array, spacing: int, first: int, last: int, out: Array) -> None:
     """Write rows read through a lattice of sample places: `nodes` (2, rows, columns) are row and column of the raster.
 

@@ -22,7 +22,7 @@ SPIKE_FACTOR: Final = 30.0
 _SAMPLES: Final = 50_000
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _median_of_neighbours(heights: Array, row: int, col: int, work: Array) -> float:
     """Median of the up to eight valid neighbours; NaN with fewer than three."""
     n = 0
@@ -41,7 +41,7 @@ def _median_of_neighbours(heights: Array, row: int, col: int, work: Array) -> fl
     return work[n // 2] if n % 2 else 0.5 * (work[n // 2 - 1] + work[n // 2])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _is_spike(heights: Array, row: int, col: int, threshold: float, work: Array) -> bool:
     """Whether a height leaves its neighbours in both directions and their median as well."""
     h = heights[row, col]
@@ -52,7 +52,7 @@ def _is_spike(heights: Array, row: int, col: int, threshold: float, work: Array)
     return abs(h - _median_of_neighbours(heights, row, col, work)) > threshold
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _solve6(a: Array, b: Array) -> float:
     """First unknown of a symmetric positive definite system of six, by Cholesky in place."""
     for j in range(6):
@@ -74,7 +74,7 @@ def _solve6(a: Array, b: Array) -> float:
     return b[0]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _weighted_mean(heights: Array, row: int, col: int) -> float:
     """Mean of the valid heights of a 5 x 5 neighbourhood, nearer ones counting more; NaN without any."""
     total = mean = 0.0
@@ -87,7 +87,7 @@ def _weighted_mean(heights: Array, row: int, col: int) -> float:
     return mean / total if total > 0.0 else np.nan
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _local_surface(heights: Array, row: int, col: int, a: Array, b: Array, phi: Array) -> float:
     """Quadratic through the valid heights of a 5 x 5 neighbourhood, bent less the fewer there are; NaN without any."""
     mean = _weighted_mean(heights, row, col)
@@ -112,7 +112,7 @@ def _local_surface(heights: Array, row: int, col: int, a: Array, b: Array, phi: 
     return mean + _solve6(a, b)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _mend_rows(heights: Array, threshold: float, first: int, last: int, dirty: bool, out: Array) -> None:
     """Mend rows `first` to `last` into `out`; clean ones are copied."""
     if not dirty:
@@ -132,7 +132,7 @@ def _mend_rows(heights: Array, threshold: float, first: int, last: int, dirty: b
             out[r, c] = h if np.isfinite(h) else _local_surface(clean, r - top, c, a, b, phi)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _is_dirty(heights: Array, threshold: float, first: int, last: int) -> bool:
     """Whether some of the rows hold a void or a spike."""
     work = np.empty(8)

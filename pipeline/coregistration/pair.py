@@ -159,7 +159,7 @@ def _thin(heights: FloatArray, inliers: BoolArray, factor: int, threads: int) ->
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _thin_rows(heights: Array, inliers: Array, factor: int, first: int, last: int, out: Array) -> None:
     """Medians over every other pixel of square cells; void when fewer than half of those count."""
     skip = 2 if factor >= 4 else 1
