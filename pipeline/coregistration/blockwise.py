@@ -34,8 +34,8 @@ UP_STIFFNESS: Final = 5.0
 """Heights bend less than horizontal shifts: a metre sideways is worth a slope (here about 0.45) of a metre in height."""
 _STEPS: Final = 5
 _THINNED: Final = 250_000
-_NEARLY_PX: Final = 0.06
-_ENOUGH_PX: Final = 0.03
+_NEARLY_PX: Final = 0.1
+_ENOUGH_PX: Final = 0.1
 _IMAGE: Final = 50_000
 _SCALE_SAMPLE: Final = 15_000
 _FIRST, _RATIO, _MOST_TRIALS = 0.5, 3.0, 11
