@@ -126,8 +126,48 @@ def _cubic_with_slopes(flat: Array, row: int, col: int, width: int, s: float, t:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _spline_weights(t: float) -> tuple[float, float, float, float]:
+    """Cubic B-spline weights of four coefficients at a fraction of a pixel."""
+    s = 1.0 - t
+    return (
+        s * s * s / 6.0,
+        (4.0 + t * t * (3.0 * t - 6.0)) / 6.0,
+        (4.0 + s * s * (3.0 * s - 6.0)) / 6.0,
+        t * t * t / 6.0,
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spline_at_edge(coefficients: Array, y: float, x: float) -> float:
+    """The spline where it reaches beyond the raster."""
+    row, col = int(np.floor(y)), int(np.floor(x))
+    by_row, by_col = _spline_weights(y - row), _spline_weights(x - col)
+    value = 0.0
+    for i in range(4):
+        for j in range(4):
+            value += by_row[i] * by_col[j] * _tap(coefficients, row - 1 + i, col - 1 + j)
+    return value
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _spline(flat: Array, row: int, col: int, width: int, s: float, t: float) -> float:
+    """The spline inside, from coefficients laid out flat."""
+    w0, w1, w2, w3 = _spline_weights(t)
+    v0, v1, v2, v3 = _spline_weights(s)
+    i = np.uint64((row - 1) * width + col - 1)
+    j, k, m = i + np.uint64(width), i + np.uint64(2 * width), i + np.uint64(3 * width)
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    return (
+        v0 * (w0 * flat[i] + w1 * flat[i + one] + w2 * flat[i + two] + w3 * flat[i + three])
+        + v1 * (w0 * flat[j] + w1 * flat[j + one] + w2 * flat[j + two] + w3 * flat[j + three])
+        + v2 * (w0 * flat[k] + w1 * flat[k + one] + w2 * flat[k + two] + w3 * flat[k + three])
+        + v3 * (w0 * flat[m] + w1 * flat[m + one] + w2 * flat[m + two] + w3 * flat[m + three])
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def _field_along_row(
-    geometry: Array, polynomial: Array, lattice: Array, row: int, step: int, nodes: Array, field: Array
+    geometry: Array, polynomial: Array, lattice: Array, row: int, step: Any, nodes: Array, field: Array
 ) -> None:
     """East, north and up displacement (metres) at every `step`-th pixel of a row, into `field` (3 x columns)."""
     ay, by, ax, bx = geometry[0], geometry[1], geometry[2], geometry[3]
@@ -296,7 +336,7 @@ def residuals(
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def warp(
     moving: Array,
-    mended: Array,
+    coefficients: Array,
     geometry: Array,
     polynomial: Array,
     lattice: Array,
@@ -304,10 +344,13 @@ def warp(
     last: int,
     out: Array,
 ) -> None:
-    """Write rows `first` to `last` of the displaced raster; void exactly where the nearest sampled pixel is void."""
+    """Write rows `first` to `last` of the displaced raster; void exactly where the nearest sampled pixel is void.
+
+    `coefficients` are those of the interpolating cubic spline of `moving`, mended.
+    """
     ty0, ty1, tx0, tx1, per_x, per_y = geometry[4:10]
     rows, cols = moving.shape
-    flat, truth = mended.ravel(), moving.ravel()
+    flat, truth = coefficients.ravel(), moving.ravel()
     nodes, field = np.zeros(max(lattice.shape[2], 1)), np.zeros((3, out.shape[1]))
     for r in range(first, last):
         _field_along_row(geometry, polynomial, lattice, r, np.int64(1), nodes, field)
@@ -316,11 +359,11 @@ def warp(
             if y >= 1.0 and x >= 1.0 and y < rows - 2 and x < cols - 2:
                 row, col = int(y), int(x)
                 near = truth[np.uint64(int(y + 0.5) * cols + int(x + 0.5))]
-                value = _cubic(flat, row, col, cols, y - row, x - col)
+                value = _spline(flat, row, col, cols, y - row, x - col)
                 out[r, c] = np.nan if np.isnan(near) else value + field[2, c]
             elif y >= -0.5 and x >= -0.5 and y < rows - 0.5 and x < cols - 0.5:
                 near = moving[int(np.floor(y + 0.5)), int(np.floor(x + 0.5))]
-                out[r, c] = np.nan if np.isnan(near) else _cubic_at_edge(mended, y, x) + field[2, c]
+                out[r, c] = np.nan if np.isnan(near) else _spline_at_edge(coefficients, y, x) + field[2, c]
             else:
                 out[r, c] = np.nan
 

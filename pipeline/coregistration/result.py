@@ -73,7 +73,7 @@ class Coregistration:
     def apply(self, raster: Raster, geobox: GeoBox | None = None, *, threads: int = 1) -> Raster:
         """The raster moved onto the reference, on its own grid or on `geobox`, interpolated once.
 
-        Keys' cubic convolution; a pixel is void exactly where the pixel nearest to where it is read from is void, so
+        By the interpolating cubic spline; a pixel is void exactly where the pixel nearest to where it is read from is void, so
         voids neither grow nor shrink.
 
         Raises:

@@ -7,15 +7,15 @@ from typing import Final
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from pipeline.coregistration import kernels
+from pipeline.coregistration import kernels, spline
 from pipeline.coregistration.field import DisplacementField, geometry_of
 from pipeline.coregistration.mend import mend
 from pipeline.coregistration.threads import in_bands
 from pipeline.raster import FloatArray, Raster
 
-BAND_ROWS: Final = 256
-MARGIN_ROWS: Final = 8
-"""Two rows of kernel, two of mending around each, and room for rounding."""
+BAND_ROWS: Final = 192
+MARGIN_ROWS: Final = 8 + spline.MARGIN_ROWS
+"""Two rows of kernel, two of mending around each, room for rounding, and the reach of the spline's filter."""
 
 
 def warp(raster: Raster, field: DisplacementField, geobox: GeoBox, *, threads: int = 1) -> FloatArray:
@@ -41,7 +41,7 @@ def warp(raster: Raster, field: DisplacementField, geobox: GeoBox, *, threads: i
         part = heights[top:bottom]
         local = geometry.copy()
         local[4] -= top
-        kernels.warp(part, mend(part, spikes=False), local, *shaped, first, last, out)
+        kernels.warp(part, spline.coefficients(mend(part, spikes=False)), local, *shaped, first, last, out)
 
     in_bands(band, out.shape[0], threads, per_band=BAND_ROWS)
     return out

@@ -229,9 +229,9 @@ def left_over(reference, moving, result):
     return 1.4826 * np.median(np.abs(dh - np.median(dh))), np.median(dh)
 
 
-def test_a_uniform_shift_over_nine_blocks(ground):
-    """Integer pixels, so that interpolation leaves nothing of its own."""
-    reference, moving = raster(seen(ground, 3, -2, 3.2)), raster(seen(ground))
+@pytest.mark.parametrize("shift", [(3.0, -2.0), TRUTH[:2]])
+def test_a_uniform_shift_over_nine_blocks(ground, shift):
+    reference, moving = raster(seen(ground, *shift, 3.2)), raster(seen(ground))
     result = fit(reference, moving, method=NINE)
     spread, middle = left_over(reference, moving, result)
     assert result.blocks.shape == (3, 3)
