@@ -29,7 +29,7 @@ _MATH: Final = {"contract", "nsz"}
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _tap_column(heights: Array, row: int, col: int) -> float:
+def _tap_column(heights: Array, row: Any, col: int) -> float:
     """Height with odd reflection beyond the left and right edges, which keeps slopes."""
     last = heights.shape[1] - 1
     if col < 0:
