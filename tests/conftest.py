@@ -41,7 +41,8 @@ def ray_cluster() -> Iterator[str]:
     import ray
 
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-    context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    # "local" starts one of our own even where another is running.
+    context = ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield context.address_info["address"]
     ray.shutdown()
 
