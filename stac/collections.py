@@ -63,7 +63,7 @@ EXPORTS: Final = CollectionInfo(
     id="dem-eu-exports",
     title="European terrain model, HGT files and contours",
     description=(
-        "SRTM-style HGT files (whole metres, EGM96 unless the item says otherwise) and contour lines per 1 degree cell."
+        "SRTM-style HGT files (whole metres) and contour lines per 1 degree cell, in the vertical frame each item names."
     ),
     keywords=(*_KEYWORDS, "HGT", "contours"),
     squares=Cell,
