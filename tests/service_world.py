@@ -22,6 +22,7 @@ from infra.engine import Event, EventCallback, Outcome, Receipt, Runner, Status
 from infra.local_store import LocalStore
 from infra.service.context import Parts
 from infra.service.wiring import publisher_of
+from infra.store import Store
 from pipeline.config import ProcessingSettings
 from pipeline.errors import OrographError, OutsideCoverage, SourceUnknown
 from pipeline.grid import Tile
@@ -110,12 +111,13 @@ class World:
     Args:
         folder: Where store and sources are put.
         pixel_m: Pixel of the tiles; 100 is quick, 25 is for pictures.
+        store: Where products go; a folder of its own when None.
     """
 
-    def __init__(self, folder: Path, pixel_m: float = 100.0) -> None:
+    def __init__(self, folder: Path, pixel_m: float = 100.0, store: Store | None = None) -> None:
         self.folder = folder
         self.pixel_m = pixel_m
-        self.store = LocalStore(folder / "store")
+        self.store: Store = store or LocalStore(folder / "store")
         self.settings = ProcessingSettings(pixel_size_m=pixel_m)
         self.planned: list[str] = []
         self.plan_error: OrographError | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from infra.engine import Engine, Receipt
 from infra.fetch import Fetcher
@@ -87,6 +89,8 @@ def parts_from(
         ConfigError: the store or engine cannot be had.
     """
     store = open_store(run.store, endpoint_url=run.s3_endpoint_url)
+    # Map tiles are read by GDAL itself, in many threads: only the environment reaches them all.
+    os.environ.update(gdal_s3_options(run.s3_endpoint_url))
     planner = TilePlanner(
         published=Published(store),
         sources=SourceCatalogue.load().sources if sources is None else sources,
@@ -102,6 +106,18 @@ def parts_from(
         runner=TileRunner(run),
         publish=publisher_of(store),
     )
+
+
+def gdal_s3_options(endpoint_url: str | None) -> dict[str, str]:
+    """GDAL's options for a bucket at an endpoint of one's own; none for Amazon's."""
+    if not endpoint_url:
+        return {}
+    address = urlsplit(endpoint_url)
+    return {
+        "AWS_S3_ENDPOINT": address.netloc + address.path.rstrip("/"),
+        "AWS_HTTPS": "YES" if address.scheme == "https" else "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+    }
 
 
 def parts_from_environment() -> Parts:
