@@ -190,3 +190,9 @@ def test_a_failed_write_on_a_full_disk_is_told_from_others(tmp_path: Path, monke
     assert type(disk_error(fault, tmp_path / "x.tif")) is ExportError
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
     assert type(disk_error(fault, tmp_path / "x.tif")) is DiskFull
+
+
+def test_bytes_are_deflate_for_browsers():
+    assert cog.Encoding().options("uint8")["compress"] == "DEFLATE"
+    assert cog.Encoding("lerc-zstd").options("uint8")["compress"] == "DEFLATE"
+    assert cog.Encoding().options("float32")["compress"] == "ZSTD"
