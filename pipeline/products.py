@@ -21,6 +21,7 @@ from pipeline.formats.statistics import BandStatistics
 from pipeline.formats.thumbnail import write_thumbnail
 from pipeline.grid import TILE_CRS, PixelWindow
 from pipeline.job import Band, CoregistrationRecord, Job, Product, ProductInfo, ProgressCallback
+from pipeline.models import Resolver
 from pipeline.raster import FloatArray
 from pipeline.stages.base import IndexArray
 from pipeline.stages.quality import QualityTally
@@ -197,11 +198,18 @@ def draft_manifest(
         "operations": tuple(source.operation for source in assembly.sources),
         "coregistration": alignment,
         "models": {
-            **({} if resolver is None else {"superres": resolver.name}),
+            **({} if resolver is None else _identity(resolver)),
             **({"bare_earth": settings.bare_earth} if any(source.bare_earth for source in assembly.sources) else {}),
         },
         "quality": quality,
     }
+
+
+def _identity(resolver: Resolver) -> dict[str, str]:
+    """Name of a resolver, and the sha256 of its weights where it has any."""
+    weights = getattr(resolver, "weights", None)
+    known = {"superres": resolver.name}
+    return known if weights is None else {**known, "superres_sha256": weights.sha256}
 
 
 def software_versions() -> dict[str, str]:

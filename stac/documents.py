@@ -16,6 +16,9 @@ JSON_TYPE: Final = "application/json"
 ITEM_TYPE: Final = "application/geo+json"
 PARQUET_TYPE: Final = "application/vnd.apache.parquet"
 
+SHA256_MULTIHASH: Final = "1220"
+"""What a multihash puts before a sha256: its code and its length."""
+
 _SWAP_ATTEMPTS: Final = 20
 
 Document = dict[str, Any]

@@ -15,7 +15,7 @@ from pipeline.grid import TILE_CRS, Cell, Tile
 from pipeline.job import Asset, Band, Manifest
 from pipeline.sources import Provider, Source
 from stac.collections import EXPORTS, TILES, CollectionInfo
-from stac.documents import Document, pruned, timestamp
+from stac.documents import SHA256_MULTIHASH, Document, pruned, timestamp
 from stac.layout import ROOT_KEY, collection_key, parse_square, source_key, version_key
 from stac.profile import PROFILE_URI, contributing, dem_fields, lineage
 
@@ -30,7 +30,6 @@ EXTENSIONS: Final = (
     PROFILE_URI,
 )
 _RASTER_URI: Final = EXTENSIONS[1]
-_SHA256_MULTIHASH: Final = "1220"
 _STATISTICS: Final = ("minimum", "maximum", "mean", "stddev", "count", "valid_percent")
 _LICENCE_ID: Final = re.compile(r"^[\w\-.+]+$", re.ASCII)
 _EDGE_STEPS: Final = 10
@@ -248,7 +247,7 @@ def _asset(asset: Asset, asset_href: AssetHref, pixel_size_m: float) -> Document
         "type": asset.media_type,
         "roles": list(asset.roles),
         "file:size": asset.size_bytes,
-        "file:checksum": _SHA256_MULTIHASH + asset.sha256,
+        "file:checksum": SHA256_MULTIHASH + asset.sha256,
         "raster:spatial_resolution": pixel_size_m if is_raster else None,
         "raster:sampling": "area" if is_raster else None,
         "bands": [_band(band) for band in asset.bands],

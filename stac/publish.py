@@ -7,6 +7,7 @@ the root. A block holds at most 100 tiles and Europe has some 140 blocks, so nei
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from pipeline.sources import Source
 from stac import layout
 from stac.catalogue import rebuild, source_collection
 from stac.collections import CollectionInfo, collections_of
-from stac.documents import ITEM_TYPE, Document, encode, put_absent, swap, timestamp
+from stac.documents import ITEM_TYPE, SHA256_MULTIHASH, Document, encode, put_absent, swap, timestamp
 from stac.items import item_from_manifest
 from stac.objects import ObjectStore
 from stac.pending import leave_note
@@ -109,11 +110,14 @@ def _first_version(store: ObjectStore, info: CollectionInfo, manifest: Manifest,
             *item["links"],
             {"rel": "latest-version", "href": layout.relative(key, stable), "type": ITEM_TYPE},
         ]
+        record = manifest.to_json()
         item["assets"]["manifest"] = {
             "href": f"./{MANIFEST_NAME}",
             "title": "Record of the run",
             "type": "application/json",
             "roles": ["metadata"],
+            "file:size": len(record),
+            "file:checksum": SHA256_MULTIHASH + hashlib.sha256(record).hexdigest(),
         }
         present = put_absent(store, key, encode(item), ITEM_TYPE)
     document: Document = orjson.loads(present)

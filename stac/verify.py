@@ -15,7 +15,7 @@ import orjson
 from pipeline.errors import BadIdentifier
 from pipeline.job import MANIFEST_NAME, Manifest
 from stac import layout
-from stac.documents import Document
+from stac.documents import SHA256_MULTIHASH, Document
 from stac.index import decode_items, with_keys
 from stac.objects import ObjectStore
 from stac.schemas import SchemaLibrary
@@ -24,7 +24,6 @@ Kind = Literal["schema", "dangling", "orphan", "checksum", "size", "cog", "index
 Severity = Literal["error", "warning"]
 Progress = Callable[[str], None]
 
-_SHA256_MULTIHASH: Final = "1220"
 _CHUNK: Final = 8 << 20
 _COG: Final = "profile=cloud-optimized"
 _PRODUCT_ROOTS: Final = ("tiles/", "cells/")
@@ -228,7 +227,7 @@ class _Check:
 
     def _asset(self, key: str, asset: Document, scratch: Path | None) -> None:
         if key.endswith(f"/{MANIFEST_NAME}"):
-            self._manifest(key)
+            self._manifest(key, asset.get("file:checksum"))
             return
         size, expected = self.present[key], asset.get("file:size")
         self.report.assets += 1
@@ -237,17 +236,21 @@ class _Check:
         if scratch is None:
             return
         digest = self._copy(key, size, scratch)
-        if _SHA256_MULTIHASH + digest != asset.get("file:checksum"):
+        if SHA256_MULTIHASH + digest != asset.get("file:checksum"):
             self.report.add("checksum", key, f"has sha256 {digest}, the item says {asset.get('file:checksum')}")
         elif _COG in asset.get("type", ""):
             self.report.cogs += 1
             for fault in _cog_faults(scratch):
                 self.report.add("cog", key, fault)
 
-    def _manifest(self, key: str) -> None:
-        """The manifest reads, and no file of it lacks."""
+    def _manifest(self, key: str, checksum: str | None) -> None:
+        """The manifest is the one that was published, reads, and no file of it lacks."""
         try:
-            manifest = Manifest.from_json(self.store.get(key))
+            data = self.store.get(key)
+            digest = SHA256_MULTIHASH + hashlib.sha256(data).hexdigest()
+            if checksum is not None and digest != checksum:
+                self.report.add("checksum", key, f"has multihash {digest}, the item says {checksum}")
+            manifest = Manifest.from_json(data)
         except (KeyError, ValueError) as error:
             self.report.add("manifest", key, str(error).splitlines()[0])
             return
