@@ -6,6 +6,7 @@ with its accuracy, hashed into the run key, and a worker that cannot run exactly
 
 from __future__ import annotations
 
+import os
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -27,10 +28,19 @@ Float64Array = npt.NDArray[np.float64]
 
 
 def use_grids(grids_dir: Path) -> None:
-    """Let PROJ find horizontal grids in a folder; once per process, network off."""
+    """Let PROJ find horizontal grids in this folder and in no other but its own; network off.
+
+    A folder given before is forgotten, and with it every operation that was chosen or opened with it: what a process
+    did earlier must not show in what it does now.
+    """
     pyproj.network.set_network_enabled(active=False)  # type: ignore[attr-defined]  # exported at run time only
-    if grids_dir.is_dir() and str(grids_dir) not in pyproj.datadir.get_data_dir().split(":"):
-        pyproj.datadir.append_data_dir(grids_dir)
+    present = pyproj.datadir.get_data_dir()
+    own = present.split(os.pathsep)[0]
+    wanted = os.pathsep.join([own, str(grids_dir.absolute())]) if grids_dir.is_dir() else own
+    if wanted != present:
+        pyproj.datadir.set_data_dir(wanted)
+        _pin.cache_clear()
+        _transformer.cache_clear()
 
 
 def transform(

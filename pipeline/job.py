@@ -85,7 +85,7 @@ class Job:
                     },
                 ),
                 "files": [[file.href, file.etag] for file in ref.files],
-                "horizontal": ref.horizontal.definition if ref.horizontal else None,
+                "horizontal": ref.horizontal.model_dump(mode="json") if ref.horizontal else None,
             }
             for ref in self.sources
         ]

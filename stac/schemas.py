@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -119,7 +120,7 @@ def _shipped() -> dict[str, Document]:
         found[f"{_CORE_BASE}/{kind}/json-schema/{entry.name}"] = json.loads(entry.read_text(encoding="utf-8"))
     for entry in (base / "geojson").iterdir():
         found[f"https://geojson.org/schema/{entry.name}"] = json.loads(entry.read_text(encoding="utf-8"))
-    projjson = Path(get_data_dir()) / "projjson.schema.json"
+    projjson = Path(get_data_dir().split(os.pathsep)[0]) / "projjson.schema.json"
     found[_PROJJSON_URI] = json.loads(projjson.read_text(encoding="utf-8"))
     return found
 

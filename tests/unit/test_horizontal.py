@@ -1,0 +1,76 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyproj.datadir
+import pytest
+
+from pipeline.horizontal import pin_operation, transform, use_grids
+from tests.support.made import source
+
+ROOT = Path(__file__).resolve().parents[2]
+NETHERLANDS = (3.2, 50.7, 7.3, 53.7)
+
+
+@pytest.fixture(autouse=True)
+def _restore():
+    before = pyproj.datadir.get_data_dir()
+    yield
+    pyproj.datadir.set_data_dir(before)
+
+
+def rd_new():
+    return source("x.tif", horizontal_crs="EPSG:28992", vertical_frame="EPSG:5709", area_deg=NETHERLANDS)
+
+
+def test_without_its_grid_the_next_best_is_chosen_and_the_better_one_named(tmp_path):
+    use_grids(tmp_path)
+    operation = pin_operation(rd_new(), NETHERLANDS)
+    assert operation.accuracy_m == 0.25
+    assert "nl_nsgi_rdtrans2018.tif" in operation.better
+
+
+def test_grids_of_an_earlier_folder_are_forgotten(tmp_path, shared):
+    use_grids(shared("proj-grids"))
+    fine = pin_operation(rd_new(), NETHERLANDS)
+    assert (fine.accuracy_m, fine.better) == (0.001, None) or fine.accuracy_m < 0.01
+    use_grids(tmp_path)
+    coarse = pin_operation(rd_new(), NETHERLANDS)
+    assert coarse.definition != fine.definition
+    assert str(shared("proj-grids")) not in pyproj.datadir.get_data_dir().split(os.pathsep)
+
+
+def test_a_worker_without_the_planners_grid_refuses(tmp_path, shared):
+    use_grids(shared("proj-grids"))
+    operation = pin_operation(rd_new(), NETHERLANDS)
+    # In a process of its own: PROJ keeps grids it has once opened.
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from pipeline.horizontal import transform, use_grids;"
+        "from pipeline.sources import HorizontalOperation; use_grids(Path(sys.argv[2]));"
+        "transform(HorizontalOperation.model_validate_json(sys.argv[1]), np.array([4e6]), np.array([3.2e6]))"
+    )
+    arguments = [sys.executable, "-c", code, operation.model_dump_json(), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 1
+    assert "GridMissing" in ended.stderr
+
+
+def test_both_ways_agree_to_their_accuracy(tmp_path, shared):
+    east, north = np.array([4_000_000.0, 4_020_000.0]), np.array([3_200_000.0, 3_150_000.0])
+    use_grids(shared("proj-grids"))
+    fine = transform(pin_operation(rd_new(), NETHERLANDS), east, north)
+    use_grids(tmp_path)
+    coarse = transform(pin_operation(rd_new(), NETHERLANDS), east, north)
+    assert np.hypot(fine[0] - coarse[0], fine[1] - coarse[1]).max() < 0.5
+    assert np.isfinite(fine).all()
+
+
+def test_where_an_operation_is_not_defined_there_is_no_coordinate(shared):
+    use_grids(shared("proj-grids"))
+    swiss = source("x.tif", horizontal_crs="EPSG:21781", vertical_frame="EPSG:5728", area_deg=(5.9, 45.8, 10.6, 47.9))
+    operation = pin_operation(swiss, swiss.area_deg)
+    x, _ = transform(operation, np.array([4_100_000.0]), np.array([3_300_000.0]))
+    assert np.isnan(x).all()
