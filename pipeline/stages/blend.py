@@ -52,6 +52,15 @@ class Blend:
     def __call__(self, window: TileWindow, context: Context) -> TileWindow:
         """Merge; the window leaves with heights, source index and sigma, and without layers."""
         width_px = context.job.settings.blend_width_m / context.job.settings.pixel_size_m
+        if window.layers and window.layers[0].valid.all():
+            # Nothing shows from under a best source without voids; most windows are such.
+            best = window.layers[0]
+            return window.evolve(
+                layers=(),
+                heights_m=best.heights_m,
+                source_index=np.full(window.shape, best.index, np.uint8),
+                sigma_m=np.broadcast_to(np.asarray(best.sigma_m, np.float32), window.shape),
+            )
         heights = np.full(window.shape, np.nan, np.float32)
         index = np.zeros(window.shape, np.uint8)
         sigma = np.full(window.shape, np.nan, np.float32)

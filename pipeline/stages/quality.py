@@ -12,6 +12,7 @@ from pipeline.grid import PixelWindow
 from pipeline.job import Quality
 from pipeline.stages.base import TileWindow
 
+_STRIDE_PX = 4
 _SIGMA_BINS = np.concatenate([[0.0], np.geomspace(0.01, 100.0, 401)])
 
 
@@ -42,7 +43,8 @@ class QualityTally:
         for number, count in enumerate(np.bincount(index.ravel(), minlength=1)):
             if number and count:
                 self.by_source[number] = self.by_source.get(number, 0) + int(count)
-        sigma = window.inner(window.sigma_m)
+        # A sixteenth of the pixels tells the median as well; windows start at multiples of the stride.
+        sigma = window.inner(window.sigma_m)[::_STRIDE_PX, ::_STRIDE_PX]
         bins = np.digitize(sigma[np.isfinite(sigma)], _SIGMA_BINS) - 1
         self._sigma += np.bincount(bins, minlength=self._sigma.size)[: self._sigma.size]
 
