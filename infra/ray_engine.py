@@ -8,6 +8,7 @@ memory for ever, cannot interrupt C code, and waits in silence for a resource no
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -128,7 +129,9 @@ def connect(address: str | None) -> None:
     import ray
 
     if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False, configure_logging=False)
+        # Without an address Ray takes up whatever cluster last ran on this machine, and waits long if it is gone.
+        own = "local" if address is None and "RAY_ADDRESS" not in os.environ else address
+        ray.init(address=own, log_to_driver=False, configure_logging=False)
 
 
 def worker_count(options: RayOptions) -> int:
