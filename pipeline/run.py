@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -151,6 +151,3 @@ def _keep(files: ProductFiles, window: TileWindow, job: Job, tally: QualityTally
         window.inner(window.sigma_m),
         shade,
     )
-
-
-Runner = Callable[[Job], TileResult]
