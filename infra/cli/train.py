@@ -19,14 +19,25 @@ def train(
     ] = None,
     dtm: Annotated[list[Path] | None, typer.Option(help="A DTM of your own as a site; may be given often.")] = None,
     hold_out: Annotated[list[str] | None, typer.Option(help="Site kept for validation; may be given often.")] = None,
-    preset: Annotated[str, typer.Option(help="XS, S, M, L, or a baseline: linear, srcnn, vdsr, vdsr9, edsr.")] = "S",
+    preset: Annotated[str, typer.Option(help="XS, S, M, L, or a baseline: srcnn, vdsr, vdsr9, edsr.")] = "S",
     factor: Annotated[int, typer.Option(min=2, help="Fine pixels along a coarse pixel's side.")] = 3,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 20_000,
     batch: Annotated[int, typer.Option(min=1, help="Patches a step.")] = 16,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.5e-3,
     averaged: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches in averaged mode.")] = 0.43,
     noisy: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches with noise.")] = 0.08,
-    start: Annotated[Path | None, typer.Option(help="Weights to begin with (fine-tuning).")] = None,
+    start: Annotated[Path | None, typer.Option(help="Weights or another run's checkpoint to begin with.")] = None,
+    decay_from: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the steps after which the rate falls; 1 makes a trunk.")
+    ] = 0.0,
+    roughness_power: Annotated[
+        float, typer.Option(min=0.0, help="How far rough patches are played down: 0 judges by metres, 2 all alike.")
+    ] = 1.3,
+    plain_from: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the steps after which plain squares are minimised.")
+    ] = 0.75,
+    patch: Annotated[int, typer.Option(min=8, help="Side of a patch, coarse pixels.")] = 32,
+    margin: Annotated[int, typer.Option(min=0, help="Coarse pixels at a patch's rim that do not count.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[str, typer.Option(help="bf16 or fp32 in the body.")] = "bf16",
@@ -39,7 +50,6 @@ def train(
     import torch
 
     from pipeline.errors import ConfigError
-    from pipeline.models.baselines.linear import fit_linear
     from pipeline.models.baselines.networks import BASELINES, train_baseline
     from pipeline.models.superres.calibrate import fit_error_and_gate
     from pipeline.models.superres.card import model_card
@@ -57,16 +67,6 @@ def train(
     training = listed.without(hold_out or [])
     loaded = [load_site(site, data) for site in training.sites]
     mix = Mix(averaged=averaged, noisy=noisy)
-    if preset == "linear":
-        folder.mkdir(parents=True, exist_ok=True)
-        fitted = fit_linear(Sampler(loaded, factor, 32, batch, mix, seed))
-        about = {
-            "sites": [site.model_dump(include={"name", "licence", "attribution", "weight"}) for site in training.sites],
-            "held_out": [site.name for site in held],
-        }
-        digest = fitted.write(folder / "weights.safetensors", about)
-        out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
-        return
     if preset in BASELINES:
         folder.mkdir(parents=True, exist_ok=True)
         sampler = Sampler(loaded, factor, 32, batch, mix, seed)
@@ -75,7 +75,8 @@ def train(
         return
     plan = TrainingPlan(
         preset=preset, factor=factor, steps=steps, batch=batch, rate=rate, seed=seed, half=precision == "bf16",
-        mix=mix,
+        mix=mix, decay_from=decay_from, roughness_power=roughness_power, plain_from=plain_from, patch_px=patch,
+        margin_px=margin,
     )  # fmt: skip
     trainer = Trainer(plan, loaded, folder, device)
     if trainer.resume():

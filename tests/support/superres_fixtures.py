@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from pipeline.models.superres.base import interpolant_kernels
 from pipeline.models.superres.network import PRESETS, TerrainNet
 from pipeline.models.superres.train import TrainingPlan
+from pipeline.models.superres.weights import FORMAT
 
 
 def made_net(preset="XS", factor=3, seed=3):
@@ -38,8 +38,8 @@ def made_weights(path, preset="XS", factor=3, gate=(0.0, 1.0)):
     tensors["error.weight"] = torch.full((2, factor * factor, channels, 3, 3), -5.0)
     tensors["error.multiples"] = torch.tensor([[[1.1, 3.0], [1.1, 3.0]]] * 2)
     tensors["gate.thresholds"] = torch.tensor([list(gate)] * 2)
-    plan = asdict(TrainingPlan(preset=preset, factor=factor))
-    save_file(tensors, path, {"format": "orograph-superres-1", "plan": json.dumps(plan), "about": "{}"})
+    plan = TrainingPlan(preset=preset, factor=factor).record()
+    save_file(tensors, path, {"format": FORMAT, "plan": json.dumps(plan), "about": "{}"})
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -13,6 +13,7 @@ from infra.cli.app import app
 from pipeline.errors import ConfigError, SourceMissing
 from pipeline.models.superres.calibrate import fit_error_and_gate
 from pipeline.models.superres.dataset import Level, Mix, Sampler, Site, SiteList, SiteSpec, load_site, read_heights
+from pipeline.models.superres.muon import Muon, orthogonalised
 from pipeline.models.superres.train import Trainer, TrainingPlan
 from pipeline.models.superres.validate import Validation
 from pipeline.models.superres.weights import load_weights
@@ -140,10 +141,10 @@ def test_training_resumes_to_the_same_bits(tmp_path):
 
 
 def test_training_learns_and_exports_what_the_registry_reads(tmp_path):
-    trainer = Trainer(plan(steps=40, batch=4, rate=4e-4, mix=Mix(noisy=0.0, wide=0.0)), [site()], tmp_path)
+    trainer = Trainer(plan(steps=60, batch=4, rate=2e-4, mix=Mix(noisy=0.0, wide=0.0)), [site()], tmp_path)
     validation = Validation([site(seed=9, side=100)], 3)
     before = validation(trainer.average)
-    trainer.run(validation, every=40)
+    trainer.run(validation, every=60)
     after = trainer.rows[-1]
     assert after["gain_made_averaged"] > before["gain_made_averaged"]
     extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, steps=20, seed=1)
@@ -193,3 +194,42 @@ def test_the_command_trains_validates_and_writes_a_card(tmp_path):
         app, ["train", str(tmp_path / "base"), *dtms, "--preset", "srcnn", "--processor-s", "0.2"]
     )
     assert again.exit_code == 0, again.output
+
+
+def test_steps_of_kernels_are_orthogonal():
+    torch.manual_seed(0)
+    matrices = torch.randn(3, 8, 40) @ torch.diag(torch.linspace(0.05, 3.0, 40))
+    values = torch.linalg.svdvals(orthogonalised(matrices))
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+    assert torch.equal(orthogonalised(matrices.mT), orthogonalised(matrices).mT)
+    # Power-of-two scales leave a step as it is: twice the relief, the same step.
+    assert torch.allclose(orthogonalised(matrices), orthogonalised(1024.0 * matrices), atol=1e-4)
+
+
+def test_muon_finds_a_kernel():
+    torch.manual_seed(0)
+    truth = torch.randn(4, 4, 3, 3)
+    kernel = torch.nn.Parameter(torch.zeros(4, 4, 3, 3))
+    optimiser = Muon([kernel], lr=0.05)
+    for step in range(300):
+        optimiser.param_groups[0]["lr"] = 0.05 * (1 - step / 300)
+        x = torch.randn(2, 4, 12, 12)
+        loss = (torch.nn.functional.conv2d(x, kernel) - torch.nn.functional.conv2d(x, truth)).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert (kernel.detach() - truth).abs().max() < 0.02
+
+
+def test_a_trunk_keeps_its_rate_and_a_branch_starts_from_it(tmp_path):
+    trunk = plan(steps=8, decay_from=1.0)
+    assert trunk.rate_at(7) == trunk.rate
+    assert plan(steps=8, decay_from=0.5).rate_at(3) == trunk.rate
+    assert plan(steps=8, decay_from=0.5).rate_at(7) < trunk.rate
+    first = Trainer(trunk, [site()], tmp_path / "trunk")
+    first.run(until=3, every=3)
+    branch = Trainer(plan(steps=4), [site()], tmp_path / "branch")
+    branch.start_from(first.checkpoint)
+    for mine, theirs in zip(branch.net.parameters(), first.average.parameters(), strict=True):
+        assert torch.equal(mine, theirs)

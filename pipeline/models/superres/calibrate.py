@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -152,7 +151,7 @@ def _judged(made: list[tuple[HeldOut, FloatArray]]) -> tuple[float, float]:
 
 def _resolver(net: TerrainNet, tensors: dict[str, Tensor], ensemble: bool) -> NetResolver:
     preset = next(name for name, preset in PRESETS.items() if preset == net.preset)
-    plan = asdict(TrainingPlan(preset=preset, factor=net.factor))
+    plan = TrainingPlan(preset=preset, factor=net.factor).record()
     state = {k: v.detach().cpu() for k, v in net.state_dict().items()}
     own = {k: v for k, v in tensors.items() if k.startswith("error.")}
     return NetResolver(preset, Weights(preset, "", state | own, plan, {}), InferenceOptions(ensemble, gate=False))

@@ -19,7 +19,7 @@ from pipeline.models.interpolants import Interpolant
 from pipeline.models.superres.engine import FoldedNet
 from pipeline.models.superres.error import ErrorModel
 from pipeline.models.superres.gate import GATE_REACH_PX, Gate
-from pipeline.models.superres.network import PRESETS, Condition, TerrainNet
+from pipeline.models.superres.network import Condition, Preset, TerrainNet
 from pipeline.models.superres.weights import Fetch, Weights, load_weights
 from pipeline.models.voids import context_px, mask_fine, with_context
 from pipeline.raster import FloatArray
@@ -74,7 +74,7 @@ class NetResolver:
     def __init__(self, name: str, weights: Weights, options: InferenceOptions) -> None:
         self._name, self.weights, self.options = name, weights, options
         self.factor = int(weights.plan["factor"])
-        self.preset = PRESETS[weights.plan["preset"]]
+        self.preset = Preset(weights.plan["network"]["channels"], tuple(weights.plan["network"]["dilations"]))
         own = {k: v for k, v in weights.tensors.items() if not k.startswith(("error.", "gate."))}
         self._net = TerrainNet(self.preset, self.factor, own["bases"].clone())
         self._net.load_state_dict(own, strict=True)

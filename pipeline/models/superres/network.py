@@ -43,7 +43,7 @@ class Preset:
 
 PRESETS: Final[dict[str, Preset]] = {
     "XS": Preset(32, (1, 1, 1)),
-    "S": Preset(48, (1, 1, 1, 1)),
+    "S": Preset(48, (1, 2, 2, 1)),
     "M": Preset(64, (1,) * 8),
     "L": Preset(96, (1, 1, 2, 2, 4, 4, 2, 2, 1, 1, 2, 2, 4, 4, 1, 1)),
 }

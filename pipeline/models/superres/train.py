@@ -20,10 +20,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.baselines.linear import accumulated
-from pipeline.models.superres.base import interpolant_kernels
+from pipeline.models.superres.base import LinearFit, interpolant_kernels
 from pipeline.models.superres.dataset import Batch, Mix, Sampler, Site
+from pipeline.models.superres.muon import Muon
 from pipeline.models.superres.network import MODES, PRESETS, TerrainNet
+from pipeline.models.superres.weights import FORMAT
 from pipeline.sources import Thinning
 
 
@@ -38,7 +39,9 @@ class TrainingPlan:
         batch: Patches a step.
         patch_px: Side of a patch in coarse pixels.
         margin_px: Coarse pixels at a patch's rim that do not count: their context is padding.
-        rate: Peak of the learning rate; warm-up over `warmup` steps, then a cosine to a hundredth.
+        rate: Peak of the learning rate, reached over `warmup` steps.
+        decay_from: Share of the steps at which a cosine down to a hundredth of the peak begins. A long run kept at its peak
+            is a trunk: runs that start from it and only decay (`warmup` and `decay_from` small) are its branches.
         average: Decay of the exponential moving average of the weights, which is what is kept.
         roughness_power: A patch's squared errors are divided by its base RMSE to this power.
         plain_from: Share of the steps after which robust errors give way to plain squares.
@@ -55,6 +58,7 @@ class TrainingPlan:
     margin_px: int = 3
     rate: float = 2e-3
     warmup: int = 200
+    decay_from: float = 0.0
     average: float = 0.999
     roughness_power: float = 1.3
     plain_from: float = 0.75
@@ -72,8 +76,13 @@ class TrainingPlan:
         """Learning rate at a step."""
         if step < self.warmup:
             return self.rate * (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        begin = max(self.warmup, self.decay_from * self.steps)
+        progress = max(0.0, step - begin) / max(1.0, self.steps - begin)
         return self.rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress))))
+
+    def record(self) -> dict[str, Any]:
+        """The plan as weights carry it: with the network's shape, which a preset's name may not mean for ever."""
+        return asdict(self) | {"network": asdict(PRESETS[self.preset])}
 
 
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -85,7 +94,17 @@ def fit_bases(sampler: Sampler, draws: int = 400) -> Tensor:
 
     Decimated samples leave a linear filter 0.3 points to gain over Keys' kernel, averaged ones over ten.
     """
-    fit = accumulated(sampler, Thinning.AVERAGED, draws)
+    clean = Sampler(
+        sampler.sites, sampler.factor, sampler.patch_px, sampler.batch, Mix(averaged=1.0, noisy=0.0, wide=0.0), 977
+    )
+    fit = LinearFit(sampler.factor)
+    for step in range(draws):
+        batch = clean.draw(step)
+        if batch.condition.log_aspect != 0.0:
+            continue
+        for coarse, fine, valid in zip(batch.coarse[:, 0], batch.fine[:, 0], batch.valid[:, 0], strict=True):
+            if valid.all():
+                fit.add(coarse, fine)
     kernels = (interpolant_kernels("keys6", sampler.factor), fit.kernels(Thinning.AVERAGED))
     return torch.from_numpy(np.stack(kernels)).float()
 
@@ -138,7 +157,12 @@ class Trainer:
         self.average = TerrainNet(PRESETS[plan.preset], plan.factor, bases.clone()).to(device)
         self.average.load_state_dict(self.net.state_dict())
         self.average.requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=plan.rate, betas=(0.9, 0.98), fused=True)
+        kernels = [kernel for block in self.net.blocks() for kernel in (block.first, block.second)]
+        others = [p for p in self.net.parameters() if all(p is not kernel for kernel in kernels)]
+        self.optimisers: tuple[torch.optim.Optimizer, ...] = (
+            Muon(kernels, lr=plan.rate),
+            torch.optim.Adam(others, lr=plan.rate, betas=(0.9, 0.98), fused=True),
+        )
 
     @property
     def checkpoint(self) -> Path:
@@ -146,8 +170,9 @@ class Trainer:
         return self.folder / "checkpoint.safetensors"
 
     def start_from(self, weights: Path) -> None:
-        """Begin with trained weights (fine-tuning); their bases come along."""
+        """Begin with trained weights or the averaged ones of a checkpoint; their bases come along."""
         tensors = load_file(weights)
+        tensors |= _below(tensors, "average.")
         self.net.load_state_dict({k: v for k, v in tensors.items() if k in self.net.state_dict()}, strict=True)
         self.average.load_state_dict(self.net.state_dict())
 
@@ -166,14 +191,12 @@ class Trainer:
             tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 - no mapping
         self.net.load_state_dict(_below(tensors, "net."))
         self.average.load_state_dict(_below(tensors, "average."))
-        state: dict[int, dict[str, Tensor]] = {}
-        for i in range(len(list(self.net.parameters()))):
-            entry = {
-                name: tensors[f"{name}.{i}"] for name in ("exp_avg", "exp_avg_sq", "step") if f"{name}.{i}" in tensors
-            }
-            if entry:
-                state[i] = entry
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
+        for index, optimiser in enumerate(self.optimisers):
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in _below(tensors, f"optimiser{index}.").items():
+                name, parameter = key.rsplit(".", 1)
+                state.setdefault(int(parameter), {})[name] = tensor
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
         self.step, self.rows = meta["step"], meta["rows"]
         return True
 
@@ -181,8 +204,9 @@ class Trainer:
         """Write the checkpoint, whole or not at all."""
         tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        for i, entry in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"{name}.{i}": entry[name] for name in ("exp_avg", "exp_avg_sq", "step")}
+        for index, optimiser in enumerate(self.optimisers):
+            for parameter, entry in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser{index}.{name}.{parameter}": tensor for name, tensor in entry.items()}
         state = {"plan": asdict(self.plan), "step": self.step, "rows": self.rows}
         part = self.checkpoint.with_suffix(".part")
         save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"state": json.dumps(state)})
@@ -224,16 +248,18 @@ class Trainer:
         return self.average
 
     def _one(self, window: dict[str, list[float]]) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.plan.rate_at(self.step)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.plan.rate_at(self.step)
         batch = self.sampler.draw(self.step)
         loss, relative = pair_loss(self.net, batch, self.plan, self.step >= self.plan.plain_from * self.plan.steps)
         if not math.isfinite(relative):
             raise ModelError(f"the loss is {relative} at step {self.step}", remedy="lower the learning rate")
-        self.optimiser.zero_grad(set_to_none=True)
+        self.net.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         decay = min(self.plan.average, (1.0 + self.step) / (10.0 + self.step))
         with torch.no_grad():
             for mine, theirs in zip(self.average.parameters(), self.net.parameters(), strict=True):
@@ -249,7 +275,7 @@ class Trainer:
             The file's sha256; read it with `pipeline.models.superres.weights`.
         """
         tensors = self.average.state_dict() | (extra or {})
-        meta = {"plan": json.dumps(asdict(self.plan)), "about": json.dumps(about), "format": "orograph-superres-1"}
+        meta = {"plan": json.dumps(self.plan.record()), "about": json.dumps(about), "format": FORMAT}
         save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, path, meta)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 

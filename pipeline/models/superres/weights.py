@@ -17,6 +17,9 @@ from torch import Tensor
 from pipeline.errors import ModelError, SourceMissing
 
 SHIPPED: Final = Path(__file__).parents[1] / "weights"
+FORMAT: Final = "orograph-superres-2"
+"""Metadata of a file: `plan` with the network's shape, `about`."""
+
 Fetch = Callable[[str], bytes]
 """Reads a remote object whole; the caller brings the credentials."""
 
@@ -94,6 +97,6 @@ def _cached(name: str, digest: str, content: bytes) -> Weights:
     except Exception as error:
         raise ModelError(f"weights {name} do not parse: {error}") from error
     meta = header.get("__metadata__", {})
-    if meta.get("format") != "orograph-superres-1":
-        raise ModelError(f"weights {name} are of format {meta.get('format')!r}, expected orograph-superres-1")
+    if meta.get("format") != FORMAT:
+        raise ModelError(f"weights {name} are of format {meta.get('format')!r}, expected {FORMAT}")
     return Weights(name, digest, tensors, json.loads(meta["plan"]), json.loads(meta["about"]))
