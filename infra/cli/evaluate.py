@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -26,27 +26,42 @@ def evaluate(
     reference_by: Annotated[str, typer.Option(help="decimation (all phases) or mean.")] = "decimation",
     wrong_mode: Annotated[bool, typer.Option(help="Add each network told the other thinning mode.")] = True,
     opendem: Annotated[Path | None, typer.Option(help="OpenDEM's published weights (HDF5), as a peer.")] = None,
+    fit_on: Annotated[
+        list[Path] | None,
+        typer.Option(help="DTM to fit the best linear filter on, may be given often; needed for other factors than 3."),
+    ] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16 in the networks' bodies.")] = "bf16",
     maps: Annotated[Path | None, typer.Option(help="Folder for maps of |original - derived| and plots.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
     """Compare interpolants and networks on measured heights, by OpenDEM's protocol and beyond."""
     from pipeline.errors import ConfigError
+    from pipeline.models.superres.evaluate import Tile, best_linear, line_up, tiles_of
     from pipeline.models.superres.evaluate import evaluate as run
-    from pipeline.models.superres.evaluate import line_up, tiles_of
     from pipeline.models.superres.plots import MapWriter, plot_gains
 
     if reference_by not in {"decimation", "mean"}:
         raise ConfigError(f"--reference-by {reference_by}", remedy="decimation or mean")
-    tiles = [
-        tile
-        for path in dtms
-        for tile in tiles_of(path, factor, reference_m, "mean" if reference_by == "mean" else "decimation")
-    ]
+    seen = {path.resolve() for path in dtms} & {path.resolve() for path in fit_on or ()}
+    if seen:
+        raise ConfigError(
+            f"{', '.join(sorted(map(str, seen)))} would be judged by a filter fitted on it",
+            remedy="give other ground to --fit-on",
+        )
+
+    def tiles_in(paths: list[Path]) -> list[Tile]:
+        by: Literal["mean", "decimation"] = "mean" if reference_by == "mean" else "decimation"
+        return [tile for path in paths for tile in tiles_of(path, factor, reference_m, by)]
+
+    tiles = tiles_in(dtms)
+    linear = best_linear(tiles_in(fit_on or []), factor, thinning)
+    if linear is None:
+        err.print(f"no best linear filter ships for x{factor}; name ground to fit one on with --fit-on DTM")
     names = [model_name(name) for name in (model or ["S"])]
     methods, declared = line_up(
-        names, thinning, factor, ensemble=ensemble, wrong_mode=wrong_mode, opendem=opendem, precision=precision
-    )
+        names, thinning, factor, ensemble=ensemble, wrong_mode=wrong_mode, opendem=opendem, precision=precision,
+        linear=linear,
+    )  # fmt: skip
     listener = None if maps is None else MapWriter(maps)
     report = run(tiles, methods, factor, thinning, declared, listener)
     report["reference_m"], report["reference_by"] = reference_m, reference_by

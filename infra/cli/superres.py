@@ -24,7 +24,7 @@ def superres(
         Thinning.DECIMATED
     ),
     model: Annotated[
-        str, typer.Option(help="XS, S, an interpolant such as keys6, or weights.safetensors[#sha256=...].")
+        str, typer.Option(help="XS, S, an interpolant such as keys6, best-linear, or weights.safetensors[#sha256=...].")
     ] = "S",
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Mean over eight symmetries: better, 8 x slower.")

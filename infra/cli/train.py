@@ -19,7 +19,7 @@ def train(
     ] = None,
     dtm: Annotated[list[Path] | None, typer.Option(help="A DTM of your own as a site; may be given often.")] = None,
     hold_out: Annotated[list[str] | None, typer.Option(help="Site kept for validation; may be given often.")] = None,
-    preset: Annotated[str, typer.Option(help="XS, S, M, L, or a baseline: srcnn, vdsr, vdsr9, edsr.")] = "S",
+    preset: Annotated[str, typer.Option(help="XS, S, M, L, or a baseline: linear, srcnn, vdsr, vdsr9, edsr.")] = "S",
     factor: Annotated[int, typer.Option(min=2, help="Fine pixels along a coarse pixel's side.")] = 3,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 20_000,
     batch: Annotated[int, typer.Option(min=1, help="Patches a step.")] = 16,
@@ -50,6 +50,7 @@ def train(
     import torch
 
     from pipeline.errors import ConfigError
+    from pipeline.models.baselines.linear import fit_linear
     from pipeline.models.baselines.networks import BASELINES, train_baseline
     from pipeline.models.superres.calibrate import fit_error_and_gate
     from pipeline.models.superres.card import model_card
@@ -67,6 +68,16 @@ def train(
     training = listed.without(hold_out or [])
     loaded = [load_site(site, data) for site in training.sites]
     mix = Mix(averaged=averaged, noisy=noisy)
+    if preset == "linear":
+        folder.mkdir(parents=True, exist_ok=True)
+        fitted = fit_linear(Sampler(loaded, factor, 32, batch, mix, seed))
+        about = {
+            "sites": [site.model_dump(include={"name", "licence", "attribution", "weight"}) for site in training.sites],
+            "held_out": [site.name for site in held],
+        }
+        digest = fitted.write(folder / "weights.safetensors", about)
+        out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
+        return
     if preset in BASELINES:
         folder.mkdir(parents=True, exist_ok=True)
         sampler = Sampler(loaded, factor, 32, batch, mix, seed)

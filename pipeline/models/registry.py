@@ -74,8 +74,8 @@ def resolver(name: str, **options: Any) -> Resolver:
     """The resolver of that name.
 
     Args:
-        name: An exact interpolant (`nearest`, `bilinear`, `gdal-cubic`, `keys6`, `bspline`, `lanczos3`), a shipped
-            network (`superres-s`), or weights in a `.safetensors` file, by path or URL with `#sha256=<hex>`.
+        name: An exact interpolant (`nearest`, `bilinear`, `gdal-cubic`, `keys6`, `bspline`, `lanczos3`), the fitted
+            `best-linear`, a shipped network (`superres-s`), or weights in a `.safetensors` file, by path or URL with `#sha256=<hex>`.
         **options: What the resolver's factory takes (networks: see `InferenceOptions`); exact interpolants take none.
 
     Raises:

@@ -16,6 +16,13 @@ def register_shipped() -> None:
     names = yaml.safe_load(index.read_text()) if index.exists() else None
     for name in names or ():
         register(name, lambda name=name, **options: _net(name, **options))
+    register("best-linear", _linear)
+
+
+def _linear() -> Resolver:
+    from pipeline.models.baselines.linear import shipped_linear
+
+    return shipped_linear()
 
 
 def _net(name: str, **options: Any) -> Resolver:

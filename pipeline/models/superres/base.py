@@ -30,7 +30,7 @@ class LinearFit:
     """Least squares of fine heights on coarse neighbourhoods, accumulated over rasters, one filter a phase.
 
     Heights are taken relative to the central coarse pixel, so the filters sum to one by construction. The eight
-    symmetries of the square are imposed by averaging, which divides the variance of the fit by up to eight.
+    symmetries of the square are imposed on the normal equations, as if every raster had been given in all eight.
     """
 
     def __init__(self, factor: int, radius_px: int = BASE_RADIUS_PX) -> None:
@@ -38,6 +38,11 @@ class LinearFit:
         taps = (2 * radius_px + 1) ** 2
         self._gram = np.zeros((taps, taps))
         self._cross = np.zeros((taps, factor * factor))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was added yet."""
+        return not self._gram.any()
 
     def add(self, coarse: FloatArray, fine: FloatArray, valid: BoolArray | None = None) -> None:
         """Accumulate one raster pair; coarse (rows, columns), fine (rows * factor, columns * factor), metres.
@@ -67,14 +72,16 @@ class LinearFit:
         Decimated by an odd factor: the central phase is the sample. Averaged: the mean over phases is the sample.
         """
         f, size = self.factor, 2 * self.radius_px + 1
-        gram = self._gram + ridge * np.trace(self._gram) / len(self._gram) * np.eye(len(self._gram))
+        taps, phases = _symmetries(size), _symmetries(f)
+        plain = np.mean([self._gram[np.ix_(t, t)] for t in taps], axis=0)
+        cross = np.mean([self._cross[np.ix_(t, p)] for t, p in zip(taps, phases, strict=True)], axis=0)
+        gram = plain + ridge * np.trace(plain) / len(plain) * np.eye(len(plain))
         centre = self.radius_px
         start = interpolant_kernels("keys6" if centre >= 3 else "gdal-cubic", f, centre).reshape(f * f, -1).T.copy()
         start[size * size // 2] -= 1.0  # heights are relative to the centre, whose weight follows from the sum
-        departure = np.linalg.solve(gram, self._cross - self._gram @ start)
+        departure = np.linalg.solve(gram, cross - plain @ start)
         solved = (start + departure).T.reshape(f, f, size, size)
         solved[:, :, centre, centre] += 1.0 - solved.sum(axis=(2, 3))
-        solved = _symmetric(solved)
         delta = np.zeros((size, size))
         delta[centre, centre] = 1.0
         if thinning is Thinning.AVERAGED:
@@ -84,10 +91,8 @@ class LinearFit:
         return solved.reshape(f * f, size, size)
 
 
-def _symmetric(kernels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Mean over the square's symmetries, acting on phases and taps together; shape (factor, factor, k, k)."""
-    total = np.zeros_like(kernels)
-    for turns in range(4):
-        turned = np.rot90(np.rot90(kernels, turns, axes=(0, 1)), turns, axes=(2, 3))
-        total += turned + turned.transpose(1, 0, 3, 2)
-    return total / 8.0
+def _symmetries(side: int) -> list[npt.NDArray[np.intp]]:
+    """Where each cell of a flattened square comes from under the eight symmetries, in one order for every side."""
+    cells = np.arange(side * side).reshape(side, side)
+    turned = [np.rot90(cells, turns) for turns in range(4)]
+    return [image.ravel() for cells in turned for image in (cells, cells.T)]

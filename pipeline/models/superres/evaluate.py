@@ -12,6 +12,9 @@ import numpy as np
 import rasterio
 
 from pipeline.errors import InputError, SourceGridError
+from pipeline.models.baselines.linear import FORMAT as LINEAR_FORMAT
+from pipeline.models.baselines.linear import NAME as BEST_LINEAR
+from pipeline.models.baselines.linear import LinearFilter, fit_on_pairs, shipped_linear
 from pipeline.models.baselines.networks import FORMAT, baseline_resolver
 from pipeline.models.baselines.opendem import OpenDemVdsr
 from pipeline.models.registry import Resolver, resolver
@@ -237,6 +240,19 @@ def _gain(value: float, reference: float) -> float:
     return round(100.0 * (1.0 - value / reference), 3) if reference > 0 else 0.0
 
 
+def best_linear(fit_on: Sequence[Tile], factor: int, thinning: Thinning) -> Resolver | None:
+    """The best linear filter: fitted on given tiles, else the shipped one, which is for x3 only.
+
+    Raises:
+        ConfigError: Every neighbourhood of the tiles holds a void.
+    """
+    if fit_on:
+        fine = [cropped(tile.fine_m, factor) for tile in fit_on]
+        return fit_on_pairs(((thin(heights, factor, thinning), heights) for heights in fine), factor, thinning)
+    shipped = shipped_linear()
+    return shipped if factor == shipped.factor else None
+
+
 def line_up(
     names: Sequence[str],
     thinning: Thinning,
@@ -246,8 +262,11 @@ def line_up(
     wrong_mode: bool = False,
     opendem: Path | None = None,
     precision: str = "bf16",
+    linear: Resolver | None = None,
 ) -> tuple[dict[str, Resolver], dict[str, Thinning]]:
-    """Every interpolant, and of each named network: as shipped, with its gate, the ensemble, told the wrong mode.
+    """Every interpolant, the best linear filter if given, and of each named network all variants.
+
+    Variants are: as shipped, with its gate, the ensemble, told the wrong mode.
 
     Told the wrong mode, a network is run twice: with the check of the declaration against the heights, and without.
 
@@ -255,6 +274,8 @@ def line_up(
         Resolvers by reported name, and the mode told to those that are told another than the true one.
     """
     methods: dict[str, Resolver] = {name: resolver(name) for name in INTERPOLANTS}
+    if linear is not None:
+        methods[BEST_LINEAR] = linear
     declared: dict[str, Thinning] = {}
     other = next(mode for mode in Thinning if mode is not thinning)
     if opendem is not None:
@@ -262,11 +283,11 @@ def line_up(
         if ensemble:
             methods["opendem-vdsr x8"] = OpenDemVdsr.read(opendem, ensemble=True)
     for name in names:
-        if name in INTERPOLANTS:
+        if name in methods:
             continue
         label = Path(name.partition("#")[0]).stem
-        if _is_baseline(name):
-            methods[label] = baseline_resolver(Path(name))
+        if (earlier := _baseline(name)) is not None:
+            methods[label] = earlier
             continue
         methods |= _variants(name, label, factor, precision=precision, ensemble=ensemble)
         if wrong_mode and getattr(methods[label], "factor", factor) == factor:
@@ -290,6 +311,12 @@ def _variants(name: str, label: str, factor: int, *, precision: str, ensemble: b
     return out
 
 
-def _is_baseline(name: str) -> bool:
+def _baseline(name: str) -> Resolver | None:
+    """The baseline in a weights file; None where the name is something else."""
     path = Path(name)
-    return path.suffix == ".safetensors" and path.exists() and FORMAT.encode() in path.read_bytes()[:4096]
+    if path.suffix != ".safetensors" or not path.exists():
+        return None
+    start = path.read_bytes()[:8192]
+    if LINEAR_FORMAT.encode() in start:
+        return LinearFilter.read(path)
+    return baseline_resolver(path) if FORMAT.encode() in start else None

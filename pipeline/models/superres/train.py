@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.superres.base import LinearFit, interpolant_kernels
+from pipeline.models.baselines.linear import accumulated
+from pipeline.models.superres.base import interpolant_kernels
 from pipeline.models.superres.dataset import Batch, Mix, Sampler, Site
 from pipeline.models.superres.muon import Muon
 from pipeline.models.superres.network import MODES, PRESETS, TerrainNet
@@ -94,17 +95,7 @@ def fit_bases(sampler: Sampler, draws: int = 400) -> Tensor:
 
     Decimated samples leave a linear filter 0.3 points to gain over Keys' kernel, averaged ones over ten.
     """
-    clean = Sampler(
-        sampler.sites, sampler.factor, sampler.patch_px, sampler.batch, Mix(averaged=1.0, noisy=0.0, wide=0.0), 977
-    )
-    fit = LinearFit(sampler.factor)
-    for step in range(draws):
-        batch = clean.draw(step)
-        if batch.condition.log_aspect != 0.0:
-            continue
-        for coarse, fine, valid in zip(batch.coarse[:, 0], batch.fine[:, 0], batch.valid[:, 0], strict=True):
-            if valid.all():
-                fit.add(coarse, fine)
+    fit = accumulated(sampler, Thinning.AVERAGED, draws)
     kernels = (interpolant_kernels("keys6", sampler.factor), fit.kernels(Thinning.AVERAGED))
     return torch.from_numpy(np.stack(kernels)).float()
 
