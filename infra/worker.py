@@ -12,6 +12,7 @@ from pathlib import Path
 from infra.commit import commit_tile, is_done
 from infra.engine import Receipt, Status
 from infra.fetch import Fetcher
+from infra.inputs import keep_inputs
 from infra.memory_use import peak_rss_mb
 from infra.store import Store, open_store
 from pipeline.clock import StageClock
@@ -116,6 +117,7 @@ class TileRunner:
     def _commit(self, store: Store, result: TileResult, progress: ProgressCallback, clock: StageClock) -> Manifest:
         with clock.of("commit"):
             progress("commit", 0.0)
+            keep_inputs(store, result.job)
             manifest = commit_tile(store, result)
             progress("commit", 0.5)
             publish_item(store, manifest)

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.config import ProcessingSettings
 from pipeline.grid import Tile
+from pipeline.public import public_ref
 from pipeline.sources import SourceRef
 from pipeline.version import PROCESSING_VERSION
 
 MANIFEST_NAME: Final = "manifest.json"
+_SEAL: Final = "sha256"
 
 ProgressCallback = Callable[[str, float], None]
 """Told the stage's name and the fraction of it that is done, 0 to 1."""
@@ -97,7 +99,7 @@ class Job:
         }
         if self.alignment:
             document["alignment"] = [record.model_dump(mode="json") for record in self.alignment]
-        return hashlib.sha256(canonical_json(document)).hexdigest()[:32]
+        return _sha256(document)[:32]
 
     @property
     def prefix(self) -> str:
@@ -204,13 +206,28 @@ class Manifest(_Frozen):
     assets: tuple[Asset, ...]
 
     def to_json(self) -> bytes:
-        """Canonical JSON."""
-        return canonical_json(self.model_dump(mode="json"))
+        """Canonical JSON, sealed by the sha256 of everything else in it."""
+        document = self.model_dump(mode="json")
+        return canonical_json({**document, _SEAL: _sha256(document)})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read a manifest; pydantic's `ValidationError` tells what is wrong with a foreign one."""
-        return cls.model_validate_json(data)
+        """Read a manifest; one without a seal (they have it since version 0.1) is taken as it is.
+
+        Raises:
+            ValueError: a single bit of it is not as it was written, or it is no manifest at all.
+        """
+        document = json.loads(data)
+        if not isinstance(document, dict) or canonical_json(document) != data:
+            raise ValueError("is not canonical JSON")
+        seal = document.pop(_SEAL, None)
+        if seal is not None and seal != _sha256(document):
+            raise ValueError("its contents do not hash to the sha256 it tells")
+        try:
+            return cls.model_validate_json(canonical_json(document))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
 
     def asset(self, name: str) -> Asset:
         """The asset of a name; KeyError when there is none."""
@@ -229,8 +246,12 @@ class TileResult:
     draft: dict[str, Any]
 
     def manifest(self, assets: tuple[Asset, ...]) -> Manifest:
-        """The manifest, once the assets are committed."""
-        return Manifest(assets=assets, **self.draft)
+        """The manifest, once the assets are committed; of its sources only what may be published."""
+        return Manifest(assets=assets, **{**self.draft, "sources": tuple(map(public_ref, self.draft["sources"]))})
+
+
+def _sha256(document: Any) -> str:
+    return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
 def canonical_json(document: Any) -> bytes:

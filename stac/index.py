@@ -57,13 +57,13 @@ def encode_items(items: Iterable[Document]) -> bytes:
         _TEXT_COLUMNS: json.dumps(as_text),
     }
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns, metadata=metadata), buffer, compression="zstd")
+    pq.write_table(pa.table(columns, metadata=metadata), buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()
 
 
 def decode_items(data: bytes) -> list[Document]:
     """The items of a stac-geoparquet file, as they were encoded."""
-    table = pq.read_table(io.BytesIO(data))
+    table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
     as_text = frozenset(json.loads((table.schema.metadata or {}).get(_TEXT_COLUMNS.encode(), b"[]")))
     return [_item(row, as_text) for row in table.to_pylist()]
 

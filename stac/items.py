@@ -13,6 +13,7 @@ from pyproj import CRS, Transformer
 
 from pipeline.grid import TILE_CRS, Cell, Tile
 from pipeline.job import Asset, Band, Manifest
+from pipeline.public import public_href
 from pipeline.sources import Provider, Source
 from stac.collections import EXPORTS, TILES, CollectionInfo
 from stac.documents import SHA256_MULTIHASH, Document, pruned, timestamp
@@ -231,7 +232,7 @@ def _links(manifest: Manifest, asset_href: AssetHref, predecessor: str | None) -
             }
         )
         remote = [file.href for file in ref.files if file.href.startswith(("https://", "http://", "s3://"))]
-        links.extend({"rel": "derived_from", "href": href.split("?", 1)[0], "type": "image/tiff"} for href in remote)
+        links.extend({"rel": "derived_from", "href": public_href(href), "type": "image/tiff"} for href in remote)
         if source.licence_url:
             links.append({"rel": "license", "href": source.licence_url, "title": source.licence})
     if predecessor is not None:

@@ -7,16 +7,23 @@ written or its swap will fail and it leaves another note. A note so old that its
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import orjson
 
+from pipeline.errors import BadIdentifier
 from stac.documents import encode, timestamp
 from stac.layout import block_of, pending_prefix
 from stac.objects import ObjectStore
+
+_KEY: Final = re.compile(
+    rf"{pending_prefix()}(?P<collection>[^/]+)/[^/]+/(?P<item>[A-Z0-9]+)\.[0-9a-f]{{32}}", re.ASCII
+)
 
 MOURNING: Final = timedelta(hours=1)
 """A worker that has not written its item this long after its note is taken for dead."""
@@ -47,21 +54,21 @@ def leave_note(store: ObjectStore, collection: str, item_id: str, present: bytes
 
 
 def read_notes(store: ObjectStore) -> list[Note]:
-    """All notes, by collection and block."""
+    """All notes, by collection and block; objects whose keys are no note's are passed over."""
     notes = []
     for info in store.list(pending_prefix()):
-        try:
-            document = orjson.loads(store.get(info.key))
-        except KeyError:
+        found = _KEY.fullmatch(info.key)
+        if found is None:
             continue
-        notes.append(
-            Note(
-                key=info.key,
-                collection=document["collection"],
-                block=block_of(document["item"]),
-                item_id=document["item"],
-                replaces=document["replaces"],
-                written=datetime.fromisoformat(document["written"]).astimezone(UTC),
-            )
-        )
+        with contextlib.suppress(KeyError, BadIdentifier):
+            notes.append(_note(info.key, found["collection"], found["item"], store.get(info.key)))
     return notes
+
+
+def _note(key: str, collection: str, item_id: str, data: bytes) -> Note:
+    """The note of a key: that tells the item even where the text is damaged."""
+    replaces, written = None, datetime.min.replace(tzinfo=UTC)
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        document = orjson.loads(data)
+        written, replaces = datetime.fromisoformat(document["written"]).astimezone(UTC), document["replaces"]
+    return Note(key, collection, block_of(item_id), item_id, replaces, written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 from collections import deque
@@ -20,7 +21,9 @@ from stac.index import decode_items, with_keys
 from stac.objects import ObjectStore
 from stac.schemas import SchemaLibrary
 
-Kind = Literal["schema", "dangling", "orphan", "checksum", "size", "cog", "index", "manifest", "json", "pending"]
+Kind = Literal[
+    "schema", "dangling", "orphan", "checksum", "size", "cog", "index", "version", "manifest", "json", "pending"
+]
 Severity = Literal["error", "warning"]
 Progress = Callable[[str], None]
 
@@ -93,8 +96,9 @@ def verify(
     """Check a whole catalogue offline.
 
     Every catalogue, collection and item reachable from the root against the core schema and those of its extensions;
-    every reference; every file's size, sha256 and, for COGs, strict validity; every item against the index; no object
-    below the catalogue that nothing refers to. Files of runs that are not (yet) published are warnings.
+    every reference; every file's size, sha256 and, for COGs, strict validity; every item against the index and its
+    immutable version; no object below the catalogue that nothing refers to. Files of runs that are not (yet) published
+    are warnings.
 
     Args:
         store: The store that holds the catalogue.
@@ -110,6 +114,7 @@ def verify(
     check = _Check(store, library, report, progress or (lambda _: None))
     check.crawl()
     check.indexes()
+    check.versions()
     check.assets(files=files)
     check.orphans()
     return report
@@ -143,7 +148,16 @@ class _Check:
                 continue
             self.documents[key] = document
             self._validate(key, document)
-            queue.extend(self._follow(key, document))
+            with self._reading(key):
+                queue.extend(self._follow(key, document))
+
+    @contextlib.contextmanager
+    def _reading(self, key: str, kind: Kind = "json") -> Iterator[None]:
+        """Whatever a damaged object makes its readers raise is a finding about it."""
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+            self.report.add(kind, key, f"cannot be read: {type(error).__name__}: {error}")
 
     @staticmethod
     def _roots() -> tuple[str, ...]:
@@ -196,19 +210,45 @@ class _Check:
         """Each block's index holds exactly its items as they are."""
         for key in sorted(k for k in self.present if k.endswith(f"/{layout.INDEX_NAME}")):
             self.progress(key)
-            folder = key.removesuffix(layout.INDEX_NAME)
-            items = {k: d for k, d in self.documents.items() if k.startswith(folder) and d.get("type") == "Feature"}
-            indexed = {item["id"]: item for item in decode_items(self.store.get(key))}
-            for item_key, item in items.items():
-                row = indexed.pop(item["id"], None)
+            with self._reading(key, "index"):
+                self._index(key)
+
+    def _index(self, key: str) -> None:
+        folder, data = key.removesuffix(layout.INDEX_NAME), self.store.get(key)
+        _, collection, block, _ = key.split("/")
+        told = self.documents.get(layout.collection_key(collection), {}).get("dem:blocks", {}).get(block)
+        if told is not None and hashlib.sha256(data).hexdigest() != told["index_sha256"]:
+            self.report.add("checksum", key, f"has another sha256 than collection {collection} says")
+        items = {k: d for k, d in self.documents.items() if k.startswith(folder) and d.get("type") == "Feature"}
+        indexed = {item["id"]: item for item in decode_items(data)}
+        for item_key, item in items.items():
+            with self._reading(item_key):
+                row = indexed.pop(item.get("id"), None)
                 if row is None:
                     self.report.add("index", item_key, f"is not in the index {key}")
-                elif row["properties"] != item["properties"] or row["bbox"] != item["bbox"]:
-                    self.report.add("index", item_key, f"differs from its row in {key}")
-                elif set(row["assets"]) != set(with_keys(item, item_key)["assets"]):
-                    self.report.add("index", item_key, f"has other assets than its row in {key}")
-            for item_id in indexed:
-                self.report.add("index", key, f"holds {item_id}, of which there is no item")
+                    continue
+                if differing := _differing(item, row):
+                    self.report.add("index", item_key, f"differs from its row in {key}: {differing}")
+        for item_id in indexed:
+            self.report.add("index", key, f"holds {item_id}, of which there is no item")
+
+    def versions(self) -> None:
+        """Each item says what its version beside the assets says, which is never rewritten."""
+        for key, item in self.documents.items():
+            if item.get("type") != "Feature" or not key.startswith(f"{layout.ROOT}/"):
+                continue
+            with self._reading(key):
+                for link in item["links"]:
+                    version_key = self._target(key, link) if link.get("rel") == "alternate" else None
+                    if version_key in self.documents:
+                        self._compare_version(key, item, version_key, self.documents[version_key])
+
+    def _compare_version(self, key: str, item: Document, version_key: str, version: Document) -> None:
+        here, there = ({**d, "properties": {**d["properties"], "updated": None}} for d in (item, version))
+        if differing := _differing(here, there):
+            self.report.add("version", key, f"differs from {version_key}: {differing}")
+        if _references(item, key) != _references(version, version_key):
+            self.report.add("version", key, f"has other references than {version_key}")
 
     def assets(self, *, files: bool) -> None:
         """Sizes and checksums of every item's files, once each; COGs strictly valid."""
@@ -217,13 +257,14 @@ class _Check:
             for key, document in self.documents.items():
                 if document.get("type") != "Feature":
                     continue
-                for asset in document["assets"].values():
-                    target = self._target(key, asset)
-                    if target is None or target in seen or target not in self.present:
-                        continue
-                    seen.add(target)
-                    self.progress(target)
-                    self._asset(target, asset, Path(scratch) / "asset" if files else None)
+                with self._reading(key):
+                    for asset in document["assets"].values():
+                        target = self._target(key, asset)
+                        if target is None or target in seen or target not in self.present:
+                            continue
+                        seen.add(target)
+                        self.progress(target)
+                        self._asset(target, asset, Path(scratch) / "asset" if files else None)
 
     def _asset(self, key: str, asset: Document, scratch: Path | None) -> None:
         if key.endswith(f"/{MANIFEST_NAME}"):
@@ -291,6 +332,25 @@ class _Check:
                 self.report.add("orphan", key, "left by a run that has not finished", "warning")
         for folder in sorted(manifests - published):
             self.report.add("orphan", f"{folder}/{MANIFEST_NAME}", "finished but not published", "warning")
+
+
+def _differing(one: Document, other: Document) -> str:
+    """Names of the members in which two forms of an item differ, apart from how they refer to things."""
+
+    def told(item: Document, name: str) -> Any:
+        if name != "assets":
+            return item[name]
+        return {key: {**asset, "href": None} for key, asset in item[name].items()}
+
+    names = ("geometry", "bbox", "properties", "assets", "collection", "stac_version", "stac_extensions")
+    return ", ".join(name for name in names if told(one, name) != told(other, name))
+
+
+def _references(item: Document, key: str) -> tuple[list[Document], Document]:
+    """Links and assets by keys of the store, without the links that only an item or only a version has."""
+    absolute = with_keys(item, key)
+    own = ("parent", "alternate", "latest-version")
+    return [link for link in absolute["links"] if link["rel"] not in own], absolute["assets"]
 
 
 def _cog_faults(path: Path) -> list[str]:

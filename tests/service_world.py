@@ -19,6 +19,7 @@ import rasterio
 from pyproj import CRS
 
 from infra.engine import Event, EventCallback, Outcome, Receipt, Runner, Status
+from infra.inputs import keep_inputs
 from infra.local_store import LocalStore
 from infra.service.context import Parts
 from infra.service.wiring import publisher_of
@@ -36,6 +37,7 @@ from pipeline.job import (
     ProgressCallback,
     Quality,
 )
+from pipeline.public import public_ref
 from pipeline.sources import FileRef, Files, Provider, Source, SourceRef, Surface, Thinning
 from stac.publish import publish_item, rebuild
 
@@ -173,6 +175,7 @@ class World:
             progress(stage, 0.5)
         assets = tuple(self._assets(job))
         manifest = self._manifest(job, assets)
+        keep_inputs(self.store, job)
         self.store.put(job.manifest_key, manifest.to_json(), if_absent=True)
         progress("commit", 1.0)
         return receipt
@@ -240,7 +243,7 @@ class World:
             processing_version=1,
             software={"orograph": "test"},
             settings=job.settings.model_dump(mode="json"),
-            sources=job.sources,
+            sources=tuple(map(public_ref, job.sources)),
             grid={"crs": "EPSG:3035"},
             surface="mixed",
             vertical_frame="EPSG:5621",

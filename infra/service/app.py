@@ -129,8 +129,8 @@ def _assembled(settings: ServiceSettings, parts: Parts) -> Service:
 
 
 def _raw_files(published: Published, tile: PublishedTile, source: str) -> tuple[str, ...]:
-    """GDAL paths of the files a tile's manifest names for a source; no other path is ever opened."""
-    for ref in published.manifest(tile).sources:
+    """GDAL paths of the files a tile was made of by a source; no other path is ever opened."""
+    for ref in published.sources(tile):
         if ref.source.id == source:
             return tuple(_gdal_href(file.href) for file in ref.files)
     raise KeyError(source)

@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from infra.inputs import full_sources
 from infra.store import Store
 from pipeline.errors import BadIdentifier, CatalogueError
 from pipeline.grid import Tile
 from pipeline.job import MANIFEST_NAME, Manifest
+from pipeline.sources import SourceRef
 from stac import layout
 from stac.collections import TILES
 
@@ -105,7 +107,8 @@ class Published:
         self._lock = threading.Lock()
         self._listing = threading.Lock()
         self._tiles: dict[str, PublishedTile] = {}
-        self._manifests: dict[str, Manifest] = {}
+        self._manifest = lru_cache(maxsize=_MANIFESTS_KEPT)(self._read_manifest)
+        self._sources = lru_cache(maxsize=_MANIFESTS_KEPT)(self._read_sources)
         self._listed = float("-inf")
 
     @staticmethod
@@ -134,20 +137,25 @@ class Published:
         Raises:
             CatalogueError: it is not in the store, or is none.
         """
-        with self._lock:
-            known = self._manifests.get(tile.run_key)
-        if known is not None:
-            return known
-        key = f"tiles/{tile.id}/{tile.run_key}/{MANIFEST_NAME}"
+        return self._manifest(tile.id, tile.run_key)
+
+    def sources(self, tile: PublishedTile) -> tuple[SourceRef, ...]:
+        """What a tile was made of, with the paths that manifests do not tell.
+
+        Raises:
+            CatalogueError: what the store holds of it is damaged.
+        """
+        return self._sources(tile.id, tile.run_key)
+
+    def _read_manifest(self, tile_id: str, run_key: str) -> Manifest:
+        key = f"tiles/{tile_id}/{run_key}/{MANIFEST_NAME}"
         try:
-            manifest = Manifest.from_json(self._store.get(key))
+            return Manifest.from_json(self._store.get(key))
         except (KeyError, ValueError) as error:
-            raise CatalogueError(f"{key} cannot be read", tile=tile.id) from error
-        with self._lock:
-            if len(self._manifests) >= _MANIFESTS_KEPT:
-                self._manifests.pop(next(iter(self._manifests)))
-            self._manifests[tile.run_key] = manifest
-        return manifest
+            raise CatalogueError(f"{key} cannot be read", tile=tile_id) from error
+
+    def _read_sources(self, tile_id: str, run_key: str) -> tuple[SourceRef, ...]:
+        return full_sources(self._store, self._manifest(tile_id, run_key))
 
     def highest_m(self) -> float:
         """The greatest published height, metres, as the items' statistics tell it; 0 when none do."""

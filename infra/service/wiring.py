@@ -13,7 +13,7 @@ from infra.fetch import Fetcher
 from infra.schedule import Policy
 from infra.service.context import Parts
 from infra.service.dispatch import Publisher
-from infra.service.published import Published
+from infra.service.published import Published, PublishedTile
 from infra.store import Store, open_store
 from infra.worker import TileRunner
 from pipeline.config import ProcessingSettings, RunSettings
@@ -22,7 +22,7 @@ from pipeline.grid import Tile
 from pipeline.horizontal import use_grids
 from pipeline.job import Job, Manifest
 from pipeline.plan import Planner
-from pipeline.sources import FileRef, Source, SourceCatalogue
+from pipeline.sources import FileRef, Source, SourceCatalogue, SourceRef
 from stac.publish import publish_item, rebuild
 
 
@@ -46,8 +46,10 @@ class TilePlanner:
 
     def settings_for(self, tile: Tile) -> ProcessingSettings:
         """The settings a tile is made with when a request changes none."""
-        manifest = self._manifest(tile)
-        return self.settings if manifest is None else ProcessingSettings.model_validate(manifest.settings)
+        found = self._published(tile)
+        if found is None:
+            return self.settings
+        return ProcessingSettings.model_validate(self.published.manifest(found).settings)
 
     def __call__(self, tile: Tile, source_ids: tuple[str, ...], settings: ProcessingSettings) -> Job:
         """The job of a tile, its files identified as they are now.
@@ -57,9 +59,8 @@ class TilePlanner:
             OutsideCoverage, SourceMissing, SourceUnavailable: as `pipeline.plan.Planner.job`.
         """
         use_grids(self.run.grids_dir)
-        manifest = self._manifest(tile)
         known = {source.id: source for source in self.sources}
-        made_of = {} if manifest is None else {ref.source.id: ref.source for ref in manifest.sources}
+        made_of = {ref.source.id: ref.source for ref in self._made_of(tile)}
         known.update(made_of)
         missing = sorted(set(source_ids) - set(known))
         if missing:
@@ -67,9 +68,12 @@ class TilePlanner:
         chosen = [known[id_] for id_ in source_ids] or list((made_of or known).values())
         return Planner(chosen, settings, self._probe).job(tile)
 
-    def _manifest(self, tile: Tile) -> Manifest | None:
-        found = None if self.is_explicit else self.published.get(tile)
-        return None if found is None else self.published.manifest(found)
+    def _made_of(self, tile: Tile) -> tuple[SourceRef, ...]:
+        found = self._published(tile)
+        return () if found is None else self.published.sources(found)
+
+    def _published(self, tile: Tile) -> PublishedTile | None:
+        return None if self.is_explicit else self.published.get(tile)
 
     def _probe(self, href: str, anonymous: bool) -> FileRef:
         return Fetcher(endpoint_url=self.run.s3_endpoint_url, anonymous=anonymous).probe(href)

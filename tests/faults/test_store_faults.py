@@ -45,7 +45,7 @@ def disturbed_world(at: int, fault: str, *, lasting: bool = False) -> tuple[Memo
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_operation_may_fail_once(fault: str, undisturbed: dict[str, str]) -> None:
+def test_every_operation_may_fail_once(fault: str, undisturbed: dict[str, str], answered: Counter[str]) -> None:
     ends: Counter[str] = Counter()
     at = 1 - STEP + FAULTS.index(fault) % STEP
     while True:
@@ -56,6 +56,7 @@ def test_every_operation_may_fail_once(fault: str, undisturbed: dict[str, str]) 
             ends[end] += 1
         make_world(inner)
         assert snapshot(inner) == undisturbed, f"operation {at}: {faulty.log[-1]}"
+        answered[f"store operation: {fault}"] += faulty.fired
         if not faulty.fired:
             break
     assert at > 40, "the loop must have reached every operation of the run"
@@ -65,30 +66,35 @@ def test_every_operation_may_fail_once(fault: str, undisturbed: dict[str, str]) 
         assert set(ends) == {"Killed"}
 
 
-def test_a_store_that_stays_away_leaves_a_resumable_state(undisturbed: dict[str, str]) -> None:
-    for at in range(1, 80, 3 * STEP):
+def test_a_store_that_stays_away_leaves_a_resumable_state(undisturbed: dict[str, str], answered: Counter[str]) -> None:
+    for at in range(1, 80, 1 if LONG else 6):
         inner, _, end = disturbed_world(at, "before", lasting=True)
         assert end in {"StoreUnavailable", "done"}
         assert half_published(inner) == []
         make_world(inner)
         assert snapshot(inner) == undisturbed
+        answered["store that stays away"] += end != "done"
 
 
-def test_a_bit_flipped_on_the_way_is_noticed_before_anything_is_published() -> None:
-    """Every write of an asset: the commit refuses, and no item shows it."""
+def test_a_bit_flipped_on_the_way_is_noticed_before_anything_is_published(answered: Counter[str]) -> None:
+    """Every write of an asset, at many of its bits: the commit refuses, and no item shows it."""
     caught = 0
-    for at in range(1, 100):
-        inner = MemoryStore()
-        faulty = FaultyStore(inner, at=at, fault="flip")
-        with contextlib.suppress(OrographError):
-            make_tile(faulty, 0)
-        if not faulty.fired:
-            break
-        verb, _, key = faulty.log[at - 1].partition(" ")
-        if verb == "put" and key.startswith("tiles/") and not key.endswith(".json"):
-            assert list(items(inner)) == []
-            caught += 1
-    assert caught == 2
+    for bit in range(400 if LONG else 4):
+        for at in range(1, 100):
+            inner = MemoryStore()
+            faulty = FaultyStore(inner, at=at, fault="flip", bit=bit * 7919)
+            with contextlib.suppress(OrographError):
+                make_tile(faulty, 0)
+            if not faulty.fired:
+                break
+            verb, _, key = faulty.log[at - 1].partition(" ")
+            if verb == "put" and key.startswith("tiles/") and not key.endswith(".json"):
+                assert list(items(inner)) == []
+                caught += 1
+                answered["bit flipped while an asset is written"] += 1
+            if caught == 2 * (bit + 1):
+                break
+    assert caught == 2 * (bit + 1)
 
 
 def test_the_resumed_catalogue_verifies(shared: Callable[[str], Path]) -> None:

@@ -19,13 +19,14 @@ class FaultyStore:
     """Passes operations on, counts them, and does `fault` at the `at`-th of those of the given kinds (from 1).
 
     Faults: `before` the store does not answer and nothing happened; `after` it happened but the reply is lost;
-    `kill-before`, `kill-after` the process dies then; `full` the disk is full; `flip` one bit is wrong on its way.
+    `kill-before`, `kill-after` the process dies then; `full` the disk is full; `flip` the `bit`-th bit is wrong on its way.
     """
 
     inner: Any
     at: int = 0
     fault: str = "before"
     lasting: bool = False
+    bit: int = 0
     count: int = 0
     fired: int = 0
     log: list[str] = field(default_factory=list)
@@ -47,7 +48,7 @@ class FaultyStore:
         if self._due() and self.fault == "flip":
             raw = bytearray(data if isinstance(data, bytes) else data.read_bytes())
             if raw:
-                raw[len(raw) // 2] ^= 1
+                raw[self.bit // 8 % len(raw)] ^= 1 << self.bit % 8
             data = bytes(raw)
         return self._do("put", key, lambda: self.inner.put(key, data, **options))
 

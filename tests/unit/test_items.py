@@ -65,18 +65,23 @@ def test_datetime_without_dates_is_that_of_the_processing_and_says_so():
     assert "start_datetime" not in properties
 
 
+def with_href(manifest, href):
+    """The manifest with another reference to the first source's first file."""
+    first, *others = manifest.sources
+    file = first.files[0].model_copy(update={"href": href})
+    return manifest.model_copy(update={"sources": (first.model_copy(update={"files": (file,)}), *others)})
+
+
 def test_no_local_path_is_published():
-    manifest = make_manifest(None)
-    text = manifest.to_json().decode().replace("https://data.example/be-dtm.tif", "/home/anna/secret/be-dtm.tif")
-    item = item_from_manifest(type(manifest).from_json(text.encode()), asset_href=str)
+    manifest = with_href(make_manifest(None), "/home/anna/secret/be-dtm.tif")
+    item = item_from_manifest(manifest, asset_href=str)
     assert "/home/anna" not in json.dumps(item)
     assert item["properties"]["dem:sources"][0]["files"][0]["name"] == "be-dtm.tif"
 
 
 def test_signed_urls_lose_their_signature():
-    manifest = make_manifest(None)
-    text = manifest.to_json().decode().replace("be-dtm.tif", "be-dtm.tif?X-Amz-Signature=5ec2e7")
-    item = item_from_manifest(type(manifest).from_json(text.encode()), asset_href=str)
+    manifest = with_href(make_manifest(None), "https://data.example/be-dtm.tif?X-Amz-Signature=5ec2e7")
+    item = item_from_manifest(manifest, asset_href=str)
     assert "5ec2e7" not in json.dumps(item)
 
 

@@ -126,6 +126,18 @@ def test_a_note_of_a_dead_worker_goes_after_an_hour(store):
     assert rebuild(store).notes_left == 0
 
 
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"{", b'{"written": 3, "replaces": null}', b"\xff"])
+def test_a_damaged_note_still_tells_its_item(store, data):
+    publish_item(store, make_manifest(store))
+    (name,) = [k for k in store.objects if k.startswith("stac/pending/")]
+    store.objects[name] = data
+    for foreign in ("stac/pending/README", "stac/pending/dem-eu/x/E43.0123", f"stac/pending/dem-eu/x/XX.{'0' * 32}"):
+        store.objects[foreign] = b"{}"
+    assert rebuild(store).notes_left == 0
+    assert name not in store.objects
+    assert [row["id"] for row in decode_items(store.get("stac/dem-eu/E4000N2500/items.parquet"))] == ["E4300N2650"]
+
+
 def test_full_and_incremental_rebuild_write_the_same_bytes(store):
     for number, tile in enumerate(("E4300N2650", "E4350N2650", "E3900N3100", "E4300N2650")):
         publish_item(store, make_manifest(store, tile, seed=number), now=f"2026-01-0{number + 1}T00:00:00Z")

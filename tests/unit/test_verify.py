@@ -104,7 +104,7 @@ def test_item_that_is_not_in_the_index_or_differs(world, library):
     key = "stac/dem-eu/E4000N2500/E4300N2650/E4300N2650.json"
     item = orjson.loads(store.objects[key])
     change(store, key, properties={**item["properties"], "gsd": 11.0})
-    assert kinds(verify(store, library)) == {"index"}
+    assert kinds(verify(store, library)) == {"index", "version"}
 
 
 def test_unpublished_item_is_reported(world, library):
@@ -135,3 +135,22 @@ def test_reference_out_of_the_store(world, library):
 
 def test_empty_store(library):
     assert kinds(verify(MemoryStore(), library)) == {"dangling"}
+
+
+def test_whatever_is_damaged_is_told_not_raised(world, library):
+    store, _ = world
+    key = "stac/dem-eu/E4000N2500/E4300N2650/E4300N2650.json"
+    sound = dict(store.objects)
+    item = orjson.loads(sound[key])
+    for members in ({"assets": {"dem": {}}}, {"assets": []}, {"links": [{"rel": "root"}]}, {"properties": 7}):
+        change(store, key, **members)
+        assert not verify(store, library).ok, members
+        store.objects.update(sound)
+    index = "stac/dem-eu/E4000N2500/items.parquet"
+    for data in (b"", b"PAR1", sound[index][:-9], sound[index][:200] + b"\0" + sound[index][201:]):
+        store.objects[index] = data
+        assert "checksum" in kinds(verify(store, library))
+    store.objects.update(sound)
+    moved = {**item, "links": [{**link, "title": "x"} if link["rel"] == "license" else link for link in item["links"]]}
+    change(store, key, **moved)
+    assert kinds(verify(store, library)) == {"version"}

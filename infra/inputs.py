@@ -1,0 +1,50 @@
+"""Where a published tile's source files lie: kept in the store for its operators, never published.
+
+Manifests tell everybody the names and ETags of files (`pipeline.public`). Making a tile again, or showing what it was
+made of, needs the paths too: they are under `inputs/`, which no catalogue refers to and no service hands out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from infra.store import Store
+from pipeline.errors import CatalogueError, ObjectExists
+from pipeline.job import Job, Manifest
+from pipeline.public import public_ref
+from pipeline.sources import SourceRef
+
+_REFS: Final = TypeAdapter(tuple[SourceRef, ...])
+
+
+def inputs_key(tile: str, run_key: str) -> str:
+    """Key of the record of a run's sources."""
+    return f"inputs/{tile}/{run_key}.json"
+
+
+def keep_inputs(store: Store, job: Job) -> None:
+    """Write down a job's sources in full, if their public form tells less; safe to repeat and to race."""
+    if all(public_ref(ref) == ref for ref in job.sources):
+        return
+    document = _REFS.dump_json(job.sources)
+    # Another worker on the same job wrote the same.
+    with contextlib.suppress(ObjectExists):
+        store.put(inputs_key(job.tile.id, job.run_key), document, if_absent=True, media_type="application/json")
+
+
+def full_sources(store: Store, manifest: Manifest) -> tuple[SourceRef, ...]:
+    """A tile's sources as the run that made it knew them; as the manifest tells them where nothing was held back.
+
+    Raises:
+        CatalogueError: the record is damaged.
+    """
+    key = inputs_key(manifest.tile, manifest.run_key)
+    try:
+        return _REFS.validate_json(store.get(key))
+    except KeyError:
+        return manifest.sources
+    except ValueError as error:
+        raise CatalogueError(f"{key} is damaged", tile=manifest.tile, remedy=f"delete {key} and run again") from error
