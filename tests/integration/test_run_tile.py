@@ -12,6 +12,9 @@ from rio_cogeo import cog_validate
 from infra.cli.options import Request
 from infra.engine import Status
 from infra.job_run import execute_plan, make_engine, summarise
+from infra.service.published import Published
+from infra.service.wiring import TilePlanner
+from infra.store import open_store
 from pipeline.config import ProcessingSettings, RunSettings
 from pipeline.errors import AllVoid, MemoryBudgetExceeded, SourceCorrupt, VerticalError
 from pipeline.job import Manifest
@@ -233,3 +236,15 @@ def test_published_tiles_are_sources_again_by_their_stac_collection(tmp_path, fi
         for folder, job in ((tmp_path, plan.jobs[0]), (tmp_path / "second", second.jobs[0]))
     )
     assert new.quality.height_max_m == pytest.approx(old.quality.height_max_m, abs=1e-3)
+
+
+def test_nothing_served_tells_where_the_sources_lie_yet_the_tile_can_be_made_again(tmp_path, fine):
+    plan, _, code = run(tmp_path, fine)
+    assert code == 0
+    served = [path for root in ("stac", "tiles") for path in (tmp_path / "store" / root).rglob("*") if path.is_file()]
+    assert len(served) > 10
+    assert not [path for path in served if str(tmp_path).encode() in path.read_bytes()]
+    store = open_store(str(tmp_path / "store"))
+    settings = RunSettings(store=str(tmp_path / "store"), grids_dir=tmp_path / "grids")
+    planner = TilePlanner(Published(store), (), settings, SETTINGS)
+    assert planner(plan.jobs[0].tile, (), planner.settings_for(plan.jobs[0].tile)) == plan.jobs[0]
