@@ -28,12 +28,11 @@ from pipeline.raster import FloatArray, Surface
 from pipeline.reader import Lattice, SourceReader
 from pipeline.sources import HorizontalOperation, SourceRef
 from pipeline.stages.base import Layer
+from pipeline.thinning import SUPERRES_FROM
 from pipeline.vertical import VerticalCatalogue, delta_surface
 
 HALO_M: Final = 5_000.0
 """How far around a tile its sources are read for estimation and halos."""
-SUPERRES_FROM: Final = 1.5
-"""A source is super-resolved when its pixel is at least this many target pixels."""
 LARGEST_ZOOM: Final = 10
 MOST_NATIVE_PX: Final = 8_000_000
 """Source pixels held at once while sampling."""
@@ -208,7 +207,7 @@ class PreparedSource:
         fine, sigma = upscale(
             coarse,
             factor=zoom,
-            thinning=source.thinning,
+            thinning=self.ref.thinning,
             origin_px=(row0, col0),
             pixel_size_m=_ground_size(lattice, source.resolution_m),
         )

@@ -79,7 +79,7 @@ def read_header(path: Path | str, source: Source) -> Header:
     if "://" not in name and not Path(name).exists():
         raise SourceMissing(f"no file at {name}", source=source.id, remedy="check the href in the source catalogue")
     try:
-        with _opening(source), rasterio.open(gdal_path(name)) as dataset:
+        with opening(source), rasterio.open(gdal_path(name)) as dataset:
             if dataset.count != 1:
                 raise SourceGridError(
                     f"{name} has {dataset.count} bands, heights have one",
@@ -116,7 +116,7 @@ def read_header(path: Path | str, source: Source) -> Header:
     return header
 
 
-def _opening(source: Source) -> rasterio.Env:
+def opening(source: Source) -> rasterio.Env:
     """GDAL's environment for the source: public buckets are asked without credentials."""
     return rasterio.Env(AWS_NO_SIGN_REQUEST="YES") if source.anonymous else rasterio.Env()
 

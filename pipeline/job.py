@@ -65,11 +65,11 @@ class Job:
         """Identity of the result: same key, same bytes. 32 hexadecimal digits of a sha256.
 
         Hashes the processing version, the settings, the tile, how each source is described and (href, ETag) of every
-        file. Titles, providers and licences are left out: they change no height.
+        file. Titles, providers and licences are left out: they change no height. The thinning is the one in use.
         """
         described = [
             {
-                "source": ref.source.model_dump(
+                "source": ref.source.model_copy(update={"thinning": ref.thinning}).model_dump(
                     mode="json",
                     include={
                         "id",

@@ -23,7 +23,8 @@ from pipeline.grid import TILE_CRS, Cell, Tile, tiles_in
 from pipeline.header import read_header
 from pipeline.horizontal import pin_operation
 from pipeline.job import Job
-from pipeline.sources import CellTemplate, FileRef, Files, Source, SourceRef, StacLocation
+from pipeline.sources import CellTemplate, FileRef, Files, Source, SourceRef, StacLocation, ThinningCheck
+from pipeline.thinning import check_thinning, relies_on_thinning, sample_points_deg
 
 MARGIN_M: Final = 2_000.0
 """Files this close to a tile are part of its job: halos of stages and kernels reach that far."""
@@ -69,6 +70,7 @@ class Planner:
     probe: Probe
     _footprints: dict[tuple[str, str], BaseGeometry] = field(default_factory=dict)
     _refs: dict[str, FileRef | None] = field(default_factory=dict)
+    _checks: dict[str, ThinningCheck | None] = field(default_factory=dict)
 
     def plan(self, tiles: Iterable[Tile], *, asked_for: bool = True) -> Plan:
         """Jobs for tiles; a tile without data is a refusal when it was asked for by id, else left out."""
@@ -103,6 +105,7 @@ class Planner:
                         source=source,
                         files=tuple(file for file, _ in files),
                         horizontal=pin_operation(source, tile_bounds_deg(tile)),
+                        thinning_check=self._thinning_check(source),
                     )
                 )
         if not inside:
@@ -141,7 +144,7 @@ class Planner:
         area = box(west - MARGIN_M, south - MARGIN_M, east + MARGIN_M, north + MARGIN_M)
         if not box(*source.area_deg).intersects(box(*tile_bounds_deg(tile))):
             return
-        for href, known in self._candidates(source, tile):
+        for href, known in self._candidates(source, tile_bounds_deg(tile)):
             # A remote file is asked for before it is opened: what the network says is clearer than what GDAL makes of it.
             if known is None and "://" in href and self._ref(href, source) is None:
                 continue
@@ -151,15 +154,35 @@ class Planner:
                 if ref is not None:
                     yield ref, footprint
 
-    def _candidates(self, source: Source, tile: Tile) -> Iterator[tuple[str, BaseGeometry | None]]:
+    def _candidates(
+        self, source: Source, bounds_deg: tuple[float, float, float, float]
+    ) -> Iterator[tuple[str, BaseGeometry | None]]:
         if isinstance(source.data, Files):
             for href in _hrefs(source.data, source.id):
                 yield href, None
         elif isinstance(source.data, CellTemplate):
-            for cell in cells_in(tile_bounds_deg(tile)):
+            for cell in cells_in(bounds_deg):
                 yield cell_href(source.data, cell), footprint_of(cell.bounds_deg, "EPSG:4258")
         else:
-            yield from _stac_items(source.data, tile_bounds_deg(tile), source.id)
+            yield from _stac_items(source.data, bounds_deg, source.id)
+
+    def _thinning_check(self, source: Source) -> ThinningCheck | None:
+        """The check of a source's declared thinning, made once; the files looked at depend on the source alone."""
+        if source.id not in self._checks:
+            self._checks[source.id] = (
+                check_thinning(source, self._sampled(source)) if relies_on_thinning(source, self.settings) else None
+            )
+        return self._checks[source.id]
+
+    def _sampled(self, source: Source) -> list[str]:
+        """Files that stand for the source: of a list all, else the first at each of nine points over its area."""
+        if isinstance(source.data, Files):
+            return _hrefs(source.data, source.id)
+        found = []
+        for bounds_deg in sample_points_deg(source):
+            hrefs = (href for href, _ in self._candidates(source, bounds_deg))
+            found += next(([href] for href in hrefs if self._ref(href, source) is not None), [])
+        return list(dict.fromkeys(found))
 
     def _footprint(self, href: str, source: Source) -> BaseGeometry:
         key = (href, source.id)

@@ -106,6 +106,7 @@ class Source(_Frozen):
         accuracy_m: Standard deviation of a height on open ground, metres.
         epoch: Decimal year of the data's coordinates, for time-dependent operations.
         area_deg: West, south, east, north beyond which the source has no data.
+        trust_thinning: Whether `thinning` is taken without looking at the heights before a network relies on it.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -129,6 +130,7 @@ class Source(_Frozen):
     start: datetime | None = None
     end: datetime | None = None
     area_deg: tuple[float, float, float, float] = (-180.0, -90.0, 180.0, 90.0)
+    trust_thinning: bool = False
     anonymous: bool = False
 
     @model_validator(mode="after")
@@ -220,12 +222,36 @@ class HorizontalOperation(_Frozen):
     better: str | None = None
 
 
+class ThinningCheck(_Frozen):
+    """What a source's own heights say of its declared thinning, looked at before a network relies on it.
+
+    Attributes:
+        used: The mode heights are treated by.
+        windows: Windows that could tell.
+        log_odds: Median of their natural log-odds of averaging; None where no window could tell.
+    """
+
+    used: Thinning
+    windows: int = Field(ge=0)
+    log_odds: float | None = None
+
+
 class SourceRef(_Frozen):
-    """A source, the files of it that touch a tile (earlier ones win), and the pinned way to its horizontal CRS."""
+    """A source, the files of it that touch a tile (earlier ones win), and the pinned way to its horizontal CRS.
+
+    Attributes:
+        thinning_check: Of the source as a whole, the same in every tile; None where nothing relies on the thinning.
+    """
 
     source: Source
     files: tuple[FileRef, ...] = Field(min_length=1)
     horizontal: HorizontalOperation | None = None
+    thinning_check: ThinningCheck | None = None
+
+    @property
+    def thinning(self) -> Thinning:
+        """The mode heights are treated by: the declared one unless the heights contradict it."""
+        return self.source.thinning if self.thinning_check is None else self.thinning_check.used
 
 
 def _anchored(source: Source, folder: Path) -> Source:

@@ -69,9 +69,11 @@ def lineage(manifest: Manifest) -> str:
     if any(record.status == "converged" for record in manifest.coregistration):
         steps.append("coregistered")
     superres = manifest.settings.get("superres", "none")
-    steps.extend(f"super-resolved by {name}" for name in sorted(manifest.models) if name == superres)
+    if superres != "none" and manifest.models.get("superres") == superres:
+        steps.append(f"super-resolved by {superres}")
     bare_earth = manifest.settings.get("bare_earth", "none")
-    steps.extend(f"reduced to bare earth by {name}" for name in sorted(manifest.models) if name == bare_earth)
+    if bare_earth != "none" and manifest.models.get("bare_earth") == bare_earth:
+        steps.append(f"reduced to bare earth by {bare_earth}")
     steps.extend(("resampled once", "blended"))
     if manifest.quality.filled_fraction > 0:
         steps.append("voids filled")
@@ -80,6 +82,16 @@ def lineage(manifest: Manifest) -> str:
 
 def _source(ref: SourceRef, fraction: float | None) -> Document:
     source = ref.source
+    check = ref.thinning_check
+    looked_at = (
+        {}
+        if check is None
+        else {
+            "thinning_declared": source.thinning.value,
+            "thinning_log_odds": check.log_odds,
+            "thinning_windows": check.windows,
+        }
+    )
     return {
         "id": source.id,
         "title": source.title,
@@ -87,7 +99,8 @@ def _source(ref: SourceRef, fraction: float | None) -> Document:
         "surface": source.surface.value,
         "vertical_datum": source.vertical_frame,
         "resolution_m": source.resolution_m,
-        "thinning": source.thinning.value,
+        "thinning": ref.thinning.value,
+        **looked_at,
         "accuracy_m": source.accuracy_m,
         "license": source.licence,
         "attribution": source.attribution,

@@ -73,6 +73,9 @@ _KERNELS: Final[dict[str, tuple[Kernel, int]]] = {
 }
 """Kernel and radius in coarse pixels by name."""
 
+INTERPOLANTS: Final = tuple(_KERNELS)
+"""Names of the exact interpolants; how a source was thinned is nothing to them."""
+
 
 def phase_weights(name: str, factor: int) -> npt.NDArray[np.float64]:
     """Weights of an interpolant: float64, shape (factor, 2 radius + 1), each row summing to one.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import resolver
-from pipeline.models.baselines.networks import BASELINES, baseline_resolver, train_baseline
+from pipeline.models.baselines.networks import BASELINES, BaselineResolver, baseline_resolver, train_baseline
 from pipeline.models.baselines.opendem import OpenDemVdsr
 from pipeline.models.superres.dataset import Level, Mix, Sampler, Site, SiteSpec
 from tests.support.superres_fixtures import hills, made_weights
@@ -30,6 +31,30 @@ def test_a_baseline_trains_saves_and_resolves(kind, sampler, tmp_path):
     assert fine.shape == (60, 72)
     assert sigma is None
     np.testing.assert_array_equal(up(hills(20, 24))[0], fine)
+
+
+@pytest.mark.parametrize("kind", list(BASELINES))
+def test_every_baseline_begins_as_cubic_and_learns_the_published_size_of_patch(kind):
+    torch.manual_seed(1)
+    net = BASELINES[kind](3)
+    net.start()
+    coarse = hills(70, 65)
+    up = BaselineResolver(kind, 3, net.requires_grad_(False))
+    np.testing.assert_allclose(
+        up(coarse)[0][6:-6, 6:-6], resolver("gdal-cubic")(coarse)[0][6:-6, 6:-6], atol=2e-3, err_msg=kind
+    )
+
+
+def test_tilings_of_a_baseline_agree():
+    torch.manual_seed(2)
+    net = BASELINES["srcnn"](3)
+    up = BaselineResolver("srcnn", 3, net.requires_grad_(False))
+    coarse = hills(120, 150)
+    coarse[50:53, 60:66] = np.nan
+    whole, _ = up(coarse, origin_px=(7, 13))
+    halo = up.halo_px
+    part, _ = up(np.ascontiguousarray(coarse[:, 90 - halo :]), origin_px=(7, 103 - halo))
+    np.testing.assert_array_equal(part[:, 3 * halo :], whole[:, 270:])
 
 
 def test_shapes_are_those_of_the_papers():

@@ -17,6 +17,7 @@ from pipeline.models.baselines.linear import NAME as BEST_LINEAR
 from pipeline.models.baselines.linear import LinearFilter, fit_on_pairs, shipped_linear
 from pipeline.models.baselines.networks import FORMAT, baseline_resolver
 from pipeline.models.baselines.opendem import OpenDemVdsr
+from pipeline.models.interpolants import INTERPOLANTS
 from pipeline.models.registry import Resolver, resolver
 from pipeline.models.superres.dataset import read_heights
 from pipeline.models.superres.degrade import cropped, pool, thin
@@ -36,7 +37,6 @@ from pipeline.raster import BoolArray, FloatArray
 from pipeline.sources import Thinning
 
 REFERENCE: Final = "gdal-cubic"
-INTERPOLANTS: Final = ("nearest", "bilinear", "gdal-cubic", "keys6", "lanczos3", "bspline")
 _LEAST_PX: Final = 2 * BORDER_PX + 30
 
 

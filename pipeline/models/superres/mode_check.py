@@ -8,11 +8,15 @@ Only one error is dangerous, decimated terrain declared as averaged, so only tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import rasterio
+from rasterio.windows import Window
 
+from pipeline.nodata import to_void
 from pipeline.raster import FloatArray
 from pipeline.sources import Thinning
 
@@ -20,6 +24,9 @@ OVERRULED_BELOW: Final = -1.0
 """Log-odds of averaging below which a declaration of averaging is not believed."""
 
 LEAST_PX: Final = 24
+WINDOW_PX: Final = 96
+PLACES: Final = 9
+"""Windows looked at in a raster or a source: three by three."""
 _CENTRES: Final = np.array([0.8670, 0.4891, 0.8300, 0.3577, 0.8347, -0.3772, 0.8819, 0.8613])
 _SPREADS: Final = np.array([0.1415, 0.0820, 0.1368, 0.1323, 0.1487, 0.0871, 0.1492, 0.1559])
 _WEIGHTS: Final = np.array([0.6591, -5.9656, 3.7733, 0.6242, -1.4458, -0.2873, 3.2274, -1.3052])
@@ -54,12 +61,26 @@ def averaging_log_odds(heights_m: FloatArray) -> float | None:
     return float(_WEIGHTS @ ((found - _CENTRES) / _SPREADS) + _INTERCEPT)
 
 
+def log_odds_at(dataset: rasterio.DatasetReader, place: int, extra_nodata: tuple[float, ...] = ()) -> float | None:
+    """Evidence of one of the nine windows spread over a raster, counted by rows; None where nothing can be told."""
+    side = min(WINDOW_PX, dataset.height, dataset.width)
+    row = (dataset.height - side) * (place // 3) // 2
+    column = (dataset.width - side) * (place % 3) // 2
+    raw = dataset.read(1, window=Window(column, row, side, side))
+    return averaging_log_odds(to_void(raw, dataset.nodata, extra_nodata))
+
+
+def overruled(odds: Sequence[float]) -> bool:
+    """Whether the evidence of several windows contradicts averaging: by its median."""
+    return bool(odds) and float(np.median(odds)) < OVERRULED_BELOW
+
+
 def believable(declared: Thinning, heights_m: FloatArray) -> Thinning:
     """The declared mode, or decimated where averaging was declared and the heights contradict it."""
     if declared is not Thinning.AVERAGED:
         return declared
     odds = averaging_log_odds(heights_m)
-    return Thinning.DECIMATED if odds is not None and odds < OVERRULED_BELOW else declared
+    return Thinning.DECIMATED if odds is not None and overruled([odds]) else declared
 
 
 def _curvature(z: npt.NDArray[np.float64], lag: int) -> float:

@@ -17,13 +17,12 @@ from pipeline.formats import cog
 from pipeline.grid import PixelWindow, windows
 from pipeline.models.registry import Resolver
 from pipeline.models.superres.evaluate import ground_pixel_size_m
-from pipeline.models.superres.mode_check import OVERRULED_BELOW, averaging_log_odds
+from pipeline.models.superres.mode_check import PLACES, log_odds_at, overruled
 from pipeline.nodata import refuse_undeclared, to_void
 from pipeline.raster import FloatArray
 from pipeline.sources import Thinning
 
 _LOG = logging.getLogger(__name__)
-_CHECK_PX: Final = 96
 
 WINDOW_PX: Final = 480
 """Coarse pixels read at once: two lattice blocks of the networks, so that none is computed twice."""
@@ -120,17 +119,8 @@ def _checked(dataset: rasterio.DatasetReader, declared: Thinning, extra_nodata: 
     """The declared mode, checked on up to nine windows spread over the raster: the median of their evidence."""
     if declared is not Thinning.AVERAGED:
         return declared
-    odds = []
-    for i in range(3):
-        for j in range(3):
-            side = min(_CHECK_PX, dataset.height, dataset.width)
-            row = (dataset.height - side) * i // 2
-            column = (dataset.width - side) * j // 2
-            raw = dataset.read(1, window=Window(column, row, side, side))
-            found = averaging_log_odds(to_void(raw, dataset.nodata, extra_nodata))
-            if found is not None:
-                odds.append(found)
-    if odds and float(np.median(odds)) < OVERRULED_BELOW:
+    found = (log_odds_at(dataset, place, extra_nodata) for place in range(PLACES))
+    if overruled([odds for odds in found if odds is not None]):
         _LOG.warning("%s is declared averaged but its heights are samples; it is treated as decimated", dataset.name)
         return Thinning.DECIMATED
     return declared
