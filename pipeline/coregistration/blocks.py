@@ -90,7 +90,7 @@ def observable(pair: Pair, field: DisplacementField, blocks: Blocks, scale: Arra
     spread = unit[:, :2, :2] - unit[:, :2, 2:] * unit[:, 2:, :2]
     weak = np.sqrt(np.maximum(np.linalg.eigvalsh(spread)[:, 0], 0.0))
     noise = np.sqrt(flat[:, 9] / weight)
-    return (weak > np.maximum(_LEAST_SPREAD, _NOISE_SLOPE * noise / coarse.pixel_m)) & (flat[:, 11] >= 4)
+    return (weak > np.maximum(_LEAST_SPREAD, _NOISE_SLOPE * noise / coarse.pixel_m)) & (flat[:, 10] >= 4)
 
 
 def tabulate(
@@ -181,9 +181,14 @@ def _spreads(blocks: Blocks, image: Array, step: int) -> tuple[Array, Array]:
 
 def _group_medians(values: Array, number: Array, count: int) -> Array:
     """Median of each group (the upper one of an even count); NaN for empty groups."""
-    order = np.lexsort((values, number))
+    # Single-precision numbers sort as their bits do once those of the negative ones are turned round, so one sort of
+    # whole numbers puts groups and values in order.
+    bits = values.astype(np.float32).view(np.int32)
+    turned = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
+    keys = np.sort((number.astype(np.int64) << 32) + (turned.astype(np.int64) + 2**31))
     sizes = np.bincount(number, minlength=count)
-    middle = np.cumsum(sizes) - sizes + sizes // 2
+    middle = (np.cumsum(sizes) - sizes + sizes // 2)[sizes > 0]
+    chosen = ((keys[middle] & 0xFFFFFFFF) - 2**31).astype(np.int32)
     out = np.full(count, np.nan)
-    out[sizes > 0] = values[order[middle[sizes > 0]]]
+    out[sizes > 0] = np.where(chosen < 0, chosen ^ np.int32(0x7FFFFFFF), chosen).view(np.float32)
     return out

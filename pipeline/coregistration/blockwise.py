@@ -18,7 +18,7 @@ from scipy.ndimage import binary_dilation
 
 from pipeline.coregistration.blocks import BlockTable, observable, tabulate
 from pipeline.coregistration.estimate import nmad, noise_scale
-from pipeline.coregistration.evidence import Evidence, gather
+from pipeline.coregistration.evidence import Evidence, gather, patches_per_block
 from pipeline.coregistration.field import DisplacementField
 from pipeline.coregistration.methods import Method
 from pipeline.coregistration.pair import Blocks, Pair
@@ -75,7 +75,8 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     folds = make_folds(blocks, pair)
     field = start.with_lattice(np.zeros((3, *blocks.shape)))
     scale = noise_scale(*pair.residuals(field, _SCALE_SAMPLE))
-    thin = max(1, int(np.sqrt(pair.reference.size / _THINNED)))
+    patch_px = int(np.diff(blocks.row_edges).min()) // patches_per_block(pair, blocks)
+    thin = min(max(1, pair.reference.size // _THINNED), max(1, patch_px // 3))
     said = gather(pair, field, blocks, scale, thin)
     seen = observable(pair, field, blocks, scale) & method.horizontal
     relative = choose_stiffness(lattice, said.trusted(seen), folds)

@@ -60,7 +60,7 @@ class Evidence:
 
 
 def gather(pair: Pair, field: DisplacementField, blocks: Blocks, scale: Array, step: int) -> Evidence:
-    """Equations of all blocks from every `step`-th row and column."""
+    """Equations of all blocks from every `step`-th row."""
     rows, cols = blocks.shape
     fine = patches_per_block(pair, blocks)
     patches = Blocks.within(blocks, fine)
@@ -71,7 +71,7 @@ def gather(pair: Pair, field: DisplacementField, blocks: Blocks, scale: Array, s
         shaped = values.reshape(rows, fine, cols, fine, *values.shape[1:])
         return shaped.sum(axis=(1, 3)).reshape(rows * cols, *values.shape[1:])
 
-    count = sums[..., 11].ravel() * step**2
+    count = sums[..., 10].ravel() * step
     return Evidence(of_blocks(a), of_blocks(b), of_blocks(squares), of_blocks(count))
 
 
@@ -86,7 +86,7 @@ def _without_patch_noise(sums: Array) -> tuple[Array, Array, Array]:
     """Equations of patches with the offset each patch may have integrated out."""
     a, b = matrices(sums)
     flat = sums.reshape(-1, sums.shape[-1])
-    squares, good = flat[:, 9], flat[:, 11] >= _LEAST_IN_PATCH
+    squares, good = flat[:, 9], flat[:, 10] >= _LEAST_IN_PATCH
     if np.count_nonzero(good) < LEAST_SAMPLES:
         return a, b, squares
     spread = nmad(b[good, 2] / a[good, 2, 2]) ** 2 - float(np.median(1.0 / a[good, 2, 2]))

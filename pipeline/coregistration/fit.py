@@ -69,7 +69,7 @@ def fit(
     limit_m = DEFAULT_MAX_SHIFT_PX * pair.pixel_m if max_shift_m is None else max_shift_m
     still = DisplacementField(reference.geobox)
     before, _ = pair.residuals(still)
-    start, status = still, Status.CONVERGED
+    start, status, after = still, Status.CONVERGED, before
     if chosen.horizontal:
         start = coarse_start(pair, still, limit_m)
     begun, _ = pair.residuals(start)
@@ -77,10 +77,11 @@ def fit(
         return _result(chosen, Status.TOO_FEW, _unmoved(still), before, before, _count(pair, begun))
     found = estimate(pair, chosen.terms, _raised(start, begun), polish=not chosen.blockwise)
     if chosen.horizontal:
-        status = judge(pair, found, before, limit_m)
+        status, after = judge(pair, found, before, limit_m)
     if status is not Status.CONVERGED:
         found = _vertical_only(pair, chosen, still, before, found)
-    after, _ = pair.residuals(found.field)
+    if status is not Status.CONVERGED or not chosen.horizontal:
+        after, _ = pair.residuals(found.field)
     result = _result(chosen, status, found, before, after, _count(pair, after))
     return _with_blocks(pair, result, limit_m) if chosen.blockwise and status is Status.CONVERGED else result
 
@@ -120,8 +121,10 @@ def make_pair(reference: Raster, moving: Raster, inliers: BoolArray | None, thre
         inliers = np.ones(shape, np.bool_)
     elif inliers.shape != shape or inliers.dtype != np.bool_:
         raise CoregistrationError(f"inlier mask of {inliers.dtype} {inliers.shape} for a reference of {shape}")
-    mended = mend(moving.heights_m, threads=threads)
-    return Pair(reference.heights_m, moving.heights_m, mended, inliers, reference.geobox, moving.geobox, threads)
+    # The kernels go along flat memory; a view of every other column would be copied by each of them.
+    target, heights, stable = (np.ascontiguousarray(x) for x in (reference.heights_m, moving.heights_m, inliers))
+    mended = mend(heights, threads=threads)
+    return Pair(target, heights, mended, stable, reference.geobox, moving.geobox, threads)
 
 
 def refuse_undeclared_nodata(heights: FloatArray, name: str) -> None:
@@ -165,16 +168,16 @@ def coarse_start(pair: Pair, still: DisplacementField, limit_m: float) -> Displa
     return still.with_polynomial(polynomial)
 
 
-def judge(pair: Pair, found: Estimate, before: Array, limit_m: float) -> Status:
-    """Whether a horizontal displacement is to be believed."""
+def judge(pair: Pair, found: Estimate, before: Array, limit_m: float) -> tuple[Status, Array]:
+    """Whether a horizontal displacement is to be believed, and the residuals under it."""
+    after, _ = pair.residuals(found.field)
     error = float(np.sqrt(max(np.linalg.eigvalsh(found.covariance[:2, :2])[-1], 0.0))) if _finite(found) else np.inf
     if found.slope_spread < LEAST_SLOPE_SPREAD or not error < WORST_ERROR_PX * pair.pixel_m:
-        return Status.UNOBSERVABLE
-    after, _ = pair.residuals(found.field)
+        return Status.UNOBSERVABLE, after
     worse = after.size < LEAST_SAMPLES or nmad(after) > 1.02 * nmad(before) + 0.01
     if worse or not found.settled or found.field.largest_horizontal_m > limit_m:
-        return Status.REJECTED
-    return Status.CONVERGED
+        return Status.REJECTED, after
+    return Status.CONVERGED, after
 
 
 def _finite(found: Estimate) -> bool:

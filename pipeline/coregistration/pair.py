@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, Self
 
@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 
 RESIDUALS: Final = 100_000
 """Pixels that spreads before and after are taken from."""
+_BANDS: Final = 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,11 +95,17 @@ class Pair:
     geobox: GeoBox
     moving_geobox: GeoBox
     threads: int = 1
+    _thinned: dict[int, Pair] = field(default_factory=dict, repr=False)
 
     @property
     def pixel_m(self) -> float:
         """The larger pixel of the two, metres."""
         return max(abs(box.affine.a) for box in (self.geobox, self.moving_geobox))
+
+    @property
+    def holes(self) -> bool:
+        """Whether the moving raster holds voids; a clean raster is its own mended one."""
+        return self.mended is not self.moving
 
     def _geometry(self, field: DisplacementField) -> Array:
         return geometry_of(self.geobox, field.geobox, self.moving_geobox)
@@ -111,7 +118,7 @@ class Pair:
         step = self.step(most)
         shape = tuple(-(-size // step) for size in self.reference.shape)
         out, slope = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        arguments = (self.reference, self.moving, self.mended, self.inliers, self._geometry(field))
+        arguments = (self.reference, self.moving, self.mended, self.holes, self.inliers, self._geometry(field))
         shaped = (*arguments, field.polynomial, field.lattice, step)
         in_bands(lambda a, b: kernels.residuals(*shaped, a, b, out, slope), shape[0], self.threads)
         return out, slope, step
@@ -130,15 +137,21 @@ class Pair:
     def sums(
         self, field: DisplacementField, blocks: Blocks, scale: Array, *, gate: float = kernels.TUKEY, step: int = 1
     ) -> Array:
-        """Normal equations by block, shape (rows, columns, 13); see `kernels.accumulate`."""
+        """Normal equations by block from every `step`-th row, shape (rows, columns, 11); see `kernels.accumulate`."""
         out = np.zeros((*blocks.shape, kernels.SUMS))
-        arguments = (self.reference, self.moving, self.mended, self.inliers, self._geometry(field))
+        arguments = (self.reference, self.moving, self.mended, self.holes, self.inliers, self._geometry(field))
         shaped = (*arguments, field.polynomial, field.lattice, scale, gate, step, blocks.row_edges, blocks.col_edges)
-        in_bands(lambda a, b: kernels.accumulate(*shaped, a, b, out), blocks.shape[0], self.threads, per_band=1)
+        per_band = max(1, blocks.shape[0] // _BANDS)
+        in_bands(lambda a, b: kernels.accumulate(*shaped, a, b, out), blocks.shape[0], self.threads, per_band=per_band)
         return out
 
     def thinned(self, factor: int) -> Pair:
-        """Both rasters by medians of `factor` squared pixels."""
+        """Both rasters by medians of `factor` squared pixels; made once."""
+        if factor not in self._thinned:
+            self._thinned[factor] = self._made_thin(factor)
+        return self._thinned[factor]
+
+    def _made_thin(self, factor: int) -> Pair:
         ref_box, moving_box = _thin_box(self.geobox, factor), _thin_box(self.moving_geobox, factor)
         reference = _thin(self.reference, self.inliers, factor, self.threads)
         everywhere = np.ones((1, 1), np.bool_)

@@ -8,6 +8,7 @@ a number means the same stiffness on every lattice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Self
 
 import numpy as np
@@ -45,6 +46,7 @@ class Lattice:
     width: int
 
     @classmethod
+    @lru_cache(maxsize=16)
     def over(cls, blocks: tuple[int, int], nodes: tuple[int, int]) -> Self:
         """Nodes of a shape over blocks of a shape."""
         rows, cols = (_bilinear(b, n) for b, n in zip(blocks, nodes, strict=True))

@@ -22,6 +22,8 @@ MARGIN_ROWS: Final = 20
 _POLE: Final = float(np.sqrt(3.0) - 2.0)
 _GROW: Final = 6
 _REACH: Final = 24
+_ABREAST: Final = 16
+"""Lines filtered at once: each waits for its last result, so the others fill the time."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -62,71 +64,52 @@ def _paper_over(values: Array) -> None:  # noqa: C901, PLR0912 - loops over pixe
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def coefficients(heights: Array) -> Array:
+def coefficients(heights: Array) -> Array:  # noqa: C901 - loops over pixels nest
     """Coefficients (float32, same shape) whose cubic B-spline passes through the heights; odd reflection at the edges.
 
     Voids in `heights` are papered over.
     """
     rows, cols = heights.shape
-    out = np.empty((rows, cols), np.float32)
-    for r in range(rows):
-        for c in range(cols):
-            out[r, c] = heights[r, c]
+    out = heights.astype(np.float32)
     _paper_over(out)
-    line = np.empty(cols)
-    for r in range(rows):
+    work = np.empty((max(rows, cols), _ABREAST))
+    for first in range(0, rows, _ABREAST):
+        n = min(_ABREAST, rows - first)
         for c in range(cols):
-            line[c] = out[r, c]
-        _filter(line, cols)
-        for c in range(cols):
-            out[r, c] = line[c]
-    _filter_columns(out)
+            for j in range(n):
+                work[c, j] = out[first + j, c]
+        _filter(work, cols)
+        for j in range(n):
+            for c in range(cols):
+                out[first + j, c] = work[c, j]
+    for first in range(0, cols, _ABREAST):
+        n = min(_ABREAST, cols - first)
+        for r in range(rows):
+            for j in range(n):
+                work[r, j] = out[r, first + j]
+        _filter(work, rows)
+        for r in range(rows):
+            for j in range(n):
+                out[r, first + j] = work[r, j]
     return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _filter(line: Array, n: int) -> None:
-    """The two recursions along one line; the spline runs straight on beyond both ends."""
+def _filter(lines: Array, n: int) -> None:
+    """The two recursions along several lines at once, each a column; splines run straight on beyond both ends."""
     if n < 3:
         return
-    first, last = line[0], line[n - 1]
-    # Sum of the causal recursion over the line reflected oddly about its first value.
-    start, power = 0.0, 1.0
-    for k in range(min(n - 1, _REACH)):
-        start += power * (2.0 * first - line[k] if k else first)
-        power *= _POLE
-    start += power * first / (1.0 - _POLE)
-    line[0] = 6.0 * start
-    for k in range(1, n):
-        line[k] = 6.0 * line[k] + _POLE * line[k - 1]
-    # With odd reflection the end coefficient is the end value itself.
-    line[n - 1] = last
-    for k in range(n - 2, -1, -1):
-        line[k] = _POLE * (line[k + 1] - line[k])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _filter_columns(values: Array) -> None:  # noqa: C901 - loops over pixels nest
-    """The same along columns, all at once, row after row."""
-    rows, cols = values.shape
-    if rows < 3:
-        return
-    state = np.empty((rows, cols))
-    for c in range(cols):
-        start, power = 0.0, 1.0
-        first = values[0, c]
-        for k in range(min(rows - 1, _REACH)):
-            start += power * (2.0 * first - values[k, c] if k else first)
+    for j in range(_ABREAST):
+        # Sum of the causal recursion over the line reflected oddly about its first value.
+        first, start, power = lines[0, j], 0.0, 1.0
+        for k in range(min(n - 1, _REACH)):
+            start += power * (2.0 * first - lines[k, j] if k else first)
             power *= _POLE
-        state[0, c] = 6.0 * (start + power * first / (1.0 - _POLE))
-    for r in range(1, rows):
-        for c in range(cols):
-            state[r, c] = 6.0 * values[r, c] + _POLE * state[r - 1, c]
-    for c in range(cols):
-        state[rows - 1, c] = values[rows - 1, c]
-    for r in range(rows - 2, -1, -1):
-        for c in range(cols):
-            state[r, c] = _POLE * (state[r + 1, c] - state[r, c])
-    for r in range(rows):
-        for c in range(cols):
-            values[r, c] = state[r, c]
+        lines[0, j] = 6.0 * (start + power * first / (1.0 - _POLE))
+    # With odd reflection the end coefficient is the end value itself, so the last line is left as it is.
+    for k in range(1, n - 1):
+        for j in range(_ABREAST):
+            lines[k, j] = 6.0 * lines[k, j] + _POLE * lines[k - 1, j]
+    for k in range(n - 2, -1, -1):
+        for j in range(_ABREAST):
+            lines[k, j] = _POLE * (lines[k + 1, j] - lines[k, j])

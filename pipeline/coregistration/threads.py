@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -22,5 +23,10 @@ def in_bands(work: Callable[[int, int], Result], rows: int, threads: int, per_ba
     bands = [(first, min(first + per_band, rows)) for first in range(0, rows, per_band)]
     if usable_threads(threads) == 1 or len(bands) == 1:
         return [work(*band) for band in bands]
-    with ThreadPoolExecutor(min(usable_threads(threads), len(bands))) as pool:
-        return list(pool.map(lambda band: work(*band), bands))
+    return list(_pool(usable_threads(threads), os.getpid()).map(lambda band: work(*band), bands))
+
+
+@lru_cache(maxsize=2)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads kept for the next call: a fit asks for them fifty times. A forked process needs its own."""
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"coregistration-{process}")

@@ -41,7 +41,8 @@ def warp(raster: Raster, field: DisplacementField, geobox: GeoBox, *, threads: i
         part = heights[top:bottom]
         local = geometry.copy()
         local[4] -= top
-        kernels.warp(part, spline.coefficients(mend(part, spikes=False)), local, *shaped, first, last, out)
+        whole = mend(part, spikes=False)
+        kernels.warp(part, spline.coefficients(whole), whole is not part, local, *shaped, first, last, out)
 
     in_bands(band, out.shape[0], threads, per_band=BAND_ROWS)
     return out
