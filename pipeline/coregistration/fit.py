@@ -122,7 +122,8 @@ def make_pair(reference: Raster, moving: Raster, inliers: BoolArray | None, thre
     elif inliers.shape != shape or inliers.dtype != np.bool_:
         raise CoregistrationError(f"inlier mask of {inliers.dtype} {inliers.shape} for a reference of {shape}")
     # The kernels go along flat memory; a view of every other column would be copied by each of them.
-    target, heights, stable = (np.ascontiguousarray(x) for x in (reference.heights_m, moving.heights_m, inliers))
+    target, heights = np.ascontiguousarray(reference.heights_m), np.ascontiguousarray(moving.heights_m)
+    stable = np.ascontiguousarray(inliers)
     mended = mend(heights, threads=threads)
     return Pair(target, heights, mended, stable, reference.geobox, moving.geobox, threads)
 
