@@ -22,8 +22,8 @@ def train(
     preset: Annotated[str, typer.Option(help="XS, S, M, L, or a baseline: linear, srcnn, vdsr, vdsr9, edsr.")] = "S",
     factor: Annotated[int, typer.Option(min=2, help="Fine pixels along a coarse pixel's side.")] = 3,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 20_000,
-    batch: Annotated[int, typer.Option(min=1, help="Patches a step.")] = 16,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.5e-3,
+    batch: Annotated[int, typer.Option(min=1, help="Patches a step.")] = 7,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
     averaged: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches in averaged mode.")] = 0.43,
     noisy: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches with noise.")] = 0.08,
     start: Annotated[Path | None, typer.Option(help="Weights or another run's checkpoint to begin with.")] = None,
@@ -36,8 +36,8 @@ def train(
     plain_from: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the steps after which plain squares are minimised.")
     ] = 0.75,
-    patch: Annotated[int, typer.Option(min=8, help="Side of a patch, coarse pixels.")] = 32,
-    margin: Annotated[int, typer.Option(min=0, help="Coarse pixels at a patch's rim that do not count.")] = 3,
+    patch: Annotated[int, typer.Option(min=8, help="Side of a patch, coarse pixels.")] = 48,
+    margin: Annotated[int, typer.Option(min=0, help="Coarse pixels at a patch's rim that do not count.")] = 8,
     seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[str, typer.Option(help="bf16 or fp32 in the body.")] = "bf16",

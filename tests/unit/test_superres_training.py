@@ -7,18 +7,21 @@ import pytest
 import rasterio
 import torch
 from affine import Affine
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from infra.cli.app import app
 from pipeline.errors import ConfigError, SourceMissing
 from pipeline.models.superres.calibrate import fit_error_and_gate
 from pipeline.models.superres.dataset import Level, Mix, Sampler, Site, SiteList, SiteSpec, load_site, read_heights
+from pipeline.models.superres.growth import grown
 from pipeline.models.superres.muon import Muon, orthogonalised
+from pipeline.models.superres.network import PRESETS, Condition
 from pipeline.models.superres.train import Trainer, TrainingPlan
 from pipeline.models.superres.validate import Validation
 from pipeline.models.superres.weights import load_weights
 from pipeline.sources import Thinning
-from tests.support.superres_fixtures import hills
+from tests.support.superres_fixtures import hills, made_net
 
 LEVELS = (Level(weight=2), Level(rows=2, columns=2, thinning=Thinning.AVERAGED), Level(rows=1, columns=2))
 
@@ -34,7 +37,10 @@ def site(seed=0, side=240, name="made"):
 
 def plan(**changes):
     return TrainingPlan(
-        **({"preset": "XS", "steps": 6, "batch": 2, "patch_px": 16, "warmup": 2, "half": False} | changes)
+        **(
+            {"preset": "XS", "steps": 6, "batch": 2, "patch_px": 16, "margin_px": 3, "warmup": 2, "half": False}
+            | changes
+        )
     )
 
 
@@ -233,3 +239,23 @@ def test_a_trunk_keeps_its_rate_and_a_branch_starts_from_it(tmp_path):
     branch.start_from(first.checkpoint)
     for mine, theirs in zip(branch.net.parameters(), first.average.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_a_network_grows_without_changing_its_answers(tmp_path):
+    small = made_net("S")
+    large = grown(small, PRESETS["M"])
+    heights = torch.from_numpy(hills(40, 40)[None, None] - 1500.0)
+    for mode in Thinning:
+        with torch.no_grad():
+            assert torch.allclose(large(heights, Condition(mode)), small(heights, Condition(mode)), atol=2e-3)
+    with pytest.raises(ConfigError, match="cannot begin"):
+        grown(small, PRESETS["XS"])
+    save_file(small.state_dict(), tmp_path / "s.safetensors")
+    trainer = Trainer(plan(preset="M", steps=2), [site()], tmp_path / "m")
+    trainer.start_from(tmp_path / "s.safetensors")
+    trainer.run()
+    # What was silent is heard after a step.
+    assert trainer.net.tail.detach()[:, :, 48:].abs().max() > 0
+    save_file({**small.state_dict(), "head": torch.zeros(2, 7, 2, 5, 5)}, tmp_path / "odd.safetensors")
+    with pytest.raises(ConfigError, match="7 channels"):
+        trainer.start_from(tmp_path / "odd.safetensors")

@@ -23,8 +23,9 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.models.baselines.linear import accumulated
 from pipeline.models.superres.base import interpolant_kernels
 from pipeline.models.superres.dataset import Batch, Mix, Sampler, Site
+from pipeline.models.superres.growth import grown
 from pipeline.models.superres.muon import Muon
-from pipeline.models.superres.network import MODES, PRESETS, TerrainNet
+from pipeline.models.superres.network import MODES, PRESETS, Preset, TerrainNet
 from pipeline.models.superres.weights import FORMAT
 from pipeline.sources import Thinning
 
@@ -54,9 +55,9 @@ class TrainingPlan:
     preset: str = "S"
     factor: int = 3
     steps: int = 20_000
-    batch: int = 16
-    patch_px: int = 32
-    margin_px: int = 3
+    batch: int = 7
+    patch_px: int = 48
+    margin_px: int = 8
     rate: float = 2e-3
     warmup: int = 200
     decay_from: float = 0.0
@@ -161,10 +162,21 @@ class Trainer:
         return self.folder / "checkpoint.safetensors"
 
     def start_from(self, weights: Path) -> None:
-        """Begin with trained weights or the averaged ones of a checkpoint; their bases come along."""
+        """Begin with trained weights or the averaged ones of a checkpoint; their bases come along.
+
+        Those of a smaller network grow into this one.
+
+        Raises:
+            ConfigError: They fit neither this network nor a smaller one it could grow from.
+        """
         tensors = load_file(weights)
         tensors |= _below(tensors, "average.")
-        self.net.load_state_dict({k: v for k, v in tensors.items() if k in self.net.state_dict()}, strict=True)
+        preset = _preset_of(tensors)
+        begin = TerrainNet(preset, self.plan.factor, tensors["bases"].clone())
+        begin.load_state_dict({k: v for k, v in tensors.items() if k in begin.state_dict()}, strict=True)
+        if preset != self.net.preset:
+            begin = grown(begin, self.net.preset)
+        self.net.load_state_dict(begin.state_dict())
         self.average.load_state_dict(self.net.state_dict())
 
     def resume(self) -> bool:
@@ -289,6 +301,16 @@ def shortened(plan: TrainingPlan, **changes: Any) -> TrainingPlan:
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _preset_of(tensors: dict[str, Tensor]) -> Preset:
+    """The preset whose network has tensors of these shapes."""
+    depth = len([name for name in tensors if name.startswith("body.") and name.endswith(".first")])
+    channels = tensors["head"].shape[1] if "head" in tensors else 0
+    for preset in PRESETS.values():
+        if (preset.channels, len(preset.dilations)) == (channels, depth):
+            return preset
+    raise ConfigError(f"weights of {depth} blocks of {channels} channels", remedy=f"presets: {', '.join(PRESETS)}")
 
 
 def _blank_bases(factor: int) -> Tensor:
