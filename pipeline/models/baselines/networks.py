@@ -3,7 +3,7 @@
 SRCNN (Dong et al. 2014, 9-1-5), VDSR (Kim et al. 2016, twenty 3 x 3 layers of 64), OpenDEM's VDSR (eleven 9 x 9 layers
 of 32) work on the fine grid; EDSR (Lim et al. 2017, baseline: sixteen blocks of 64 without normalisation layers) works
 on the coarse grid with a pixel shuffle. All have biases and know one scale, so heights are given relative to the mean
-of their patch of 32 x 32 coarse pixels, in units of 100 m, in training and afterwards alike.
+of their patch of 32 x 32 coarse pixels, in metres, in training and afterwards alike.
 
 So that a small budget is spent on detail and not on learning the identity, all of them correct GDAL's cubic, as VDSR
 does, begin with a correction of zero, and start from He's initial weights, as VDSR does. SRCNN and EDSR learn the
@@ -36,7 +36,6 @@ from pipeline.raster import FloatArray
 from pipeline.sources import Thinning
 
 FORMAT: Final = "orograph-baseline-2"
-SCALE_M: Final = 100.0
 WINDOW_PX: Final = 32
 """Coarse pixels along a patch, in training and in use."""
 _MARGIN_PX: Final = 6
@@ -62,7 +61,7 @@ class _Corrector(nn.Module):
         """Coarse heights relative to their patch (batch, 1, rows, columns), metres, to fine ones."""
         kernels: Tensor = self.get_buffer("cubic")
         up = F.pixel_shuffle(F.conv2d(F.pad(coarse_m, (2,) * 4, mode="replicate"), kernels), self.factor)
-        corrected: Tensor = up + self.correction(coarse_m / SCALE_M, up / SCALE_M)
+        corrected: Tensor = up + self.correction(coarse_m, up)
         return corrected
 
     def correction(self, coarse: Tensor, up: Tensor) -> Tensor:

@@ -65,7 +65,8 @@ class FoldedNet:
         self.factor, self.dtype, self.noise_m = net.factor, dtype, noise_m
         with torch.no_grad():
             head = net.head_weights(condition)
-            self.head = difference_kernels(head[:, 0]).to(device)
+            # Channels last here too: two input channels the other way cost a fifth of the whole network's time.
+            self.head = _packed(difference_kernels(head[:, 0]), torch.float32, device)
             self.head_noise = head[:, 1:].sum(dim=(2, 3)).reshape(1, -1, 1, 1).to(device) * noise_m
             base = net.base_kernels(condition)
             centre = base.shape[-1] // 2
