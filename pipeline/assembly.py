@@ -21,10 +21,11 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import OutsideAreaOfUse, SourceGridError
+from pipeline.ground import GroundReader, model_for
 from pipeline.job import Job, OperationRecord
 from pipeline.mapping import IndexWindow, Mapping, NodeGrid, Target, resample, window_needed
 from pipeline.models import Resolver, resolver
-from pipeline.raster import FloatArray, Surface
+from pipeline.raster import FloatArray
 from pipeline.reader import Lattice, SourceReader
 from pipeline.sources import HorizontalOperation, SourceRef
 from pipeline.stages.base import Layer
@@ -55,10 +56,16 @@ class View:
     upscale: Resolver | None
 
     @classmethod
-    def of(cls, lattices: Sequence[Lattice], resolution_m: float, pixel_size_m: float, superres: str) -> View:
-        """The view for a target pixel size; `superres` names a resolver or is `none`."""
+    def of(
+        cls, lattices: Sequence[Lattice], resolution_m: float, pixel_size_m: float, superres: str, multiple: int = 1
+    ) -> View:
+        """The view for a target pixel size; `superres` names a resolver or is `none`.
+
+        Where pixels are averaged, a `multiple` of so many are.
+        """
         zoom = _zoom(resolution_m, pixel_size_m) if superres != "none" else 1
         factor = 1 if zoom > 1 else max(1, int(pixel_size_m / resolution_m))
+        factor -= factor % multiple if factor > multiple else 0
         fine_m = resolution_m * factor / zoom
         return cls(
             tuple(replace(lattice, factor=factor) for lattice in lattices),
@@ -77,7 +84,7 @@ class PreparedSource:
         mapping: Target to source coordinates, shift and delta folded in.
         delta_m: Vertical operation at the mapping's nodes.
         sigma_m: Standard deviation from source and datum, metres.
-        bare_earth: Model that takes canopy and buildings off, None for terrain models or where not asked for.
+        ground: Reads the ground below a surface; None for terrain models or where not asked for.
     """
 
     index: int
@@ -88,7 +95,7 @@ class PreparedSource:
     delta_m: npt.NDArray[np.float64]
     operation: OperationRecord
     sigma_m: float
-    bare_earth: str | None = None
+    ground: GroundReader | None = None
 
     def shift(self, shift_m: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]) -> None:
         """Fold a displacement (east, north, up; numbers or node arrays, metres) into the mapping."""
@@ -101,7 +108,8 @@ class PreparedSource:
 
     def sampled(self, target: Target) -> FloatArray | None:
         """Heights for estimation at any pixel size, without super-resolution, in bounded memory."""
-        view = View.of(self.reader.lattices, self.ref.source.resolution_m, target.pixel_size_m, "none")
+        multiple = 1 if self.ground is None else self.ground.multiple
+        view = View.of(self.reader.lattices, self.ref.source.resolution_m, target.pixel_size_m, "none", multiple)
         across = max(1.0, target.pixel_size_m / self.ref.source.resolution_m)
         rows_at_once = max(16, int(MOST_NATIVE_PX / (target.cols * across * across)))
         out = np.full((target.rows, target.cols), np.nan, np.float32)
@@ -171,23 +179,9 @@ class PreparedSource:
 
     def _native(self, lattice: Lattice, window: IndexWindow) -> tuple[FloatArray, FloatArray | None]:
         """Heights of a lattice window, and what bare earth adds to their uncertainty where it was asked for."""
-        if self.bare_earth is None:
+        if self.ground is None:
             return self.reader.read(lattice, window.row, window.col, window.height, window.width), None
-        from pipeline.stages.bare_earth import bare_earth, halo_px
-
-        halo = halo_px(self.bare_earth)
-        rows, cols = window.height + 2 * halo, window.width + 2 * halo
-        surface = self.reader.read(lattice, window.row - halo, window.col - halo, rows, cols)
-        inner = slice(halo, halo + window.height), slice(halo, halo + window.width)
-        if np.isnan(surface[inner]).all():
-            return np.ascontiguousarray(surface[inner]), None
-        ground = bare_earth(
-            surface,
-            self.ref.source.resolution_m * lattice.factor,
-            self.bare_earth,
-            origin_px=(window.row - halo, window.col - halo),
-        )
-        return np.ascontiguousarray(ground.heights_m[inner]), np.ascontiguousarray(ground.sigma_m[inner])
+        return self.ground.read(lattice, window)
 
     def _upscaled(
         self, view: View, lattice: Lattice, target: Target, part: Mapping, needed: IndexWindow
@@ -302,16 +296,19 @@ class TileAssembly:
         nodes = NodeGrid.around(self._reach, surface.step_x)
         delta = surface.nodes_m[: nodes.rows, : nodes.cols]
         record = surface.record(source.id)
+        model = model_for(source, settings.bare_earth, settings.pixel_size_m)
+        ground = None if model is None else GroundReader(reader, model, source.land_cover)
+        multiple = 1 if ground is None else ground.multiple
         return PreparedSource(
             index=number,
             ref=ref,
             reader=reader,
             delta_m=delta,
             operation=record,
-            view=View.of(reader.lattices, source.resolution_m, settings.pixel_size_m, settings.superres),
+            view=View.of(reader.lattices, source.resolution_m, settings.pixel_size_m, settings.superres, multiple),
             mapping=Mapping.build(nodes, pinned(ref), delta),
             sigma_m=float(np.hypot(source.accuracy_m, record.accuracy_m)),
-            bare_earth=settings.bare_earth if settings.bare_earth != "none" and source.surface is Surface.DSM else None,
+            ground=ground,
         )
 
 

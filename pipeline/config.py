@@ -24,7 +24,8 @@ class ProcessingSettings(BaseModel):
         coregistration: Method by name (`none`, `nuth-kaab`, or a composition such as `vertical-shift+nuth-kaab`).
         max_shift_m: Estimated horizontal shifts beyond this are refused.
         superres: `none`, an exact interpolant (`gdal-cubic`, `keys6`, `bspline`), or a model's registry name.
-        bare_earth: `none` or a model's registry name; applied to surface models only.
+        bare_earth: `none`, a model's registry name, `opening`, or `auto` for the model trained at each source's pixels;
+            applied to surface models only.
         blend_width_m: Width of the feather inside the lower-priority source.
         fill_max_m: Voids whose points lie farther than this from a height stay void.
         adjustments: Source ids, each with its share of a network adjustment (`orograph borders --adjust`); none unless asked for.

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.config import ProcessingSettings
 from pipeline.grid import Tile
 from pipeline.public import public_ref
-from pipeline.sources import SourceRef
+from pipeline.sources import Source, SourceRef
 from pipeline.version import PROCESSING_VERSION
 
 MANIFEST_NAME: Final = "manifest.json"
@@ -88,6 +88,7 @@ class Job:
                 ),
                 "files": [[file.href, file.etag] for file in ref.files],
                 "horizontal": ref.horizontal.model_dump(mode="json") if ref.horizontal else None,
+                **_land_cover(ref.source),
             }
             for ref in self.sources
         ]
@@ -252,6 +253,12 @@ class TileResult:
 
 def _sha256(document: Any) -> str:
     return hashlib.sha256(canonical_json(document)).hexdigest()
+
+
+def _land_cover(source: Source) -> dict[str, Any]:
+    """What of a source's land-cover map changes heights: its content and classes, not where it lies."""
+    known = source.land_cover
+    return {} if known is None else {"land_cover": known.model_dump(mode="json", exclude={"path"})}
 
 
 def canonical_json(document: Any) -> bytes:

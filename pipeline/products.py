@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ from pipeline.formats import cog
 from pipeline.formats.statistics import BandStatistics
 from pipeline.formats.thumbnail import write_thumbnail
 from pipeline.grid import TILE_CRS, PixelWindow
+from pipeline.ground import GroundReader
 from pipeline.job import Band, CoregistrationRecord, Job, Product, ProductInfo, ProgressCallback
 from pipeline.models import Resolver
 from pipeline.raster import FloatArray
+from pipeline.stages.bare_earth import weights_sha256
 from pipeline.stages.base import IndexArray
 from pipeline.stages.quality import QualityTally
 from pipeline.version import PROCESSING_VERSION, __version__
@@ -172,9 +174,9 @@ def draft_manifest(
     settings = job.settings
     geobox = job.tile.geobox(settings.pixel_size_m)
     quality = tally.result(next(s for product, s in products if s is not None and product.info.name == "elevation"))
-    corrected = settings.bare_earth != "none"
+    below = {source.ref.source.id: source.ground for source in assembly.sources if source.ground is not None}
     surfaces = {
-        "DTM" if corrected else ref.source.surface.value
+        "DTM" if ref.source.id in below else ref.source.surface.value
         for ref in job.sources
         if ref.source.id in quality.source_fractions
     }
@@ -199,7 +201,7 @@ def draft_manifest(
         "coregistration": alignment,
         "models": {
             **({} if resolver is None else _identity(resolver)),
-            **({"bare_earth": settings.bare_earth} if any(source.bare_earth for source in assembly.sources) else {}),
+            **_below(below.values()),
         },
         "quality": quality,
     }
@@ -210,6 +212,16 @@ def _identity(resolver: Resolver) -> dict[str, str]:
     weights = getattr(resolver, "weights", None)
     known = {"superres": resolver.name}
     return known if weights is None else {**known, "superres_sha256": weights.sha256}
+
+
+def _below(readers: Iterable[GroundReader]) -> dict[str, str]:
+    """Names of the bare-earth models used, and the sha256 of the weights of those that have any."""
+    names = sorted({reader.model for reader in readers})
+    digests = [digest for digest in map(weights_sha256, names) if digest]
+    return {
+        **({"bare_earth": "+".join(names)} if names else {}),
+        **({"bare_earth_sha256": "+".join(digests)} if digests else {}),
+    }
 
 
 def software_versions() -> dict[str, str]:

@@ -22,11 +22,12 @@ def public_href(href: str) -> str:
 def public_ref(ref: SourceRef) -> SourceRef:
     """A source as manifests show it: its files by name and ETag, which tell everybody else whether theirs are the same."""
     source = ref.source
-    grid = source.vertical_grid
+    grid, cover = source.vertical_grid, source.land_cover
     shown = source.model_copy(
         update={
             "data": _public_location(source.data),
             "vertical_grid": grid and grid.model_copy(update={"path": public_href(grid.path)}),
+            "land_cover": cover and cover.model_copy(update={"path": public_href(cover.path)}),
         }
     )
     files = tuple(file.model_copy(update={"href": public_href(file.href)}) for file in ref.files)

@@ -14,6 +14,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from pipeline.errors import ConfigError, SourceUnknown
+from pipeline.land_cover import LandCover
 from pipeline.raster import Surface
 
 SHIPPED_CATALOGUE: Final = Path(__file__).with_name("sources.yaml")
@@ -107,6 +108,7 @@ class Source(_Frozen):
         epoch: Decimal year of the data's coordinates, for time-dependent operations.
         area_deg: West, south, east, north beyond which the source has no data.
         trust_thinning: Whether `thinning` is taken without looking at the heights before a network relies on it.
+        land_cover: Map that tells a bare-earth model where trees and buildings stand.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -132,6 +134,7 @@ class Source(_Frozen):
     area_deg: tuple[float, float, float, float] = (-180.0, -90.0, 180.0, 90.0)
     trust_thinning: bool = False
     anonymous: bool = False
+    land_cover: LandCover | None = None
 
     @model_validator(mode="after")
     def _crs_are_known(self) -> Self:
@@ -264,6 +267,9 @@ def _anchored(source: Source, folder: Path) -> Source:
     if source.vertical_grid is not None:
         path = _absolute(source.vertical_grid.path, folder)
         updates["vertical_grid"] = source.vertical_grid.model_copy(update={"path": path})
+    if source.land_cover is not None:
+        path = _absolute(source.land_cover.path, folder)
+        updates["land_cover"] = source.land_cover.model_copy(update={"path": path})
     return source.model_copy(update=updates)
 
 

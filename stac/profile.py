@@ -68,12 +68,9 @@ def lineage(manifest: Manifest) -> str:
     steps = ["moved to " + manifest.vertical_frame] if manifest.operations else []
     if any(record.status == "converged" for record in manifest.coregistration):
         steps.append("coregistered")
-    superres = manifest.settings.get("superres", "none")
-    if superres != "none" and manifest.models.get("superres") == superres:
-        steps.append(f"super-resolved by {superres}")
-    bare_earth = manifest.settings.get("bare_earth", "none")
-    if bare_earth != "none" and manifest.models.get("bare_earth") == bare_earth:
-        steps.append(f"reduced to bare earth by {bare_earth}")
+    for kind, done in (("bare_earth", "reduced to bare earth"), ("superres", "super-resolved")):
+        if kind in manifest.models:
+            steps.append(f"{done} by {manifest.models[kind]}")
     steps.extend(("resampled once", "blended"))
     if manifest.quality.filled_fraction > 0:
         steps.append("voids filled")

@@ -10,7 +10,7 @@ import typer
 from infra.cli.common import err, out, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pipeline.models.ordinal.data import Scene
 
@@ -70,7 +70,7 @@ def train(
     bins = Bins(0.0, highest, classes, _choice("spacing", spacing))
     trained = train_image(
         scenes, spec, HeadKind(_choice("head", head)), bins, schedule, imagenet,
-        on_epoch=lambda epoch, loss: err.print(f"epoch {epoch + 1}/{epochs}  loss {loss:.4f}"),
+        on_epoch=lambda epoch, loss, _model: err.print(f"epoch {epoch + 1}/{epochs}  loss {loss:.4f}"),
     )  # fmt: skip
     out.print(f"{model}: {trained.save(model)} bytes")
 
@@ -126,36 +126,41 @@ def evaluate(
 
 @app.command()
 def ablate(
-    train_sites: Annotated[Path, typer.Argument(help="YAML list of measured sites to train on.")],
-    test_sites: Annotated[Path, typer.Argument(help="YAML list of measured sites to judge on.")],
-    pixel_size: Annotated[float, typer.Option(help="Pixel size, metres.")] = 2.5,
+    train_scenes: Annotated[Path, typer.Argument(help="YAML list of sites or images to train on.")],
+    test_scenes: Annotated[Path, typer.Argument(help="YAML list of sites or images to judge on.")],
+    pixel_size: Annotated[float, typer.Option(help="Pixel size of sites, metres; images keep their own.")] = 2.5,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Variant to train; repeat for several, all by default.")
+    ] = None,
     depth: Annotated[int, typer.Option(help="Of the ResNet: 18, 34, 50 or 101.")] = 18,
     width: Annotated[int, typer.Option(help="Channels of its first block.")] = 16,
     pooled: Annotated[int, typer.Option(help="Channels of each ASPP branch.")] = 32,
     classes: Annotated[int, typer.Option(help="Number of height classes.")] = 32,
     highest: Annotated[float, typer.Option(help="Upper end of the classes, metres.")] = 60.0,
-    epochs: Annotated[int, typer.Option(help="Epochs.")] = 6,
-    patches: Annotated[int, typer.Option(help="Random crops an epoch.")] = 600,
-    batch: Annotated[int, typer.Option(help="Crops a step.")] = 12,
-    crop: Annotated[int, typer.Option(help="Side of a crop, pixels.")] = 96,
+    epochs: Annotated[int, typer.Option(help="Epochs.")] = 10,
+    patches: Annotated[int, typer.Option(help="Random crops an epoch.")] = 1200,
+    batch: Annotated[int, typer.Option(help="Crops a step.")] = 8,
+    crop: Annotated[int, typer.Option(help="Side of a crop, pixels.")] = 64,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="Of weights and crops.")] = 0,
+    bfloat16: Annotated[bool, typer.Option(help="Less time where the processor has it.")] = False,
 ) -> None:
     """Train every head, both discretisations and the network without ASPP at one budget, and compare them."""
+    from pipeline.models.ordinal.ablation import VARIANTS, load_scenes
     from pipeline.models.ordinal.ablation import ablate as compare
-    from pipeline.models.ordinal.ablation import scene_of
     from pipeline.models.ordinal.discretise import Bins
     from pipeline.models.ordinal.network import NetworkSpec
-    from pipeline.models.ordinal.sites import load_sites
     from pipeline.models.ordinal.training import ImageTraining
 
-    scenes = [[scene_of(site) for site in load_sites(path, pixel_size)] for path in (train_sites, test_sites)]
-    schedule = ImageTraining(epochs, patches, batch, crop, rate, 1.0, seed=seed)
+    chosen = {name: VARIANTS[_one_of("variant", name, VARIANTS)] for name in only or VARIANTS}
+    scenes = [load_scenes(path, pixel_size) for path in (train_scenes, test_scenes)]
+    schedule = ImageTraining(epochs, patches, batch, crop, rate, 1.0, augment=True, seed=seed, bfloat16=bfloat16)
+    spec = NetworkSpec(depth, scenes[0][0].image.shape[0], width, True, pooled)
     results = compare(
-        scenes[0], scenes[1], NetworkSpec(depth, 3, width, True, pooled), Bins(0.0, highest, classes), schedule,
-        on_variant=lambda name, figures: err.print(name, {k: round(v.rmse_m, 3) for k, v in figures.items()}),
+        scenes[0], scenes[1], spec, Bins(0.0, highest, classes), schedule, chosen,
+        on_variant=lambda name, row: err.print(name, {k: round(v.rmse_m, 3) for k, v in row.figures.items()}),
     )  # fmt: skip
-    print_json({name: {how: m.to_dict() for how, m in rows.items()} for name, rows in results.items()})
+    print_json({name: row.to_dict() for name, row in results.items()})
 
 
 @app.command("train-surface")
@@ -175,6 +180,10 @@ def train_surface_command(
     seed: Annotated[int, typer.Option(help="Of weights and sampling.")] = 0,
     open_weight: Annotated[float, typer.Option(help="Weight of open ground against cover.")] = 1.0,
     start: Annotated[Path | None, typer.Option(help="Weights to begin from.")] = None,
+    margin: Annotated[int, typer.Option(help="Border of a square that only gives context, pixels.")] = 24,
+    cover: Annotated[bool, typer.Option(help="Also take shares of trees and buildings; works without too.")] = False,
+    bfloat16: Annotated[bool, typer.Option(help="Half the time where the processor has it.")] = False,
+    checkpoint: Annotated[Path | None, typer.Option(help="State to keep and to go on from.")] = None,
 ) -> None:
     """Train a bare-earth model on pairs of surface and ground, and on simulated canopy and buildings."""
     from pipeline.models.ordinal.sites import load_sites
@@ -182,8 +191,8 @@ def train_surface_command(
     from pipeline.models.ordinal.surface_model import SurfaceModel
     from pipeline.models.ordinal.surface_training import SurfaceTraining, train_surface
 
-    places = [site for size in pixel_size for site in load_sites(sites, size)]
-    spec = SurfaceSpec(tuple(int(w) for w in windows.split(",")), (smallest, largest), width)
+    places = [site for size in pixel_size for site in load_sites(sites, size, seed)]
+    spec = SurfaceSpec(tuple(int(w) for w in windows.split(",")), (smallest, largest), width, cover=cover)
     losses: list[float] = []
 
     def told(step: int, loss: float) -> None:
@@ -191,40 +200,48 @@ def train_surface_command(
         if (step + 1) % 50 == 0:
             err.print(f"step {step + 1}/{steps}  loss {sum(losses[-50:]) / 50:.3f}")
 
-    schedule = SurfaceTraining(steps, batch, crop, rate, seed, open_weight)
+    schedule = SurfaceTraining(steps, batch, crop, rate, seed, open_weight, bfloat16=bfloat16, margin_px=margin)
     begin = SurfaceModel.load(start) if start is not None else None
-    trained = train_surface(places, spec, schedule, name=name, on_step=told, start=begin)
+    trained = train_surface(places, spec, schedule, name=name, on_step=told, start=begin, checkpoint=checkpoint)
     out.print(f"{model}: {trained.save(model)} bytes")
+
+
+@app.command("tune-surface")
+def tune_surface(
+    weights: Annotated[Path, typer.Argument(help="Weights file of a trained model.")],
+    sites: Annotated[Path, typer.Argument(help="YAML list of measured sites it is not judged on.")],
+    model: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    pixel_size: Annotated[float, typer.Option(help="Pixel size, metres.")],
+    most: Annotated[float, typer.Option(help="What open ground may lose at any site, metres.")] = 0.02,
+    most_mapped: Annotated[float, typer.Option(help="The same where a land-cover map is given.")] = 0.05,
+) -> None:
+    """Choose the threshold that leaves open ground alone, and make the spread a standard deviation."""
+    from dataclasses import asdict, replace
+
+    from pipeline.models.ordinal.sites import load_sites
+    from pipeline.models.ordinal.surface_judging import tuned
+    from pipeline.models.ordinal.surface_model import SurfaceModel
+
+    trained = SurfaceModel.load(weights)
+    operating = tuned(trained, load_sites(sites, pixel_size), most, most_mapped)
+    out.print(f"{model}: {replace(trained, operating=operating).save(model)} bytes")
+    print_json(asdict(operating))
 
 
 @app.command("evaluate-surface")
 def evaluate_surface(
-    sites: Annotated[Path, typer.Argument(help="YAML list of measured sites.")],
+    sites: Annotated[Path, typer.Argument(help="YAML list of sites; on bare ground cover is simulated.")],
     pixel_size: Annotated[float, typer.Option(help="Pixel size, metres.")],
     model: Annotated[str, typer.Option(help="Registry name or weights file.")],
-    probability: Annotated[float, typer.Option(help="Threshold of P(h > 2 m).")] = 0.5,
+    probability: Annotated[float | None, typer.Option(help="Threshold of P(h > 2 m); the model's own if not.")] = None,
     smooth: Annotated[bool, typer.Option(help="Fit planes to the ground under cover.")] = True,
 ) -> None:
     """Bare-earth errors by site beside doing nothing and the progressive morphological filter."""
-    import numpy as np
-
-    from pipeline.models.ordinal.metrics import GroundMetrics
     from pipeline.models.ordinal.sites import load_sites
-    from pipeline.stages.bare_earth import bare_earth
+    from pipeline.models.ordinal.surface_judging import judged
 
-    document: dict[str, Any] = {}
-    for site in load_sites(sites, pixel_size):
-        if site.surface_m is None:
-            continue
-        surface = np.where(np.isfinite(site.ground_m), site.surface_m, np.nan).astype(np.float32)
-        methods = {"nothing": surface}
-        methods["opening"] = bare_earth(surface, pixel_size, "opening").heights_m
-        methods["network"] = bare_earth(surface, pixel_size, model, probability=probability, smooth=smooth).heights_m
-        document[site.name] = {
-            name: {k: round(v, 3) for k, v in _ground_figures(GroundMetrics, estimate, site, surface).items()}
-            for name, estimate in methods.items()
-        }
-    print_json(document)
+    places = load_sites(sites, pixel_size)
+    print_json({site.name: judged(site, model, probability, smooth) for site in places})
 
 
 @app.command("bare-earth")
@@ -232,7 +249,8 @@ def bare_earth_command(
     surface: Annotated[Path, typer.Argument(help="Surface model, one band, projected CRS in metres.")],
     ground: Annotated[Path, typer.Option("-o", "--out", help="GeoTIFF: bare earth, its added error, mask.")],
     model: Annotated[str, typer.Option(help="Registry name, weights file, or opening.")],
-    probability: Annotated[float, typer.Option(help="Threshold of P(h > 2 m).")] = 0.5,
+    probability: Annotated[float | None, typer.Option(help="Threshold of P(h > 2 m); the model's own if not.")] = None,
+    land_cover: Annotated[Path | None, typer.Option(help="Map with the classes of ESA WorldCover.")] = None,
 ) -> None:
     """Take canopy and buildings off a surface model."""
     import numpy as np
@@ -240,12 +258,17 @@ def bare_earth_command(
 
     from pipeline.errors import SourceGridError
     from pipeline.implicit.tiling import read_heights
+    from pipeline.land_cover import LandCover
     from pipeline.stages.bare_earth import bare_earth
 
     heights, grid = read_heights(surface)
     if grid.crs is None or not grid.crs.projected:
         raise SourceGridError(f"{surface.name} has no projected CRS", remedy="warp it to one in metres")
-    result = bare_earth(heights, float(abs(grid.resolution.x)), model, probability=probability)
+    shares = None
+    if land_cover is not None:
+        shares = LandCover.of(land_cover).shares(grid.affine, str(grid.crs), (heights.shape[0], heights.shape[1]))
+    pixel_size_m = float(abs(grid.resolution.x))
+    result = bare_earth(heights, pixel_size_m, model, probability=probability, shares=shares)
     profile = {
         "driver": "GTiff", "dtype": "float32", "count": 3, "height": heights.shape[0], "width": heights.shape[1],
         "crs": str(grid.crs), "transform": grid.affine, "nodata": float("nan"), "compress": "deflate", "predictor": 3,
@@ -258,14 +281,7 @@ def bare_earth_command(
     out.print(f"{ground}: {float(result.mask.mean()):.1%} of the surface was taken down to the ground")
 
 
-def _ground_figures(metrics: Any, estimate: Any, site: Any, surface: Any) -> dict[str, float]:
-    from dataclasses import asdict
-
-    return asdict(metrics.between(estimate, site.ground_m, surface))
-
-
 def _choice(name: str, text: str) -> Any:
-    from pipeline.errors import ConfigError
     from pipeline.models.ordinal.data import Benchmark
     from pipeline.models.ordinal.discretise import Spacing
     from pipeline.models.ordinal.heads import Decoding, HeadKind
@@ -278,10 +294,15 @@ def _choice(name: str, text: str) -> Any:
         "stitching": Stitching,
         "set": Benchmark,
     }
-    try:
-        return kinds[name](text)
-    except ValueError as error:
-        raise ConfigError(f"unknown {name} {text!r}", remedy=f"use one of {', '.join(kinds[name])}") from error
+    return kinds[name](_one_of(name, text, kinds[name]))
+
+
+def _one_of(name: str, text: str, known: Iterable[str]) -> str:
+    from pipeline.errors import ConfigError
+
+    if text not in list(known):
+        raise ConfigError(f"unknown {name} {text!r}", remedy=f"use one of {', '.join(known)}")
+    return text
 
 
 def _scenes(

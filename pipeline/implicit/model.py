@@ -13,10 +13,11 @@ from odc.geo.geobox import GeoBox
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from pipeline.errors import ForeignModel, OutsideExtent, SourceGridError, SourceMissing
+from pipeline.errors import ForeignModel, OutsideExtent, SourceGridError
 from pipeline.implicit.fields import Field, Jet
 from pipeline.implicit.payload import Arrays, Payload, decode
 from pipeline.implicit.splines import Float64Array
+from pipeline.tensors import description_of, read_described
 
 FORMAT: Final = "orograph-implicit"
 VERSION: Final = 1
@@ -166,32 +167,14 @@ class ImplicitModel:
             SourceMissing: there is no such file.
             ForeignModel: no safetensors, not an implicit terrain, another version, or a description that lacks parts.
         """
-        from safetensors import SafetensorError, safe_open
-
-        if not path.is_file():
-            raise SourceMissing(f"no model file {path}", remedy="fit one with `orograph implicit fit`")
-        try:
-            with safe_open(path, framework="numpy") as file:
-                text = (file.metadata() or {}).get(FORMAT)
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        except (SafetensorError, OSError) as error:
-            raise ForeignModel(f"{path.name} is no safetensors file: {error}") from error
-        if text is None:
-            raise ForeignModel(
-                f"{path.name} is a safetensors file, but no implicit terrain", remedy="fit one with `implicit fit`"
-            )
-        try:
-            return cls._of_document(json.loads(text), arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ForeignModel(f"the description in {path.name} is damaged: {error!r}") from error
+        document, arrays = read_described(
+            path, FORMAT, "an implicit terrain", VERSION, remedy="fit one with `orograph implicit fit`"
+        )
+        with description_of(path):
+            return cls._of_document(document, arrays)
 
     @classmethod
     def _of_document(cls, document: Mapping[str, Any], arrays: Arrays) -> Self:
-        if document["version"] != VERSION:
-            raise ForeignModel(
-                f"implicit terrain of version {document['version']}, this program reads {VERSION}",
-                remedy="fit it again, or use another version of Orograph",
-            )
         west, south, east, north = (float(value) for value in document["bounds"])
         rows, cols = (int(value) for value in document["shape"])
         return cls(

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.models.ordinal.surface_model import SurfaceModel
 
 THRESHOLD_M: Final = 2.0
-PROBABILITY: Final = 0.5
 # A surface's own error on open ground, so that a spread is never nothing.
 _FLOOR_SPREAD_M: Final = 0.1
 _OPENING_HALO_PX: Final = 256
@@ -50,9 +49,10 @@ def bare_earth(
     pixel_size_m: float,
     model: str,
     *,
-    probability: float = PROBABILITY,
+    probability: float | None = None,
     smooth: bool = True,
     origin_px: tuple[int, int] = (0, 0),
+    shares: FloatArray | None = None,
 ) -> BareEarth:
     """Take canopy and buildings off a surface model.
 
@@ -60,17 +60,20 @@ def bare_earth(
         heights_m: Surface heights, (rows, columns), metres; NaN is void.
         pixel_size_m: Ground size of a pixel, metres; each model works at the sizes it was trained at.
         model: Registry name of a bare-earth model, the path of its file, or `opening` for the morphological filter.
-        probability: Something stands where P(height above ground > 2 m) exceeds this.
+        probability: Something stands where P(height above ground > 2 m) exceeds this; None is the model's own.
         smooth: Fit a plane around each corrected pixel, weighted by certainty and tied to open ground around it.
         origin_px: Row and column of `heights_m[0, 0]` on the surface's own lattice; with it and `halo_px` of context
             windows of one surface agree.
+        shares: (2, rows, columns), share of trees and of buildings by a land-cover map, NaN where unknown; only for
+            models trained with it.
 
     Raises:
-        ConfigError: no such model, a pixel size it was not trained for, or a probability outside (0, 1).
+        ConfigError: no such model, a pixel size it was not trained for, land cover it cannot use, or a probability
+            outside (0, 1).
         AllVoid: there is no height.
         HeightsNotFinite: infinite heights.
     """
-    if not 0 < probability < 1:
+    if probability is not None and not 0 < probability < 1:
         raise ConfigError(f"probability {probability} is not between 0 and 1")
     void = np.isnan(heights_m)
     if void.all():
@@ -81,7 +84,10 @@ def bare_earth(
     if model == "opening":
         ground, sigma, mask = _by_opening(surface, pixel_size_m)
     else:
-        ground, sigma, mask = _by_network(surface, pixel_size_m, model, probability, smooth, origin_px)
+        ground, sigma, mask = ground_of(
+            _loaded(model), surface, pixel_size_m,
+            probability=probability, smooth=smooth, origin_px=origin_px, shares=shares,
+        )  # fmt: skip
     mask = mask & ~void
     result = np.where(mask, ground, heights_m).astype(np.float32)
     return BareEarth(result, np.where(mask, sigma, 0.0).astype(np.float32), mask)
@@ -111,21 +117,47 @@ def pixel_sizes_m(model: str) -> tuple[float, float]:
     return (0.5, 5.0) if model == "opening" else _loaded(model).spec.pixel_size_m
 
 
-def _by_network(
+def takes_land_cover(model: str) -> bool:
+    """Whether a model can use shares of trees and buildings."""
+    return model != "opening" and _loaded(model).spec.cover
+
+
+def weights_sha256(model: str) -> str | None:
+    """Digest of a model's weights; the filter has none."""
+    return None if model == "opening" else _loaded(model).sha256
+
+
+def ground_of(
+    model: SurfaceModel,
     surface_m: FloatArray,
     pixel_size_m: float,
-    name: str,
-    probability: float,
-    smooth: bool,
-    origin_px: tuple[int, int],
+    *,
+    probability: float | None = None,
+    smooth: bool = True,
+    origin_px: tuple[int, int] = (0, 0),
+    shares: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray, BoolArray]:
-    said = _loaded(name).above_ground(surface_m, pixel_size_m, THRESHOLD_M, origin_px)
-    mask = said.covered > probability
+    """Ground below a surface without voids, its standard error, and where something stands; as `bare_earth`."""
+    said = model.above_ground(surface_m, pixel_size_m, THRESHOLD_M, origin_px, shares)
+    mask = said.covered > _threshold(model, probability, shares)
     ground = (surface_m - said.height_m).astype(np.float32)
     if smooth and mask.any():
         ground = smooth_ground(ground, said.spread_m, mask, pixel_size_m)
     # The ground is not above the surface.
-    return np.minimum(ground, surface_m), np.maximum(said.spread_m, _FLOOR_SPREAD_M), mask
+    sigma = np.maximum(said.spread_m * np.float32(model.operating.spread_factor), _FLOOR_SPREAD_M)
+    return np.minimum(ground, surface_m), sigma, mask
+
+
+def _threshold(
+    model: SurfaceModel, probability: float | None, shares: FloatArray | None
+) -> float | npt.NDArray[np.float64]:
+    """The probability asked for, or the model's own: one where a map tells what stands, another where none does."""
+    own = model.operating
+    if probability is not None:
+        return probability
+    if shares is None:
+        return own.probability
+    return np.where(np.isfinite(shares).all(axis=0), own.mapped_probability, own.probability)
 
 
 def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, mask: BoolArray, pixel_size_m: float) -> FloatArray:

@@ -216,7 +216,7 @@ def test_sites_are_read_at_one_pixel_size(tmp_path: Path) -> None:
     assert b.weight == 2
     rng = np.random.default_rng(0)
     for site in (a, b, c):
-        surface, height = site.draw(32, rng)
+        surface, height, _ = site.draw(32, rng)
         assert surface.shape == height.shape == (32, 32)
         assert np.nanmin(height) >= 0
     listed.write_text("sites:\n- {name: d, surface: dsm.tif, ground: far.tif}\n")

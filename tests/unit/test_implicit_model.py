@@ -209,7 +209,7 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
         ImplicitModel.load(text)
     other = tmp_path / "other.safetensors"
     save_file({"weight": np.zeros(3, dtype=np.float32)}, other)
-    with pytest.raises(ForeignModel, match="no implicit terrain"):
+    with pytest.raises(ForeignModel, match="not an implicit terrain"):
         ImplicitModel.load(other)
     save_file({"code": np.zeros(3, dtype=np.uint8)}, other, metadata={"orograph-implicit": '{"version": 99}'})
     with pytest.raises(ForeignModel, match="version 99"):

@@ -283,7 +283,9 @@ def scene(seed: int = 0, size: int = 96) -> Scene:
 def test_training_learns_blocks_and_survives_its_file(kind: HeadKind, tmp_path: Path) -> None:
     training = ImageTraining(epochs=4, patches=48, batch=8, crop_px=32, learning_rate=4e-3, backbone_factor=1.0)
     losses: list[float] = []
-    model = train_image([scene()], SMALL, kind, Bins(0, 20, 12), training, on_epoch=lambda _, loss: losses.append(loss))
+    model = train_image(
+        [scene()], SMALL, kind, Bins(0, 20, 12), training, on_epoch=lambda _, loss, __: losses.append(loss)
+    )
     assert losses[-1] < 0.85 * losses[0]
     path = tmp_path / "m.safetensors"
     assert model.save(path) == path.stat().st_size
@@ -303,14 +305,16 @@ def test_ablation_judges_every_variant_on_the_same_patches() -> None:
     chosen = {name: VARIANTS[name] for name in ("mse", "sid without aspp")}
     table = ablate([scene()], [scene(1)], SMALL, Bins(0, 20, 8), training, chosen)
     assert set(table) == {"constant", "mse", "sid without aspp"}
-    assert set(table["sid without aspp"]) == {"middle", "expectation"}
-    assert table["mse"]["middle"].pixels == table["sid without aspp"]["middle"].pixels
+    assert set(table["sid without aspp"].figures) == {"middle", "expectation"}
+    assert table["mse"].figures["middle"].pixels == table["sid without aspp"].figures["middle"].pixels
+    assert len(table["mse"].curve) == 1
+    assert set(table["mse"].by_height) <= {"0", "2", "5", "10", "20"}
     above = np.zeros((40, 40), np.float32)
     above[5:9, 5:9] = 6
     made = scene_of(Site("a", 2.0, np.ones((40, 40), np.float32), above + 1))
     assert np.nanmax(made.heights_m) == 6
-    with pytest.raises(NoTrainingPixels):
-        scene_of(Site("b", 2.0, np.ones((40, 40), np.float32)))
+    bare = Site("b", 2.0, np.ones((40, 40), np.float32))
+    assert np.array_equal(scene_of(bare).heights_m, scene_of(bare).heights_m)
     with pytest.raises(NoTrainingPixels):
         ablate([], [scene()], SMALL, Bins(), training)
 
@@ -333,7 +337,7 @@ def test_bad_training_data_is_refused(tmp_path: Path) -> None:
         ImageTraining(crop_px=8)
     other = tmp_path / "other.safetensors"
     save_file({"a": torch.zeros(1)}, other)
-    with pytest.raises(ForeignModel, match="no ordinal height model"):
+    with pytest.raises(ForeignModel, match="not an ordinal height model"):
         ImageModel.load(other)
     with pytest.raises(SourceMissing):
         ImageModel.load(tmp_path / "none")
@@ -354,7 +358,7 @@ def test_pairs_on_different_grids_meet(tmp_path: Path) -> None:
         image_scene(image, heights, 3)
     with pytest.raises(BandMismatch, match="heights have one"):
         image_scene(image, image)
-    with pytest.raises(NoOverlap, match="share no ground"):
+    with pytest.raises(NoOverlap, match="shares no ground"):
         image_scene(image, write(tmp_path / "far.tif", y, 2.0, west=900_000.0))
     with pytest.raises(SourceMissing):
         image_scene(tmp_path / "none.tif", heights)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import ModelError, SourceMissing
-from pipeline.models.superres.weights import SHIPPED, load_weights, shipped_index
+from pipeline.models.shipped import SHIPPED, shipped_index
+from pipeline.models.superres.weights import load_weights
 from tests.support.superres_fixtures import made_weights
 
 
@@ -46,7 +47,7 @@ def test_absent_and_damaged_files_say_so(tmp_path):
 
 
 def test_what_ships_has_its_pinned_digest_and_fits():
-    for name in shipped_index():
-        assert load_weights(name).sha256 == shipped_index()[name]["sha256"]
+    for name in shipped_index("superres"):
+        assert load_weights(name).sha256 == shipped_index("superres")[name]["sha256"]
         assert (SHIPPED / f"{name}.md").exists(), "every model has a card"
     assert sum(path.stat().st_size for path in SHIPPED.glob("*.safetensors")) <= 8_000_000

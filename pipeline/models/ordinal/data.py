@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import rasterio
 from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
-from rasterio.warp import reproject, transform_bounds
 
 from pipeline.errors import (
     BandMismatch,
@@ -22,9 +18,9 @@ from pipeline.errors import (
     HeightsNotFinite,
     NoOverlap,
     NoTrainingPixels,
-    SourceCorrupt,
     SourceMissing,
 )
+from pipeline.models.ordinal.rasters import opened, read_on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +63,7 @@ class Scene:
 
 
 def image_scene(image: Path, heights: Path, bands: int | None = None) -> Scene:
-    """A scene of two rasters on different grids; heights are warped (bilinear) to the image's.
+    """A scene of two rasters on different grids; heights are warped to the image's.
 
     Raises:
         SourceMissing: a file is missing.
@@ -75,14 +71,14 @@ def image_scene(image: Path, heights: Path, bands: int | None = None) -> Scene:
         BandMismatch: the image has another number of bands than `bands`, or the heights more than one.
         NoOverlap: the two share no ground.
     """
-    with _opened(image) as dataset:
+    with opened(image) as dataset:
         if bands is not None and dataset.count != bands:
             raise BandMismatch(
                 f"{image.name} has {dataset.count} bands, not {bands}", remedy="choose bands with gdal_translate -b"
             )
         pixels = _scaled(dataset.read(), dataset.dtypes[0])
         grid = GeoBox(dataset.shape, dataset.transform, dataset.crs)
-    return Scene(image.stem, pixels, _heights_on(heights, grid))
+    return Scene(image.stem, pixels, read_on(heights, grid))
 
 
 def read_image(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
@@ -91,19 +87,19 @@ def read_image(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     Raises:
         SourceMissing, SourceCorrupt: there is no such raster.
     """
-    with _opened(path) as dataset:
+    with opened(path) as dataset:
         profile = {name: dataset.profile[name] for name in ("width", "height", "crs", "transform")}
         return _scaled(dataset.read(), dataset.dtypes[0]), profile
 
 
 def surface_scene(surface: Path, ground: Path) -> Scene:
     """A scene whose image is the surface model itself (relief and gradients), and whose heights are above ground."""
-    with _opened(surface) as dataset:
+    with opened(surface) as dataset:
         if dataset.count != 1:
             raise BandMismatch(f"{surface.name} has {dataset.count} bands, heights have one")
         dsm = dataset.read(1, masked=True, out_dtype="float32").filled(np.nan)
         grid = GeoBox(dataset.shape, dataset.transform, dataset.crs)
-    return Scene(surface.stem, surface_image(dsm), _heights_above(dsm, _heights_on(ground, grid)))
+    return Scene(surface.stem, surface_image(dsm), _heights_above(dsm, read_on(ground, grid)))
 
 
 def surface_image(dsm_m: np.ndarray) -> np.ndarray:
@@ -124,39 +120,6 @@ def _heights_above(dsm_m: np.ndarray, ground_m: np.ndarray) -> np.ndarray:
 def _scaled(pixels: np.ndarray, dtype: str) -> np.ndarray:
     limit = {"uint8": 255.0, "uint16": 65535.0}.get(dtype, 1.0)
     return (pixels / np.float32(limit)).astype(np.float32)
-
-
-def _heights_on(path: Path, grid: GeoBox) -> np.ndarray:
-    target = np.full(grid.shape, np.nan, dtype=np.float32)
-    with _opened(path) as dataset:
-        if dataset.count != 1:
-            raise BandMismatch(f"{path.name} has {dataset.count} bands, heights have one")
-        if grid.crs is None or dataset.crs is None:
-            raise NoOverlap(f"image or heights {path.name} have no CRS", remedy="assign one with gdal_edit -a_srs")
-        box = transform_bounds(dataset.crs, str(grid.crs), *dataset.bounds)
-        own = grid.boundingbox
-        if box[0] >= own.right or box[2] <= own.left or box[1] >= own.top or box[3] <= own.bottom:
-            raise NoOverlap(f"heights {path.name} and the image share no ground", remedy="check both extents and CRSs")
-        reproject(
-            rasterio.band(dataset, 1),
-            target,
-            dst_transform=grid.affine,
-            dst_crs=str(grid.crs),
-            dst_nodata=np.nan,
-            resampling=Resampling.bilinear,
-        )
-    if np.isinf(target).any():
-        raise HeightsNotFinite(f"{path.name} holds infinite heights", remedy="mark them as nodata")
-    return target
-
-
-def _opened(path: Path) -> Any:
-    if not path.exists():
-        raise SourceMissing(f"no raster {path}")
-    try:
-        return rasterio.open(path)
-    except RasterioError as error:
-        raise SourceCorrupt(f"{path.name} cannot be read as a raster: {error}") from error
 
 
 class Benchmark(StrEnum):
@@ -258,9 +221,9 @@ def split_tiles(
 
 def isprs_scene(tile: IsprsTile) -> Scene:
     """One tile as a scene; its heights lie on the image's own pixels, whatever georeference the files carry."""
-    with _opened(tile.image) as dataset:
+    with opened(tile.image) as dataset:
         pixels = _scaled(dataset.read(), dataset.dtypes[0])
-    with _opened(tile.heights) as dataset:
+    with opened(tile.heights) as dataset:
         heights = dataset.read(1, masked=True, out_dtype="float32").filled(np.nan)
     if heights.shape != pixels.shape[1:]:
         rows, cols = (min(a, b) for a, b in zip(heights.shape, pixels.shape[1:], strict=True))

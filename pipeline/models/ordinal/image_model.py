@@ -12,13 +12,14 @@ from typing import Final, Self
 import numpy as np
 import torch
 
-from pipeline.errors import BandMismatch, ForeignModel, SourceMissing
+from pipeline.errors import BandMismatch
 from pipeline.models.ordinal.data import Scene
 from pipeline.models.ordinal.discretise import Bins
 from pipeline.models.ordinal.heads import ClassificationHead, Decoding, HeadKind, MseHead, OrdinalHead, head_of
 from pipeline.models.ordinal.metrics import HeightMetrics
 from pipeline.models.ordinal.network import HeightNet, NetworkSpec
 from pipeline.models.ordinal.stitch import Layout, assemble, chain_offsets, global_offsets
+from pipeline.tensors import description_of, read_described
 
 FORMAT: Final = "orograph-ordinal"
 VERSION: Final = 1
@@ -122,29 +123,15 @@ class ImageModel:
             SourceMissing: there is no such file.
             ForeignModel: it is no such model, of another version, or damaged.
         """
-        from safetensors import SafetensorError, safe_open
-
-        if not path.is_file():
-            raise SourceMissing(f"no model file {path}", remedy="train one with `orograph ordinal train`")
-        try:
-            with safe_open(path, framework="pt") as file:
-                text = (file.metadata() or {}).get(FORMAT)
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        except (SafetensorError, OSError) as error:
-            raise ForeignModel(f"{path.name} is no safetensors file: {error}") from error
-        if text is None:
-            raise ForeignModel(f"{path.name} holds no ordinal height model")
-        try:
-            document = json.loads(text)
-            if document["version"] != VERSION:
-                raise ForeignModel(f"{path.name} is of version {document['version']}, this program reads {VERSION}")
+        document, weights = read_described(
+            path, FORMAT, "an ordinal height model", VERSION, remedy="train one with `orograph ordinal train`"
+        )
+        with description_of(path):
             spec = NetworkSpec.from_dict(document["network"])
             head = head_of(HeadKind(document["head"]), Bins.from_dict(document["bins"]))
             network = HeightNet(spec, head.channels)
-            network.load_state_dict(weights)
+            network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
             mean, spread = tuple(document["mean"]), tuple(document["spread"])
             crop_px = int(document["crop_px"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ForeignModel(f"the description in {path.name} is damaged: {error!r}") from error
         network.eval()
         return cls(network, spec, head, mean, spread, crop_px)

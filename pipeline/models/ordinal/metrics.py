@@ -71,6 +71,21 @@ class HeightMetrics:
         return asdict(self)
 
 
+HEIGHT_CLASSES_M: Final = (0.0, 2.0, 5.0, 10.0, 20.0)
+
+
+def rmse_by_height(predicted_m: np.ndarray, true_m: np.ndarray) -> dict[str, float]:
+    """Root mean square error by class of true height, metres, keyed by the class's lower end."""
+    valid = np.isfinite(predicted_m) & np.isfinite(true_m)
+    error, true = (predicted_m - true_m)[valid].astype(np.float64), true_m[valid]
+    number = np.searchsorted(HEIGHT_CLASSES_M, true, side="right") - 1
+    return {
+        f"{low:g}": float(np.sqrt(np.mean(error[number == k] ** 2)))
+        for k, low in enumerate(HEIGHT_CLASSES_M)
+        if (number == k).any()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class GroundMetrics:
     """Errors of a bare-earth estimate, metres.

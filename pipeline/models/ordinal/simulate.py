@@ -70,7 +70,7 @@ def above_ground(
     shape = ground_m.shape
     height = np.zeros(shape, dtype=np.float32)
     if scenery.forest > 0:
-        height = np.maximum(height, _forest(shape, pixel_size_m, scenery.forest, rng))
+        height = np.maximum(height, forest(shape, pixel_size_m, scenery.forest, rng))
     # A single crown is nothing on a pixel of 10 m.
     per_ha = scenery.trees_per_ha * min(1.0, (4.0 / pixel_size_m) ** 2)
     height = np.maximum(height, _trees(shape, pixel_size_m, per_ha, rng))
@@ -82,7 +82,7 @@ def above_ground(
     return (ground_m + height + noise).astype(np.float32), height
 
 
-def _field(shape: tuple[int, ...], width_px: float, rng: np.random.Generator) -> np.ndarray:
+def random_field(shape: tuple[int, ...], width_px: float, rng: np.random.Generator) -> np.ndarray:
     """Smooth random values with a standard deviation of one; wide ones are drawn coarse and stretched."""
     step = max(1, int(width_px / 3))
     small = tuple(-(-n // step) + 8 for n in shape)
@@ -93,19 +93,21 @@ def _field(shape: tuple[int, ...], width_px: float, rng: np.random.Generator) ->
     return values / max(float(values.std()), 1e-9)
 
 
-def _forest(shape: tuple[int, ...], pixel_size_m: float, share: float, rng: np.random.Generator) -> np.ndarray:
+def forest(shape: tuple[int, ...], pixel_size_m: float, share: float, rng: np.random.Generator) -> np.ndarray:
     """Stands with sharp edges, each of its own height, with crowns, gaps and rides."""
     # Woods are of every size; what a coarse pixel cannot show is not drawn.
     width_m = float(np.exp(rng.uniform(np.log(20), np.log(120 if pixel_size_m < 5 else 900))))
-    where = _field(shape, width_m / pixel_size_m, rng) + 0.4 * _field(shape, rng.uniform(8, 30) / pixel_size_m, rng)
+    where = random_field(shape, width_m / pixel_size_m, rng) + 0.4 * random_field(
+        shape, rng.uniform(8, 30) / pixel_size_m, rng
+    )
     mask = where > np.quantile(where, 1.0 - share)
-    stands = _field(shape, width_m * rng.uniform(0.7, 1.6) / pixel_size_m, rng)
+    stands = random_field(shape, width_m * rng.uniform(0.7, 1.6) / pixel_size_m, rng)
     levels = np.digitize(stands, [-0.8, 0.0, 0.8])
     tops = rng.uniform(3.0, 34.0, 4)[levels]
-    crowns = _field(shape, max(rng.uniform(1.5, 4.0) / pixel_size_m, 0.5), rng)
+    crowns = random_field(shape, max(rng.uniform(1.5, 4.0) / pixel_size_m, 0.5), rng)
     rough = rng.uniform(0.05, 0.22)
     height = tops * (1.0 + rough * crowns)
-    gaps = _field(shape, max(rng.uniform(2.0, 8.0) / pixel_size_m, 0.7), rng) > rng.uniform(1.2, 2.6)
+    gaps = random_field(shape, max(rng.uniform(2.0, 8.0) / pixel_size_m, 0.7), rng) > rng.uniform(1.2, 2.6)
     floor = rng.uniform(0.0, 2.0) * (rng.random() < 0.5)
     return np.where(mask, np.where(gaps, floor, np.maximum(height, 0.3)), 0.0).astype(np.float32)
 
@@ -140,7 +142,7 @@ def _houses(
     roofs, built = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
     if scenery.settlement <= 0:
         return roofs, built
-    where = _field(shape, 60 / pixel_size_m, rng)
+    where = random_field(shape, 60 / pixel_size_m, rng)
     settled = where >= np.quantile(where, 1.0 - scenery.settlement)
     count = rng.poisson(scenery.houses_per_ha * shape[0] * shape[1] * pixel_size_m**2 / 1e4)
     street = rng.uniform(0, np.pi)

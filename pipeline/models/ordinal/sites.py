@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-import rasterio
 import yaml
+from affine import Affine
 from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
-from rasterio.warp import reproject
+from scipy import ndimage
 
-from pipeline.errors import BandMismatch, ConfigError, NoOverlap, NoTrainingPixels, SourceCorrupt, SourceMissing
+from pipeline.errors import ConfigError, NoOverlap, NoTrainingPixels
+from pipeline.models.ordinal.cover import FINE_M, CoverPool, Texture, averaged, mapped_shares
+from pipeline.models.ordinal.rasters import grid_at, read_on
 from pipeline.models.ordinal.simulate import Scenery, above_ground
 
-_SCENERIES: Final = 6
 _PARTS: Final = {
     "all": (0.0, 1.0, 0.0, 1.0),
     "north": (0.0, 0.5, 0.0, 1.0),
@@ -26,6 +25,20 @@ _PARTS: Final = {
     "west": (0.0, 1.0, 0.0, 0.5),
     "east": (0.0, 1.0, 0.5, 1.0),
 }
+
+
+class Square(NamedTuple):
+    """A training square, float32 arrays.
+
+    Attributes:
+        surface_m: Surface heights without voids, metres.
+        above_m: Heights above ground, metres; NaN where unknown.
+        shares: (2, rows, columns), share of trees and of buildings as a land-cover map tells; None where there is none.
+    """
+
+    surface_m: np.ndarray
+    above_m: np.ndarray
+    shares: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +51,8 @@ class Site:
         ground_m: Bare earth, float32, NaN is void.
         surface_m: Measured surface on the same grid; None where canopy and buildings are simulated.
         weight: How often it is drawn, relative to the others.
-        detail: Canopy and buildings are simulated on pixels this many times finer, and averaged.
+        shares: (2, rows, columns), trees and buildings by a land-cover map, where there is one.
+        pool: Scenes to lay over bare ground at coarse pixels; canopy and buildings are drawn anew where it is None.
     """
 
     name: str
@@ -46,9 +60,9 @@ class Site:
     ground_m: np.ndarray
     surface_m: np.ndarray | None = None
     weight: float = 1.0
-    detail: int = 1
+    pool: CoverPool | None = None
+    shares: np.ndarray | None = None
     _valid: np.ndarray = field(init=False, repr=False)
-    _bank: list[tuple[np.ndarray, np.ndarray]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         if self.surface_m is not None and self.surface_m.shape != self.ground_m.shape:
@@ -65,30 +79,25 @@ class Site:
         """True where the surface was measured."""
         return self.surface_m is not None
 
-    def draw(self, size_px: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """A random square: surface without voids, and heights above ground with NaN where unknown.
+    def draw(self, size_px: int, rng: np.random.Generator) -> Square:
+        """A random square.
 
         Squares with many voids are drawn again; mirrored and turned at random.
         """
+        if self.pool is not None and self.surface_m is None:
+            return self._covered(self.pool, size_px, rng)
         rows, cols = self.ground_m.shape
-        height, width = min(size_px, rows), min(size_px, cols)
-        for _ in range(20):
-            row, col = rng.integers(rows - height + 1), rng.integers(cols - width + 1)
-            part = (slice(row, row + height), slice(col, col + width))
-            if self._valid[part].mean() > 0.9:
-                break
+        part = self._part((min(size_px, rows), min(size_px, cols)), rng)
         valid = self._valid[part]
+        height, width = valid.shape
         ground = np.where(
             valid, self.ground_m[part], np.float32(np.mean(self.ground_m[part][valid]) if valid.any() else 0)
         )
         if self.surface_m is not None:
             surface = np.where(valid, self.surface_m[part], ground)
             above = np.maximum(surface - ground, 0.0)
-        elif self.detail == 1:
-            surface, above = above_ground(ground, self.pixel_size_m, Scenery.drawn(rng), rng)
         else:
-            added, whole = self._scenes(rng)
-            surface, above = ground + added[part], whole[part]
+            surface, above = above_ground(ground, self.pixel_size_m, Scenery.drawn(rng), rng)
         above = np.where(valid, above, np.nan)
         pad = ((0, size_px - height), (0, size_px - width))
         surface, above = np.pad(surface, pad, mode="edge"), np.pad(above, pad, constant_values=np.nan)
@@ -96,109 +105,129 @@ class Site:
         surface, above = np.rot90(surface, turns), np.rot90(above, turns)
         if mirrored:
             surface, above = surface[:, ::-1], above[:, ::-1]
-        return np.ascontiguousarray(surface, np.float32), np.ascontiguousarray(above, np.float32)
+        return Square(np.ascontiguousarray(surface, np.float32), np.ascontiguousarray(above, np.float32))
 
-    def _scenes(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """What is added to the whole ground, and the height of it; six sceneries are drawn and used again."""
-        if len(self._bank) < _SCENERIES:
-            mean = np.float32(np.mean(self.ground_m[self._valid]))
-            ground = np.where(self._valid, self.ground_m, mean)
-            fine = np.repeat(np.repeat(ground, self.detail, axis=0), self.detail, axis=1)
-            surface, above = above_ground(fine, self.pixel_size_m / self.detail, Scenery.drawn(rng), rng)
-            self._bank.append((_averaged(surface, self.detail) - ground, _averaged(above, self.detail)))
-            return self._bank[-1]
-        return self._bank[int(rng.integers(_SCENERIES))]
+    def _covered(self, pool: CoverPool, size_px: int, rng: np.random.Generator) -> Square:
+        """Bare ground, turned, mirrored and lowered, with a scene over it; small sites are continued as in a mirror."""
+        rows, cols = self.ground_m.shape
+        part = self._part((min(size_px, rows), min(size_px, cols)), rng)
+        ground, valid = self.ground_m[part], self._valid[part]
+        nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+        ground = ground[tuple(nearest)]
+        pad = [(0, size_px - n) for n in ground.shape]
+        ground, valid = (np.pad(plane, pad, mode="symmetric") for plane in (ground, valid))
+        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        ground, valid = np.rot90(ground, turns), np.rot90(valid, turns)
+        if mirrored:
+            ground, valid = ground[:, ::-1], valid[:, ::-1]
+        # Mountains lowered are hills, and hills are where most people live.
+        low = float(ground.min())
+        ground = low + (ground - low) * np.float32(np.exp(rng.uniform(np.log(0.08), np.log(1.1))))
+        surface, above, shares = pool.draw(ground, rng)
+        return Square(surface, np.where(valid, above, np.float32(np.nan)), shares)
+
+    def _part(self, shape: tuple[int, int], rng: np.random.Generator) -> tuple[slice, slice]:
+        rows, cols = self.ground_m.shape
+        for _ in range(20):
+            row, col = rng.integers(rows - shape[0] + 1), rng.integers(cols - shape[1] + 1)
+            part = (slice(row, row + shape[0]), slice(col, col + shape[1]))
+            if self._valid[part].mean() > 0.9:
+                break
+        return part
 
 
-def _averaged(fine: np.ndarray, factor: int) -> np.ndarray:
-    rows, cols = (size // factor for size in fine.shape)
-    return fine.reshape(rows, factor, cols, factor).mean(axis=(1, 3)).astype(np.float32)
-
-
-def load_sites(path: Path, pixel_size_m: float) -> list[Site]:
-    """Read a YAML list of sites at one pixel size.
+def load_sites(path: Path, pixel_size_m: float, seed: int = 0) -> list[Site]:
+    """Read a YAML list of sites at one pixel size; `seed` is that of the scenes laid over bare ground.
 
     Each entry has `name`, `ground` (bare earth) and, for measured surfaces, `surface` or `above` (heights above
-    ground, the largest counts); optionally `part` (all, north, south, west, east), `weight` and `detail`. Paths are
-    taken from the file's folder.
+    ground, the largest counts) or `canopy` and `buildings` (heights above ground, from which at coarse pixels the
+    land cover an imperfect map would show is made too); optionally `part` (all, north, south, west, east, or four fractions from top, to
+    bottom, from left, to right), `weight` and `map_unit_m`, the ground length of the CRS's unit where it is not 1.
+    From pixels of 10 m on, what stands on bare ground is drawn at 5 m and averaged; `textures` then lists measured
+    places to take it from (`name`, `canopy` and `buildings`, or `surface` and `ground`; `part`). Paths are taken from
+    the file's folder.
 
     Raises:
         ConfigError: the file is no such list.
         SourceMissing, SourceCorrupt, BandMismatch, NoOverlap, NoTrainingPixels: a raster is not usable.
     """
+    pool = None
+    if pixel_size_m >= 2 * FINE_M:
+        pool = CoverPool(
+            pixel_size_m, tuple(_texture(entry, path.parent) for entry in read_list(path, "textures")), seed=seed
+        )
+    return [site_of(entry, path.parent, pixel_size_m, pool) for entry in read_list(path)]
+
+
+def read_list(path: Path, key: str = "sites") -> list[dict[str, Any]]:
+    """Entries of a YAML file under a key; only `sites` must be there.
+
+    Raises:
+        ConfigError: the file is no such list.
+    """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        entries = document["sites"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        entries = document[key] if key == "sites" else document.get(key, [])
+        return [dict(entry) for entry in entries]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{path} is no list of sites: {error!r}", remedy="give `sites:` with name and ground"
         ) from error
-    return [_site(entry, path.parent, pixel_size_m) for entry in entries]
 
 
-def _site(entry: dict[str, Any], folder: Path, pixel_size_m: float) -> Site:
+def site_of(entry: dict[str, Any], folder: Path, pixel_size_m: float, pool: CoverPool | None = None) -> Site:
+    """One site of a list; see `load_sites`."""
     try:
         name, ground_path = str(entry["name"]), folder / entry["ground"]
-        top, bottom, left, right = _PARTS[entry.get("part", "all")]
     except (KeyError, TypeError) as error:
-        raise ConfigError(f"site {entry!r} lacks name or ground, or has an unknown part") from error
-    main = folder / (
-        entry["surface"] if "surface" in entry else entry["above"][0] if "above" in entry else entry["ground"]
-    )
-    grid = grid_at(main, pixel_size_m)
-    rows, cols = grid.shape
-    grid = grid[int(top * rows) : int(bottom * rows), int(left * cols) : int(right * cols)]
+        raise ConfigError(f"site {entry!r} lacks name or ground") from error
+    both = [entry[kind] for kind in ("canopy", "buildings") if kind in entry]
+    above = entry.get("above", both)
+    main = folder / (entry["surface"] if "surface" in entry else above[0] if above else entry["ground"])
+    grid = _cut(grid_at(main, pixel_size_m / float(entry.get("map_unit_m", 1.0))), entry)
     ground = read_on(ground_path, grid)
-    surface = None
+    surface, shares = None, None
     if "surface" in entry:
         surface = read_on(folder / entry["surface"], grid)
-    elif "above" in entry:
-        surface = ground + np.max([read_on(folder / part, grid) for part in entry["above"]], axis=0)
-    return Site(name, pixel_size_m, ground, surface, float(entry.get("weight", 1.0)), int(entry.get("detail", 1)))
-
-
-def grid_at(path: Path, pixel_size_m: float) -> GeoBox:
-    """A raster's own extent at another pixel size (metres; the CRS must be projected in metres)."""
-    with _opened(path) as dataset:
-        if dataset.crs is None or not dataset.crs.is_projected:
-            raise ConfigError(f"{path.name} has no projected CRS", remedy="warp it to one in metres")
-        return GeoBox.from_bbox(tuple(dataset.bounds), str(dataset.crs), resolution=pixel_size_m, tight=True)
-
-
-def read_on(path: Path, grid: GeoBox) -> np.ndarray:
-    """One band on another grid, float32 with NaN for void: mean when it becomes coarser, bilinear when finer.
-
-    Raises:
-        SourceMissing: there is no such file.
-        SourceCorrupt: it is no raster.
-        BandMismatch: it has more bands than one.
-        NoOverlap: it shares no ground with the grid.
-    """
-    target = np.full(grid.shape, np.nan, dtype=np.float32)
-    with _opened(path) as dataset:
-        if dataset.count != 1:
-            raise BandMismatch(f"{path.name} has {dataset.count} bands, heights have one")
-        coarser = abs(grid.resolution.x) > 1.2 * dataset.res[0]
-        reproject(
-            rasterio.band(dataset, 1),
-            target,
-            dst_transform=grid.affine,
-            dst_crs=str(grid.crs),
-            dst_nodata=np.nan,
-            resampling=Resampling.average if coarser else Resampling.bilinear,
+    elif above:
+        factor = 1 if pool is None else round(pixel_size_m / FINE_M)
+        fine = GeoBox(
+            (grid.shape[0] * factor, grid.shape[1] * factor), grid.affine * Affine.scale(1 / factor), grid.crs
         )
-    if not np.isfinite(target).any():
-        raise NoOverlap(f"{path.name} shares no ground with the other raster", remedy="check both extents and CRSs")
-    return target
+        planes = [read_on(folder / part, fine) for part in above]
+        # The higher thing hides the lower; a coarse pixel sees the mean of what is seen.
+        surface = ground + averaged(np.max(planes, axis=0), factor)
+        if pool is not None and len(both) == 2:
+            known = [np.nan_to_num(plane) for plane in planes[-2:]]
+            shares = mapped_shares(known[0], known[1], factor, np.random.default_rng(0))
+    return Site(name, pixel_size_m, ground, surface, float(entry.get("weight", 1.0)), pool, shares)
 
 
-def _opened(path: Path) -> Any:
-    if not path.exists():
-        raise SourceMissing(f"no raster {path}")
+def _texture(entry: dict[str, Any], folder: Path) -> Texture:
     try:
-        return rasterio.open(path)
-    except RasterioError as error:
-        raise SourceCorrupt(f"{path.name} cannot be read as a raster: {error}") from error
+        name = str(entry["name"])
+        main = folder / entry["canopy" if "canopy" in entry else "surface"]
+        grid = _cut(grid_at(main, FINE_M), entry)
+        if "canopy" in entry:
+            canopy, buildings = (read_on(folder / entry[kind], grid) for kind in ("canopy", "buildings"))
+        else:
+            # Without classes all that stands counts as trees, which a suburb of gardens mostly is.
+            canopy = np.maximum(read_on(main, grid) - read_on(folder / entry["ground"], grid), 0.0)
+            buildings = np.zeros_like(canopy)
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"texture {entry!r} lacks a name, or canopy and buildings, or surface and ground") from error
+    return Texture(name, np.nan_to_num(canopy), np.nan_to_num(buildings))
+
+
+def _cut(grid: GeoBox, entry: dict[str, Any]) -> GeoBox:
+    """The part of a grid an entry asks for."""
+    part = entry.get("part", "all")
+    try:
+        top, bottom, left, right = _PARTS[part] if isinstance(part, str) else map(float, part)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"site {entry!r} has an unknown part") from error
+    rows, cols = grid.shape
+    return grid[int(top * rows) : int(bottom * rows), int(left * cols) : int(right * cols)]
 
 
 def choose(sites: Sequence[Site], rng: np.random.Generator) -> Site:

@@ -29,12 +29,14 @@ class SurfaceSpec:
         pixel_size_m: Pixel sizes it may be used at, smallest and largest, metres.
         width: Channels at full resolution.
         scale_m: Height that counts as one; larger differences are compressed logarithmically.
+        cover: Whether it also takes shares of trees and buildings from a land-cover map; it works without one too.
     """
 
     windows_px: tuple[int, ...] = (3, 7, 15, 31, 61)
     pixel_size_m: tuple[float, float] = (1.8, 3.0)
     width: int = 16
     scale_m: float = 3.0
+    cover: bool = False
 
     def __post_init__(self) -> None:
         if not self.windows_px or any(w < 3 or w % 2 == 0 for w in self.windows_px):
@@ -44,8 +46,8 @@ class SurfaceSpec:
 
     @property
     def channels(self) -> int:
-        """Input channels: top hats, relief at two widths, two gradients, pixel size."""
-        return len(self.windows_px) + 5
+        """Input channels: top hats, relief at two widths, two gradients, pixel size; trees, buildings, known."""
+        return len(self.windows_px) + 5 + (3 if self.cover else 0)
 
     @property
     def halo_px(self) -> int:
@@ -65,16 +67,18 @@ class SurfaceSpec:
             (float(low), float(high)),
             int(document["width"]),
             float(document["scale_m"]),
+            bool(document.get("cover", False)),
         )
 
 
-def features(dsm_m: np.ndarray, pixel_size_m: float, spec: SurfaceSpec) -> np.ndarray:
+def features(dsm_m: np.ndarray, pixel_size_m: float, spec: SurfaceSpec, shares: np.ndarray | None = None) -> np.ndarray:
     """Inputs of the network, float32 (channels, rows, columns).
 
     Args:
         dsm_m: Surface heights without voids, metres.
         pixel_size_m: Ground size of a pixel, metres.
         spec: What the network was built for.
+        shares: (2, rows, columns), share of trees and of buildings, 0 to 1, NaN where unknown; None if there is no map.
     """
     z = np.asarray(dsm_m, dtype=np.float32)
     planes = [z - ndimage.grey_opening(z, size=(w, w), mode="nearest") for w in spec.windows_px]
@@ -84,6 +88,10 @@ def features(dsm_m: np.ndarray, pixel_size_m: float, spec: SurfaceSpec) -> np.nd
     compressed = [np.arcsinh(plane / spec.scale_m) for plane in planes]
     centre = np.sqrt(spec.pixel_size_m[0] * spec.pixel_size_m[1])
     compressed.append(np.full_like(z, np.log2(pixel_size_m / centre)))
+    if spec.cover:
+        told = np.zeros((2, *z.shape), dtype=np.float32) if shares is None else np.nan_to_num(shares)
+        known = np.zeros_like(z) if shares is None else np.isfinite(shares).all(axis=0)
+        compressed += [*(told * known), known]
     return np.stack(compressed).astype(np.float32)
 
 

@@ -36,6 +36,7 @@ class ImageTraining:
         relative: Heights count from each crop's lowest point.
         augment: Mirrored and turned crops.
         seed: Of weights and crops.
+        bfloat16: Convolutions in bfloat16: less time where the processor has it.
     """
 
     epochs: int = 20
@@ -48,6 +49,7 @@ class ImageTraining:
     relative: bool = True
     augment: bool = False
     seed: int = 0
+    bfloat16: bool = False
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.patches, self.batch) < 1 or self.crop_px < 32:
@@ -63,7 +65,7 @@ def train_image(
     bins: Bins,
     training: ImageTraining,
     imagenet: Path | None = None,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_epoch: Callable[[int, float, ImageModel], None] | None = None,
 ) -> ImageModel:
     """Train a network on scenes.
 
@@ -76,7 +78,7 @@ def train_image(
         bins: Height classes (the range for the MSE head).
         training: Schedule.
         imagenet: Weights of the backbone in torchvision's layout.
-        on_epoch: Told the epoch and its mean loss.
+        on_epoch: Told the epoch, its mean loss, and the model as it is then.
 
     Raises:
         NoTrainingPixels: no scenes.
@@ -88,7 +90,7 @@ def train_image(
     torch.manual_seed(training.seed)
     rng = np.random.default_rng(training.seed)
     head = head_of(kind, bins)
-    network = HeightNet(spec, head.channels)
+    network = HeightNet(spec, head.channels).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if imagenet is not None:
         load_imagenet(network.backbone, imagenet)
     mean, spread = _standard(scenes)
@@ -96,12 +98,16 @@ def train_image(
     optimiser = torch.optim.Adam(groups, weight_decay=training.weight_decay)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=_PATIENCE)
     sizes = np.array([scene.heights_m.size for scene in scenes], dtype=np.float64)
+    flat = (tuple(float(m) for m in mean.flatten()), tuple(float(s) for s in spread.flatten()))
+    model = ImageModel(network, spec, head, flat[0], flat[1], training.crop_px)
     network.train()
     for epoch in range(training.epochs):
         losses = []
         for _ in range(max(1, training.patches // training.batch)):
             images, heights = _batch(scenes, sizes, training, rng)
-            loss = head.loss(network((images - mean) / spread), heights)
+            with torch.autocast("cpu", torch.bfloat16, enabled=training.bfloat16):
+                outputs = network(((images - mean) / spread).to(memory_format=torch.channels_last))
+            loss = head.loss(outputs.float(), heights)
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
@@ -111,10 +117,13 @@ def train_image(
             raise ModelError("the training diverged", remedy="lower the learning rate")
         plateau.step(average)
         if on_epoch is not None:
-            on_epoch(epoch, average)
+            network.eval()
+            on_epoch(epoch, average, model)
+            network.train()
     network.eval()
-    flat = (tuple(float(m) for m in mean.flatten()), tuple(float(s) for s in spread.flatten()))
-    return ImageModel(network, spec, head, flat[0], flat[1], training.crop_px)
+    # As it will be when read from its file, to the last bit.
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return model
 
 
 def _check(scenes: Sequence[Scene], spec: NetworkSpec) -> None:

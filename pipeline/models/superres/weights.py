@@ -10,13 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from safetensors.torch import load as load_bytes
 from torch import Tensor
 
 from pipeline.errors import ModelError, SourceMissing
+from pipeline.models.shipped import SHIPPED, shipped_index
 
-SHIPPED: Final = Path(__file__).parents[1] / "weights"
 FORMAT: Final = "orograph-superres-2"
 """Metadata of a file: `plan` with the network's shape, `about`."""
 
@@ -43,12 +42,6 @@ class Weights:
     about: dict[str, Any]
 
 
-def shipped_index() -> dict[str, dict[str, str]]:
-    """What the package ships: name to `file` and `sha256`."""
-    path = SHIPPED / "index.yaml"
-    return yaml.safe_load(path.read_text()) or {} if path.exists() else {}
-
-
 def load_weights(name: str, sha256: str | None = None, fetch: Fetch | None = None) -> Weights:
     """Read weights and prove them to be the ones meant.
 
@@ -63,13 +56,13 @@ def load_weights(name: str, sha256: str | None = None, fetch: Fetch | None = Non
     """
     href, _, pinned = name.partition("#sha256=")
     expected = sha256 or pinned or None
-    entry = shipped_index().get(href)
+    entry = shipped_index("superres").get(href)
     if entry is not None:
         return _parsed(href, (SHIPPED / entry["file"]).read_bytes(), expected or entry["sha256"])
     if not href.endswith(".safetensors"):
         raise ModelError(
             f"{href!r} is neither a shipped model nor a .safetensors file",
-            remedy=f"shipped: {', '.join(sorted(shipped_index())) or 'none'}; pickled formats are refused, they carry code",
+            remedy=f"shipped: {', '.join(sorted(shipped_index('superres'))) or 'none'}; pickled formats are refused, they carry code",
         )
     if "://" in href:
         if expected is None or fetch is None:

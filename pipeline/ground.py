@@ -1,0 +1,103 @@
+"""The ground below a surface source, read window by window as a terrain source would be.
+
+A model of what stands works at the pixel sizes it was trained at. A fine surface is therefore reduced at such a pixel
+first and averaged to the lattice that was asked for afterwards: a roof averaged with a street is neither.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from pipeline.land_cover import LandCover
+from pipeline.mapping import IndexWindow
+from pipeline.raster import FloatArray, Surface
+from pipeline.reader import Lattice, SourceReader
+from pipeline.resample import block_mean
+from pipeline.sources import Source
+from pipeline.stages.bare_earth import bare_earth, halo_px, pixel_sizes_m, takes_land_cover
+
+AUTO: Final = "auto"
+
+
+def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
+    """The model that takes a source down to the ground; None for terrain models and where nothing is asked for.
+
+    `auto` takes the shipped model trained at the source's pixels, or at their means over whole numbers of them that
+    the target pixel still holds. A surface for which there is none stays one, and the tile says so.
+    """
+    from pipeline.models.ordinal.surface_model import bare_earth_names
+
+    if source.surface is not Surface.DSM or setting == "none":
+        return None
+    if setting != AUTO:
+        return setting
+    most = max(1, int(pixel_size_m / source.resolution_m))
+    return next(
+        (name for name in bare_earth_names() if (averaged_px(name, source.resolution_m) or most + 1) <= most), None
+    )
+
+
+def averaged_px(model: str, resolution_m: float) -> int | None:
+    """The fewest source pixels, along each axis, whose mean is of a size the model works at; None if there is none."""
+    low, high = pixel_sizes_m(model)
+    fewest = max(1, math.ceil(low / resolution_m))
+    return fewest if fewest * resolution_m <= high else None
+
+
+@dataclass(frozen=True, slots=True)
+class GroundReader:
+    """Reads ground where the source has a surface.
+
+    Attributes:
+        reader: Of the source.
+        model: Name of the bare-earth model.
+        land_cover: Map that goes into it, where the source has one and the model takes one.
+    """
+
+    reader: SourceReader
+    model: str
+    land_cover: LandCover | None = None
+
+    def read(self, lattice: Lattice, window: IndexWindow) -> tuple[FloatArray, FloatArray | None]:
+        """Heights of a lattice window, and what bare earth adds to their uncertainty; None where all is void."""
+        worked = replace(lattice, factor=self._factor(lattice.factor))
+        ratio, halo = lattice.factor // worked.factor, halo_px(self.model)
+        row, col = window.row * ratio - halo, window.col * ratio - halo
+        rows, cols = window.height * ratio + 2 * halo, window.width * ratio + 2 * halo
+        surface = self.reader.read(worked, row, col, rows, cols)
+        inner = slice(halo, rows - halo), slice(halo, cols - halo)
+        if np.isnan(surface[inner]).all():
+            return _reduced(surface[inner], ratio), None
+        pixel_size_m = self.reader.source.resolution_m * worked.factor
+        ground = bare_earth(
+            surface, pixel_size_m, self.model, origin_px=(row, col), shares=self._shares(worked, row, col, rows, cols)
+        )
+        return _reduced(ground.heights_m[inner], ratio), _reduced(ground.sigma_m[inner], ratio)
+
+    @property
+    def multiple(self) -> int:
+        """What a lattice's factor must be a multiple of for the model to work below it."""
+        return averaged_px(self.model, self.reader.source.resolution_m) or 1
+
+    def _factor(self, factor: int) -> int:
+        """The coarsest division of the lattice the model works at; the lattice's own where there is none."""
+        low, high = pixel_sizes_m(self.model)
+        fits = [
+            k for k in range(1, factor + 1) if factor % k == 0 and low <= self.reader.source.resolution_m * k <= high
+        ]
+        return max(fits, default=factor)
+
+    def _shares(self, lattice: Lattice, row: int, col: int, rows: int, cols: int) -> FloatArray | None:
+        if self.land_cover is None or not takes_land_cover(self.model):
+            return None
+        affine = lattice.affine * lattice.affine.scale(lattice.factor) * lattice.affine.translation(col, row)
+        return self.land_cover.shares(affine, self.reader.source.horizontal_crs, (rows, cols))
+
+
+def _reduced(plane: FloatArray, ratio: int) -> FloatArray:
+    whole = np.ascontiguousarray(plane)
+    return whole if ratio == 1 else block_mean(whole, ratio)

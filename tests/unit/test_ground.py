@@ -1,0 +1,96 @@
+"""Ground below a surface source: which model, at which pixels, and the map that goes into it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+from pipeline.config import ProcessingSettings
+from pipeline.grid import Tile
+from pipeline.ground import GroundReader, averaged_px, model_for
+from pipeline.job import Job
+from pipeline.land_cover import LandCover
+from pipeline.mapping import IndexWindow
+from pipeline.raster import Surface
+from pipeline.reader import SourceReader
+from pipeline.sources import FileRef, Source, SourceRef
+from tests.support.made import source, write_source
+
+BOX = (4_210_000.0, 3_010_000.0, 4_212_400.0, 3_012_400.0)
+
+
+def surface(path: Path, resolution_m: float) -> Source:
+    return source(path, id="dsm", resolution_m=resolution_m, surface="DSM")
+
+
+@pytest.mark.parametrize(
+    ("resolution_m", "pixel_size_m", "name"),
+    [(2.0, 10.0, "2m"), (1.0, 10.0, "2m"), (1.0, 1.0, None), (0.5, 2.0, "2m"), (10.0, 10.0, None), (30.0, 10.0, "30m")],
+)
+def test_auto_takes_the_model_trained_at_the_pixels_of_the_source(
+    tmp_path: Path, resolution_m: float, pixel_size_m: float, name: str | None
+) -> None:
+    dsm = surface(tmp_path / "a.tif", resolution_m)
+    assert model_for(dsm, "auto", pixel_size_m) == name
+    assert model_for(dsm, "none", pixel_size_m) is None
+    assert model_for(dsm, "opening", pixel_size_m) == "opening"
+    assert model_for(dsm.model_copy(update={"surface": Surface.DTM}), "auto", pixel_size_m) is None
+
+
+def test_fine_surfaces_are_reduced_before_they_are_averaged(tmp_path: Path) -> None:
+    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", BOX, 5)
+    with rasterio.open(path, "r+") as dataset:
+        heights = dataset.read(1)
+        heights[200:204, 200:204] += 15.0
+        dataset.write(heights, 1)
+    dsm = surface(path, 5.0)
+    assert averaged_px("opening", 5.0) == 1
+    assert averaged_px("2m", 0.7) == 3
+    assert averaged_px("2m", 10.0) is None
+    with SourceReader(dsm, [path]) as reader:
+        lattice = replace(reader.lattices[0], factor=10)
+        top, left, _, _ = lattice.index_bounds
+        window = IndexWindow(top + 18, left + 18, 6, 6)
+        plain = reader.read(lattice, window.row, window.col, 6, 6)
+        heights_m, sigma_m = GroundReader(reader, "opening").read(lattice, window)
+        assert sigma_m is not None
+        assert heights_m.shape == sigma_m.shape == (6, 6)
+        # A house of 20 m is seen at 5 m; averaged to 50 m first, only a mound of 2.4 m would be left.
+        lowered = plain - heights_m
+        assert lowered.max() > 2.0
+        assert (lowered >= 0).all()
+        assert (sigma_m[lowered > 1.0] > 0).all()
+        beyond = GroundReader(reader, "opening").read(lattice, IndexWindow(top - 500, left, 4, 4))
+        assert np.isnan(beyond[0]).all()
+        assert beyond[1] is None
+
+
+def test_a_map_goes_in_and_into_the_run_key(tmp_path: Path) -> None:
+    path = write_source(tmp_path / "glo.tif", "EPSG:3035", BOX, 30)
+    cover = tmp_path / "map.tif"
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 240, "height": 240, "crs": "EPSG:3035"}
+    with rasterio.open(cover, "w", transform=Affine(10, 0, BOX[0], 0, -10, BOX[3]), **profile) as dataset:
+        dataset.write(np.full((240, 240), 10, np.uint8), 1)
+    dsm = surface(path, 30.0)
+    with_map = dsm.model_copy(update={"land_cover": LandCover.of(cover)})
+    with SourceReader(dsm, [path]) as reader:
+        lattice = reader.lattices[0]
+        top, left, _, _ = lattice.index_bounds
+        window = IndexWindow(top + 20, left + 20, 16, 16)
+        blind, _ = GroundReader(reader, "30m").read(lattice, window)
+        told, _ = GroundReader(reader, "30m", with_map.land_cover).read(lattice, window)
+        assert blind.shape == told.shape
+        assert (told <= blind + 1e-4).mean() > 0.9
+
+    def key(described: Source) -> str:
+        ref = SourceRef(source=described, files=(FileRef(href=str(path), etag="sha256:0", size_bytes=1),))
+        return Job(Tile.parse("E4200N3000"), (ref,), ProcessingSettings()).run_key
+
+    moved = LandCover(path="elsewhere.tif", sha256=LandCover.of(cover).sha256)
+    assert key(dsm) != key(with_map)
+    assert key(with_map) == key(dsm.model_copy(update={"land_cover": moved}))
