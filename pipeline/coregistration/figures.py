@@ -74,7 +74,7 @@ def _label_blocks(axes: Any, table: BlockTable, part: int) -> None:
         axes.text(east, north, text, ha="center", va="center", fontsize=size, color=colour)
 
 
-def arrows(path: Path, table: BlockTable | None, field: tuple[FloatArray, ...], geobox: GeoBox) -> None:
+def arrows(path: Path, table: BlockTable | None, field: FloatArray, geobox: GeoBox) -> None:
     """Horizontal displacement less its mean as arrows, exaggerated, over the vertical one."""
     figure, axes = _axes(geobox)
     step = max(1, max(field[2].shape) // _MOST_PIXELS)

@@ -11,6 +11,7 @@ from pipeline.coregistration.estimate import nmad
 from pipeline.coregistration.fit import fit
 from pipeline.coregistration.methods import Method
 from pipeline.coregistration.status import Status
+from pipeline.coregistration.strips import sampled, sampling_step, strips
 from pipeline.raster import BoolArray, FloatArray, Raster
 
 CELL_M: Final = 500.0
@@ -23,7 +24,7 @@ class HeldOut:
     Attributes:
         cell_m: Side of a cell.
         median_m, nmad_m: Of reference - aligned over all cells; NaN when a fit did not converge.
-        sample_count: Pixels.
+        sample_count: Pixels looked at: all, or some two million of a larger raster.
     """
 
     cell_m: float
@@ -57,14 +58,16 @@ def held_out(
     """
     white = chequerboard(reference, cell_m)
     everywhere = np.ones(white.shape, np.bool_) if inliers is None else inliers
+    step = sampling_step(white.shape)
     left: list[FloatArray] = []
     for colour in (white, ~white):
         result = fit(reference, moving, everywhere & colour, method, max_shift_m, threads=threads)
         if result.status in {Status.TOO_FEW, Status.REJECTED}:
             return HeldOut(cell_m, float("nan"), float("nan"), 0)
-        aligned = result.apply(moving, reference.geobox, threads=threads)
-        values = (reference.heights_m - aligned.heights_m)[everywhere & ~colour]
-        left.append(values[np.isfinite(values)])
+        for strip in strips(result, moving, reference.geobox, threads=threads):
+            other = sampled((everywhere[strip.rows] & ~colour[strip.rows]), strip, step)
+            values = sampled(reference.heights_m[strip.rows] - strip.aligned_m, strip, step)[other]
+            left.append(values[np.isfinite(values)])
     residual = np.concatenate(left)
     median = float(np.median(residual)) if residual.size else float("nan")
     return HeldOut(cell_m, median, nmad(residual), int(residual.size))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from pyproj import CRS, Transformer
 from rasterio.errors import RasterioError
 from rasterio.transform import array_bounds
 from rasterio.warp import Resampling, calculate_default_transform, reproject
+from rasterio.windows import Window
 
 from pipeline.coregistration import kernels
 from pipeline.coregistration.field import crs_of, require_metric
@@ -26,12 +27,13 @@ from pipeline.coregistration.threads import in_bands
 from pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing, VerticalError
 from pipeline.gate import check_raster_file
 from pipeline.nodata import to_void
-from pipeline.raster import BoolArray, Raster, Surface
+from pipeline.raster import BoolArray, FloatArray, Raster, Surface
 
 UNDECLARED: Final = "undeclared"
 """Vertical frame of a file that names none."""
 _SAME_PX: Final = 0.01
 _NODE_PX: Final = 16
+_STRIP_ROWS: Final = 512
 _EUROPE: Final = (-25.0, 27.0, 45.0, 72.5)
 """West, south, east, north in degrees of where EPSG:3035 is used for geographic rasters."""
 
@@ -68,7 +70,7 @@ def read_heights(path: Path) -> tuple[Raster, tuple[str, ...]]:
     check_raster_file(path)
     try:
         with rasterio.open(path) as file:
-            heights = to_void(file.read(1), file.nodata)
+            heights = _first_band(file)
             crs, transform, tags = file.crs, file.transform, file.tags()
     except RasterioError as error:
         raise SourceCorrupt(f"cannot be read: {error}", source=str(path)) from error
@@ -79,6 +81,16 @@ def read_heights(path: Path) -> tuple[Raster, tuple[str, ...]]:
     if tags.get("AREA_OR_POINT", "Area").lower() == "point":
         notes = (f"{path.name}: pixels are points; the grid was moved by half a pixel, as GDAL does",)
     return Raster(heights, GeoBox(heights.shape, transform, horizontal.to_wkt()), frame, Surface.DTM), notes
+
+
+def _first_band(file: Any) -> FloatArray:
+    """Heights of the first band, read strip by strip: no second array of the file's size."""
+    heights = np.empty(file.shape, np.float32)
+    for first in range(0, file.height, _STRIP_ROWS):
+        rows = min(_STRIP_ROWS, file.height - first)
+        part = file.read(1, window=Window(0, first, file.width, rows))
+        heights[first : first + rows] = to_void(part, file.nodata)
+    return heights
 
 
 def read_mask(path: Path, reference: Raster) -> BoolArray:

@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from pipeline.coregistration import figures
 from pipeline.coregistration.estimate import nmad
-from pipeline.coregistration.files import write_cog, write_json
+from pipeline.coregistration.files import Sample, write_json, write_rasters
 from pipeline.coregistration.fit import fit
 from pipeline.coregistration.held_out import HeldOut, held_out
-from pipeline.coregistration.prepare import Prepared, prepare_pair, read_heights, read_mask
+from pipeline.coregistration.prepare import prepare_pair, read_heights, read_mask
 from pipeline.coregistration.result import Coregistration
-from pipeline.raster import BoolArray, FloatArray
 from pipeline.version import __version__
 
 Array = npt.NDArray[Any]
@@ -61,6 +60,15 @@ class Outcome:
     report: dict[str, Any]
 
 
+def peak_bytes(shape: tuple[int, int]) -> int:
+    """Memory above imports of `coregister_files` for two float32 rasters of a shape in one CRS, pictures included.
+
+    The pair, its mask and the mended copy of the raster while fitting; strips, GDAL's cache of 64 MB, samples and pictures
+    do not grow with it.
+    """
+    return int(shape[0] * shape[1] * 4 * 4) + 450_000_000
+
+
 def coregister_files(
     reference_path: Path,
     moving_path: Path,
@@ -76,7 +84,8 @@ def coregister_files(
 ) -> Outcome:
     """Align a raster file with a reference file and write everything into a folder.
 
-    `aligned.tif` and `field.tif` lie on the reference's grid; `check` adds two fits for the held-out figures.
+    `aligned.tif` and `field.tif` lie on the reference's grid; `check` adds two fits for the held-out figures. Memory is
+    that of `peak_bytes`: the pair is held and everything that is written goes out strip by strip.
     """
     watch = Stopwatch()
     reference, notes = read_heights(reference_path)
@@ -86,25 +95,20 @@ def coregister_files(
     watch.lap("read")
     result = fit(pair.reference, pair.moving, pair.inliers, method, max_shift_m, threads=threads)
     watch.lap("fit")
-    aligned = result.apply(pair.moving, pair.reference.geobox, threads=threads)
-    watch.lap("apply")
     checked = None
     if check and result.sample_count:
         checked = held_out(pair.reference, pair.moving, pair.inliers, result.method, max_shift_m, threads=threads)
         watch.lap("held out")
     out.mkdir(parents=True, exist_ok=True)
-    displacement = result.displacement(pair.reference.geobox, threads=threads)
-    write_cog(out / "aligned.tif", [aligned.heights_m], pair.reference.geobox, ["height"])
-    write_cog(out / "field.tif", displacement, pair.reference.geobox, ["east", "north", "up"])
-    watch.lap("write")
-    before, after = _differences(pair, result, aligned.heights_m, threads)
+    sample = write_rasters(out, pair, result, threads=threads)
+    watch.lap("apply and write")
     if pictures:
-        _draw(out, pair, result, displacement, before, after)
+        _draw(out, result, sample)
         watch.lap("pictures")
     names = {"reference": reference_path.name, "raster": moving_path.name}
     if inliers_path is not None:
         names["inliers"] = inliers_path.name
-    report = _report(pair, result, checked, before, after) | {
+    report = _report(result, checked, sample) | {
         "inputs": names,
         "notes": [*notes, *more, *pair.notes],
         "seconds": watch.seconds,
@@ -115,31 +119,14 @@ def coregister_files(
     return Outcome(result, report)
 
 
-def _differences(
-    pair: Prepared, result: Coregistration, aligned: FloatArray, threads: int
-) -> tuple[FloatArray, FloatArray]:
-    """Reference minus raster on the reference's grid, before and after."""
-    from dataclasses import replace
-
-    still = replace(result.field, polynomial=np.zeros((3, 6)), lattice=np.zeros((3, 0, 0)))
-    unmoved = replace(result, field=still).apply(pair.moving, pair.reference.geobox, threads=threads)
-    return pair.reference.heights_m - unmoved.heights_m, pair.reference.heights_m - aligned
-
-
-def _stable(pair: Prepared) -> BoolArray:
-    return np.ones(pair.reference.heights_m.shape, np.bool_) if pair.inliers is None else pair.inliers
-
-
-def _common(pair: Prepared, before: FloatArray, after: FloatArray) -> tuple[Array, Array]:
+def _common(sample: Sample) -> tuple[Array, Array]:
     """Differences on stable ground, each where it is known."""
-    stable = _stable(pair)
-    return before[stable & np.isfinite(before)], after[stable & np.isfinite(after)]
+    before, after = sample.before_m, sample.after_m
+    return before[sample.stable & np.isfinite(before)], after[sample.stable & np.isfinite(after)]
 
 
-def _report(
-    pair: Prepared, result: Coregistration, checked: HeldOut | None, before: FloatArray, after: FloatArray
-) -> dict[str, Any]:
-    first, last = _common(pair, before, after)
+def _report(result: Coregistration, checked: HeldOut | None, sample: Sample) -> dict[str, Any]:
+    first, last = _common(sample)
     east, north, up = result.shift
     errors = [_number(v) for v in np.sqrt(np.diag(result.covariance))]
     blocks = result.blocks
@@ -178,22 +165,15 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _draw(
-    out: Path,
-    pair: Prepared,
-    result: Coregistration,
-    displacement: tuple[FloatArray, FloatArray, FloatArray],
-    before: FloatArray,
-    after: FloatArray,
-) -> None:
+def _draw(out: Path, result: Coregistration, sample: Sample) -> None:
     """All pictures; difference maps share one scale."""
-    stable, geobox = _stable(pair), pair.reference.geobox
-    first, last = _common(pair, before, after)
+    geobox, displacement = sample.geobox, sample.displacement_m
+    first, last = _common(sample)
     if first.size and last.size:
         limit = float(np.clip(3.0 * nmad(first), 0.5, 1000.0))
-        for name, values, used in (("before", before, first), ("after", after, last)):
+        for name, values, used in (("before", sample.before_m, first), ("after", sample.after_m, last)):
             title = f"{name}: {figures.spread_text(used)}"
-            figures.difference_map(out / f"dh_{name}.png", values, stable, geobox, limit, title)
+            figures.difference_map(out / f"dh_{name}.png", values, sample.stable, geobox, limit, title)
         figures.histogram(out / "histogram.png", first, last)
     for part, name in enumerate(("east", "north", "up")):
         title = f"shift {name}, mean {result.shift[part]:.2f} m"

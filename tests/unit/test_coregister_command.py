@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 from typer.testing import CliRunner
 
 from infra.cli.app import app
+from infra.gdal_env import GDAL_ENV
 from pipeline.errors import CoregistrationError
 
 SIZE = 260
@@ -134,3 +138,51 @@ def test_a_global_method_writes_no_blocks(folder, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["blocks"] == []
     assert report["nmad_m"]["held_out"] is None
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from pipeline.coregistration.report import coregister_files, peak_bytes
+
+def status(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+small, large, side = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+coregister_files(small / "ref.tif", small / "tba.tif", large / "warm")
+before = status("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+report = coregister_files(large / "ref.tif", large / "tba.tif", large / "out").report
+print(report["status"], status("VmHWM") - before, peak_bytes((side, side)))
+"""
+
+
+@pytest.mark.slow
+def test_a_large_pair_stays_within_the_promised_memory(folder, tmp_path):
+    side = 4000
+    rows, cols = np.mgrid[0:side, 0:side].astype(np.float32)
+    heights = 600 + 60 * np.sin(rows / 17 + cols / 29) + 90 * np.cos(rows / 41 - cols / 23)
+    heights += 30 * np.sin(cols / 11) * np.cos(rows / 9)
+    profile = {
+        "driver": "GTiff", "height": side, "width": side, "count": 1, "crs": "EPSG:25833", "dtype": "float32",
+        "transform": Affine(20, 0, 500_000, 0, -20, 8_600_000), "nodata": -9999, "tiled": True,
+    }  # fmt: skip
+    for name, moved in (("ref.tif", np.roll(heights, (2, -3), (0, 1))), ("tba.tif", heights)):
+        moved[700:760, 900:1300] = -9999
+        with rasterio.open(tmp_path / name, "w", **profile) as file:
+            file.write(moved, 1)
+    arguments = [sys.executable, "-c", PEAK, folder, tmp_path, str(side)]
+    environment = {**os.environ, **GDAL_ENV}
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    status, peak, promised = done.stdout.split()[-3:]
+    print(
+        f"peak {int(peak) / 4 / side**2:.2f} float32 rasters above imports, promised {int(promised) / 4 / side**2:.2f}"
+    )
+    assert status == "converged"
+    assert int(peak) <= int(promised)
+    with rasterio.open(tmp_path / "out" / "aligned.tif") as file, rasterio.open(tmp_path / "ref.tif") as reference:
+        window = rasterio.windows.Window(2000, 2000, 500, 500)
+        left = file.read(1, window=window) - reference.read(1, window=window)
+    assert np.abs(left).max() < 0.1
