@@ -48,6 +48,7 @@ def fit(
     scale: Annotated[float, typer.Option(help="Frequency scale of a network.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Of a network's frequencies, weights and sampling.")] = 0,
     gif: Annotated[Path | None, typer.Option(help="Animation of hillshades on the way.")] = None,
+    mp4: Annotated[Path | None, typer.Option(help="The same as a film, .mp4; needs orograph[video].")] = None,
     frames: Annotated[int, typer.Option(help="Pictures in the animation.")] = 20,
     frame: Annotated[str, typer.Option("--vertical-frame", help="Recorded in the model, such as EPSG:5621.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -55,22 +56,27 @@ def fit(
     """Fit a continuous terrain to a raster."""
     import time
 
+    from pipeline.errors import UsageError
     from pipeline.implicit.fit import FitOptions, fit_model
     from pipeline.implicit.frames import FrameWriter
 
+    if mp4 is not None and mp4.suffix.lower() != ".mp4":
+        raise UsageError(f"{mp4} is no .mp4", remedy="name the film so")
     heights, geobox = _read(tile, window)
     weight = _weights(weights, window, interest, heights, geobox)
+    animations = [path for path in (gif, mp4) if path is not None]
     options = FitOptions(
-        _kind(kind), parameters, steps=steps, scale=scale, seed=seed, frames=frames if gif is not None else 0
+        _kind(kind), parameters, steps=steps, scale=scale, seed=seed, frames=frames if animations else 0
     )
-    writer = FrameWriter(heights.shape, _ground_pixel_m(geobox)) if gif is not None else None
+    writer = FrameWriter(heights.shape, _ground_pixel_m(geobox)) if animations else None
     started = time.process_time()
     fitted = fit_model(heights, geobox, options, weights=weight, source=tile.name, frame=frame, on_frame=writer)
     cpu_s = time.process_time() - started
     path = model or tile.with_suffix(".safetensors")
     size = fitted.save(path)
-    if gif is not None and writer is not None:
-        writer.write(gif)
+    if writer is not None:
+        for animation in animations:
+            writer.write(animation)
     _report(fitted, path, size, cpu_s, json)
 
 

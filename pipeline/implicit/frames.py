@@ -12,6 +12,8 @@ from pipeline.implicit.fields import Field
 
 _AZIMUTHS_DEG: Final = (225.0, 270.0, 315.0, 360.0)
 _ALTITUDE_DEG: Final = 30.0
+_FRAMES_A_SECOND: Final = 25
+_LAST_S: Final = 2.0
 
 
 def multidirectional_hillshade(heights_m: np.ndarray, pixel_size_m: float, exaggeration: float = 1.0) -> np.ndarray:
@@ -39,7 +41,7 @@ def multidirectional_hillshade(heights_m: np.ndarray, pixel_size_m: float, exagg
 
 
 class FrameWriter:
-    """Collects hillshades of a surface as it is fitted and writes them as an animated GIF.
+    """Collects hillshades of a surface as it is fitted and writes them as an animated GIF or an MP4.
 
     Args:
         shape: Rows and columns of the raster.
@@ -62,15 +64,39 @@ class FrameWriter:
         return len(self._pictures)
 
     def write(self, path: Path, seconds: float = 0.2) -> None:
-        """Write the animation; its last picture stays for two seconds.
+        """Write the animation, an MP4 (H.264) where the path ends so and a GIF otherwise; its last picture stays.
+
+        Args:
+            path: File to write.
+            seconds: How long a picture stays; the last one stays for two seconds.
 
         Raises:
-            ConfigError: no picture was taken.
+            ConfigError: no picture was taken, or the library that writes films is not installed.
         """
-        from PIL import Image
-
         if not self._pictures:
             raise ConfigError("no frame to animate", remedy="ask for at least one frame")
+        if path.suffix.lower() == ".mp4":
+            self._film(path, seconds)
+            return
+        from PIL import Image
+
         images = [Image.fromarray(picture) for picture in self._pictures]
-        durations = [int(seconds * 1000)] * (len(images) - 1) + [2000]
+        durations = [int(seconds * 1000)] * (len(images) - 1) + [int(_LAST_S * 1000)]
         images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, format="GIF")
+
+    def _film(self, path: Path, seconds: float) -> None:
+        try:
+            import av
+        except ImportError as error:
+            raise ConfigError("films need PyAV", remedy="pip install 'orograph[video]', or write a .gif") from error
+        # H.264 stores colour at half resolution: sides are even.
+        rows, cols = (size + size % 2 for size in self._pictures[0].shape)
+        with av.open(str(path), "w", options={"movflags": "faststart"}) as film:
+            stream = film.add_stream("libx264", rate=_FRAMES_A_SECOND)
+            stream.height, stream.width, stream.pix_fmt = rows, cols, "yuv420p"
+            for number, picture in enumerate(self._pictures):
+                whole = np.pad(picture, ((0, rows - picture.shape[0]), (0, cols - picture.shape[1])), mode="edge")
+                stays = _LAST_S if number == len(self._pictures) - 1 else seconds
+                for _ in range(max(1, round(stays * _FRAMES_A_SECOND))):
+                    film.mux(stream.encode(av.VideoFrame.from_ndarray(whole, format="gray").reformat(format="yuv420p")))
+            film.mux(stream.encode(None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -294,6 +295,22 @@ def test_pictures_of_a_fit(tmp_path: Path) -> None:
         assert image.size == (40, 30)
     with pytest.raises(ConfigError):
         FrameWriter(z.shape, 10.0).write(tmp_path / "none.gif")
+
+
+def test_a_film_of_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    av = pytest.importorskip("av", reason="PyAV (the extra `video`) is not installed")
+    z = ground(62, 90)
+    writer = FrameWriter(z.shape, 10.0, size_px=45)
+    fit_model(z, box(62, 90), FitOptions(Kind.ADAPTIVE, 600, frames=3), on_frame=writer)
+    writer.write(tmp_path / "fit.mp4", seconds=0.2)
+    with av.open(str(tmp_path / "fit.mp4")) as film:
+        frames = [frame.to_ndarray(format="gray") for frame in film.decode(video=0)]
+    assert len(frames) == 2 * 5 + 50
+    assert frames[0].shape == (32, 46)
+    assert frames[-1].std() > 5
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ConfigError, match="PyAV"):
+        writer.write(tmp_path / "fit.mp4")
 
 
 def test_interest_grows_with_curvature() -> None:
