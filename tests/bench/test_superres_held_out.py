@@ -1,0 +1,63 @@
+"""Gains on ground the fold weights never saw: a table for both modes, beside OpenDEM's published weights.
+
+`OROGRAPH_SUPERRES` names other weights (a shipped name or a file, separated by commas) than the fold's.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.models.superres.evaluate import evaluate, line_up, tiles_of
+from pipeline.sources import Thinning
+
+pytestmark = pytest.mark.bench
+
+GROUND = (
+    ("tirol-kot, 10 m by decimation, 4 phases", "dtm/tirol_kot_5m.tif", 10.0, "decimation"),
+    ("tirol-kot, 10 m by 2 x 2 mean", "dtm/tirol_kot_5m.tif", 10.0, "mean"),
+    ("swissalti3d, 10 m", "dtm/swissalti3d_10m.tif", None, "decimation"),
+    ("slovenia, 5 m by mean", "dtm/slovenia_1m.tif", 5.0, "mean"),
+)
+
+
+@pytest.mark.parametrize("thinning", list(Thinning))
+def test_held_out_ground(thinning, shared):
+    names = os.environ.get("OROGRAPH_SUPERRES", "superres-s-fold").split(",")
+    opendem = shared("data/models/opendem_vdsr_x3.h5") if thinning is Thinning.DECIMATED else None
+    print(f"\n| {thinning.value} | " + " | ".join(COLUMNS) + " |\n|" + "---|" * (len(COLUMNS) + 1))
+    for name in names:
+        for label, path, reference_m, by in GROUND:
+            tiles = tiles_of(shared(f"data/{path}"), 3, reference_m, by)
+            methods, _ = line_up([name], thinning, 3, ensemble=True, opendem=opendem)
+            short = Path(name).stem
+            wanted = {key: up for key, up in methods.items() if key.startswith((short, "opendem"))}
+            rows = evaluate(tiles, wanted, 3, thinning)["methods"]
+            print(f"| {short}: {label} | {_row(rows, short)} |", flush=True)
+            assert rows[short]["gain_rmse_percent"] > 0.0
+
+
+COLUMNS = ("RMSE / MAE gain %", "x8", "slope gain %, x8", "worse blocks, gated %", "68 / 95 % bands cover", "OpenDEM")
+
+
+def _row(rows, short):
+    def gains(name):
+        if name not in rows:
+            return "-"
+        return f"{rows[name]['gain_rmse_percent']:+.1f} / {rows[name]['gain_mae_percent']:+.1f}"
+
+    own, x8 = rows[short], rows[f"{short} x8"]
+    gated = rows.get(f"{short} gated", own)
+    cover = own["coverage_percent"]
+    return " | ".join(
+        (
+            gains(short),
+            gains(f"{short} x8"),
+            f"{x8['gain_slope_rmse_percent']:+.1f}",
+            f"{own['blocks_worse_percent']:.1f}, {gated['blocks_worse_percent']:.1f}",
+            f"{cover['68']:.1f} / {cover['95']:.1f}",
+            gains("opendem-vdsr"),
+        )
+    )
