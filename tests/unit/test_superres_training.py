@@ -8,12 +8,24 @@ import rasterio
 import torch
 from affine import Affine
 from safetensors.torch import save_file
+from scipy.ndimage import minimum_filter
 from typer.testing import CliRunner
 
 from infra.cli.app import app
 from pipeline.errors import ConfigError, SourceMissing
 from pipeline.models.superres.calibrate import fit_error_and_gate
-from pipeline.models.superres.dataset import Level, Mix, Sampler, Site, SiteList, SiteSpec, load_site, read_heights
+from pipeline.models.superres.dataset import (
+    Level,
+    Mix,
+    Sampler,
+    Site,
+    SiteList,
+    SiteSpec,
+    Turned,
+    load_site,
+    read_heights,
+    turned_copies,
+)
 from pipeline.models.superres.growth import grown
 from pipeline.models.superres.muon import Muon, orthogonalised
 from pipeline.models.superres.network import PRESETS, Condition
@@ -259,3 +271,25 @@ def test_a_network_grows_without_changing_its_answers(tmp_path):
     save_file({**small.state_dict(), "head": torch.zeros(2, 7, 2, 5, 5)}, tmp_path / "odd.safetensors")
     with pytest.raises(ConfigError, match="7 channels"):
         trainer.start_from(tmp_path / "odd.safetensors")
+
+
+def test_turned_copies_keep_slopes_and_voids(tmp_path):
+    rows, columns = np.mgrid[:200, :160].astype(np.float32)
+    plane = 3.0 * rows + 4.0 * columns
+    valid = np.ones(plane.shape, bool)
+    valid[90:110, 70:90] = False
+    turned = Turned(copies=3, least=1.5, most=2.5)
+    copies = turned_copies(Site(spec(turned=turned), (plane,), (valid,)), seed=1)
+    assert copies is not None
+    assert copies.spec.turned is None
+    for heights, sound in zip(copies.heights_m, copies.valid, strict=True):
+        steps = np.hypot(heights[1:, :-1] - heights[:-1, :-1], heights[:-1, 1:] - heights[:-1, :-1])
+        inner = minimum_filter(sound, size=3)[:-1, :-1]
+        spacing = steps[inner] / 5.0
+        assert spacing.std() < 5e-3  # a spline bends at the rim of its data
+        assert 1.5 <= spacing.mean() <= 2.5
+        # The site's area less the void and the rim a spline touches.
+        assert 0.85 < sound.sum() * spacing.mean() ** 2 / valid.sum() < 1.0
+    again = turned_copies(Site(spec(turned=turned), (plane,), (valid,)), seed=1)
+    assert all(np.array_equal(a, b) for a, b in zip(copies.heights_m, again.heights_m, strict=True))
+    assert turned_copies(site(), seed=1) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import rasterio
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from scipy.ndimage import affine_transform, minimum_filter, spline_filter
 
 from pipeline.errors import ConfigError, SourceMissing
 from pipeline.models.superres.degrade import noise, pool, thin
@@ -48,6 +50,24 @@ class Level(BaseModel):
         return math.log(self.rows / self.columns)
 
 
+class Turned(BaseModel):
+    """Copies of a site on grids at other angles and spacings, so that few square kilometres give many samplings.
+
+    Attributes:
+        copies: How many.
+        least: Least spacing in native pixels; below about 1.5 a copy is smoother than ground sampled at its spacing.
+        most: Greatest spacing in native pixels.
+        share: Share of the copies among the site's samples.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    copies: int = Field(default=12, ge=1)
+    least: float = Field(default=1.5, ge=1)
+    most: float = Field(default=2.5, ge=1)
+    share: float = Field(default=0.4, gt=0, lt=1)
+
+
 class SiteSpec(BaseModel):
     """One training site: where its heights lie, who may use them, and how much they count.
 
@@ -59,6 +79,7 @@ class SiteSpec(BaseModel):
         weight: Share of the site among all samples.
         chip_px: Side of independent chips the raster is a mosaic of, or none.
         levels: Pyramid.
+        turned: Copies on turned grids, or none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +91,7 @@ class SiteSpec(BaseModel):
     weight: float = Field(default=1.0, gt=0)
     chip_px: int | None = Field(default=None, gt=0)
     levels: tuple[Level, ...] = (Level(),)
+    turned: Turned | None = None
 
 
 class SiteList(BaseModel):
@@ -175,6 +197,36 @@ def load_site(spec: SiteSpec, root: Path) -> Site:
                 part = filled[_REACH_PX:-_REACH_PX, _REACH_PX:-_REACH_PX].astype(np.float32)
             chips.append(np.ascontiguousarray(part))
             masks.append(valid)
+    return Site(spec, tuple(chips), tuple(masks))
+
+
+def turned_copies(site: Site, seed: int) -> Site | None:
+    """A site's copies on grids of drawn angles, spacings and offsets, or None where its specification asks for none.
+
+    Heights between samples come from a cubic spline; whatever its support touches of continued voids is void.
+    """
+    turned = site.spec.turned
+    if turned is None:
+        return None
+    rng = np.random.default_rng((seed, zlib.crc32(site.spec.name.encode())))
+    chips, masks = [], []
+    for heights, valid in zip(site.heights_m, site.valid, strict=True):
+        smooth = spline_filter(heights.astype(np.float64), order=3)
+        sound = minimum_filter(valid, size=5).astype(np.float32)
+        for _ in range(turned.copies):
+            spacing = turned.least * (turned.most / turned.least) ** rng.random()
+            angle = rng.uniform(0.0, math.pi / 2.0)
+            turn = spacing * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+            extent = np.array(heights.shape)
+            side = math.ceil(float(np.hypot(*extent)) / spacing)
+            offset = (extent - 1) / 2.0 + rng.uniform(-0.5, 0.5, 2) - turn @ np.array([side / 2.0, side / 2.0])
+            grid = {"matrix": turn, "offset": offset, "output_shape": (side, side), "mode": "nearest"}
+            inside = {**grid, "mode": "constant", "cval": 0.0}
+            chips.append(affine_transform(smooth, order=3, prefilter=False, **grid).astype(np.float32))
+            masks.append(affine_transform(sound, order=0, **inside) == 1.0)
+    spec = site.spec.model_copy(
+        update={"turned": None, "levels": (Level(),), "weight": site.spec.weight * turned.share, "chip_px": None}
+    )
     return Site(spec, tuple(chips), tuple(masks))
 
 

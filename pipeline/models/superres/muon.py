@@ -36,10 +36,11 @@ class Muon(torch.optim.Optimizer):
         kernels: Parameters of one shape (channels out, channels in, rows, columns).
         lr: Learning rate, on Adam's scale.
         momentum: Decay of the running mean of gradients.
+        decay: Weights shrink by this share of the learning rate a step.
     """
 
-    def __init__(self, kernels: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(kernels, {"lr": lr, "momentum": momentum})
+    def __init__(self, kernels: Iterable[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.0) -> None:
+        super().__init__(kernels, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
@@ -57,4 +58,5 @@ class Muon(torch.optim.Optimizer):
             matrices = torch.stack(steps)
             scale = _ADAM_RMS * max(matrices.shape[1:]) ** 0.5
             for kernel, step in zip(kernels, orthogonalised(matrices), strict=True):
+                kernel.mul_(1.0 - group["lr"] * group["decay"])
                 kernel.add_(step.view_as(kernel), alpha=-group["lr"] * scale)

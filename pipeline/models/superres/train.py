@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.baselines.linear import accumulated
 from pipeline.models.superres.base import interpolant_kernels
-from pipeline.models.superres.dataset import Batch, Mix, Sampler, Site
+from pipeline.models.superres.dataset import Batch, Mix, Sampler, Site, turned_copies
 from pipeline.models.superres.growth import grown
 from pipeline.models.superres.muon import Muon
 from pipeline.models.superres.network import MODES, PRESETS, Preset, TerrainNet
@@ -61,7 +61,7 @@ class TrainingPlan:
     rate: float = 2e-3
     warmup: int = 200
     decay_from: float = 0.0
-    average: float = 0.999
+    average: float = 0.9995
     roughness_power: float = 1.3
     plain_from: float = 0.75
     mix: Mix = field(default_factory=Mix)
@@ -86,6 +86,9 @@ class TrainingPlan:
         """The plan as weights carry it: with the network's shape, which a preset's name may not mean for ever."""
         return asdict(self) | {"network": asdict(PRESETS[self.preset])}
 
+
+_DECAY = 0.05
+"""Share of the learning rate by which the body's kernels shrink a step: few sites are learnt by heart otherwise."""
 
 Validate = Callable[[nn.Module], dict[str, float]]
 Report = Callable[[dict[str, float]], None]
@@ -141,7 +144,8 @@ class Trainer:
         self.plan, self.folder, self.device = plan, folder, device
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(plan.seed)
-        self.sampler = Sampler(sites, plan.factor, plan.patch_px, plan.batch, plan.mix, plan.seed)
+        copies = [copy for site in sites if (copy := turned_copies(site, plan.seed)) is not None]
+        self.sampler = Sampler([*sites, *copies], plan.factor, plan.patch_px, plan.batch, plan.mix, plan.seed)
         self.step = 0
         self.rows: list[dict[str, float]] = []
         bases = fit_bases(self.sampler) if not self.checkpoint.exists() else _blank_bases(plan.factor)
@@ -152,7 +156,7 @@ class Trainer:
         kernels = [kernel for block in self.net.blocks() for kernel in (block.first, block.second)]
         others = [p for p in self.net.parameters() if all(p is not kernel for kernel in kernels)]
         self.optimisers: tuple[torch.optim.Optimizer, ...] = (
-            Muon(kernels, lr=plan.rate),
+            Muon(kernels, lr=plan.rate, decay=_DECAY),
             torch.optim.Adam(others, lr=plan.rate, betas=(0.9, 0.98), fused=True),
         )
 
