@@ -289,7 +289,7 @@ def test_turned_copies_keep_slopes_and_voids(tmp_path):
         assert spacing.std() < 5e-3  # a spline bends at the rim of its data
         assert 1.5 <= spacing.mean() <= 2.5
         # The site's area less the void and the rim a spline touches.
-        assert 0.85 < sound.sum() * spacing.mean() ** 2 / valid.sum() < 1.0
+        assert 0.8 < sound.sum() * spacing.mean() ** 2 / valid.sum() < 1.0
     again = turned_copies(Site(spec(turned=turned), (plane,), (valid,)), seed=1)
     assert all(np.array_equal(a, b) for a, b in zip(copies.heights_m, again.heights_m, strict=True))
     assert turned_copies(site(), seed=1) is None

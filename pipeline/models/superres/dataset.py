@@ -212,7 +212,7 @@ def turned_copies(site: Site, seed: int) -> Site | None:
     chips, masks = [], []
     for heights, valid in zip(site.heights_m, site.valid, strict=True):
         smooth = spline_filter(heights.astype(np.float64), order=3)
-        sound = minimum_filter(valid, size=5).astype(np.float32)
+        sound = minimum_filter(valid, size=9, mode="constant", cval=0).astype(np.float32)
         for _ in range(turned.copies):
             spacing = turned.least * (turned.most / turned.least) ** rng.random()
             angle = rng.uniform(0.0, math.pi / 2.0)
