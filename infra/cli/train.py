@@ -21,12 +21,15 @@ def train(
     hold_out: Annotated[list[str] | None, typer.Option(help="Site kept for validation; may be given often.")] = None,
     preset: Annotated[str, typer.Option(help="XS, S, M, L, or a baseline: linear, srcnn, vdsr, vdsr9, edsr.")] = "S",
     factor: Annotated[int, typer.Option(min=2, help="Fine pixels along a coarse pixel's side.")] = 3,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 20_000,
+    steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 only calibrates what it starts from.")] = 20_000,
     batch: Annotated[int, typer.Option(min=1, help="Patches a step.")] = 7,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
     averaged: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches in averaged mode.")] = 0.43,
     noisy: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches with noise.")] = 0.08,
-    start: Annotated[Path | None, typer.Option(help="Weights or another run's checkpoint to begin with.")] = None,
+    start: Annotated[
+        list[Path] | None,
+        typer.Option(help="Weights or another run's checkpoint to begin with; of several, their mean."),
+    ] = None,
     decay_from: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the steps after which the rate falls; 1 makes a trunk.")
     ] = 0.0,
@@ -92,11 +95,12 @@ def train(
     trainer = Trainer(plan, loaded, folder, device)
     if trainer.resume():
         err.print(f"resuming at step {trainer.step}")
-    elif start is not None:
-        trainer.start_from(start)
+    elif start:
+        trainer.start_from(*start)
     validation = Validation([load_site(site, data) for site in held], factor) if held else None
     trainer.run(validation, _progress(plan.steps), every)
-    plot_curves(trainer.rows, folder / "curves.png")
+    if trainer.rows:
+        plot_curves(trainer.rows, folder / "curves.png")
     extra: dict[str, Any] = {}
     if error_steps:
         extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed)

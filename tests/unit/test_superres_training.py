@@ -251,6 +251,16 @@ def test_a_trunk_keeps_its_rate_and_a_branch_starts_from_it(tmp_path):
     branch.start_from(first.checkpoint)
     for mine, theirs in zip(branch.net.parameters(), first.average.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+    branch.run(until=4, every=4)
+    mean = Trainer(plan(steps=0), [site()], tmp_path / "mean")
+    mean.start_from(first.checkpoint, branch.checkpoint)
+    mean.run()
+    halves = zip(mean.average.parameters(), first.average.parameters(), branch.average.parameters(), strict=True)
+    assert all(torch.allclose(whole, (a + b) / 2.0, atol=1e-6) for whole, a, b in halves)
+    xs = Trainer(plan(preset="S", steps=1), [site()], tmp_path / "s")
+    xs.run()
+    with pytest.raises(ConfigError, match="different presets"):
+        mean.start_from(first.checkpoint, xs.checkpoint)
 
 
 def test_a_network_grows_without_changing_its_answers(tmp_path):

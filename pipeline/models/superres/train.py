@@ -71,7 +71,7 @@ class TrainingPlan:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise ConfigError(f"no preset is called {self.preset!r}", remedy=f"one of: {', '.join(PRESETS)}")
-        if self.steps < 1 or self.batch < 1 or not 0 <= 2 * self.margin_px < self.patch_px:
+        if self.steps < 0 or self.batch < 1 or not 0 <= 2 * self.margin_px < self.patch_px:
             raise ConfigError(f"steps {self.steps}, batch {self.batch}, margin {self.margin_px} px")
 
     def rate_at(self, step: int) -> float:
@@ -165,19 +165,24 @@ class Trainer:
         """Where the run's state is kept."""
         return self.folder / "checkpoint.safetensors"
 
-    def start_from(self, weights: Path) -> None:
+    def start_from(self, *weights: Path) -> None:
         """Begin with trained weights or the averaged ones of a checkpoint; their bases come along.
 
-        Those of a smaller network grow into this one.
+        Of several (branches of one trunk) it is their mean, which generalises better than each. Those of a smaller
+        network grow into this one.
 
         Raises:
-            ConfigError: They fit neither this network nor a smaller one it could grow from.
+            ConfigError: They fit neither this network nor a smaller one it could grow from, or not each other.
         """
-        tensors = load_file(weights)
-        tensors |= _below(tensors, "average.")
-        preset = _preset_of(tensors)
-        begin = TerrainNet(preset, self.plan.factor, tensors["bases"].clone())
-        begin.load_state_dict({k: v for k, v in tensors.items() if k in begin.state_dict()}, strict=True)
+        loaded = [load_file(path) for path in weights]
+        loaded = [tensors | _below(tensors, "average.") for tensors in loaded]
+        preset = _preset_of(loaded[0])
+        if any(_preset_of(tensors) != preset for tensors in loaded):
+            raise ConfigError("the mean of networks of different presets", remedy="start from branches of one trunk")
+        begin = TerrainNet(preset, self.plan.factor, loaded[0]["bases"].clone())
+        begin.load_state_dict(
+            {name: torch.stack([each[name] for each in loaded]).mean(dim=0) for name in begin.state_dict()}
+        )
         if preset != self.net.preset:
             begin = grown(begin, self.net.preset)
         self.net.load_state_dict(begin.state_dict())
