@@ -7,8 +7,6 @@ when its manifest is not in the store, and a tile made anew makes exactly its ce
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import Final, cast
 from infra.commit import commit_tile, is_done
 from infra.engine import Receipt, Status
 from infra.memory_use import peak_rss_mb
+from infra.scratch import ScratchFolder
 from infra.store import Store, open_store, sha256_of
 from pipeline.config import RunSettings
 from pipeline.errors import (
@@ -157,8 +156,8 @@ class CellRunner:
         read = written = 0
         if done is None:
             self._check_budget(cell_job)
-            with _folder(self.settings.scratch, cell_job) as name:
-                done, read = self._make(store, cell_job, Path(name), progress)
+            with ScratchFolder(self.settings.scratch, cell_job.tile.id) as folder:
+                done, read = self._make(store, cell_job, folder, progress)
             written = sum(asset.size_bytes for asset in done.assets)
         progress("publish", 0.0)
         publish_item(store, done)
@@ -240,18 +239,3 @@ def _local_file(store: Store, key: str) -> Path | None:
         return None
     path = Path(store.url) / key
     return path if path.is_file() else None
-
-
-class _folder:  # noqa: N801 - used as a context manager, like tempfile's
-    """A cell's temporary folder, gone on every way out."""
-
-    def __init__(self, parent: Path | None, job: CellJob) -> None:
-        if parent is not None:
-            parent.mkdir(parents=True, exist_ok=True)
-        self._name = tempfile.mkdtemp(prefix=f"orograph-{job.tile.id}-", dir=parent)
-
-    def __enter__(self) -> str:
-        return self._name
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._name, ignore_errors=True)

@@ -164,7 +164,7 @@ class _Pool:
             idle = next((worker for worker in self.workers if worker.attempt is None), None)
             if idle is None and len(self.workers) >= self.size:
                 return
-            attempt = self.schedule.next_attempt(time.monotonic())
+            attempt = self.schedule.next_attempt(time.monotonic(), starting=True)
             if attempt is None:
                 return
             if idle is None:
@@ -202,6 +202,9 @@ class _Pool:
             error = worker.autopsy()
             self._bury(worker)
             return error
+        if message[0] == "ready":
+            self.schedule.began(attempt, time.monotonic())
+            return None
         if message[0] == "event":
             worker.stage = message[1]
             self.on_event(Event(attempt.job.tile.id, message[1], message[2], attempt.number))

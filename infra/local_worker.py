@@ -1,7 +1,8 @@
 """A worker process of the local engine: `python -m infra.local_worker CONNECTION LIFELINE`, started by `infra.local`.
 
-It reads pickled (runner, job) pairs from the connection and answers with events and ends. The lifeline is a pipe whose
-other end only the driver holds: when the driver dies, however it dies, the pipe ends and so does the worker.
+It reads pickled (runner, job) pairs from the connection and answers with a sign that it is ready, events and an end.
+The lifeline is a pipe whose other end only the driver holds: when the driver dies, however it dies, the pipe ends and
+so does the worker.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - an unimportable runner must be told, not crash the worker
             connection.send(("end", as_orograph_error(error)))
             continue
+        # What the runner imports is here by now: the tile's own time begins.
+        connection.send(("ready",))
         end = execute(runner, job, lambda stage, fraction: connection.send(("event", stage, fraction)))
         connection.send(("end", end))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from infra.cells import fetch_elevation, published_tiles, tile_ref
+from infra.scratch import ScratchFolder
 from infra.store import Store
 from pipeline.errors import OutsideCoverage
 from pipeline.grid import Tile
@@ -29,6 +28,7 @@ def elevation_files(
     Raises:
         OutsideCoverage: a wanted tile is not published.
         SourceMissing, ResultDiffers: its file is gone or damaged.
+        StoreUnwritable, DiskFull: there is no room for fetched files.
     """
     there = set(published_tiles(store))
     wanted = set(there if tiles is None else tiles)
@@ -38,10 +38,5 @@ def elevation_files(
         raise OutsideCoverage(f"not published in {store.url}: {names}", remedy="run the tiles first")
     if neighbours:
         wanted |= {other for tile in tuple(wanted) for other in tile.neighbours() if other in there}
-    if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="orograph-tiles-", dir=scratch))
-    try:
+    with ScratchFolder(scratch, "tiles") as folder:
         yield {tile: fetch_elevation(store, tile_ref(store, tile), folder) for tile in sorted(wanted)}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

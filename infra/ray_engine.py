@@ -23,6 +23,8 @@ from pipeline.errors import EngineError, OrographError, OutOfMemory, ResourcesMi
 from pipeline.job import Job
 
 _POLL_S: Final = 0.25
+_POST_S: Final = 2.0
+"""How long a sign of life may take where somebody waits for it; without it the work goes on all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,19 @@ class TileWorker:
 
     def run(self, runner: Runner, job: Job, ticket: int) -> Receipt | OrographError:
         """Run one job; errors are returned, because Ray wraps or loses those that are raised."""
-        return execute(runner, job, lambda stage, fraction: self._mailbox.post.remote(ticket, stage, fraction))
+        import ray
+
+        begun = ""
+
+        def post(stage: str, fraction: float) -> None:
+            nonlocal begun
+            letter = self._mailbox.post.remote(ticket, stage, fraction)
+            if stage != begun:
+                # Should this process be killed in the stage, the driver must be able to name it.
+                ray.wait([letter], timeout=_POST_S)
+                begun = stage
+
+        return execute(runner, job, post)
 
 
 class Mailbox:
@@ -188,7 +202,8 @@ class _Actors:
         self.runner = runner
         self.workers: list[_Worker] = []
         self.options = options
-        self.mailbox: Any = self.ray.remote(num_cpus=0)(Mailbox).remote()
+        # Its process or node may go while workers live: what they tell afterwards must still arrive.
+        self.mailbox: Any = self.ray.remote(num_cpus=0, max_restarts=-1)(Mailbox).remote()
         self.letters = self.mailbox.fetch.remote()
         demand = options.demand
         self.actor_class = self.ray.remote(
@@ -243,6 +258,10 @@ class _Actors:
             time.sleep(timeout_s)
             return
         done, _ = self.ray.wait(list(refs), num_returns=1, timeout=timeout_s)
+        if any(refs[ref].attempt is not None for ref in done):
+            # What the worker told before its end comes before its end.
+            self._deliver(wait=True)
+            self._deliver(wait=True)
         for ref in done:
             outcome = self._settle(refs[ref])
             if outcome is not None:
@@ -285,20 +304,24 @@ class _Actors:
         return EngineError(f"{type(error).__name__}: {line}", stage=worker.stage)
 
     def _deliver(self, *, wait: bool = False) -> None:
-        """Pass on the signs of life that have come; at most one fetch is under way."""
+        """Pass on the signs of life that have come; at most one fetch is under way.
+
+        With `wait`, those it brings are waited for; it may have left before the last was written, a second has not.
+        """
+        done, _ = self.ray.wait([self.letters], timeout=_POST_S if wait else 0)
+        if not done:
+            return
+        letters = []
         with contextlib.suppress(self.ray.exceptions.RayActorError):
-            done, _ = self.ray.wait([self.letters], timeout=2.0 if wait else 0)
-            if not done:
-                return
             letters = self.ray.get(self.letters)
-            self.letters = self.mailbox.fetch.remote()
-            by_ticket = {w.attempt.ticket: w for w in self.workers if w.attempt is not None}
-            for ticket, stage, fraction in letters:
-                worker = by_ticket.get(ticket)
-                if worker is not None and worker.attempt is not None:
-                    worker.stage = stage
-                    attempt = worker.attempt
-                    self.on_event(Event(attempt.job.tile.id, stage, fraction, attempt.number))
+        self.letters = self.mailbox.fetch.remote()
+        by_ticket = {w.attempt.ticket: w for w in self.workers if w.attempt is not None}
+        for ticket, stage, fraction in letters:
+            worker = by_ticket.get(ticket)
+            if worker is not None and worker.attempt is not None:
+                worker.stage = stage
+                attempt = worker.attempt
+                self.on_event(Event(attempt.job.tile.id, stage, fraction, attempt.number))
 
     def _kill_overdue(self) -> Iterator[Outcome]:
         late = {attempt.ticket for attempt in self.schedule.overdue(time.monotonic())}

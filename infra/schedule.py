@@ -26,24 +26,27 @@ class Policy:
 
     Attributes:
         attempts: Tries of a tile before it is quarantined.
-        deadline_s: Longest time one try may take.
+        deadline_s: Longest time one try may take, once its worker is ready.
+        start_timeout_s: Longest time a worker may take to be ready, where the deadline is not longer.
         backoff: Waits between tries of one tile.
     """
 
     attempts: int = 3
     deadline_s: float = 3600.0
+    start_timeout_s: float = 300.0
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=0.5, longest_s=30.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a job; `number` counts from 1, `ticket` tells tries apart."""
+    """One try of a job; `number` counts from 1, `ticket` tells tries apart; `starting` until its worker is ready."""
 
     ticket: int
     number: int
     job: Job
     started_s: float = 0.0
     memory_failures: int = 0
+    starting: bool = False
 
 
 class Schedule:
@@ -90,8 +93,13 @@ class Schedule:
         waiting = 0 if self._draining else len(self._waiting)
         return min(limit, len(self._running) + waiting + self.available(limit))
 
-    def next_attempt(self, now_s: float) -> Attempt | None:
-        """What to start now: a retry whose wait is over, else a new job; None when there is nothing yet."""
+    def next_attempt(self, now_s: float, *, starting: bool = False) -> Attempt | None:
+        """What to start now: a retry whose wait is over, else a new job; None when there is nothing yet.
+
+        Args:
+            now_s: The time.
+            starting: The worker is not ready yet and will tell when it is (`began`).
+        """
         if self._draining:
             return None
         if self._waiting and self._waiting[0][0] <= now_s:
@@ -100,9 +108,15 @@ class Schedule:
             attempt = Attempt(next(self._tickets), 1, self._ahead.popleft())
         else:
             return None
-        attempt = replace(attempt, started_s=now_s)
+        attempt = replace(attempt, started_s=now_s, starting=starting)
         self._running[attempt.ticket] = attempt
         return attempt
+
+    def began(self, attempt: Attempt, now_s: float) -> None:
+        """The worker of an attempt is ready: its deadline counts from here."""
+        running = self._running[attempt.ticket]
+        if running.starting:
+            self._running[attempt.ticket] = replace(running, started_s=now_s, starting=False)
 
     def succeeded(self, attempt: Attempt, receipt: Receipt) -> Outcome:
         """An attempt ended well."""
@@ -130,11 +144,15 @@ class Schedule:
 
     def overdue(self, now_s: float) -> tuple[Attempt, ...]:
         """Attempts beyond their deadline."""
-        return tuple(a for a in self._running.values() if now_s - a.started_s > self.policy.deadline_s)
+        return tuple(a for a in self._running.values() if now_s > self._due_s(a))
+
+    def _due_s(self, attempt: Attempt) -> float:
+        patience_s = self.policy.deadline_s
+        return attempt.started_s + (max(patience_s, self.policy.start_timeout_s) if attempt.starting else patience_s)
 
     def wake_s(self, now_s: float) -> float | None:
         """Seconds until a deadline passes or a retry is due; None when neither lies ahead."""
-        moments = [a.started_s + self.policy.deadline_s for a in self._running.values()]
+        moments = [self._due_s(attempt) for attempt in self._running.values()]
         if self._waiting and not self._draining:
             moments.append(self._waiting[0][0])
         return max(0.0, min(moments) - now_s) if moments else None

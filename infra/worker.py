@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,11 @@ from infra.engine import Receipt, Status
 from infra.fetch import Fetcher
 from infra.inputs import keep_inputs
 from infra.memory_use import peak_rss_mb
+from infra.scratch import ScratchFolder
 from infra.store import Store, open_store
 from pipeline.clock import StageClock
 from pipeline.config import RunSettings
-from pipeline.errors import DiskFull, ObjectExists, OrographError, StoreUnwritable
+from pipeline.errors import ObjectExists, OrographError
 from pipeline.horizontal import use_grids
 from pipeline.job import Job, Manifest, ProgressCallback, TileResult, canonical_json
 from pipeline.memory import check_budget
@@ -46,7 +45,7 @@ class EstimateRunner:
         key = estimate_key(job)
         if store.head(key) is not None:
             return tiles.receipt(job, clock, Status.UP_TO_DATE)
-        with scratch_folder(self.settings.scratch, job) as folder:
+        with ScratchFolder(self.settings.scratch, job.tile.id) as folder:
             paths = tiles.fetch(job, folder, progress, clock)
             with clock.of("coregister"):
                 records = estimate_alignment(job, paths, grids_dir=self.settings.grids_dir)
@@ -84,7 +83,7 @@ class TileRunner:
             publish_item(store, done)
             return self.receipt(job, clock, Status.UP_TO_DATE)
         check_budget(job, self.settings.memory_limit_mb)
-        with scratch_folder(self.settings.scratch, job) as folder:
+        with ScratchFolder(self.settings.scratch, job.tile.id) as folder:
             paths = self.fetch(job, folder, progress, clock)
             result = run_tile(job, paths, folder, grids_dir=self.settings.grids_dir, progress=progress, clock=clock)
             self._check_unchanged(job)
@@ -140,34 +139,3 @@ class TileRunner:
             bytes_written=written,
             peak_rss_mb=peak_rss_mb(),
         )
-
-
-class scratch_folder:  # noqa: N801 - used as a context manager, like tempfile's
-    """A folder for one tile's temporary files, gone on every way out.
-
-    Raises:
-        StoreUnwritable, DiskFull: the place cannot be written to.
-    """
-
-    def __init__(self, parent: Path | None, job: Job) -> None:
-        self._parent = parent
-        self._name = f"orograph-{job.tile.id}-"
-        self._path: Path | None = None
-
-    def __enter__(self) -> Path:
-        try:
-            if self._parent is not None:
-                self._parent.mkdir(parents=True, exist_ok=True)
-            self._path = Path(tempfile.mkdtemp(prefix=self._name, dir=self._parent))
-            (self._path / "sources").mkdir()
-        except PermissionError as error:
-            raise StoreUnwritable(
-                f"cannot write to {self._parent}: {error}", remedy="choose another --scratch"
-            ) from error
-        except OSError as error:
-            raise DiskFull(f"no scratch folder: {error}", remedy="free space or choose another --scratch") from error
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        if self._path is not None:
-            shutil.rmtree(self._path, ignore_errors=True)

@@ -13,8 +13,10 @@ import random
 import resource
 import subprocess
 import sys
+import time
+import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -157,16 +159,14 @@ def test_every_flipped_bit_of_what_describes_a_tile_is_found_by_verify(
 
 
 def told(data: bytes) -> object:
-    """What an item says, without the words of the links that it does not share with its version."""
+    """What an item says, of the links that it does not share with its version only where they lead."""
     try:
         item = json.loads(data)
         own = [link for link in item["links"] if link["rel"] in {"parent", "alternate"}]
+        shared = [link for link in item["links"] if link not in own]
+        return {**item, "links": [shared, [(link["rel"], link["href"]) for link in own]]}
     except (ValueError, KeyError):
         return data
-    for link in own:
-        link.pop("title", None)
-        link.pop("type", None)
-    return item
 
 
 def difference(sound: bytes, damaged: bytes) -> str:
@@ -215,6 +215,43 @@ def test_memory_that_runs_out_is_named_and_tried_once_more() -> None:
     assert "OutOfMemory" in hog.error.message
     assert (hog.error.tile, hog.error.stage) == (hog.job.tile.id, "blend")
     assert neighbour.status is Status.DONE
+
+
+@pytest.fixture
+def small_cage() -> Iterator[Path]:
+    """A memory control group of 400 MB below this process's own; its processes are killed by the kernel beyond that."""
+    entries = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    is_first = "memory" in entries
+    top = "/sys/fs/cgroup/memory" if is_first else "/sys/fs/cgroup"
+    cage = Path(top + entries["memory" if is_first else ""]) / f"orograph-{uuid.uuid4().hex[:8]}"
+    try:
+        cage.mkdir()
+        (cage / ("memory.limit_in_bytes" if is_first else "memory.max")).write_text(str(400 * 2**20))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            cage.rmdir()
+        pytest.skip(f"no memory control group can be made here: {error}")
+    yield cage
+    deadline = time.monotonic() + 20
+    while cage.exists() and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            cage.rmdir()
+        time.sleep(0.05)
+
+
+def test_a_worker_the_kernel_kills_for_its_memory_is_told_from_a_crash(small_cage: Path) -> None:
+    jobs = [make_job(0, href=f"do:caged:{small_cage}"), make_job(1, href="do:nothing:"), make_job(2, href="do:kill:")]
+    outcomes = LocalEngine(2, QUICK).run(jobs, runners.told, lambda _: None)
+    hog, neighbour, crashed = sorted(outcomes, key=lambda outcome: outcome.job.tile.id)
+    assert (hog.status, hog.attempts) == (Status.QUARANTINED, 2)
+    assert isinstance(hog.error, TileQuarantined)
+    assert isinstance(hog.error.__cause__, OutOfMemory)
+    assert "operating system killed the worker for its memory" in hog.error.message
+    assert (hog.error.tile, hog.error.stage) == (hog.job.tile.id, "blend")
+    assert hog.error.remedy is not None
+    assert "--workers" in hog.error.remedy
+    assert neighbour.status is Status.DONE
+    assert crashed.attempts == 3
 
 
 @pytest.mark.s3

@@ -145,11 +145,13 @@ def test_a_worker_killed_at_a_stage_costs_one_attempt(
     stage: str, real_world: tuple[Path, object], tmp_path: Path, answered: Counter[str]
 ) -> None:
     folder, job = real_world
-    settings = RunSettings(store=str(tmp_path / "store"), grids_dir=folder / "grids")
+    scratch = tmp_path / "scratch"
+    settings = RunSettings(store=str(tmp_path / "store"), grids_dir=folder / "grids", scratch=scratch)
     runner = KillAt(TileRunner(settings), stage, str(tmp_path / "mark"))
     (outcome,) = LocalEngine(1, QUICK, isolate=True).run([job], runner, lambda _: None)  # type: ignore[list-item]
     assert (outcome.status, outcome.attempts) == (Status.DONE, 2), outcome.error
     assert (tmp_path / "mark").exists(), f"the stage {stage} was never reached"
+    assert list(scratch.iterdir()) == [], "the second try collects what the first one left"
     plain = RunSettings(store=str(folder / "plain"), grids_dir=folder / "grids")
     list(LocalEngine(1, Policy()).run([job], TileRunner(plain), lambda _: None))  # type: ignore[list-item]
     assert tile_bytes(tmp_path / "store") == tile_bytes(folder / "plain")

@@ -18,7 +18,7 @@ from infra.package import copy_packages
 from tests.support.made import source, write_source
 from tests.support.ray_head import RayHead, running_head
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = ("--pixel-size", "100", "--engine", "ray", "--workers", "2", "--set", "superres=none")
@@ -48,7 +48,7 @@ def orograph(head: RayHead, *arguments: str, **environment: str) -> subprocess.C
         env=head.environment(PYTHONPATH=str(ROOT), **environment),
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
     )
 
 
@@ -80,7 +80,7 @@ def test_submitting_runs_follows_and_resumes(head: RayHead, catalogue: Path, tmp
     command += ["python", "-m", "infra.cli.app", "run", "-c", catalogue, *ARGUMENTS, "--store", tmp_path / "plain"]
     command += ["--engine", "local"]
     plain = subprocess.run(
-        command, check=False, env=head.environment(), capture_output=True, text=True, timeout=180, cwd=tmp_path
+        command, check=False, env=head.environment(), capture_output=True, text=True, timeout=600, cwd=tmp_path
     )
     assert plain.returncode == 0, plain.stdout + plain.stderr
     wanted = {str(path.relative_to(store)): data for path, data in files.items() if path.suffix != ".json"}
@@ -133,7 +133,7 @@ def test_numbers_reach_prometheus(head: RayHead) -> None:
         text=True,
     )
     seen = ""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline and "orograph_tiles_running{" not in seen and driver.poll() is None:
         with (
             contextlib.suppress(OSError),

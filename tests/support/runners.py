@@ -92,6 +92,21 @@ class Deeds:
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     @staticmethod
+    def gorge(megabytes: str) -> None:
+        """Take memory and use it, bit by bit, until it is enough or somebody intervenes."""
+        held = []
+        for _ in range(int(megabytes) // 50):
+            held.append(b"x" * (50 * 2**20))
+            time.sleep(0.02)
+        time.sleep(3.0)
+
+    @staticmethod
+    def caged(cgroup: str) -> None:
+        """Move this worker into a control group with little memory, and take more."""
+        Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
+        Deeds.gorge("2000")
+
+    @staticmethod
     def node(folder: str) -> None:
         """Leave a mark of the node this runs on, after half a second."""
         import ray
