@@ -8,33 +8,12 @@ from collections.abc import Sequence
 from infra.cli.common import err, print_json_line
 from infra.engine import Outcome, Status
 from infra.progress import reporter
-from infra.schedule import Policy
 from infra.supervise import DrainingEngine, supervised
 from infra.worker import TileRunner
 from pipeline.config import RunSettings
 from pipeline.plan import Plan
 
 FAILED, SOME_FAILED, INPUT_MISSING, INTERRUPTED = 1, 3, 4, 130
-
-
-def make_engine(settings: RunSettings) -> DrainingEngine:
-    """The engine the settings name."""
-    policy = Policy(attempts=settings.attempts, deadline_s=settings.deadline_s)
-    if settings.engine == "ray":
-        from infra.ray_engine import RayEngine, RayOptions
-
-        options = RayOptions(
-            address=settings.ray_address,
-            workers=settings.workers,
-            cpus_per_worker=settings.cpus_per_worker,
-            gpus_per_worker=settings.gpus_per_worker,
-            memory_mb_per_worker=settings.memory_mb_per_worker,
-            autoscaling=settings.autoscaling,
-        )
-        return RayEngine(options, policy)
-    from infra.local import LocalEngine
-
-    return LocalEngine(settings.workers, policy)
 
 
 def execute_plan(

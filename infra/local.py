@@ -17,6 +17,7 @@ from typing import Any, Final
 from infra.engine import Event, EventCallback, Outcome, Receipt, Runner
 from infra.execute import execute
 from infra.gdal_env import worker_env
+from infra.memory_use import usable_workers
 from infra.schedule import Attempt, Policy, Schedule
 from pipeline.errors import DeadlineExceeded, OrographError, OutOfMemory, WorkerLost
 from pipeline.job import Job
@@ -32,7 +33,7 @@ class LocalEngine:
     when they die.
 
     Args:
-        workers: Jobs at once; 0 means one per core this process may use.
+        workers: Jobs at once; 0 means as many as cores and memory hold, and a single job runs in this process.
         policy: Attempts, deadline, waits.
         isolate: Use processes even for one worker.
     """
@@ -40,9 +41,10 @@ class LocalEngine:
     name = "local"
 
     def __init__(self, workers: int = 1, policy: Policy | None = None, *, isolate: bool = False) -> None:
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or usable_workers()
         self.policy = policy or Policy()
         self.isolate = isolate or self.workers > 1
+        self._may_stay = not workers and not isolate
         self._schedule: Schedule | None = None
 
     def drain(self) -> None:
@@ -53,7 +55,9 @@ class LocalEngine:
     def run(self, jobs: Iterable[Job], runner: Runner, on_event: EventCallback) -> Iterator[Outcome]:
         """Run every job and yield its outcome; one tile's failure never stops the others."""
         self._schedule = Schedule(jobs, self.policy)
-        if self.isolate:
+        # Starting a process takes longer than a small tile.
+        alone = self._may_stay and self._schedule.available(2) < 2
+        if self.isolate and not alone:
             return _Pool(self._schedule, self.workers, runner, on_event).run()
         return _run_here(self._schedule, runner, on_event)
 

@@ -1,13 +1,20 @@
-"""How much memory this process has held at most, for one tile at a time."""
+"""How much memory this process has held at most, for one tile at a time, and how many such processes fit."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 from pathlib import Path
+from typing import Final
+
+import psutil
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
+_CGROUP = Path("/sys/fs/cgroup")
+WORKER_MB: Final = 1500
+"""What a worker may need: the budget of a tile (`memory_limit_mb`); measured are some 500 MB without a network."""
 
 
 def reset_peak() -> None:
@@ -24,3 +31,19 @@ def peak_rss_mb() -> float:
     with contextlib.suppress(OSError, IndexError, ValueError):
         return int(_STATUS.read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def usable_workers() -> int:
+    """How many workers this machine holds at once: by the cores this process may use and by free memory; at least one.
+
+    Limits of a container count, both the cores it was given and its memory.
+    """
+    cores: float = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (_CGROUP / "cpu.max").read_text(encoding="ascii").split()
+        cores = min(cores, int(quota) / int(period))
+    free = psutil.virtual_memory().available
+    with contextlib.suppress(OSError, ValueError):
+        limit, used = ((_CGROUP / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
+        free = min(free, int(limit) - int(used))
+    return max(1, min(int(cores), free // (WORKER_MB * 2**20)))

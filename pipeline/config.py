@@ -6,9 +6,9 @@ Precedence is flag, environment (`OROGRAPH_...`), file, default.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.adjustment import Adjustment
@@ -60,7 +60,7 @@ class RunSettings(BaseSettings):
     Attributes:
         store: Folder or `s3://bucket/prefix` the products go to.
         engine: `local` or `ray`.
-        workers: Processes at once; 0 means one per core.
+        workers: Tiles at once; 0 or `auto` takes as many as cores and memory hold (on Ray: as the cluster holds).
         scratch: Folder for temporary files; the system's when empty.
         grids_dir: Folder of geoid grids.
         deadline_s: Longest time one tile may take.
@@ -75,7 +75,7 @@ class RunSettings(BaseSettings):
 
     store: str = "runs/store"
     engine: Literal["local", "ray"] = "local"
-    workers: int = Field(default=1, ge=0)
+    workers: Annotated[int, BeforeValidator(lambda value: 0 if value == "auto" else value)] = Field(default=0, ge=0)
     scratch: Path | None = None
     grids_dir: Path = Path.home() / ".local/share/orograph/grids"
     s3_endpoint_url: str | None = None

@@ -22,7 +22,8 @@ def demo(
 ) -> None:
     """Make two national DTMs and a global surface model, harmonise them, publish tiles, and compare with the truth."""
     from infra.cli.options import Request
-    from infra.job_run import execute_plan, make_engine, summarise
+    from infra.engines import make_engine
+    from infra.job_run import execute_plan, summarise
     from pipeline.config import ProcessingSettings, RunSettings
     from pipeline.demo.assess import assess
     from pipeline.demo.world import TILES, make_world

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.cli import options
 from infra.cli.common import err, out, print_json, print_json_line
 
 if TYPE_CHECKING:
     from infra.cells import CellPlan
-    from infra.engine import Engine, Outcome
+    from infra.engine import Outcome
     from infra.store import Store
     from pipeline.config import RunSettings
 
@@ -33,7 +34,7 @@ def export(
     compression: Annotated[str, typer.Option(help="Of the COG: zstd or lerc-zstd.")] = "zstd",
     store: Annotated[str | None, typer.Option(help="Folder or s3://bucket/prefix with published tiles.")] = None,
     engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", "-w", help="Cells at once; 0: one per core.")] = None,
+    workers: options.Workers = None,
     grids_dir: Annotated[Path | None, typer.Option(help="Folder of geoid grids.")] = None,
     scratch: Annotated[Path | None, typer.Option(help="Folder for temporary files.")] = None,
     copy_to: Annotated[Path | None, typer.Option(help="Also copy the files into this folder.")] = None,
@@ -103,6 +104,7 @@ def _show(planned: CellPlan, *, dry_run: bool, as_json: bool) -> None:
 def _run(planned: CellPlan, run: RunSettings, *, as_json: bool) -> list[Outcome]:
     from infra.cells import CellRunner
     from infra.engine import Event, Status
+    from infra.engines import make_engine
     from infra.store import open_store
     from stac.catalogue import rebuild
 
@@ -111,7 +113,7 @@ def _run(planned: CellPlan, run: RunSettings, *, as_json: bool) -> list[Outcome]
             print_json_line({"event": "progress", "cell": event.tile, "stage": event.stage, "fraction": event.fraction})
 
     outcomes = []
-    for outcome in _engine(run).run(planned.jobs, CellRunner(run), on_event):
+    for outcome in make_engine(run).run(planned.jobs, CellRunner(run), on_event):
         outcomes.append(outcome)
         error = outcome.error.to_dict() if outcome.error else None
         if as_json:
@@ -124,19 +126,6 @@ def _run(planned: CellPlan, run: RunSettings, *, as_json: bool) -> list[Outcome]
     if any(outcome.status in {Status.DONE, Status.UP_TO_DATE} for outcome in outcomes):
         rebuild(open_store(run.store, endpoint_url=run.s3_endpoint_url))
     return outcomes
-
-
-def _engine(run: RunSettings) -> Engine:
-    from infra.schedule import Policy
-
-    policy = Policy(attempts=run.attempts, deadline_s=run.deadline_s)
-    if run.engine == "ray":
-        from infra.ray_engine import RayEngine, RayOptions
-
-        return RayEngine(RayOptions(workers=run.workers), policy)
-    from infra.local import LocalEngine
-
-    return LocalEngine(run.workers, policy)
 
 
 def _copy(store: Store, planned: CellPlan, outcomes: list[Outcome], folder: Path) -> None:

@@ -34,6 +34,15 @@ Setting = Annotated[
     typer.Option("--set", help="Any other processing setting, NAME=VALUE; repeatable (orograph plan --settings)."),
 ]
 StoreUrl = Annotated[str | None, typer.Option("--store", "-o", help="Folder or s3://bucket/prefix for the products.")]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        "--workers",
+        "-w",
+        help="Tiles or cells at once: a number, or auto for what cores and memory (on Ray: the cluster) hold.",
+        show_default="auto",
+    ),
+]
 GridsDir = Annotated[Path | None, typer.Option("--grids-dir", help="Folder of geoid and datum grids.")]
 
 

@@ -24,7 +24,7 @@ def run(
     setting: options.Setting = [],  # noqa: B006
     store: options.StoreUrl = None,
     engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", "-w", help="Tiles at once; 0: one per core.")] = None,
+    workers: options.Workers = None,
     grids_dir: options.GridsDir = None,
     scratch: Annotated[Path | None, typer.Option("--scratch", help="Folder for temporary files.")] = None,
     memory_limit_mb: Annotated[
@@ -41,7 +41,8 @@ def run(
 ) -> None:
     """Make the tiles of an area and publish them."""
     from infra.cli.plan import show
-    from infra.job_run import execute_plan, make_engine, smoothed, summarise
+    from infra.engines import make_engine
+    from infra.job_run import execute_plan, smoothed, summarise
     from infra.store import check_writable, open_store
     from pipeline.config import RunSettings
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from infra.engine import Engine, Receipt
+from infra.engine import Receipt
+from infra.engines import make_engine
 from infra.fetch import Fetcher
-from infra.schedule import Policy
 from infra.service.context import Parts
 from infra.service.dispatch import Publisher
 from infra.service.published import Published, PublishedTile
@@ -106,7 +106,8 @@ def parts_from(
         store=store,
         planner=planner,
         settings_for=planner.settings_for,
-        engine=_engine(run),
+        # A process of its own for every tile: a crash costs the tile, not the service, and a deadline can be kept.
+        engine=make_engine(run, workers=1, isolate=True),
         runner=TileRunner(run),
         publish=publisher_of(store),
     )
@@ -144,15 +145,3 @@ def publisher_of(store: Store) -> Publisher:
         return key
 
     return publish
-
-
-def _engine(run: RunSettings) -> Engine:
-    policy = Policy(attempts=run.attempts, deadline_s=run.deadline_s)
-    if run.engine == "ray":
-        from infra.ray_engine import RayEngine, RayOptions
-
-        return RayEngine(RayOptions(workers=1), policy)
-    from infra.local import LocalEngine
-
-    # A process of its own for every tile: a crash costs the tile, not the service, and a deadline can be kept.
-    return LocalEngine(1, policy, isolate=True)

@@ -8,7 +8,8 @@ import rasterio
 from pyproj import Transformer
 
 from infra.cli.options import Request
-from infra.job_run import execute_plan, make_engine, summarise
+from infra.engines import make_engine
+from infra.job_run import execute_plan, summarise
 from pipeline.config import ProcessingSettings, RunSettings
 from pipeline.job import Manifest
 from pipeline.vertical import VerticalCatalogue

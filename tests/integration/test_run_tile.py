@@ -11,7 +11,8 @@ from rio_cogeo import cog_validate
 
 from infra.cli.options import Request
 from infra.engine import Status
-from infra.job_run import execute_plan, make_engine, summarise
+from infra.engines import make_engine
+from infra.job_run import execute_plan, summarise
 from infra.service.published import Published
 from infra.service.wiring import TilePlanner
 from infra.store import open_store

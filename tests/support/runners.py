@@ -92,6 +92,10 @@ class Deeds:
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     @staticmethod
+    def pid(path: str) -> None:
+        Path(path).write_text(str(os.getpid()))
+
+    @staticmethod
     def gorge(megabytes: str) -> None:
         """Take memory and use it, bit by bit, until it is enough or somebody intervenes."""
         held = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -78,6 +79,16 @@ def test_draining_ends_what_runs_and_starts_nothing() -> None:
         if len(seen) == 3:
             engine.drain()
     assert len(seen) == 3
+
+
+def test_a_single_job_stays_in_this_process_unless_workers_were_asked_for(tmp_path: Path) -> None:
+    pids = []
+    for engine in (LocalEngine(0, QUICK), LocalEngine(2, QUICK), LocalEngine(0, QUICK, isolate=True)):
+        mark = tmp_path / str(len(pids))
+        list(engine.run([make_job(0, href=f"do:pid:{mark}")], runners.told, lambda _: None))
+        pids.append(int(mark.read_text()))
+    assert pids[0] == os.getpid()
+    assert os.getpid() not in pids[1:]
 
 
 def test_an_unimportable_runner_is_told() -> None:
