@@ -13,29 +13,12 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pipeline.errors import SourceCorrupt
+from pipeline.formats.tiff import TYPE_SIZES
 
 ALLOWED_DRIVERS: Final = ("GTiff", "COG", "SRTMHGT")
 """For `rasterio.open(path, driver=...)`; COG is what GTiff files with the right layout are also called."""
 
 _HGT_SIZES: Final = {1201 * 1201 * 2, 3601 * 3601 * 2, 3601 * 1801 * 2, 1801 * 3601 * 2}
-_TYPE_BYTES: Final = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
 _WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS = 256, 257, 258, 277, 278
 _TILE_WIDTH, _TILE_HEIGHT, _PLANAR = 322, 323, 284
 _READ_TAGS: Final = {_WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS, _TILE_WIDTH, _TILE_HEIGHT, _PLANAR}
@@ -157,10 +140,10 @@ class _Tiff:
         value = entry[12:] if self.big else entry[8:]
         (count,) = struct.unpack(self.order + ("Q" if self.big else "I"), entry[4:12] if self.big else entry[4:8])
         # Lists too long for the entry lie elsewhere (bits per sample of many bands); the first suffices there.
-        fitting = min(count, len(value) // _TYPE_BYTES[kind])
-        if count * _TYPE_BYTES[kind] > len(value):
+        fitting = min(count, len(value) // TYPE_SIZES[kind])
+        if count * TYPE_SIZES[kind] > len(value):
             return tag, (0,) * min(count, 64)
-        return tag, struct.unpack(f"{self.order}{fitting}{letter}", value[: fitting * _TYPE_BYTES[kind]])
+        return tag, struct.unpack(f"{self.order}{fitting}{letter}", value[: fitting * TYPE_SIZES[kind]])
 
     def _read(self, count: int) -> bytes:
         data = self.file.read(count)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,6 +103,40 @@ class Request:
         if self.aoi is not None:
             return planner.plan(tiles_of_geojson(self.aoi), asked_for=False)
         return planner.plan(planner.covered_tiles(), asked_for=False)
+
+
+def takes_request(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that is given a `Request` and the `ProcessingSettings`, made of the options that all planning shares.
+
+    Typer reads names, types and defaults of parameters; so the result shows the shared ones, then the command's own.
+    """
+    own = [p for p in signature(command, eval_str=True).parameters.values() if p.name not in {"request", "processing"}]
+    shared = list(signature(_asked, eval_str=True).parameters.values())
+
+    @wraps(command)
+    def taking(**values: Any) -> None:
+        request, processing = _asked(**{parameter.name: values.pop(parameter.name) for parameter in shared})
+        command(request, processing, **values)
+
+    del taking.__wrapped__  # type: ignore[attr-defined]  # or its signature would be taken
+    taking.__signature__ = Signature([*shared, *own])  # type: ignore[attr-defined]
+    taking.__annotations__ = {parameter.name: parameter.annotation for parameter in (*shared, *own)}
+    return taking
+
+
+def _asked(
+    catalogue: Catalogue = SHIPPED_CATALOGUE,
+    source: SourceIds = [],  # noqa: B006 - typer reads the default, nothing writes it
+    data: DataFiles = [],  # noqa: B006
+    tile: TileIds = [],  # noqa: B006
+    area: Area = "",
+    aoi: Aoi = None,
+    pixel_size: PixelSize = None,
+    target: Target = None,
+    setting: Setting = [],  # noqa: B006
+) -> tuple[Request, ProcessingSettings]:
+    request = Request(catalogue, tuple(source), tuple(data), tuple(tile), area, aoi)
+    return request, processing_settings(pixel_size, target, setting)
 
 
 def processing_settings(pixel_size: float | None, target: str | None, extra: list[str]) -> ProcessingSettings:

@@ -8,32 +8,24 @@ import typer
 
 from infra.cli import options
 from infra.cli.common import out, print_json
-from pipeline.sources import SHIPPED_CATALOGUE
+from pipeline.config import ProcessingSettings
 
 if TYPE_CHECKING:
     from pipeline.plan import Plan
 
 
+@options.takes_request
 def plan(
-    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
-    source: options.SourceIds = [],  # noqa: B006 - typer reads the default, nothing writes it
-    data: options.DataFiles = [],  # noqa: B006
-    tile: options.TileIds = [],  # noqa: B006
-    area: options.Area = "",
-    aoi: options.Aoi = None,
-    pixel_size: options.PixelSize = None,
-    target: options.Target = None,
-    setting: options.Setting = [],  # noqa: B006
+    request: options.Request,
+    processing: ProcessingSettings,
+    *,
     grids_dir: options.GridsDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """List tiles, sources, bytes to read and memory, and change nothing."""
     from pipeline.config import RunSettings
 
-    request = options.Request(catalogue, tuple(source), tuple(data), tuple(tile), area, aoi)
-    planned = request.plan(
-        options.processing_settings(pixel_size, target, setting), RunSettings.with_flags(grids_dir=grids_dir)
-    )
+    planned = request.plan(processing, RunSettings.with_flags(grids_dir=grids_dir))
     show(planned, as_json=as_json)
 
 

@@ -9,19 +9,14 @@ import typer
 
 from infra.cli import options
 from infra.cli.common import err
-from pipeline.sources import SHIPPED_CATALOGUE
+from pipeline.config import ProcessingSettings
 
 
+@options.takes_request
 def run(
-    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
-    source: options.SourceIds = [],  # noqa: B006 - typer reads the default, nothing writes it
-    data: options.DataFiles = [],  # noqa: B006
-    tile: options.TileIds = [],  # noqa: B006
-    area: options.Area = "",
-    aoi: options.Aoi = None,
-    pixel_size: options.PixelSize = None,
-    target: options.Target = None,
-    setting: options.Setting = [],  # noqa: B006
+    request: options.Request,
+    processing: ProcessingSettings,
+    *,
     store: options.StoreUrl = None,
     engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.")] = None,
     workers: options.Workers = None,
@@ -54,8 +49,7 @@ def run(
         scratch=scratch,
         memory_limit_mb=memory_limit_mb,
     )
-    request = options.Request(catalogue, tuple(source), tuple(data), tuple(tile), area, aoi)
-    planned = request.plan(options.processing_settings(pixel_size, target, setting), settings)
+    planned = request.plan(processing, settings)
     if dry_run:
         show(planned, as_json=as_json)
         return

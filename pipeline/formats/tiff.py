@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from pipeline.errors import ExportError
 
-_TYPE_SIZES: Final = {
+TYPE_SIZES: Final = {
     1: 1,
     2: 1,
     3: 2,
@@ -37,6 +37,7 @@ _TYPE_SIZES: Final = {
     17: 8,
     18: 8,
 }
+"""Bytes of one value of each of the types that TIFF 6.0 and BigTIFF number."""
 _SHORT, _LONG, _LONG8 = 3, 4, 16
 _SUBFILE_TYPE, _TILE_OFFSETS, _TILE_COUNTS = 254, 324, 325
 # What an overview repeats of its own file: structure and nodata, but neither georeference nor metadata.
@@ -205,7 +206,7 @@ def _read_tags(file: BinaryIO) -> dict[int, Entry]:
     for at in range(0, item * count, item):
         tag, kind, number = struct.unpack_from("<HHQ" if big else "<HHI", table, at)
         value = table[at + item - inline : at + item]
-        length = _TYPE_SIZES[kind] * number
+        length = TYPE_SIZES[kind] * number
         if length > inline:
             file.seek(struct.unpack("<Q" if big else "<I", value)[0])
             value = file.read(length)
