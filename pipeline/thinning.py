@@ -17,7 +17,6 @@ from rasterio.errors import RasterioError
 from pipeline.config import ProcessingSettings
 from pipeline.errors import SourceCorrupt
 from pipeline.header import gdal_path, opening
-from pipeline.models.interpolants import INTERPOLANTS
 from pipeline.models.superres.mode_check import PLACES, log_odds_at, overruled
 from pipeline.sources import Source, Thinning, ThinningCheck
 
@@ -29,6 +28,9 @@ _LOG = logging.getLogger(__name__)
 
 def relies_on_thinning(source: Source, settings: ProcessingSettings) -> bool:
     """Whether a wrong declaration would harm: averaging declared, and something that knows modes raises the source."""
+    # Planning, and `orograph --help`, should not wait for the compiler behind these.
+    from pipeline.models.interpolants import INTERPOLANTS
+
     return (
         source.thinning is Thinning.AVERAGED
         and not source.trust_thinning
