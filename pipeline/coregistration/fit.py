@@ -24,6 +24,7 @@ from pipeline.coregistration.methods import EAST, NORTH, UP, Method, Term, parse
 from pipeline.coregistration.pair import RESIDUALS, Pair
 from pipeline.coregistration.result import Coregistration
 from pipeline.coregistration.status import Status
+from pipeline.coregistration.torch_kernels import kernels_for
 from pipeline.errors import CoregistrationError, NodataError, VerticalError
 from pipeline.raster import BoolArray, FloatArray, Raster
 
@@ -43,6 +44,7 @@ def fit(
     max_shift_m: float | None = None,
     *,
     threads: int = 1,
+    device: str | None = None,
 ) -> Coregistration:
     """Estimate how to move a raster onto a reference.
 
@@ -56,16 +58,17 @@ def fit(
         method: A method or its name, see `parse_method`.
         max_shift_m: Horizontal displacements beyond this give the status `rejected`; 60 pixels when None.
         threads: Threads to use; 0 means all this process may run on.
+        device: A torch device such as `cuda` to go over the pixels on; the compiled kernels of the CPU when None.
 
     Raises:
-        ConfigError: unknown method.
+        ConfigError: unknown method or device.
         SourceGridError: geographic, unlike or rotated grids.
         VerticalError: the two are in different vertical frames.
         NodataError: a raster holds undeclared nodata values.
         CoregistrationError: the mask does not fit the reference.
     """
     chosen = parse_method(method) if isinstance(method, str) else method
-    pair = make_pair(reference, to_be_aligned, inlier_mask, threads)
+    pair = make_pair(reference, to_be_aligned, inlier_mask, threads, device)
     limit_m = DEFAULT_MAX_SHIFT_PX * pair.pixel_m if max_shift_m is None else max_shift_m
     still = DisplacementField(reference.geobox)
     before, _ = pair.residuals(still)
@@ -105,7 +108,9 @@ def _with_blocks(pair: Pair, result: Coregistration, limit_m: float) -> Coregist
     )
 
 
-def make_pair(reference: Raster, moving: Raster, inliers: BoolArray | None, threads: int) -> Pair:
+def make_pair(
+    reference: Raster, moving: Raster, inliers: BoolArray | None, threads: int, device: str | None = None
+) -> Pair:
     """Check two rasters and make them ready for the kernels."""
     require_metric(reference.geobox)
     require_metric(moving.geobox)
@@ -125,7 +130,7 @@ def make_pair(reference: Raster, moving: Raster, inliers: BoolArray | None, thre
     target, heights = np.ascontiguousarray(reference.heights_m), np.ascontiguousarray(moving.heights_m)
     stable = np.ascontiguousarray(inliers)
     mended = mend(heights, threads=threads)
-    return Pair(target, heights, mended, stable, reference.geobox, moving.geobox, threads)
+    return Pair(target, heights, mended, stable, reference.geobox, moving.geobox, threads, kernels_for(device))
 
 
 def refuse_undeclared_nodata(heights: FloatArray, name: str) -> None:

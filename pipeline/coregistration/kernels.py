@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pipeline.coregistration import taps
+from pipeline.coregistration import spline, taps
 from pipeline.coregistration.runs import (
     COUNTS,
     EAST,
@@ -194,7 +194,7 @@ def residuals(
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
 def warp(
     moving: Array,
-    coefficients: Array,
+    mended: Array,
     holes: bool,
     geometry: Array,
     polynomial: Array,
@@ -205,8 +205,9 @@ def warp(
 ) -> None:
     """Write rows `first` to `last` of the displaced raster; void exactly where the nearest sampled pixel is void.
 
-    `coefficients` are those of the interpolating cubic spline of `moving`, mended; `holes` whether that holds voids.
+    Read by the interpolating cubic spline of `mended`; `holes` says whether `moving` holds voids.
     """
+    coefficients = spline.coefficients(mended)
     flat, truth, cols = coefficients.ravel(), moving.ravel(), moving.shape[1]
     width, one = np.uint64(cols), np.int64(1)
     moves, at, lanes = scratch()

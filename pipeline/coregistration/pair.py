@@ -16,6 +16,7 @@ from pipeline.coregistration import kernels
 from pipeline.coregistration.field import DisplacementField, geometry_of
 from pipeline.coregistration.mend import mend
 from pipeline.coregistration.threads import in_bands
+from pipeline.coregistration.torch_kernels import COMPILED, Kernels
 from pipeline.raster import BoolArray, FloatArray
 
 Array = npt.NDArray[Any]
@@ -86,6 +87,7 @@ class Pair:
         moving: float32 on `moving_geobox`.
         mended: `moving` made safe to interpolate.
         inliers: True on ground that did not change, on `geobox`.
+        engine: What goes over the pixels.
     """
 
     reference: FloatArray
@@ -95,6 +97,7 @@ class Pair:
     geobox: GeoBox
     moving_geobox: GeoBox
     threads: int = 1
+    engine: Kernels = COMPILED
     _thinned: dict[int, Pair] = field(default_factory=dict, repr=False)
 
     @property
@@ -120,7 +123,7 @@ class Pair:
         out, slope = np.empty(shape, np.float32), np.empty(shape, np.float32)
         arguments = (self.reference, self.moving, self.mended, self.holes, self.inliers, self._geometry(field))
         shaped = (*arguments, field.polynomial, field.lattice, step)
-        in_bands(lambda a, b: kernels.residuals(*shaped, a, b, out, slope), shape[0], self.threads)
+        in_bands(lambda a, b: self.engine.residuals(*shaped, a, b, out, slope), shape[0], self.threads)
         return out, slope, step
 
     def residuals(self, field: DisplacementField, most: float = RESIDUALS) -> tuple[Array, Array]:
@@ -142,7 +145,9 @@ class Pair:
         arguments = (self.reference, self.moving, self.mended, self.holes, self.inliers, self._geometry(field))
         shaped = (*arguments, field.polynomial, field.lattice, scale, gate, step, blocks.row_edges, blocks.col_edges)
         per_band = max(1, blocks.shape[0] // _BANDS)
-        in_bands(lambda a, b: kernels.accumulate(*shaped, a, b, out), blocks.shape[0], self.threads, per_band=per_band)
+        in_bands(
+            lambda a, b: self.engine.accumulate(*shaped, a, b, out), blocks.shape[0], self.threads, per_band=per_band
+        )
         return out
 
     def thinned(self, factor: int) -> Pair:
@@ -157,7 +162,7 @@ class Pair:
         everywhere = np.ones((1, 1), np.bool_)
         moving = _thin(self.mended, everywhere, factor, self.threads)
         mended = mend(moving, spikes=False)
-        return Pair(reference, moving, mended, np.isfinite(reference), ref_box, moving_box, self.threads)
+        return Pair(reference, moving, mended, np.isfinite(reference), ref_box, moving_box, self.threads, self.engine)
 
 
 def _thin_box(geobox: GeoBox, factor: int) -> GeoBox:

@@ -14,6 +14,7 @@ from pipeline.coregistration.blocks import BlockTable
 from pipeline.coregistration.field import DisplacementField
 from pipeline.coregistration.methods import Method
 from pipeline.coregistration.status import Status
+from pipeline.coregistration.torch_kernels import kernels_for
 from pipeline.coregistration.warp import warp
 from pipeline.job import CoregistrationRecord
 from pipeline.raster import FloatArray, Raster
@@ -70,7 +71,9 @@ class Coregistration:
         """
         return self.field.on(geobox, threads=threads)
 
-    def apply(self, raster: Raster, geobox: GeoBox | None = None, *, threads: int = 1) -> Raster:
+    def apply(
+        self, raster: Raster, geobox: GeoBox | None = None, *, threads: int = 1, device: str | None = None
+    ) -> Raster:
         """The raster moved onto the reference, on its own grid or on `geobox`, interpolated once.
 
         By the interpolating cubic spline; a pixel is void exactly where the pixel nearest to where it is read from is void, so
@@ -80,7 +83,7 @@ class Coregistration:
             SourceGridError: the raster or the grid is not in the reference's CRS.
         """
         target = raster.geobox if geobox is None else geobox
-        out = warp(raster, self.field, target, threads=threads)
+        out = warp(raster, self.field, target, threads=threads, engine=kernels_for(device))
         return Raster(out, target, raster.frame, raster.surface)
 
     def record(self, source_id: str, reference_id: str) -> CoregistrationRecord:

@@ -22,11 +22,14 @@ LANES: Final = 64
 """Pixels of a run."""
 
 # Places in the three arrays of a run. float64: east, north, up displacement, then what they are made of (three of four
-# places each: steady, by v, by the lattice). int64: flat place of the first of sixteen taps (-1 outside) and of the
+# places each: steady, by v, by the lattice). int64: flat place of the first of sixteen taps (`OUTSIDE` without) and of the
 # nearest pixel. float32: fractions of rows and columns, up, target, whether it counts, residual, slopes east and north.
 EAST, NORTH, UP = 0, LANES, 2 * LANES
 FIRST, NEAREST = 0, LANES
 S, T, RAISE, TARGET, COUNTS, RESIDUAL, SLOPE_E, SLOPE_N = (k * LANES for k in range(8))
+
+OUTSIDE: Final = -2 * LANES
+"""So far below zero that what follows it in a run is never taken for its neighbour."""
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 
@@ -133,7 +136,7 @@ def place(
         inside = (y >= 1.0) & (x >= 1.0) & (y < rows - 2) & (x < cols - 2)
         y, x = (y if inside else 1.0), (x if inside else 1.0)
         r, c = int(y), int(x)
-        at[FIRST + j] = (r - 1) * cols + c - 1 if inside else -1
+        at[FIRST + j] = (r - 1) * cols + c - 1 if inside else OUTSIDE
         at[NEAREST + j] = int(y + 0.5) * cols + int(x + 0.5) if inside else 0
         lanes[S + j] = np.float32(y - r)
         lanes[T + j] = np.float32(x - c)

@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 MARGIN_ROWS: Final = 20
 """Rows beyond those needed, after which what lies outside counts for less than a millionth."""
-_POLE: Final = float(np.sqrt(3.0) - 2.0)
+POLE: Final = float(np.sqrt(3.0) - 2.0)
 _GROW: Final = 6
 _REACH: Final = 24
 _ABREAST: Final = 16
@@ -27,7 +27,7 @@ _ABREAST: Final = 16
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _paper_over(values: Array) -> None:  # noqa: C901, PLR0912 - loops over pixels nest
+def paper_over(values: Array) -> None:  # noqa: C901, PLR0912 - loops over pixels nest
     """Fill voids: six rims of means of what is beside them, then the mean of all."""
     rows, cols = values.shape
     voids = 0
@@ -71,7 +71,7 @@ def coefficients(heights: Array) -> Array:  # noqa: C901 - loops over pixels nes
     """
     rows, cols = heights.shape
     out = heights.astype(np.float32)
-    _paper_over(out)
+    paper_over(out)
     work = np.empty((max(rows, cols), _ABREAST))
     for first in range(0, rows, _ABREAST):
         n = min(_ABREAST, rows - first)
@@ -104,12 +104,12 @@ def _filter(lines: Array, n: int) -> None:
         first, start, power = lines[0, j], 0.0, 1.0
         for k in range(min(n - 1, _REACH)):
             start += power * (2.0 * first - lines[k, j] if k else first)
-            power *= _POLE
-        lines[0, j] = 6.0 * (start + power * first / (1.0 - _POLE))
+            power *= POLE
+        lines[0, j] = 6.0 * (start + power * first / (1.0 - POLE))
     # With odd reflection the end coefficient is the end value itself, so the last line is left as it is.
     for k in range(1, n - 1):
         for j in range(_ABREAST):
-            lines[k, j] = 6.0 * lines[k, j] + _POLE * lines[k - 1, j]
+            lines[k, j] = 6.0 * lines[k, j] + POLE * lines[k - 1, j]
     for k in range(n - 2, -1, -1):
         for j in range(_ABREAST):
-            lines[k, j] = _POLE * (lines[k + 1, j] - lines[k, j])
+            lines[k, j] = POLE * (lines[k + 1, j] - lines[k, j])

@@ -11,6 +11,7 @@ from pipeline.coregistration import kernels, spline
 from pipeline.coregistration.field import DisplacementField, geometry_of
 from pipeline.coregistration.mend import mend
 from pipeline.coregistration.threads import in_bands
+from pipeline.coregistration.torch_kernels import COMPILED, Kernels
 from pipeline.raster import FloatArray, Raster
 
 BAND_ROWS: Final = 192
@@ -18,7 +19,9 @@ MARGIN_ROWS: Final = 8 + spline.MARGIN_ROWS
 """Two rows of kernel, two of mending around each, room for rounding, and the reach of the spline's filter."""
 
 
-def warp(raster: Raster, field: DisplacementField, geobox: GeoBox, *, threads: int = 1) -> FloatArray:
+def warp(
+    raster: Raster, field: DisplacementField, geobox: GeoBox, *, threads: int = 1, engine: Kernels = COMPILED
+) -> FloatArray:
     """Heights (metres, float32) of a raster displaced by a field, on a grid; NaN where nothing is read.
 
     Only the rows a band needs are mended at a time, so nothing of the raster's size is copied.
@@ -42,7 +45,7 @@ def warp(raster: Raster, field: DisplacementField, geobox: GeoBox, *, threads: i
         local = geometry.copy()
         local[4] -= top
         whole = mend(part, spikes=False)
-        kernels.warp(part, spline.coefficients(whole), whole is not part, local, *shaped, first, last, out)
+        engine.warp(part, whole, whole is not part, local, *shaped, first, last, out)
 
     in_bands(band, out.shape[0], threads, per_band=BAND_ROWS)
     return out
