@@ -16,6 +16,7 @@ from pipeline.ground import GroundReader, averaged_px, model_for
 from pipeline.job import Job
 from pipeline.land_cover import LandCover
 from pipeline.mapping import IndexWindow
+from pipeline.public import public_ref
 from pipeline.raster import Surface
 from pipeline.reader import SourceReader
 from pipeline.sources import FileRef, Source, SourceRef
@@ -93,4 +94,6 @@ def test_a_map_goes_in_and_into_the_run_key(tmp_path: Path) -> None:
 
     moved = LandCover(path="elsewhere.tif", sha256=LandCover.of(cover).sha256)
     assert key(dsm) != key(with_map)
+    shown = public_ref(SourceRef(source=with_map, files=(FileRef(href=str(path), etag="sha256:0", size_bytes=1),)))
+    assert shown.source.land_cover == LandCover(path="map.tif", sha256=moved.sha256)
     assert key(with_map) == key(dsm.model_copy(update={"land_cover": moved}))
