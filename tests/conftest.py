@@ -41,6 +41,8 @@ def ray_cluster() -> Iterator[str]:
     import ray
 
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    # Ray's workers step back (nice 15) behind everything else, and beside other work they would hardly move.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # "local" starts one of our own even where another is running.
     context = ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield context.address_info["address"]

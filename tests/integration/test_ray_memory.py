@@ -42,6 +42,7 @@ def test_a_worker_rays_monitor_kills_is_named_by_tile_and_stage() -> None:
         **os.environ,
         "RAY_memory_usage_threshold": f"{threshold:.4f}",
         "RAY_memory_monitor_refresh_ms": "100",
+        "RAY_worker_niceness": "0",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     environment.pop("RAY_ADDRESS", None)

@@ -134,7 +134,11 @@ def test_numbers_reach_prometheus(head: RayHead) -> None:
     )
     seen = ""
     deadline = time.monotonic() + 180
-    while time.monotonic() < deadline and "orograph_tiles_running{" not in seen and driver.poll() is None:
+    while (
+        time.monotonic() < deadline
+        and not ("orograph_tiles_running{" in seen and "ray_orograph_tiles_total" in seen)
+        and driver.poll() is None
+    ):
         with (
             contextlib.suppress(OSError),
             urllib.request.urlopen(f"http://127.0.0.1:{head.metrics_port}/metrics", timeout=5) as answer,

@@ -32,6 +32,8 @@ class RayHead:
     def environment(self, **more: str) -> dict[str, str]:
         """Of a client that may talk to it."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        # Ray's workers step back (nice 15) behind everything else, and beside other work they would hardly move.
+        mine["RAY_worker_niceness"] = "0"
         return {**mine, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token, "RAY_ADDRESS": self.dashboard, **more}
 
 
