@@ -24,6 +24,7 @@ Array = npt.NDArray[Any]
 RESIDUALS: Final = 100_000
 """Pixels that spreads before and after are taken from."""
 _BANDS: Final = 24
+_KEPT_THINNED: Final = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +152,9 @@ class Pair:
         return out
 
     def thinned(self, factor: int) -> Pair:
-        """Both rasters by medians of `factor` squared pixels; made once."""
+        """Both rasters by medians of `factor` squared pixels; small ones, which are asked for again, are kept."""
+        if factor < _KEPT_THINNED:
+            return self._made_thin(factor)
         if factor not in self._thinned:
             self._thinned[factor] = self._made_thin(factor)
         return self._thinned[factor]
