@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Signature, signature
 from typing import Any
 
 from rich.console import Console
@@ -46,3 +48,28 @@ def ending(run: Callable[[], object]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     return 0
+
+
+def sharing(made: Callable[..., tuple[Any, ...]], *names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator for commands that share options: what `made` makes of them is given as the parameters `names`.
+
+    Typer reads names, types and defaults of parameters; so the result shows those that must be given, the shared ones, and
+    the command's other ones.
+    """
+    shared = list(signature(made, eval_str=True).parameters.values())
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in signature(command, eval_str=True).parameters.values() if p.name not in names]
+
+        @wraps(command)
+        def taking(**values: Any) -> None:
+            given = made(**{parameter.name: values.pop(parameter.name) for parameter in shared})
+            command(**dict(zip(names, given, strict=True)), **values)
+
+        del taking.__wrapped__  # type: ignore[attr-defined]  # or its signature would be taken
+        shown = sorted((*shared, *own), key=lambda parameter: parameter.default is not parameter.empty)
+        taking.__signature__ = Signature(shown)  # type: ignore[attr-defined]
+        taking.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+        return taking
+
+    return decorated

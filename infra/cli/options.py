@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
-from inspect import Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from infra.cli.common import sharing
 from pipeline.adjustment import Adjustment, AdjustmentFile
 from pipeline.config import ProcessingSettings, RunSettings
 from pipeline.errors import ConfigError
@@ -106,22 +105,8 @@ class Request:
 
 
 def takes_request(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that is given a `Request` and the `ProcessingSettings`, made of the options that all planning shares.
-
-    Typer reads names, types and defaults of parameters; so the result shows the shared ones, then the command's own.
-    """
-    own = [p for p in signature(command, eval_str=True).parameters.values() if p.name not in {"request", "processing"}]
-    shared = list(signature(_asked, eval_str=True).parameters.values())
-
-    @wraps(command)
-    def taking(**values: Any) -> None:
-        request, processing = _asked(**{parameter.name: values.pop(parameter.name) for parameter in shared})
-        command(request, processing, **values)
-
-    del taking.__wrapped__  # type: ignore[attr-defined]  # or its signature would be taken
-    taking.__signature__ = Signature([*shared, *own])  # type: ignore[attr-defined]
-    taking.__annotations__ = {parameter.name: parameter.annotation for parameter in (*shared, *own)}
-    return taking
+    """A command that is given a `Request` and the `ProcessingSettings`, made of the options that all planning shares."""
+    return sharing(_asked, "request", "processing")(command)
 
 
 def _asked(

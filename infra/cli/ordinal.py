@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.common import err, out, print_json
+from infra.cli.common import err, out, print_json, sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from pipeline.models.ordinal.data import Scene
 
@@ -31,9 +32,41 @@ _SPLIT = Annotated[
 ]
 
 
-@app.command()
-def train(
-    model: Annotated[Path, typer.Option("-o", "--out", help="Model file to write.")],
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Images and heights, surfaces and ground, or an ISPRS set, as given on the command line."""
+
+    image: list[Path] | None
+    heights: list[Path] | None
+    surface: list[Path] | None
+    ground: list[Path] | None
+    isprs: Path | None
+    benchmark: str
+    split_seed: int | None
+
+    def scenes(self, *, training: bool) -> list[Scene]:
+        """All of them read; of an ISPRS set the training or the test tiles."""
+        from pipeline.errors import UsageError
+        from pipeline.models.ordinal.data import image_scene, isprs_scene, isprs_tiles, split_tiles, surface_scene
+
+        if self.isprs is not None:
+            chosen = _choice("set", self.benchmark)
+            train_tiles, test_tiles = split_tiles(isprs_tiles(self.isprs, chosen), chosen, self.split_seed)
+            return [isprs_scene(tile) for tile in (train_tiles if training else test_tiles)]
+        pairs = (self.image, self.heights, image_scene), (self.surface, self.ground, surface_scene)
+        scenes: list[Scene] = []
+        for first, second, read in pairs:
+            if len(first or ()) != len(second or ()):
+                raise UsageError(
+                    "every --image needs its --heights, and every --surface its --ground, in the same order"
+                )
+            scenes += [read(a, b) for a, b in zip(first or (), second or (), strict=True)]
+        if not scenes:
+            raise UsageError("no data given", remedy="use --image and --heights, --surface and --ground, or --isprs")
+        return scenes
+
+
+def _asked(
     image: _IMAGE = None,
     heights: _HEIGHTS = None,
     surface: _SURFACE = None,
@@ -41,6 +74,15 @@ def train(
     isprs: _ISPRS = None,
     benchmark: _SET = "vaihingen",
     split_seed: _SPLIT = None,
+) -> tuple[_Data]:
+    return (_Data(image, heights, surface, ground, isprs, benchmark, split_seed),)
+
+
+@app.command()
+@sharing(_asked, "data")
+def train(
+    data: _Data,
+    model: Annotated[Path, typer.Option("-o", "--out", help="Model file to write.")],
     head: Annotated[str, typer.Option(help="ordinal, classification or mse.")] = "ordinal",
     spacing: Annotated[str, typer.Option(help="sid or uniform.")] = "sid",
     classes: Annotated[int, typer.Option(help="Number of height classes.")] = 64,
@@ -63,7 +105,7 @@ def train(
     from pipeline.models.ordinal.network import NetworkSpec
     from pipeline.models.ordinal.training import ImageTraining, train_image
 
-    scenes = _scenes(image, heights, surface, ground, isprs, benchmark, split_seed, training=True)
+    scenes = data.scenes(training=True)
     spec = NetworkSpec(depth, scenes[0].image.shape[0], width, aspp, pooled)
     factor = 0.1 if imagenet is not None else 1.0
     schedule = ImageTraining(epochs, patches, batch, crop, rate, factor, seed=seed)
@@ -105,22 +147,17 @@ def predict(
 
 
 @app.command()
+@sharing(_asked, "data")
 def evaluate(
+    data: _Data,
     model: Annotated[Path, typer.Argument(help="Model file.")],
-    image: _IMAGE = None,
-    heights: _HEIGHTS = None,
-    surface: _SURFACE = None,
-    ground: _GROUND = None,
-    isprs: _ISPRS = None,
-    benchmark: _SET = "vaihingen",
-    split_seed: _SPLIT = None,
     decoding: Annotated[str, typer.Option(help="middle or expectation.")] = "middle",
 ) -> None:
     """The paper's figures of a model on scenes it has not seen."""
     from pipeline.models.ordinal.image_model import ImageModel
 
     trained = ImageModel.load(model)
-    scenes = _scenes(image, heights, surface, ground, isprs, benchmark, split_seed, training=False)
+    scenes = data.scenes(training=False)
     print_json({scene.name: trained.evaluate(scene, _choice("decoding", decoding)).to_dict() for scene in scenes})
 
 
@@ -303,32 +340,3 @@ def _one_of(name: str, text: str, known: Iterable[str]) -> str:
     if text not in list(known):
         raise ConfigError(f"unknown {name} {text!r}", remedy=f"use one of {', '.join(known)}")
     return text
-
-
-def _scenes(
-    image: list[Path] | None,
-    heights: list[Path] | None,
-    surface: list[Path] | None,
-    ground: list[Path] | None,
-    isprs: Path | None,
-    benchmark: str,
-    split_seed: int | None,
-    *,
-    training: bool,
-) -> list[Scene]:
-    from pipeline.errors import UsageError
-    from pipeline.models.ordinal.data import image_scene, isprs_scene, isprs_tiles, split_tiles, surface_scene
-
-    if isprs is not None:
-        chosen = _choice("set", benchmark)
-        train_tiles, test_tiles = split_tiles(isprs_tiles(isprs, chosen), chosen, split_seed)
-        return [isprs_scene(tile) for tile in (train_tiles if training else test_tiles)]
-    readers: tuple[Callable[[Path, Path], Scene], ...] = (image_scene, surface_scene)
-    scenes: list[Scene] = []
-    for first, second, read in zip((image, surface), (heights, ground), readers, strict=True):
-        if len(first or ()) != len(second or ()):
-            raise UsageError("every --image needs its --heights, and every --surface its --ground, in the same order")
-        scenes += [read(a, b) for a, b in zip(first or (), second or (), strict=True)]
-    if not scenes:
-        raise UsageError("no data given", remedy="use --image and --heights, --surface and --ground, or --isprs")
-    return scenes
