@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra.cli.common import err, out
+
+if TYPE_CHECKING:
+    from pipeline.models.superres.dataset import SiteList, SiteSpec
 
 
 def train(
@@ -45,6 +48,9 @@ def train(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[str, typer.Option(help="bf16 or fp32 in the body.")] = "bf16",
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves torch's choice.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share every batch, by Ray Train; one GPU each.")
+    ] = 1,
     processor_s: Annotated[float, typer.Option(help="Budget of a baseline, processor-seconds.")] = 600.0,
     every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints and validations.")] = 500,
     error_steps: Annotated[int, typer.Option(min=0, help="Steps of the error head afterwards; 0 for none.")] = 1500,
@@ -54,7 +60,7 @@ def train(
 
     from pipeline.errors import ConfigError
     from pipeline.models.baselines.linear import fit_linear
-    from pipeline.models.baselines.networks import BASELINES, train_baseline
+    from pipeline.models.baselines.networks import BASELINES, WINDOW_PX, train_baseline
     from pipeline.models.superres.calibrate import fit_error_and_gate
     from pipeline.models.superres.card import model_card
     from pipeline.models.superres.dataset import Mix, Sampler, SiteList, load_site
@@ -70,28 +76,29 @@ def train(
     held = [site for site in listed.sites if site.name in (hold_out or [])]
     training = listed.without(hold_out or [])
     loaded = [load_site(site, data) for site in training.sites]
-    mix = Mix(averaged=averaged, noisy=noisy)
-    if preset == "linear":
+    mix = Mix(averaged=_averaged(factor, averaged), noisy=noisy)
+    if preset == "linear" or preset in BASELINES:
+        about = _about(training, held)
+        sampler = Sampler(loaded, factor, WINDOW_PX, batch, mix, seed)
         folder.mkdir(parents=True, exist_ok=True)
-        fitted = fit_linear(Sampler(loaded, factor, 32, batch, mix, seed))
-        about = {
-            "sites": [site.model_dump(include={"name", "licence", "attribution", "weight"}) for site in training.sites],
-            "held_out": [site.name for site in held],
-        }
-        digest = fitted.write(folder / "weights.safetensors", about)
+        if preset == "linear":
+            digest = fit_linear(sampler).write(folder / "weights.safetensors", about)
+        else:
+            digest, _ = train_baseline(preset, sampler, processor_s, seed, folder / "weights.safetensors", about)
         out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
-        return
-    if preset in BASELINES:
-        folder.mkdir(parents=True, exist_ok=True)
-        sampler = Sampler(loaded, factor, 32, batch, mix, seed)
-        digest, taken = train_baseline(preset, sampler, processor_s, seed, folder / "weights.safetensors")
-        out.print(f"{folder / 'weights.safetensors'} sha256 {digest}, {taken} steps")
         return
     plan = TrainingPlan(
         preset=preset, factor=factor, steps=steps, batch=batch, rate=rate, seed=seed, half=precision == "bf16",
         mix=mix, decay_from=decay_from, roughness_power=roughness_power, plain_from=plain_from, patch_px=patch,
         margin_px=margin,
     )  # fmt: skip
+    if workers > 1:
+        from infra.ray_training import SharedRun, train_together
+
+        held_list = SiteList(sites=tuple(held)) if held else None
+        train_together(
+            SharedRun(plan, training, held_list, data, folder, workers, device, every, max(1, threads), start)
+        )
     trainer = Trainer(plan, loaded, folder, device)
     if trainer.resume():
         err.print(f"resuming at step {trainer.step}")
@@ -104,14 +111,26 @@ def train(
     extra: dict[str, Any] = {}
     if error_steps:
         extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed)
-    about = {
-        "sites": [site.model_dump(include={"name", "licence", "attribution", "weight"}) for site in training.sites],
-        "held_out": [site.name for site in held],
-        "figures": trainer.rows[-1] if trainer.rows else {},
-    }
+    about = _about(training, held) | {"figures": trainer.rows[-1] if trainer.rows else {}}
     digest = trainer.export(folder / "weights.safetensors", about, extra)
     (folder / "weights.md").write_text(model_card(folder.name, digest, asdict(plan), about))
     out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
+
+
+def _averaged(factor: int, share: float) -> float:
+    """The share of batches in averaged mode: all of them at even factors, where decimation would shift the grid."""
+    if factor % 2 == 0 and share < 1.0:
+        err.print(f"decimation by the even factor {factor} shifts the grid: all batches are averaged")
+        return 1.0
+    return share
+
+
+def _about(training: SiteList, held: list[SiteSpec]) -> dict[str, Any]:
+    """What weights say of the ground behind them."""
+    return {
+        "sites": [site.model_dump(include={"name", "licence", "attribution", "weight"}) for site in training.sites],
+        "held_out": [site.name for site in held],
+    }
 
 
 def _progress(steps: int) -> Any:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import ConfigError, ModelError
+from pipeline.errors import ConfigError, ModelError, OutOfMemory
 from pipeline.models import resolver
 from pipeline.models.superres.inference import BLOCK_PX
+from pipeline.models.superres.network import Condition
 from pipeline.sources import Thinning
 from tests.support.superres_fixtures import hills, made_weights
 
@@ -137,19 +138,76 @@ def test_bad_options_are_refused(weights):
         resolver(weights, precision="int3")
 
 
-def test_out_of_device_memory_halves_the_batch(weights, monkeypatch):
+class Scarce:
+    """An engine on a device with memory for a few blocks at once; what it can run it runs for real."""
+
+    def __init__(self, engine, fits):
+        self.engine, self.fits, self.asked = engine, fits, []
+
+    def __call__(self, windows):
+        self.asked.append(len(windows))
+        if len(windows) > self.fits:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return self.engine(windows)
+
+
+def scarce(up, fits, monkeypatch):
+    engine = Scarce(up._folded_for(Condition()), fits)
+    monkeypatch.setitem(up._folded, Condition(), engine)
+    return engine
+
+
+def test_out_of_device_memory_halves_the_batch_for_good(weights, monkeypatch, caplog):
     up = resolver(weights, batch=4)
-    infer, calls = up._infer, []
-
-    def scarce(windows, condition):
-        calls.append(len(windows))
-        if len(windows) > 1:
-            raise torch.cuda.OutOfMemoryError("full")
-        return infer(windows, condition)
-
+    engine = scarce(up, 1, monkeypatch)
     coarse = hills(20, 3 * BLOCK_PX)
-    expected, _ = resolver(weights)(coarse)
-    monkeypatch.setattr(up, "_infer", scarce)
-    fine, _ = up(coarse)
-    assert calls[:3] == [4, 2, 1]
+    expected, expected_sigma = resolver(weights)(coarse)
+    with caplog.at_level(logging.WARNING):
+        fine, sigma = up(coarse)
+    assert engine.asked == [4, 2, 1, 1, 1], "every block once, and none lost on the way down"
+    assert "batch is now 1" in caplog.text
     np.testing.assert_array_equal(fine, expected)
+    np.testing.assert_array_equal(sigma, expected_sigma)
+    up(coarse[:, :BLOCK_PX])
+    assert engine.asked[5:] == [1], "what did not fit once is not tried again"
+
+
+def test_no_memory_for_one_block_is_an_error_that_may_pass(weights, monkeypatch):
+    up = resolver(weights, batch=2)
+    engine = scarce(up, 0, monkeypatch)
+    with pytest.raises(OutOfMemory, match="no memory for one block") as caught:
+        up(hills(20, 20))
+    assert engine.asked == [2, 1]
+    assert caught.value.retryable
+    assert "fewer workers" in caught.value.remedy
+
+
+def test_cuda_is_asked_for_deterministic_algorithms(weights, monkeypatch):
+    backend = torch.backends.cudnn
+    for name, value in (("benchmark", True), ("deterministic", False), ("allow_tf32", True)):
+        monkeypatch.setattr(backend, name, value)
+    resolver(weights)
+    assert (backend.benchmark, backend.deterministic, backend.allow_tf32) == (True, False, True)
+    resolver(weights, device="cuda:0")
+    assert (backend.benchmark, backend.deterministic, backend.allow_tf32) == (False, True, False)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_tilings_and_batches_agree_on_cuda(weights):
+    coarse = hills(60, 2 * BLOCK_PX)
+    up = resolver(weights, device="cuda")
+    whole, _ = up(coarse)
+    halo = up.halo_px
+    start = BLOCK_PX + 30
+    part, _ = up(np.ascontiguousarray(coarse[:, start - halo :]), origin_px=(0, start - halo))
+    np.testing.assert_array_equal(part[:, 3 * halo :], whole[:, 3 * start :])
+    np.testing.assert_array_equal(resolver(weights, device="cuda", batch=2)(coarse)[0], whole)
+    np.testing.assert_allclose(whole, resolver(weights, precision="fp32")(coarse)[0], atol=0.5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_errors_that_are_not_finite_are_refused_too(weights, value):
+    up = resolver(weights)
+    up._folded_for(Condition()).error[0, 0, 0, 0] = value
+    with pytest.raises(ModelError, match="errors that are not finite"):
+        up(hills(12, 12))

@@ -12,7 +12,7 @@ from scipy.ndimage import minimum_filter
 from typer.testing import CliRunner
 
 from infra.cli.app import app
-from pipeline.errors import ConfigError, SourceMissing
+from pipeline.errors import ConfigError, ModelError, SourceMissing
 from pipeline.models.superres.calibrate import fit_error_and_gate
 from pipeline.models.superres.dataset import (
     Level,
@@ -172,6 +172,21 @@ def test_training_learns_and_exports_what_the_registry_reads(tmp_path):
     assert weights.tensors["error.multiples"].shape == (2, 2, 2)
     narrow, wide = weights.tensors["error.multiples"].unbind(dim=2)
     assert (wide > narrow).all()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_checkpoint(tmp_path):
+    trainer = Trainer(plan(), [site()], tmp_path)
+    trainer.run(every=2, until=2)
+    kept = trainer.checkpoint.read_bytes()
+    trainer.net.head.data[0, 0, 0, 0, 0] = torch.inf
+    trainer.net.head.data[1, 0, 0, 0, 0] = torch.inf
+    with pytest.raises(ModelError, match="at step 2"):
+        trainer.run(every=2)
+    assert trainer.checkpoint.read_bytes() == kept
+    again = Trainer(plan(), [site()], tmp_path)
+    assert again.resume()
+    again.run(every=2)
+    assert again.step == 6
 
 
 def test_impossible_plans_are_refused():

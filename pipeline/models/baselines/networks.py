@@ -15,10 +15,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -154,8 +154,12 @@ _RATES: Final = {"srcnn": 1e-3, "vdsr": 1e-3, "vdsr9": 3e-4, "edsr": 5e-4}
 """Peak learning rates of Adam: above the published ones where those are meant for weeks."""
 
 
-def train_baseline(kind: str, sampler: Sampler, processor_s: float, seed: int, path: Path) -> tuple[str, int]:
+def train_baseline(
+    kind: str, sampler: Sampler, processor_s: float, seed: int, path: Path, about: Mapping[str, Any] | None = None
+) -> tuple[str, int]:
     """Train a baseline for so many processor-seconds.
+
+    The steps taken and what `about` says of the data go into the file.
 
     Adam with warm-up and a cosine, gradients clipped as VDSR does, the authors' loss (EDSR absolute, the others squared
     errors), the body in bfloat16 like the networks of `pipeline.models.superres`.
@@ -189,8 +193,8 @@ def train_baseline(kind: str, sampler: Sampler, processor_s: float, seed: int, p
         optimiser.step()
         step += 1
     tensors = {k: v.contiguous() for k, v in net.state_dict().items()}
-    about = {"kind": kind, "factor": sampler.factor, "steps": step, "processor_s": processor_s, "seed": seed}
-    save_file(tensors, path, {"format": FORMAT, "about": json.dumps(about)})
+    said = {"kind": kind, "factor": sampler.factor, "steps": step, "processor_s": processor_s, "seed": seed}
+    save_file(tensors, path, {"format": FORMAT, "about": json.dumps({**(about or {}), **said})})
     return hashlib.sha256(path.read_bytes()).hexdigest(), step
 
 

@@ -38,7 +38,9 @@ def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> 
     head = ErrorHead(net.factor, net.preset.channels).to(net.head.device)
     optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
-    draws = Sampler(sampler.sites, sampler.factor, sampler.patch_px, sampler.batch, Mix(noisy=0.05, wide=0.0), seed + 1)
+    # Decimation by an even factor would shift the grid: such networks know means only.
+    mix = Mix(noisy=0.05, wide=0.0) if net.factor % 2 else Mix(averaged=1.0, noisy=0.05, wide=0.0)
+    draws = Sampler(sampler.sites, sampler.factor, sampler.patch_px, sampler.batch, mix, seed + 1)
     rim = 3 * net.factor
     for step in range(steps):
         batch = draws.draw(step)

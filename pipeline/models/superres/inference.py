@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
-from pipeline.errors import ConfigError, ModelError
+from pipeline.errors import ConfigError, ModelError, OutOfMemory
 from pipeline.models.interpolants import Interpolant
 from pipeline.models.superres.engine import FoldedNet
 from pipeline.models.superres.error import ErrorModel
@@ -128,6 +128,7 @@ class NetResolver:
 
         Raises:
             ModelError: The network gave NaN or infinity.
+            OutOfMemory: The device has no memory for a single block.
         """
         if factor != self.factor:
             _LOG.warning("%s holds weights for x%d; x%d is interpolated with keys6", self.name, self.factor, factor)
@@ -199,9 +200,12 @@ class NetResolver:
             windows[k, 0] = self._window(block, padded)
         try:
             corrections, scales = self._infer(torch.from_numpy(windows).to(self.options.device), condition)
-        except torch.cuda.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError as error:
             if self._batch == 1:
-                raise
+                raise OutOfMemory(
+                    f"{self.options.device} has no memory for one block of {self.name}",
+                    remedy="let fewer workers share the device, or run on the processor",
+                ) from error
             self._batch = max(1, self._batch // 2)
             torch.cuda.empty_cache()
             _LOG.warning("%s ran out of device memory; batch is now %d", self.name, self._batch)
@@ -216,18 +220,20 @@ class NetResolver:
                 block.rows.start + r : block.rows.stop + r, block.columns.start + r : block.columns.stop + r
             ]
             heights = corrections[k][:, part[0], part[1]] + coarse
-            if not np.isfinite(heights).all():
+            scale = None if scales is None else scales[k][:, part[0], part[1]]
+            if not np.isfinite(heights).all() or not (scale is None or np.isfinite(scale).all()):
                 raise ModelError(
-                    f"{self.name} gave heights that are not finite", remedy="check the source's values, or use keys6"
+                    f"{self.name} gave heights or errors that are not finite",
+                    remedy="check the source's values, or use keys6",
                 )
             target = (
                 slice(block.rows.start * self.factor, block.rows.stop * self.factor),
                 slice(block.columns.start * self.factor, block.columns.stop * self.factor),
             )
             fine[target] = _shuffled(heights, self.factor)
-            if sigma is not None and scales is not None and self._errors is not None:
-                scale = _shuffled(scales[k][:, part[0], part[1]], self.factor)
-                sigma[target] = self._errors.half_width(scale, condition.thinning, self.options.ensemble)
+            if sigma is not None and scale is not None and self._errors is not None:
+                widths = self._errors.half_width(scale, condition.thinning, self.options.ensemble)
+                sigma[target] = _shuffled(widths, self.factor)
 
     def _infer(self, windows: Tensor, condition: Condition) -> tuple[FloatArray, FloatArray | None]:
         """Corrections and error scales by phase of the block; a mean over symmetries in the ensemble."""

@@ -1,4 +1,4 @@
-"""Training: one process, one device, deterministic by seed, with checkpoints that resume exactly."""
+"""Training: alone or with others (`Crew`), deterministic by seed, with checkpoints that resume exactly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.baselines.linear import accumulated
 from pipeline.models.superres.base import interpolant_kernels
+from pipeline.models.superres.crew import Crew
 from pipeline.models.superres.dataset import Batch, Mix, Sampler, Site, turned_copies
 from pipeline.models.superres.growth import grown
 from pipeline.models.superres.muon import Muon
@@ -90,6 +91,7 @@ class TrainingPlan:
 _DECAY = 0.05
 """Share of the learning rate by which the body's kernels shrink a step: few sites are learnt by heart otherwise."""
 
+ALONE: Final = Crew()
 Validate = Callable[[nn.Module], dict[str, float]]
 Report = Callable[[dict[str, float]], None]
 
@@ -104,8 +106,13 @@ def fit_bases(sampler: Sampler, draws: int = 400) -> Tensor:
     return torch.from_numpy(np.stack(kernels)).float()
 
 
-def pair_loss(net: TerrainNet, batch: Batch, plan: TrainingPlan, plain: bool) -> tuple[Tensor, float]:
-    """Weighted error of a batch relative to the base's, and the same for plain squares without gradient."""
+def pair_loss(
+    net: TerrainNet, batch: Batch, plan: TrainingPlan, plain: bool, crew: Crew = ALONE
+) -> tuple[Tensor, float]:
+    """Weighted error of a batch relative to the base's, and the same for plain squares without gradient.
+
+    Of a batch shared by a crew both are such that their means over the crew are those of the whole batch.
+    """
     device = net.head.device
     coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)
     noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m).to(device)
@@ -121,13 +128,25 @@ def pair_loss(net: TerrainNet, batch: Batch, plan: TrainingPlan, plain: bool) ->
     base_square = (((F.pixel_shuffle(base, plan.factor) - fine)[inner].square() * counts).sum(dim=(1, 2, 3))) / total
     scale = base_square.clamp_min(1e-6)
     square = error.square()
-    relative = (square.detach() * counts).sum() / (base_square * total).sum().clamp_min(1e-9)
+    relative = crew.mean((square.detach() * counts).sum()) / crew.mean((base_square * total).sum()).clamp_min(1e-9)
     if not plain:
         ratio = square / scale[:, None, None, None]
         square = 2.0 * scale[:, None, None, None] * (torch.sqrt(1.0 + ratio) - 1.0)
     per_patch = (square * counts).sum(dim=(1, 2, 3)) / total
     weight = scale ** (-plan.roughness_power / 2.0)
-    return (weight * per_patch).sum() / (weight * scale).sum(), float(relative)
+    return (weight * per_patch).sum() / crew.mean((weight * scale).sum()), float(relative)
+
+
+class _Loss(nn.Module):
+    """The loss as a module, which is what takes gradients from one process to another."""
+
+    def __init__(self, net: TerrainNet, plan: TrainingPlan, crew: Crew) -> None:
+        super().__init__()
+        self.net, self.plan, self.crew = net, plan, crew
+
+    def forward(self, drawn: list[Batch], plain: bool) -> tuple[Tensor, float]:
+        """See `pair_loss`."""
+        return pair_loss(self.net, drawn[0], self.plan, plain, self.crew)
 
 
 class Trainer:
@@ -138,10 +157,13 @@ class Trainer:
         sites: Sites in memory.
         folder: Where checkpoints, curves and weights go; created when absent.
         device: Torch device.
+        crew: The processes that train together, each with a trainer of its own.
     """
 
-    def __init__(self, plan: TrainingPlan, sites: Sequence[Site], folder: Path, device: str = "cpu") -> None:
-        self.plan, self.folder, self.device = plan, folder, device
+    def __init__(
+        self, plan: TrainingPlan, sites: Sequence[Site], folder: Path, device: str = "cpu", crew: Crew = ALONE
+    ) -> None:
+        self.plan, self.folder, self.device, self.crew = plan, folder, device, crew
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(plan.seed)
         copies = [copy for site in sites if (copy := turned_copies(site, plan.seed)) is not None]
@@ -159,6 +181,7 @@ class Trainer:
             Muon(kernels, lr=plan.rate, decay=_DECAY),
             torch.optim.Adam(others, lr=plan.rate, betas=(0.9, 0.98), fused=True),
         )
+        self._loss = crew.wrap(_Loss(self.net, plan, crew))
 
     @property
     def checkpoint(self) -> Path:
@@ -249,10 +272,12 @@ class Trainer:
                     for mode, values in window.items()
                 }
                 row |= {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - burnt}
+                window = {mode.value: [] for mode in MODES}
+                if not self.crew.leads:
+                    continue
                 if validate is not None:
                     row |= validate(self.average)
                 self.rows.append(row)
-                window = {mode.value: [] for mode in MODES}
                 self.save()
                 write_curves(self.rows, self.folder)
                 if report is not None:
@@ -264,7 +289,8 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = self.plan.rate_at(self.step)
         batch = self.sampler.draw(self.step)
-        loss, relative = pair_loss(self.net, batch, self.plan, self.step >= self.plan.plain_from * self.plan.steps)
+        plain = self.step >= self.plan.plain_from * self.plan.steps
+        loss, relative = self._loss([self.crew.share(batch)], plain)
         if not math.isfinite(relative):
             raise ModelError(f"the loss is {relative} at step {self.step}", remedy="lower the learning rate")
         self.net.zero_grad(set_to_none=True)

@@ -1,0 +1,144 @@
+"""Training over several processes or machines by Ray Train: one network, one batch a step, shared out.
+
+Ray starts the processes and torch's process group (gloo on processors, NCCL on GPUs) and takes gradients across; what
+is trained, and the checkpoint that is left, are those of one process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.ray_engine import connect
+from pipeline.errors import ConfigError, OrographError
+from pipeline.models.superres.crew import Crew
+from pipeline.models.superres.dataset import Mix, SiteList, load_site
+from pipeline.models.superres.train import Trainer, TrainingPlan
+from pipeline.models.superres.validate import Validation
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRun:
+    """A training run as every worker is told of it.
+
+    Attributes:
+        plan: What to train; its batch is dealt evenly to the workers.
+        training: Sites to train on.
+        held_out: Sites to validate on, or none.
+        data: Folder the sites' files lie below, on every machine alike.
+        folder: Folder of the run, shared by the machines if there are several.
+        workers: Processes.
+        device: `cpu`, or `cuda` for a GPU each.
+        every: Steps between checkpoints.
+        threads: Processor threads of a worker.
+        start: Weights to begin with.
+        until: Stop at this step instead of the plan's last.
+    """
+
+    plan: TrainingPlan
+    training: SiteList
+    held_out: SiteList | None
+    data: Path
+    folder: Path
+    workers: int
+    device: str = "cpu"
+    every: int = 500
+    threads: int = 1
+    start: Path | None = None
+    until: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or self.plan.batch % self.workers:
+            raise ConfigError(
+                f"{self.plan.batch} patches a step for {self.workers} workers",
+                remedy="choose --batch as a multiple of --workers",
+            )
+
+
+def train_together(run: SharedRun, address: str | None = None) -> None:
+    """Train to the plan's end and leave checkpoint and curves in the run's folder, where `Trainer.resume` finds them.
+
+    Args:
+        run: What to do.
+        address: Of the Ray cluster; that of the environment, or one started here, when None.
+
+    Raises:
+        OrographError: What ended a worker, such as a checkpoint of another plan.
+    """
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    on_gpu = run.device.startswith("cuda")
+    connect(address)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config=_told(run),
+        scaling_config=ScalingConfig(num_workers=run.workers, use_gpu=on_gpu),
+        torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
+        run_config=RunConfig(name="ray-train", storage_path=str(run.folder.resolve())),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        found = _ours(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _told(run: SharedRun) -> dict[str, Any]:
+    """The run as plain values: Ray sends them, and no class of ours need be found where they are unpacked."""
+    return {
+        "plan": asdict(run.plan),
+        "training": run.training.model_dump(mode="json"),
+        "held_out": None if run.held_out is None else run.held_out.model_dump(mode="json"),
+        "data": str(run.data.resolve()),
+        "folder": str(run.folder.resolve()),
+        "device": run.device,
+        "every": run.every,
+        "threads": run.threads,
+        "start": None if run.start is None else str(run.start.resolve()),
+        "until": run.until,
+    }
+
+
+def _worker(told: dict[str, Any]) -> None:
+    """What every process does."""
+    import torch
+    from ray import train
+    from ray.train.torch import prepare_model
+
+    torch.set_num_threads(max(1, told["threads"]))
+    plan = TrainingPlan(**{**told["plan"], "mix": Mix(**told["plan"]["mix"])})
+    place = train.get_context()
+    crew = Crew(
+        place.get_world_rank(),
+        place.get_world_size(),
+        # A batch has one thinning mode and often no aspect: the gains of others get no gradient.
+        lambda module: prepare_model(module, parallel_strategy_kwargs={"find_unused_parameters": True}),
+    )
+    data = Path(told["data"])
+    sites = [load_site(site, data) for site in SiteList.model_validate(told["training"]).sites]
+    trainer = Trainer(plan, sites, Path(told["folder"]), told["device"], crew)
+    if not trainer.resume() and told["start"] is not None:
+        trainer.start_from(Path(told["start"]))
+    validation = None
+    if crew.leads and told["held_out"] is not None:
+        held = SiteList.model_validate(told["held_out"]).sites
+        validation = Validation([load_site(site, data) for site in held], plan.factor)
+    trainer.run(validation, None, told["every"], told["until"])
+
+
+def _ours(error: BaseException | None) -> OrographError | None:
+    """The error of ours that a worker ended with, inside what Ray makes of it."""
+    while error is not None:
+        if isinstance(error, OrographError):
+            return error
+        for inner in getattr(error, "worker_failures", {}).values():
+            found = _ours(inner)
+            if found is not None:
+                return found
+        error = getattr(error, "cause", None) or getattr(error, "_base_exc", None) or error.__cause__
+    return None
