@@ -45,7 +45,7 @@ class SharedRun:
     device: str = "cpu"
     every: int = 500
     threads: int = 1
-    start: Path | None = None
+    start: tuple[Path, ...] = ()
     until: int | None = None
 
     def __post_init__(self) -> None:
@@ -99,7 +99,7 @@ def _told(run: SharedRun) -> dict[str, Any]:
         "device": run.device,
         "every": run.every,
         "threads": run.threads,
-        "start": None if run.start is None else str(run.start.resolve()),
+        "start": [str(path.resolve()) for path in run.start],
         "until": run.until,
     }
 
@@ -122,8 +122,8 @@ def _worker(told: dict[str, Any]) -> None:
     data = Path(told["data"])
     sites = [load_site(site, data) for site in SiteList.model_validate(told["training"]).sites]
     trainer = Trainer(plan, sites, Path(told["folder"]), told["device"], crew)
-    if not trainer.resume() and told["start"] is not None:
-        trainer.start_from(Path(told["start"]))
+    if not trainer.resume() and told["start"]:
+        trainer.start_from(*[Path(path) for path in told["start"]])
     validation = None
     if crew.leads and told["held_out"] is not None:
         held = SiteList.model_validate(told["held_out"]).sites

@@ -97,7 +97,9 @@ def train(
 
         held_list = SiteList(sites=tuple(held)) if held else None
         train_together(
-            SharedRun(plan, training, held_list, data, folder, workers, device, every, max(1, threads), start)
+            SharedRun(
+                plan, training, held_list, data, folder, workers, device, every, max(1, threads), tuple(start or ())
+            )
         )
     trainer = Trainer(plan, loaded, folder, device)
     if trainer.resume():
