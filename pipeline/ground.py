@@ -29,12 +29,13 @@ def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
     `auto` takes the shipped model trained at the source's pixels, or at their means over whole numbers of them that
     the target pixel still holds. A surface for which there is none stays one, and the tile says so.
     """
-    from pipeline.models.ordinal.surface_model import bare_earth_names
-
     if source.surface is not Surface.DSM or setting == "none":
         return None
     if setting != AUTO:
         return setting
+    # Imports torch: a second and 240 MB that a tile without bare earth must not pay.
+    from pipeline.models.ordinal.surface_model import bare_earth_names
+
     most = max(1, int(pixel_size_m / source.resolution_m))
     return next(
         (name for name in bare_earth_names() if (averaged_px(name, source.resolution_m) or most + 1) <= most), None

@@ -1,6 +1,9 @@
 """A tile end to end on made sources with a known truth: plan, run, commit, publish, resume, and the errors of bad input."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +252,21 @@ def test_nothing_served_tells_where_the_sources_lie_yet_the_tile_can_be_made_aga
     settings = RunSettings(store=str(tmp_path / "store"), grids_dir=tmp_path / "grids")
     planner = TilePlanner(Published(store), (), settings, SETTINGS)
     assert planner(plan.jobs[0].tile, (), planner.settings_for(plan.jobs[0].tile)) == plan.jobs[0]
+
+
+def test_a_tile_without_networks_never_loads_torch(tmp_path):
+    fine = source(write_source(tmp_path / "fine.tif", "EPSG:3035", (4_200_000, 3_000_000, 4_220_000, 3_020_000), 50.0),
+                  id="fine", resolution_m=50.0, horizontal_crs="EPSG:3035", vertical_frame="EPSG:5621")  # fmt: skip
+    code = (
+        "import sys; from infra.cli.app import app; import contextlib\n"
+        "with contextlib.suppress(SystemExit): app(sys.argv[1:])\n"
+        "print('loaded', [name for name in ('torch', 'ray') if name in sys.modules])"
+    )
+    arguments = ["run", "--catalogue", str(catalogue(tmp_path, fine)), "--source", "fine", "--tile", TILE]
+    arguments += ["--store", str(tmp_path / "store"), "--set", "pixel_size_m=50", "--workers", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, env=environment
+    )
+    assert list((tmp_path / "store").rglob("*elevation.tif")), done.stderr
+    assert "loaded []" in done.stdout
