@@ -14,14 +14,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import OutsideAreaOfUse, SourceGridError
-from pipeline.ground import GroundReader, model_for
+from pipeline.ground import Ground, GroundReader, model_for
 from pipeline.job import Job, OperationRecord
 from pipeline.mapping import IndexWindow, Mapping, NodeGrid, Target, resample, window_needed
 from pipeline.models import Resolver, resolver
@@ -75,6 +75,14 @@ class View:
         )
 
 
+class _Seen(NamedTuple):
+    """A source on a target window: heights, their standard deviation, and the share bare earth lowered; see `Layer`."""
+
+    heights_m: FloatArray
+    sigma_m: FloatArray | float
+    lowered: FloatArray | None = None
+
+
 @dataclass(slots=True)
 class PreparedSource:
     """One source of a tile with all it takes to put it on a window.
@@ -117,7 +125,7 @@ class PreparedSource:
             part = replace(target, row=target.row + row, rows=min(rows_at_once, target.rows - row))
             found = self._seen(view, part)
             if found is not None:
-                out[row : row + part.rows] = found[0]
+                out[row : row + part.rows] = found.heights_m
         return None if np.isnan(out).all() else out
 
     def bounds_m(self) -> tuple[float, float, float, float] | None:
@@ -140,26 +148,15 @@ class PreparedSource:
             float(north[inside].max()) + spacing_m,
         )
 
-    def _seen(self, view: View, target: Target) -> tuple[FloatArray, FloatArray | float] | None:
-        heights: FloatArray | None = None
-        sigma: FloatArray | float = self.sigma_m
+    def _seen(self, view: View, target: Target) -> _Seen | None:
+        seen: _Seen | None = None
         for lattice in view.lattices:
             found = self._on(view, lattice, target)
-            if found is None:
-                continue
-            values, model_sigma = found
-            if heights is None:
-                heights, sigma = values, _combined(self.sigma_m, model_sigma)
-                continue
-            empty = np.isnan(heights)
-            np.copyto(heights, values, where=empty)
-            if isinstance(sigma, np.ndarray) or model_sigma is not None:
-                sigma = np.where(empty, _combined(self.sigma_m, model_sigma), sigma).astype(np.float32)
-        if heights is None or np.isnan(heights).all():
-            return None
-        return heights, sigma
+            if found is not None:
+                seen = found if seen is None else _beneath(seen, found)
+        return None if seen is None or np.isnan(seen.heights_m).all() else seen
 
-    def _on(self, view: View, lattice: Lattice, target: Target) -> tuple[FloatArray, FloatArray | None] | None:
+    def _on(self, view: View, lattice: Lattice, target: Target) -> _Seen | None:
         part = self.mapping.around(target)
         indices = part.indices(lattice, view.zoom)
         within = tuple(bound * view.zoom for bound in lattice.index_bounds)
@@ -168,24 +165,28 @@ class PreparedSource:
             return None
         if view.upscale is not None:
             return self._upscaled(view, lattice, target, part, needed)
-        heights, spread = self._native(lattice, needed)
-        if np.isnan(heights).all():
+        native = self._native(lattice, needed)
+        if np.isnan(native.heights_m).all():
             return None
-        made = resample(heights, needed, part, indices, target, view.scale)
-        if spread is None:
-            return made, None
-        spread = resample(spread, needed, part, indices, target, view.scale, with_delta=False)
-        return made, np.maximum(spread, np.float32(0))
 
-    def _native(self, lattice: Lattice, window: IndexWindow) -> tuple[FloatArray, FloatArray | None]:
-        """Heights of a lattice window, and what bare earth adds to their uncertainty where it was asked for."""
+        def placed(plane: FloatArray | None) -> FloatArray | None:
+            if plane is None:
+                return None
+            made = resample(plane, needed, part, indices, target, view.scale, with_delta=False)
+            return np.maximum(made, np.float32(0))
+
+        heights = resample(native.heights_m, needed, part, indices, target, view.scale)
+        return _Seen(heights, _combined(self.sigma_m, placed(native.sigma_m)), placed(native.lowered))
+
+    def _native(self, lattice: Lattice, window: IndexWindow) -> Ground:
+        """A lattice window as its source has it, or the ground below where that was asked for."""
         if self.ground is None:
-            return self.reader.read(lattice, window.row, window.col, window.height, window.width), None
+            return Ground(self.reader.read(lattice, window.row, window.col, window.height, window.width))
         return self.ground.read(lattice, window)
 
     def _upscaled(
         self, view: View, lattice: Lattice, target: Target, part: Mapping, needed: IndexWindow
-    ) -> tuple[FloatArray, FloatArray | None] | None:
+    ) -> _Seen | None:
         """Super-resolve the part of the lattice that is needed, then interpolate."""
         upscale, zoom = view.upscale, view.zoom
         if upscale is None:
@@ -194,31 +195,38 @@ class PreparedSource:
         row0, col0 = needed.row // zoom - halo, needed.col // zoom - halo
         row1 = -(-(needed.row + needed.height) // zoom) + halo
         col1 = -(-(needed.col + needed.width) // zoom) + halo
-        coarse, spread = self._native(lattice, IndexWindow(row0, col0, row1 - row0, col1 - col0))
-        if np.isnan(coarse).all():
+        native = self._native(lattice, IndexWindow(row0, col0, row1 - row0, col1 - col0))
+        if np.isnan(native.heights_m).all():
             return None
         source = self.ref.source
         fine, sigma = upscale(
-            coarse,
+            native.heights_m,
             factor=zoom,
             thinning=self.ref.thinning,
             origin_px=(row0, col0),
             pixel_size_m=_ground_size(lattice, source.resolution_m),
         )
-        cut = halo * zoom
-        fine = np.ascontiguousarray(fine[cut : fine.shape[0] - cut, cut : fine.shape[1] - cut])
-        origin = IndexWindow((row0 + halo) * zoom, (col0 + halo) * zoom, *fine.shape)
         indices = part.indices(lattice, zoom)
-        heights = resample(fine, origin, part, indices, target, view.scale)
+        origin = IndexWindow(
+            (row0 + halo) * zoom, (col0 + halo) * zoom, fine.shape[0] - 2 * halo * zoom, fine.shape[1] - 2 * halo * zoom
+        )
+
+        def cut(plane: FloatArray) -> FloatArray:
+            rim = halo * zoom
+            return np.ascontiguousarray(plane[rim : plane.shape[0] - rim, rim : plane.shape[1] - rim])
+
+        def placed(plane: FloatArray | None) -> FloatArray | None:
+            if plane is None:
+                return None
+            made = resample(cut(plane), origin, part, indices, target, view.scale, with_delta=False)
+            return np.maximum(made, np.float32(0))
+
+        # What was taken off is as uncertain on the fine grid as on the coarse one.
+        spread = _repeated(native.sigma_m, zoom)
         if spread is not None:
-            # What was taken off is as uncertain on the fine grid as on the coarse one.
-            wide = np.repeat(np.repeat(spread, zoom, axis=0), zoom, axis=1)
-            sigma = wide if sigma is None else np.hypot(sigma, wide)
-        if sigma is None:
-            return heights, None
-        sigma = np.ascontiguousarray(sigma[cut : sigma.shape[0] - cut, cut : sigma.shape[1] - cut])
-        spread = resample(sigma, origin, part, indices, target, view.scale, with_delta=False)
-        return heights, np.maximum(spread, np.float32(0))
+            sigma = spread if sigma is None else np.hypot(sigma, spread)
+        heights = resample(cut(fine), origin, part, indices, target, view.scale)
+        return _Seen(heights, _combined(self.sigma_m, placed(sigma)), placed(_repeated(native.lowered, zoom)))
 
 
 class TileAssembly:
@@ -338,3 +346,22 @@ def _ground_size(lattice: Lattice, resolution_m: float) -> tuple[float, float]:
 
 def _combined(sigma_m: float, model_sigma: FloatArray | None) -> FloatArray | float:
     return sigma_m if model_sigma is None else np.hypot(np.float32(sigma_m), model_sigma).astype(np.float32)
+
+
+def _beneath(upper: _Seen, lower: _Seen) -> _Seen:
+    """Both in one, the first where it has heights."""
+    empty = np.isnan(upper.heights_m)
+    sigma, lowered = upper.sigma_m, upper.lowered
+    if isinstance(sigma, np.ndarray) or isinstance(lower.sigma_m, np.ndarray):
+        sigma = np.where(empty, lower.sigma_m, sigma).astype(np.float32)
+    if lowered is not None or lower.lowered is not None:
+        lowered = np.where(empty, _or_nothing(lower.lowered), _or_nothing(lowered)).astype(np.float32)
+    return _Seen(np.where(empty, lower.heights_m, upper.heights_m), sigma, lowered)
+
+
+def _or_nothing(lowered: FloatArray | None) -> FloatArray | np.float32:
+    return np.float32(0) if lowered is None else lowered
+
+
+def _repeated(plane: FloatArray | None, zoom: int) -> FloatArray | None:
+    return None if plane is None else np.repeat(np.repeat(plane, zoom, axis=0), zoom, axis=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,20 @@ def averaged_px(model: str, resolution_m: float) -> int | None:
     return fewest if fewest * resolution_m <= high else None
 
 
+class Ground(NamedTuple):
+    """What lies below a window of a surface, all of the window's shape.
+
+    Attributes:
+        heights_m: float32, NaN void.
+        sigma_m: What bare earth adds to the heights' uncertainty; None where all is void.
+        lowered: Share of each pixel that something was taken off, float32, 0 to 1; None where all is void.
+    """
+
+    heights_m: FloatArray
+    sigma_m: FloatArray | None = None
+    lowered: FloatArray | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class GroundReader:
     """Reads ground where the source has a surface.
@@ -63,8 +77,8 @@ class GroundReader:
     model: str
     land_cover: LandCover | None = None
 
-    def read(self, lattice: Lattice, window: IndexWindow) -> tuple[FloatArray, FloatArray | None]:
-        """Heights of a lattice window, and what bare earth adds to their uncertainty; None where all is void."""
+    def read(self, lattice: Lattice, window: IndexWindow) -> Ground:
+        """The ground in a lattice window."""
         worked = replace(lattice, factor=self._factor(lattice.factor))
         ratio, halo = lattice.factor // worked.factor, halo_px(self.model)
         row, col = window.row * ratio - halo, window.col * ratio - halo
@@ -72,12 +86,13 @@ class GroundReader:
         surface = self.reader.read(worked, row, col, rows, cols)
         inner = slice(halo, rows - halo), slice(halo, cols - halo)
         if np.isnan(surface[inner]).all():
-            return _reduced(surface[inner], ratio), None
+            return Ground(_reduced(surface[inner], ratio))
         pixel_size_m = self.reader.source.resolution_m * worked.factor
         ground = bare_earth(
             surface, pixel_size_m, self.model, origin_px=(row, col), shares=self._shares(worked, row, col, rows, cols)
         )
-        return _reduced(ground.heights_m[inner], ratio), _reduced(ground.sigma_m[inner], ratio)
+        planes = (ground.heights_m, ground.sigma_m, ground.mask.astype(np.float32))
+        return Ground(*(_reduced(plane[inner], ratio) for plane in planes))
 
     @property
     def multiple(self) -> int:

@@ -1,4 +1,7 @@
-"""A tile's products: elevation, source index, uncertainty, hillshade, thumbnail; and what its manifest says."""
+"""A tile's products: elevation, source index, uncertainty, hillshade, thumbnail; and what its manifest says.
+
+Where bare earth lowers a source, a mask tells which pixels and how much of each.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from pipeline.vertical import compound_crs, geotiff_wkt
 
 COG_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 
-Kind = Literal["elevation", "source_index", "uncertainty", "hillshade"]
+Kind = Literal["elevation", "source_index", "uncertainty", "hillshade", "bare_earth_mask"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +49,27 @@ class Raster:
     band: str
     unit: str | None
     overview: Literal["average", "mode"]
+    nodata: float = cog.NODATA
 
 
 RASTERS: Final = (
     Raster("elevation", "Elevation", "float32", ("data",), "elevation", "m", "average"),
-    Raster("source_index", "Source of each height", "uint8", ("data-mask", "provenance"), "source", None, "mode"),
+    Raster("source_index", "Source of each height", "uint8", ("data-mask", "provenance"), "source", None, "mode", 0),
     Raster(
         "uncertainty", "Standard deviation of each height", "float32", ("data", "uncertainty"), "sigma", "m", "average"
     ),
-    Raster("hillshade", "Multidirectional hillshade", "uint8", ("visual", "overview"), "hillshade", None, "average"),
+    Raster("hillshade", "Multidirectional hillshade", "uint8", ("visual", "overview"), "hillshade", None, "average", 0),
+)
+VOID_PERCENT: Final = 255
+BARE_EARTH_MASK: Final = Raster(
+    "bare_earth_mask",
+    "Share of each pixel lowered to bare earth",
+    "uint8",
+    ("data-mask",),
+    "lowered",
+    "%",
+    "average",
+    VOID_PERCENT,
 )
 
 Finished = list[tuple[Product, BandStatistics | None]]
@@ -63,16 +78,25 @@ Finished = list[tuple[Product, BandStatistics | None]]
 class ProductFiles:
     """The raster products of a tile, open for windows."""
 
-    def __init__(self, job: Job, folder: Path, writers: dict[str, cog.ScratchWriter], stack: ExitStack) -> None:
+    def __init__(
+        self,
+        job: Job,
+        folder: Path,
+        rasters: tuple[Raster, ...],
+        writers: dict[str, cog.ScratchWriter],
+        stack: ExitStack,
+    ) -> None:
         self._job = job
+        self._rasters = rasters
         self._folder = folder
         self._writers = writers
         self._stack = stack
 
     @classmethod
     @contextmanager
-    def open(cls, job: Job, folder: Path) -> Iterator[ProductFiles]:
-        """Scratch files for all products; a failing body leaves none."""
+    def open(cls, job: Job, folder: Path, *, lowers: bool = False) -> Iterator[ProductFiles]:
+        """Scratch files for all products, with a mask where bare earth lowers a source; a failing body leaves none."""
+        rasters = (*RASTERS, BARE_EARTH_MASK) if lowers else RASTERS
         geobox = job.tile.geobox(job.settings.pixel_size_m)
         with ExitStack() as stack:
             writers: dict[str, cog.ScratchWriter] = {
@@ -81,7 +105,7 @@ class ProductFiles:
                         _scratch(folder, raster),
                         geobox,
                         dtype=raster.dtype,
-                        nodata=0 if raster.dtype == "uint8" else None,
+                        nodata=raster.nodata if raster.dtype == "uint8" else None,
                         encoding=cog.Encoding(
                             job.settings.compression if raster.name == "elevation" else "zstd",
                             job.settings.lerc_max_error_m,
@@ -89,9 +113,9 @@ class ProductFiles:
                         ),
                     )
                 )
-                for raster in RASTERS
+                for raster in rasters
             }
-            yield cls(job, folder, writers, stack)
+            yield cls(job, folder, rasters, writers, stack)
 
     def write(
         self,
@@ -100,22 +124,25 @@ class ProductFiles:
         index: IndexArray,
         sigma_m: FloatArray,
         shade: npt.NDArray[np.uint8],
+        lowered: FloatArray | None = None,
     ) -> None:
-        """Write one window of every product."""
+        """Write one window of every product; `lowered` is the share of each pixel lowered to bare earth, None for none."""
         self._writers["elevation"].write(core, heights_m)
         self._writers["source_index"].write(core, index)
         self._writers["uncertainty"].write(core, sigma_m)
         self._writers["hillshade"].write(core, shade)
+        if BARE_EARTH_MASK in self._rasters:
+            self._writers[BARE_EARTH_MASK.name].write(core, _percent(heights_m, lowered))
 
     def finish(self, clock: StageClock, progress: ProgressCallback) -> Finished:
         """Turn scratch files into COGs and draw the thumbnail."""
         with clock.of("write"):
             self._stack.close()
         products: Finished = []
-        for number, raster in enumerate(RASTERS):
+        for number, raster in enumerate(self._rasters):
             with clock.of("export"):
                 products.append(self._finish(raster))
-            progress("export", (number + 1) / (len(RASTERS) + 1))
+            progress("export", (number + 1) / (len(self._rasters) + 1))
         paths = {product.info.name: product.path for product, _ in products}
         thumbnail = self._folder / f"{self._job.tile.id}_thumbnail.png"
         with clock.of("export"):
@@ -149,7 +176,7 @@ class ProductFiles:
             description=raster.title,
             data_type=raster.dtype,
             unit=raster.unit,
-            nodata=cog.NODATA if raster.dtype == "float32" else 0,
+            nodata=raster.nodata,
             statistics=statistics.to_dict(),
         )
         info = ProductInfo(
@@ -161,6 +188,14 @@ class ProductFiles:
             bands=(band,),
         )
         return Product(info, path), statistics
+
+
+def _percent(heights_m: FloatArray, lowered: FloatArray | None) -> npt.NDArray[np.uint8]:
+    """Whole percents, rounded up: 0 says that nothing was taken off, 255 that there is no height."""
+    share = np.zeros(heights_m.shape, np.float32) if lowered is None else np.nan_to_num(lowered)
+    # A cubic kernel leaves a trace of nothing around what was lowered.
+    percent = np.ceil(100.0 * np.clip(share, 0.0, 1.0) - 0.05)
+    return np.where(np.isnan(heights_m), VOID_PERCENT, percent).astype(np.uint8)
 
 
 def draft_manifest(

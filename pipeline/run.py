@@ -98,7 +98,7 @@ def _make(
     geobox = job.tile.geobox(job.settings.pixel_size_m)
     progress("windows", 0.0)
     blocks = list(windows(geobox.shape.shape, window_px(job)))
-    with ProductFiles.open(job, folder) as files:
+    with ProductFiles.open(job, folder, lowers=any(source.ground for source in assembly.sources)) as files:
         for number, core in enumerate(blocks):
             window = _through(stages, core, context, clock)
             with clock.of("write"):
@@ -150,4 +150,5 @@ def _keep(files: ProductFiles, window: TileWindow, job: Job, tally: QualityTally
         window.inner(window.source_index),
         window.inner(window.sigma_m),
         shade,
+        None if window.lowered is None else window.inner(window.lowered),
     )

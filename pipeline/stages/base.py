@@ -28,11 +28,14 @@ class Layer:
         index: Number of the source in the tile's source index, from 1.
         heights_m: float32, NaN void.
         sigma_m: Standard deviation, float32 of the same shape or one number.
+        lowered: Share of each pixel that bare earth took something off, float32, 0 to 1; None where the source is
+            taken as it is.
     """
 
     index: int
     heights_m: FloatArray
     sigma_m: FloatArray | float
+    lowered: FloatArray | None = None
 
     @property
     def valid(self) -> BoolArray:
@@ -53,6 +56,7 @@ class TileWindow:
         source_index: uint8, 0 where void.
         sigma_m: float32 standard deviation, NaN where void.
         filled: True where a void was filled.
+        lowered: Share of each pixel that bare earth took something off, 0 to 1; None where no source in it was asked.
     """
 
     core: PixelWindow
@@ -63,6 +67,7 @@ class TileWindow:
     source_index: IndexArray | None = None
     sigma_m: FloatArray | None = None
     filled: BoolArray | None = None
+    lowered: FloatArray | None = None
 
     def evolve(self, **changes: Any) -> Self:
         """The same window with other values."""

@@ -46,8 +46,9 @@ class Blend:
         return Bend.of(width_px, (0, 0)).halo_px * min(max(1, len(job.sources) - 1), _DEEPEST) + 3
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
-        """Distance (float64), nearest indices (2 int32), differences, bend and weights, besides the layers."""
-        return shape[0] * shape[1] * (72 + 4 * len(job.sources))
+        """Distance (float64), nearest indices (2 int32), differences, bend and weights, besides the layers and their masks."""
+        lowered = 0 if job.settings.bare_earth == "none" else 4 * (1 + len(job.sources))
+        return shape[0] * shape[1] * (72 + 4 * len(job.sources) + lowered)
 
     def __call__(self, window: TileWindow, context: Context) -> TileWindow:
         """Merge; the window leaves with heights, source index and sigma, and without layers."""
@@ -60,14 +61,20 @@ class Blend:
                 heights_m=best.heights_m,
                 source_index=np.full(window.shape, best.index, np.uint8),
                 sigma_m=np.broadcast_to(np.asarray(best.sigma_m, np.float32), window.shape),
+                lowered=best.lowered,
             )
         heights = np.full(window.shape, np.nan, np.float32)
         index = np.zeros(window.shape, np.uint8)
         sigma = np.full(window.shape, np.nan, np.float32)
         bend = Bend.of(width_px, _origin(window)) if width_px > 0 else None
+        lowered = None
         for layer in window.layers:
+            before = index
             heights, index, sigma = _under(heights, index, sigma, layer, bend, width_px)
-        return window.evolve(layers=(), heights_m=heights, source_index=index, sigma_m=sigma)
+            if layer.lowered is not None:
+                new = (index == layer.index) & (before == 0)
+                lowered = np.where(new, layer.lowered, np.float32(0) if lowered is None else lowered)
+        return window.evolve(layers=(), heights_m=heights, source_index=index, sigma_m=sigma, lowered=lowered)
 
 
 def _origin(window: TileWindow) -> tuple[int, int]:

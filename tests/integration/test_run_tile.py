@@ -1,6 +1,7 @@
 """A tile end to end on made sources with a known truth: plan, run, commit, publish, resume, and the errors of bad input."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import rasterio
 import yaml
 from rio_cogeo import cog_validate
+from scipy.ndimage import binary_dilation
 
 from infra.cli.options import Request
 from infra.engine import Status
@@ -22,6 +24,7 @@ from infra.store import open_store
 from pipeline.config import ProcessingSettings, RunSettings
 from pipeline.errors import AllVoid, MemoryBudgetExceeded, SourceCorrupt, VerticalError
 from pipeline.job import Manifest
+from pipeline.products import VOID_PERCENT
 from pipeline.sources import StacLocation
 from tests.support.made import source, terrain, write_source
 
@@ -203,20 +206,51 @@ def test_a_second_pass_makes_shifts_agree_on_the_edge_two_tiles_share(tmp_path, 
     assert abs(corners[0][0][0] + 24.0) < 1.0
 
 
-def test_bare_earth_takes_what_stands_off_a_surface_model_and_says_so(tmp_path):
-    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", (4_210_000.0, 3_010_000.0, 4_214_000.0, 3_014_000.0), 5)
+@pytest.mark.parametrize(
+    ("resolution_m", "pixel_size_m", "model"), [(5, 50.0, "opening"), (30, 10.0, "30m")], ids=["averaged", "superres"]
+)
+def test_bare_earth_takes_what_stands_off_a_surface_model_and_says_where(tmp_path, resolution_m, pixel_size_m, model):
+    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
+    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", box, resolution_m)
     with rasterio.open(path, "r+") as dataset:
         heights = dataset.read(1)
-        for k in range(8):
-            heights[60 + 90 * k : 68 + 90 * k, 100:108] += 12.0
+        side = 8 if resolution_m == 5 else 20
+        heights[60 : 60 + side, 40 : 40 + side] += 25.0
         dataset.write(heights, 1)
-    dsm = source(path, id="dsm", resolution_m=5.0, surface="DSM")
-    settings = ProcessingSettings(pixel_size_m=50.0, bare_earth="opening", fill_max_m=0.0)
-    plan, outcomes, code = run(tmp_path, dsm, settings=settings)
-    assert code == 0, outcomes[0].error
-    manifest = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
+    dsm = source(path, id="dsm", resolution_m=float(resolution_m), surface="DSM")
+    taken = {}
+    for asked in (model, "none"):
+        (tmp_path / asked).mkdir()
+        settings = ProcessingSettings(pixel_size_m=pixel_size_m, bare_earth=asked, fill_max_m=0.0, superres="keys6")
+        plan, outcomes, code = run(tmp_path / asked, dsm, settings=settings)
+        assert code == 0, outcomes[0].error
+        store = tmp_path / asked / "store"
+        manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
+        taken[asked] = store, manifest
+    store, manifest = taken[model]
     assert manifest.surface == "DTM"
-    assert manifest.models == {"bare_earth": "opening"}
+    assert manifest.models["bare_earth"] == model
+    assert cog_validate(store / manifest.asset("bare_earth_mask").key, strict=True) == (True, [], [])
+    untouched_store, untouched = taken["none"]
+    assert untouched.surface == "DSM"
+    assert "bare_earth_mask" not in {asset.name for asset in untouched.assets}
+    with (
+        rasterio.open(store / manifest.asset("elevation").key) as lowered,
+        rasterio.open(untouched_store / untouched.asset("elevation").key) as standing,
+        rasterio.open(store / manifest.asset("bare_earth_mask").key) as masked,
+    ):
+        ground, top = lowered.read(1, masked=True), standing.read(1, masked=True)
+        percent = masked.read(1)
+    void = np.ma.getmaskarray(ground)
+    assert np.array_equal(percent == VOID_PERCENT, void)
+    marked = (percent > 0) & ~void
+    lower = (top - ground).filled(0)
+    assert lower.max() > 2.0
+    # Interpolation carries a correction two source pixels further than the share says, not more.
+    reach = math.ceil(2 * max(1.0, resolution_m / pixel_size_m)) + 1
+    assert np.abs(lower[~binary_dilation(marked, np.ones((3, 3)), reach)]).max() < 1e-3
+    assert lower[marked].mean() > 0.2 * lower.max()
+    assert 0 < marked.sum() < 0.5 * (~void).sum()
 
 
 def test_published_tiles_are_sources_again_by_their_stac_collection(tmp_path, fine):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,20 @@ def test_the_better_source_is_untouched_and_the_other_meets_it(context):
     assert np.allclose(error[:, 105:], 3.0, atol=1e-4)
     assert (out.source_index[:, :80] == 1).all()
     assert (out.source_index[:, 80:] == 2).all()
+
+
+def test_what_bare_earth_lowered_is_told_where_its_source_shows(context):
+    _, upper, lower = two_layers(3.0)
+    share = np.linspace(0, 1, SIZE, dtype=np.float32) * np.ones((SIZE, 1), np.float32)
+    assert Blend()(window(upper, lower), context).lowered is None
+    out = Blend()(window(upper, replace(lower, lowered=share)), context)
+    assert (out.lowered[:, :80] == 0).all()
+    assert np.array_equal(out.lowered[:, 80:], share[:, 80:])
+    out = Blend()(window(replace(upper, lowered=share), lower), context)
+    assert np.array_equal(out.lowered[:, :80], share[:, :80])
+    assert (out.lowered[:, 80:] == 0).all()
+    best = replace(lower, index=1, lowered=share)
+    assert np.array_equal(Blend()(window(best, upper), context).lowered, share)
 
 
 def test_no_step_is_larger_at_the_seam_than_inside(context):

@@ -58,17 +58,22 @@ def test_fine_surfaces_are_reduced_before_they_are_averaged(tmp_path: Path) -> N
         top, left, _, _ = lattice.index_bounds
         window = IndexWindow(top + 18, left + 18, 6, 6)
         plain = reader.read(lattice, window.row, window.col, 6, 6)
-        heights_m, sigma_m = GroundReader(reader, "opening").read(lattice, window)
+        heights_m, sigma_m, mask = GroundReader(reader, "opening").read(lattice, window)
         assert sigma_m is not None
+        assert mask is not None
         assert heights_m.shape == sigma_m.shape == (6, 6)
         # A house of 20 m is seen at 5 m; averaged to 50 m first, only a mound of 2.4 m would be left.
         lowered = plain - heights_m
         assert lowered.max() > 2.0
         assert (lowered >= 0).all()
         assert (sigma_m[lowered > 1.0] > 0).all()
+        # The house covers 4 x 4 of some of the 10 x 10 pixels: a share of each, and nothing where nothing is lowered.
+        assert 0.05 < mask.max() <= 1.0
+        assert np.array_equal(mask > 0, lowered > 1e-3)
         beyond = GroundReader(reader, "opening").read(lattice, IndexWindow(top - 500, left, 4, 4))
         assert np.isnan(beyond[0]).all()
-        assert beyond[1] is None
+        assert beyond.sigma_m is None
+        assert beyond.lowered is None
 
 
 def test_a_map_goes_in_and_into_the_run_key(tmp_path: Path) -> None:
@@ -83,10 +88,10 @@ def test_a_map_goes_in_and_into_the_run_key(tmp_path: Path) -> None:
         lattice = reader.lattices[0]
         top, left, _, _ = lattice.index_bounds
         window = IndexWindow(top + 20, left + 20, 16, 16)
-        blind, _ = GroundReader(reader, "30m").read(lattice, window)
-        told, _ = GroundReader(reader, "30m", with_map.land_cover).read(lattice, window)
-        assert blind.shape == told.shape
-        assert (told <= blind + 1e-4).mean() > 0.9
+        blind = GroundReader(reader, "30m").read(lattice, window)
+        told = GroundReader(reader, "30m", with_map.land_cover).read(lattice, window)
+        assert blind.heights_m.shape == told.heights_m.shape
+        assert (told.heights_m <= blind.heights_m + 1e-4).mean() > 0.9
 
     def key(described: Source) -> str:
         ref = SourceRef(source=described, files=(FileRef(href=str(path), etag="sha256:0", size_bytes=1),))
