@@ -33,6 +33,7 @@ class SharedRun:
         every: Steps between checkpoints.
         threads: Processor threads of a worker.
         start: Weights to begin with.
+        teachers: Weights to learn from.
         until: Stop at this step instead of the plan's last.
     """
 
@@ -46,6 +47,7 @@ class SharedRun:
     every: int = 500
     threads: int = 1
     start: tuple[Path, ...] = ()
+    teachers: tuple[Path, ...] = ()
     until: int | None = None
 
     def __post_init__(self) -> None:
@@ -100,6 +102,7 @@ def _told(run: SharedRun) -> dict[str, Any]:
         "every": run.every,
         "threads": run.threads,
         "start": [str(path.resolve()) for path in run.start],
+        "teachers": [str(path.resolve()) for path in run.teachers],
         "until": run.until,
     }
 
@@ -121,7 +124,7 @@ def _worker(told: dict[str, Any]) -> None:
     )
     data = Path(told["data"])
     sites = [load_site(site, data) for site in SiteList.model_validate(told["training"]).sites]
-    trainer = Trainer(plan, sites, Path(told["folder"]), told["device"], crew)
+    trainer = Trainer(plan, sites, Path(told["folder"]), told["device"], crew, list(map(Path, told["teachers"])))
     if not trainer.resume() and told["start"]:
         trainer.start_from(*[Path(path) for path in told["start"]])
     validation = None

@@ -11,7 +11,7 @@ import typer
 from infra.cli.common import err, out
 
 if TYPE_CHECKING:
-    from pipeline.models.superres.dataset import SiteList, SiteSpec
+    from pipeline.models.superres.dataset import Sampler, SiteList, SiteSpec
 
 
 def train(
@@ -33,6 +33,13 @@ def train(
         list[Path] | None,
         typer.Option(help="Weights or another run's checkpoint to begin with; of several, their mean."),
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Weights of a larger network to learn from; of several, their mean answer."),
+    ] = None,
+    taught: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the teacher's answer in the target; the rest is truth.")
+    ] = 0.8,
     decay_from: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the steps after which the rate falls; 1 makes a trunk.")
     ] = 0.0,
@@ -59,12 +66,12 @@ def train(
     import torch
 
     from pipeline.errors import ConfigError
-    from pipeline.models.baselines.linear import fit_linear
-    from pipeline.models.baselines.networks import BASELINES, WINDOW_PX, train_baseline
+    from pipeline.models.baselines.networks import BASELINES, WINDOW_PX
     from pipeline.models.superres.calibrate import fit_error_and_gate
     from pipeline.models.superres.card import model_card
     from pipeline.models.superres.dataset import Mix, Sampler, SiteList, load_site
     from pipeline.models.superres.plots import plot_curves
+    from pipeline.models.superres.teacher import digest_of
     from pipeline.models.superres.train import Trainer, TrainingPlan
     from pipeline.models.superres.validate import Validation
 
@@ -78,19 +85,13 @@ def train(
     loaded = [load_site(site, data) for site in training.sites]
     mix = Mix(averaged=_averaged(factor, averaged), noisy=noisy)
     if preset == "linear" or preset in BASELINES:
-        about = _about(training, held)
         sampler = Sampler(loaded, factor, WINDOW_PX, batch, mix, seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        if preset == "linear":
-            digest = fit_linear(sampler).write(folder / "weights.safetensors", about)
-        else:
-            digest, _ = train_baseline(preset, sampler, processor_s, seed, folder / "weights.safetensors", about)
-        out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
+        _train_baseline(preset, sampler, processor_s, seed, folder / "weights.safetensors", _about(training, held))
         return
     plan = TrainingPlan(
         preset=preset, factor=factor, steps=steps, batch=batch, rate=rate, seed=seed, half=precision == "bf16",
         mix=mix, decay_from=decay_from, roughness_power=roughness_power, plain_from=plain_from, patch_px=patch,
-        margin_px=margin,
+        margin_px=margin, taught=taught if teacher else 0.0, teacher=digest_of(teacher) if teacher else "",
     )  # fmt: skip
     if workers > 1:
         from infra.ray_training import SharedRun, train_together
@@ -98,10 +99,20 @@ def train(
         held_list = SiteList(sites=tuple(held)) if held else None
         train_together(
             SharedRun(
-                plan, training, held_list, data, folder, workers, device, every, max(1, threads), tuple(start or ())
+                plan,
+                training,
+                held_list,
+                data,
+                folder,
+                workers,
+                device,
+                every,
+                max(1, threads),
+                tuple(start or ()),
+                tuple(teacher or ()),
             )
         )
-    trainer = Trainer(plan, loaded, folder, device)
+    trainer = Trainer(plan, loaded, folder, device, teachers=teacher or ())
     if trainer.resume():
         err.print(f"resuming at step {trainer.step}")
     elif start:
@@ -117,6 +128,21 @@ def train(
     digest = trainer.export(folder / "weights.safetensors", about, extra)
     (folder / "weights.md").write_text(model_card(folder.name, digest, asdict(plan), about))
     out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
+
+
+def _train_baseline(
+    preset: str, sampler: Sampler, processor_s: float, seed: int, weights: Path, about: dict[str, Any]
+) -> None:
+    """Fit the best linear filter or train one of the earlier networks."""
+    from pipeline.models.baselines.linear import fit_linear
+    from pipeline.models.baselines.networks import train_baseline
+
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    if preset == "linear":
+        digest = fit_linear(sampler).write(weights, about)
+    else:
+        digest, _ = train_baseline(preset, sampler, processor_s, seed, weights, about)
+    out.print(f"{weights} sha256 {digest}")
 
 
 def _averaged(factor: int, share: float) -> float:

@@ -29,6 +29,7 @@ from pipeline.models.superres.dataset import (
 from pipeline.models.superres.growth import grown
 from pipeline.models.superres.muon import Muon, orthogonalised
 from pipeline.models.superres.network import PRESETS, Condition
+from pipeline.models.superres.teacher import digest_of, turned, turned_back
 from pipeline.models.superres.train import Trainer, TrainingPlan
 from pipeline.models.superres.validate import Validation
 from pipeline.models.superres.weights import load_weights
@@ -318,3 +319,38 @@ def test_turned_copies_keep_slopes_and_voids(tmp_path):
     again = turned_copies(Site(spec(turned=turned), (plane,), (valid,)), seed=1)
     assert all(np.array_equal(a, b) for a, b in zip(copies.heights_m, again.heights_m, strict=True))
     assert turned_copies(site(), seed=1) is None
+
+
+def test_a_student_learns_what_its_teachers_say_of_every_batch_however_turned(tmp_path):
+    teacher = Trainer(plan(seed=2), [site()], tmp_path / "teacher")
+    teacher.save()
+    path = teacher.checkpoint
+    learning = plan(seed=3, steps=3, taught=0.75, teacher=digest_of([path]))
+    student = Trainer(learning, [site()], tmp_path / "student", teachers=[path])
+    ways, chosen = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)], set()
+    for step in range(12):
+        batch = student.sampler.draw(step)
+        fine = torch.from_numpy(batch.fine)
+        noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m)
+        aim = student.teacher.aim(batch, step)
+        away = []
+        for turns, mirrored in ways:
+            with torch.no_grad():
+                said = teacher.average(
+                    turned(torch.from_numpy(batch.coarse), turns, mirrored), batch.condition, noise_m
+                )
+            away.append(float((aim - fine.lerp(turned_back(said, turns, mirrored), 0.75)).abs().max()))
+        chosen.add(ways[int(np.argmin(away))])
+        assert min(away) < 1e-4
+        # Tall pixels stay tall.
+        assert batch.condition.log_aspect == 0.0 or ways[int(np.argmin(away))][0] % 2 == 0
+    assert len(chosen) > 3
+    student.run(None, None, 100)
+    with pytest.raises(ConfigError, match="teachers"):
+        Trainer(learning, [site()], tmp_path / "other")
+    with pytest.raises(ConfigError, match="share"):
+        plan(taught=0.5)
+    planes = torch.arange(24.0).reshape(1, 1, 4, 6)
+    for turns in range(4):
+        for mirrored in (False, True):
+            assert torch.equal(turned_back(turned(planes, turns, mirrored), turns, mirrored), planes)

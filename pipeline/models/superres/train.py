@@ -27,6 +27,7 @@ from pipeline.models.superres.dataset import Batch, Mix, Sampler, Site, turned_c
 from pipeline.models.superres.growth import grown
 from pipeline.models.superres.muon import Muon
 from pipeline.models.superres.network import MODES, PRESETS, Preset, TerrainNet
+from pipeline.models.superres.teacher import Teacher, digest_of
 from pipeline.models.superres.weights import FORMAT
 from pipeline.sources import Thinning
 
@@ -51,6 +52,8 @@ class TrainingPlan:
         mix: Shares of modes, noise and footprints.
         seed: Seed of everything drawn.
         half: Whether the body runs in bfloat16.
+        taught: Share of a teacher's answer in what is aimed at; the rest is the truth.
+        teacher: sha256 of the teachers' weights, joined by a plus; empty without one.
     """
 
     preset: str = "S"
@@ -68,12 +71,16 @@ class TrainingPlan:
     mix: Mix = field(default_factory=Mix)
     seed: int = 1
     half: bool = True
+    taught: float = 0.0
+    teacher: str = ""
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise ConfigError(f"no preset is called {self.preset!r}", remedy=f"one of: {', '.join(PRESETS)}")
         if self.steps < 0 or self.batch < 1 or not 0 <= 2 * self.margin_px < self.patch_px:
             raise ConfigError(f"steps {self.steps}, batch {self.batch}, margin {self.margin_px} px")
+        if not 0 <= self.taught <= 1 or (self.taught > 0) != bool(self.teacher):
+            raise ConfigError(f"a share of {self.taught} for the teacher {self.teacher or 'none'}")
 
     def rate_at(self, step: int) -> float:
         """Learning rate at a step."""
@@ -107,9 +114,11 @@ def fit_bases(sampler: Sampler, draws: int = 400) -> Tensor:
 
 
 def pair_loss(
-    net: TerrainNet, batch: Batch, plan: TrainingPlan, plain: bool, crew: Crew = ALONE
+    net: TerrainNet, batch: Batch, plan: TrainingPlan, plain: bool, crew: Crew = ALONE, aim: Tensor | None = None
 ) -> tuple[Tensor, float]:
     """Weighted error of a batch relative to the base's, and the same for plain squares without gradient.
+
+    The error is that against `aim` (the truth when None); the figure without gradient is always against the truth.
 
     Of a batch shared by a crew both are such that their means over the crew are those of the whole batch.
     """
@@ -124,11 +133,12 @@ def pair_loss(
     inner = (slice(None), slice(None), slice(rim, -rim or None), slice(rim, -rim or None))
     counts = torch.from_numpy(batch.valid).to(device)[inner].float()
     total = counts.sum(dim=(1, 2, 3)).clamp_min(1.0)
-    error = (predicted - fine)[inner]
+    error = (predicted - (fine if aim is None else aim))[inner]
     base_square = (((F.pixel_shuffle(base, plan.factor) - fine)[inner].square() * counts).sum(dim=(1, 2, 3))) / total
     scale = base_square.clamp_min(1e-6)
     square = error.square()
-    relative = crew.mean((square.detach() * counts).sum()) / crew.mean((base_square * total).sum()).clamp_min(1e-9)
+    missed = square.detach() if aim is None else (predicted.detach() - fine)[inner].square()
+    relative = crew.mean((missed * counts).sum()) / crew.mean((base_square * total).sum()).clamp_min(1e-9)
     if not plain:
         ratio = square / scale[:, None, None, None]
         square = 2.0 * scale[:, None, None, None] * (torch.sqrt(1.0 + ratio) - 1.0)
@@ -144,9 +154,9 @@ class _Loss(nn.Module):
         super().__init__()
         self.net, self.plan, self.crew = net, plan, crew
 
-    def forward(self, drawn: list[Batch], plain: bool) -> tuple[Tensor, float]:
+    def forward(self, drawn: list[Batch], plain: bool, aim: Tensor | None = None) -> tuple[Tensor, float]:
         """See `pair_loss`."""
-        return pair_loss(self.net, drawn[0], self.plan, plain, self.crew)
+        return pair_loss(self.net, drawn[0], self.plan, plain, self.crew, aim)
 
 
 class Trainer:
@@ -158,12 +168,28 @@ class Trainer:
         folder: Where checkpoints, curves and weights go; created when absent.
         device: Torch device.
         crew: The processes that train together, each with a trainer of its own.
+        teachers: Weights or checkpoints of the networks the plan names as its teacher.
     """
 
     def __init__(
-        self, plan: TrainingPlan, sites: Sequence[Site], folder: Path, device: str = "cpu", crew: Crew = ALONE
+        self,
+        plan: TrainingPlan,
+        sites: Sequence[Site],
+        folder: Path,
+        device: str = "cpu",
+        crew: Crew = ALONE,
+        teachers: Sequence[Path] = (),
     ) -> None:
         self.plan, self.folder, self.device, self.crew = plan, folder, device, crew
+        if (digest_of(teachers) if teachers else "") != plan.teacher:
+            raise ConfigError("the teachers are not those of the plan", remedy="name the weights the run began with")
+        self.teacher = (
+            Teacher(
+                tuple(trained((path,), plan.factor).to(device) for path in teachers), plan.taught, plan.seed, plan.half
+            )
+            if teachers
+            else None
+        )
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(plan.seed)
         copies = [copy for site in sites if (copy := turned_copies(site, plan.seed)) is not None]
@@ -197,16 +223,8 @@ class Trainer:
         Raises:
             ConfigError: They fit neither this network nor a smaller one it could grow from, or not each other.
         """
-        loaded = [load_file(path) for path in weights]
-        loaded = [tensors | _below(tensors, "average.") for tensors in loaded]
-        preset = _preset_of(loaded[0])
-        if any(_preset_of(tensors) != preset for tensors in loaded):
-            raise ConfigError("the mean of networks of different presets", remedy="start from branches of one trunk")
-        begin = TerrainNet(preset, self.plan.factor, loaded[0]["bases"].clone())
-        begin.load_state_dict(
-            {name: torch.stack([each[name] for each in loaded]).mean(dim=0) for name in begin.state_dict()}
-        )
-        if preset != self.net.preset:
+        begin = trained(weights, self.plan.factor)
+        if begin.preset != self.net.preset:
             begin = grown(begin, self.net.preset)
         self.net.load_state_dict(begin.state_dict())
         self.average.load_state_dict(self.net.state_dict())
@@ -290,7 +308,9 @@ class Trainer:
                 group["lr"] = self.plan.rate_at(self.step)
         batch = self.sampler.draw(self.step)
         plain = self.step >= self.plan.plain_from * self.plan.steps
-        loss, relative = self._loss([self.crew.share(batch)], plain)
+        own = self.crew.share(batch)
+        aim = None if self.teacher is None else self.teacher.aim(own, self.step)
+        loss, relative = self._loss([own], plain, aim)
         if not math.isfinite(relative):
             raise ModelError(f"the loss is {relative} at step {self.step}", remedy="lower the learning rate")
         self.net.zero_grad(set_to_none=True)
@@ -332,6 +352,22 @@ def write_curves(rows: Sequence[dict[str, float]], folder: Path) -> None:
 def shortened(plan: TrainingPlan, **changes: Any) -> TrainingPlan:
     """The plan with some settings changed."""
     return replace(plan, **changes)
+
+
+def trained(weights: Sequence[Path], factor: int) -> TerrainNet:
+    """The network of weights or of a checkpoint's average; of several, their mean.
+
+    Raises:
+        ConfigError: They are of no preset, or not all of one.
+    """
+    loaded = [load_file(path) for path in weights]
+    loaded = [tensors | _below(tensors, "average.") for tensors in loaded]
+    preset = _preset_of(loaded[0])
+    if any(_preset_of(tensors) != preset for tensors in loaded):
+        raise ConfigError("the mean of networks of different presets", remedy="start from branches of one trunk")
+    net = TerrainNet(preset, factor, loaded[0]["bases"].clone())
+    net.load_state_dict({name: torch.stack([each[name] for each in loaded]).mean(dim=0) for name in net.state_dict()})
+    return net
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
