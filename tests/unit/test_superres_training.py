@@ -319,6 +319,18 @@ def test_turned_copies_keep_slopes_and_voids(tmp_path):
     again = turned_copies(Site(spec(turned=turned), (plane,), (valid,)), seed=1)
     assert all(np.array_equal(a, b) for a, b in zip(copies.heights_m, again.heights_m, strict=True))
     assert turned_copies(site(), seed=1) is None
+    drawn_out = turned_copies(
+        Site(spec(turned=Turned(copies=8, least=1.5, most=1.5, stretch=2.0)), (plane,), (valid,)), seed=1
+    )
+    assert drawn_out is not None
+    steepened = []
+    for heights, sound in zip(drawn_out.heights_m, drawn_out.valid, strict=True):
+        steps = np.hypot(heights[1:, :-1] - heights[:-1, :-1], heights[:-1, 1:] - heights[:-1, :-1])
+        steps = steps[minimum_filter(sound, size=3)[:-1, :-1]] / 7.5
+        assert steps.std() < 1e-2
+        steepened.append(steps.mean())
+    assert min(steepened) >= 1.0 - 1e-3
+    assert 1.1 < max(steepened) <= 2.0
 
 
 def test_a_student_learns_what_its_teachers_say_of_every_batch_however_turned(tmp_path):

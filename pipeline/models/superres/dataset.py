@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import rasterio
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -58,6 +59,7 @@ class Turned(BaseModel):
         least: Least spacing in native pixels; below about 1.5 a copy is smoother than ground sampled at its spacing.
         most: Greatest spacing in native pixels.
         share: Share of the copies among the site's samples.
+        stretch: Up to how much further apart samples lie along one drawn direction; ground is not that particular.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +68,7 @@ class Turned(BaseModel):
     least: float = Field(default=1.5, ge=1)
     most: float = Field(default=2.5, ge=1)
     share: float = Field(default=0.4, gt=0, lt=1)
+    stretch: float = Field(default=1.0, ge=1, le=3)
 
 
 class SiteSpec(BaseModel):
@@ -217,6 +220,7 @@ def turned_copies(site: Site, seed: int) -> Site | None:
             spacing = turned.least * (turned.most / turned.least) ** rng.random()
             angle = rng.uniform(0.0, math.pi / 2.0)
             turn = spacing * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+            turn = _stretched(turned.stretch, rng) @ turn
             extent = np.array(heights.shape)
             side = math.ceil(float(np.hypot(*extent)) / spacing)
             offset = (extent - 1) / 2.0 + rng.uniform(-0.5, 0.5, 2) - turn @ np.array([side / 2.0, side / 2.0])
@@ -228,6 +232,15 @@ def turned_copies(site: Site, seed: int) -> Site | None:
         update={"turned": None, "levels": (Level(),), "weight": site.spec.weight * turned.share, "chip_px": None}
     )
     return Site(spec, tuple(chips), tuple(masks))
+
+
+def _stretched(most: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """A map that draws space out along a random direction, by up to so much."""
+    if most == 1.0:
+        return np.eye(2)
+    along = rng.uniform(0.0, math.pi)
+    axis = np.array([math.cos(along), math.sin(along)])
+    return np.asarray(np.eye(2) + (most ** rng.random() - 1.0) * np.outer(axis, axis))
 
 
 @dataclass(frozen=True, slots=True)
