@@ -21,10 +21,11 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import OutsideAreaOfUse, SourceGridError
-from pipeline.ground import Ground, GroundReader, model_for
+from pipeline.ground import Ground, GroundReader, model_for, stacked
 from pipeline.job import Job, OperationRecord
 from pipeline.mapping import IndexWindow, Mapping, NodeGrid, Target, resample, window_needed
 from pipeline.models import Resolver, resolver
+from pipeline.pixel_size import row_bands
 from pipeline.raster import FloatArray
 from pipeline.reader import Lattice, SourceReader
 from pipeline.sources import HorizontalOperation, SourceRef
@@ -191,42 +192,56 @@ class PreparedSource:
         upscale, zoom = view.upscale, view.zoom
         if upscale is None:
             return None
-        halo = upscale.halo_px
-        row0, col0 = needed.row // zoom - halo, needed.col // zoom - halo
-        row1 = -(-(needed.row + needed.height) // zoom) + halo
-        col1 = -(-(needed.col + needed.width) // zoom) + halo
-        native = self._native(lattice, IndexWindow(row0, col0, row1 - row0, col1 - col0))
-        if np.isnan(native.heights_m).all():
-            return None
+        row0, col0 = needed.row // zoom, needed.col // zoom
+        row1, col1 = -(-(needed.row + needed.height) // zoom), -(-(needed.col + needed.width) // zoom)
         source = self.ref.source
-        fine, sigma = upscale(
-            native.heights_m,
-            factor=zoom,
-            thinning=self.ref.thinning,
-            origin_px=(row0, col0),
-            pixel_size_m=_ground_size(lattice, source.resolution_m),
-        )
+        bands = [
+            self._zoomed(
+                upscale, zoom, lattice, IndexWindow(band.row, col0, band.height, col1 - col0), band.pixel_size_m
+            )
+            for band in row_bands(lattice.affine, source.horizontal_crs, source.resolution_m, row0, row1 - row0)
+        ]
+        zoomed = stacked(bands)
+        if np.isnan(zoomed.heights_m).all():
+            return None
         indices = part.indices(lattice, zoom)
-        origin = IndexWindow(
-            (row0 + halo) * zoom, (col0 + halo) * zoom, fine.shape[0] - 2 * halo * zoom, fine.shape[1] - 2 * halo * zoom
-        )
-
-        def cut(plane: FloatArray) -> FloatArray:
-            rim = halo * zoom
-            return np.ascontiguousarray(plane[rim : plane.shape[0] - rim, rim : plane.shape[1] - rim])
+        origin = IndexWindow(row0 * zoom, col0 * zoom, *zoomed.heights_m.shape)
 
         def placed(plane: FloatArray | None) -> FloatArray | None:
             if plane is None:
                 return None
-            made = resample(cut(plane), origin, part, indices, target, view.scale, with_delta=False)
+            made = resample(plane, origin, part, indices, target, view.scale, with_delta=False)
             return np.maximum(made, np.float32(0))
 
+        heights = resample(zoomed.heights_m, origin, part, indices, target, view.scale)
+        return _Seen(heights, _combined(self.sigma_m, placed(zoomed.sigma_m)), placed(zoomed.lowered))
+
+    def _zoomed(
+        self, upscale: Resolver, zoom: int, lattice: Lattice, window: IndexWindow, pixel_size_m: tuple[float, float]
+    ) -> Ground:
+        """A lattice window `zoom` times as fine; pixels of one size on the ground."""
+        halo = upscale.halo_px
+        row, col = window.row - halo, window.col - halo
+        native = self._native(lattice, IndexWindow(row, col, window.height + 2 * halo, window.width + 2 * halo))
+        if np.isnan(native.heights_m).all():
+            return Ground(np.full((window.height * zoom, window.width * zoom), np.nan, np.float32))
+        fine, sigma = upscale(
+            native.heights_m,
+            factor=zoom,
+            thinning=self.ref.thinning,
+            origin_px=(row, col),
+            pixel_size_m=pixel_size_m,
+        )
         # What was taken off is as uncertain on the fine grid as on the coarse one.
-        spread = _repeated(native.sigma_m, zoom)
+        spread, lowered = _repeated(native.sigma_m, zoom), _repeated(native.lowered, zoom)
         if spread is not None:
             sigma = spread if sigma is None else np.hypot(sigma, spread)
-        heights = resample(cut(fine), origin, part, indices, target, view.scale)
-        return _Seen(heights, _combined(self.sigma_m, placed(sigma)), placed(_repeated(native.lowered, zoom)))
+        rim = halo * zoom
+
+        def cut(plane: FloatArray) -> FloatArray:
+            return np.ascontiguousarray(plane[rim : plane.shape[0] - rim, rim : plane.shape[1] - rim])
+
+        return Ground(cut(fine), None if sigma is None else cut(sigma), None if lowered is None else cut(lowered))
 
 
 class TileAssembly:
@@ -336,12 +351,6 @@ def pinned(ref: SourceRef) -> HorizontalOperation:
 def _zoom(resolution_m: float, pixel_size_m: float) -> int:
     ratio = resolution_m / pixel_size_m
     return 1 if ratio < SUPERRES_FROM else min(LARGEST_ZOOM, max(2, round(ratio + 0.2)))
-
-
-def _ground_size(lattice: Lattice, resolution_m: float) -> tuple[float, float]:
-    """Nominal ground size of a pixel along x and y; degrees are taken at the source's nominal resolution along y."""
-    ratio = abs(lattice.affine.a / lattice.affine.e)
-    return resolution_m * ratio, resolution_m
 
 
 def _combined(sigma_m: float, model_sigma: FloatArray | None) -> FloatArray | float:

@@ -14,11 +14,13 @@ import numpy as np
 
 from pipeline.land_cover import LandCover
 from pipeline.mapping import IndexWindow
+from pipeline.pixel_size import RowBand, row_bands
 from pipeline.raster import FloatArray, Surface
 from pipeline.reader import Lattice, SourceReader
 from pipeline.resample import block_mean
 from pipeline.sources import Source
 from pipeline.stages.bare_earth import bare_earth, halo_px, pixel_sizes_m, takes_land_cover
+from pipeline.stages.square import halo_px as oblong_halo_px
 
 AUTO: Final = "auto"
 
@@ -79,17 +81,24 @@ class GroundReader:
 
     def read(self, lattice: Lattice, window: IndexWindow) -> Ground:
         """The ground in a lattice window."""
+        size_m = self.reader.source.resolution_m * lattice.factor
+        bands = row_bands(lattice.scaled_affine, self.reader.source.horizontal_crs, size_m, window.row, window.height)
+        return stacked([self._band(lattice, window, band) for band in bands])
+
+    def _band(self, lattice: Lattice, window: IndexWindow, band: RowBand) -> Ground:
+        """The rows of a window whose pixels have one shape."""
         worked = replace(lattice, factor=self._factor(lattice.factor))
-        ratio, halo = lattice.factor // worked.factor, halo_px(self.model)
-        row, col = window.row * ratio - halo, window.col * ratio - halo
-        rows, cols = window.height * ratio + 2 * halo, window.width * ratio + 2 * halo
+        ratio = lattice.factor // worked.factor
+        size_m = (band.pixel_size_m[0] / ratio, band.pixel_size_m[1] / ratio)
+        above, beside = oblong_halo_px(halo_px(self.model), size_m)
+        row, col = band.row * ratio - above, window.col * ratio - beside
+        rows, cols = band.height * ratio + 2 * above, window.width * ratio + 2 * beside
         surface = self.reader.read(worked, row, col, rows, cols)
-        inner = slice(halo, rows - halo), slice(halo, cols - halo)
+        inner = slice(above, rows - above), slice(beside, cols - beside)
         if np.isnan(surface[inner]).all():
             return Ground(_reduced(surface[inner], ratio))
-        pixel_size_m = self.reader.source.resolution_m * worked.factor
         ground = bare_earth(
-            surface, pixel_size_m, self.model, origin_px=(row, col), shares=self._shares(worked, row, col, rows, cols)
+            surface, size_m, self.model, origin_px=(row, col), shares=self._shares(worked, row, col, rows, cols)
         )
         planes = (ground.heights_m, ground.sigma_m, ground.mask.astype(np.float32))
         return Ground(*(_reduced(plane[inner], ratio) for plane in planes))
@@ -110,10 +119,23 @@ class GroundReader:
     def _shares(self, lattice: Lattice, row: int, col: int, rows: int, cols: int) -> FloatArray | None:
         if self.land_cover is None or not takes_land_cover(self.model):
             return None
-        affine = lattice.affine * lattice.affine.scale(lattice.factor) * lattice.affine.translation(col, row)
+        affine = lattice.scaled_affine * lattice.affine.translation(col, row)
         return self.land_cover.shares(affine, self.reader.source.horizontal_crs, (rows, cols))
 
 
 def _reduced(plane: FloatArray, ratio: int) -> FloatArray:
     whole = np.ascontiguousarray(plane)
     return whole if ratio == 1 else block_mean(whole, ratio)
+
+
+def stacked(bands: list[Ground]) -> Ground:
+    """Windows one below the other; where one is void its planes are nothing."""
+    if len(bands) == 1:
+        return bands[0]
+    heights = np.concatenate([band.heights_m for band in bands])
+    if all(band.sigma_m is None for band in bands):
+        return Ground(heights)
+    nothing = [np.zeros_like(band.heights_m) for band in bands]
+    sigma = [zero if band.sigma_m is None else band.sigma_m for band, zero in zip(bands, nothing, strict=True)]
+    lowered = [zero if band.lowered is None else band.lowered for band, zero in zip(bands, nothing, strict=True)]
+    return Ground(heights, np.concatenate(sigma), np.concatenate(lowered))

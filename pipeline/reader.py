@@ -56,6 +56,11 @@ class Lattice:
     factor: int = 1
 
     @property
+    def scaled_affine(self) -> Affine:
+        """Index of the means to CRS, corner based."""
+        return self.affine * Affine.scale(self.factor)
+
+    @property
     def index_bounds(self) -> tuple[int, int, int, int]:
         """First row, first column, end row, end column in lattice pixels."""
         rows = [(m.row, m.col, m.row + m.header.shape[0], m.col + m.header.shape[1]) for m in self.members]

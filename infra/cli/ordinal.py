@@ -296,15 +296,17 @@ def bare_earth_command(
     from pipeline.errors import SourceGridError
     from pipeline.implicit.tiling import read_heights
     from pipeline.land_cover import LandCover
+    from pipeline.pixel_size import ground_pixel_size_m
     from pipeline.stages.bare_earth import bare_earth
 
     heights, grid = read_heights(surface)
-    if grid.crs is None or not grid.crs.projected:
-        raise SourceGridError(f"{surface.name} has no projected CRS", remedy="warp it to one in metres")
+    if grid.crs is None:
+        raise SourceGridError(f"{surface.name} has no CRS", remedy="declare it, for instance with gdal_edit.py -a_srs")
+    with rasterio.open(surface) as dataset:
+        pixel_size_m = ground_pixel_size_m(dataset)
     shares = None
     if land_cover is not None:
         shares = LandCover.of(land_cover).shares(grid.affine, str(grid.crs), (heights.shape[0], heights.shape[1]))
-    pixel_size_m = float(abs(grid.resolution.x))
     result = bare_earth(heights, pixel_size_m, model, probability=probability, shares=shares)
     profile = {
         "driver": "GTiff", "dtype": "float32", "count": 3, "height": heights.shape[0], "width": heights.shape[1],

@@ -18,6 +18,7 @@ from scipy import ndimage
 from pipeline.errors import AllVoid, ConfigError, HeightsNotFinite
 from pipeline.implicit.fill import fill_voids
 from pipeline.raster import BoolArray, FloatArray
+from pipeline.stages.square import Squares
 
 if TYPE_CHECKING:
     from pipeline.models.ordinal.surface_model import SurfaceModel
@@ -46,7 +47,7 @@ class BareEarth(NamedTuple):
 
 def bare_earth(
     heights_m: FloatArray,
-    pixel_size_m: float,
+    pixel_size_m: float | tuple[float, float],
     model: str,
     *,
     probability: float | None = None,
@@ -58,7 +59,8 @@ def bare_earth(
 
     Args:
         heights_m: Surface heights, (rows, columns), metres; NaN is void.
-        pixel_size_m: Ground size of a pixel, metres; each model works at the sizes it was trained at.
+        pixel_size_m: Ground size of a pixel, metres, or along columns and along rows; each model works at the sizes it
+            was trained at. Oblong pixels are averaged to squares along their finer axis for the models to look at.
         model: Registry name of a bare-earth model, the path of its file, or `opening` for the morphological filter.
         probability: Something stands where P(height above ground > 2 m) exceeds this; None is the model's own.
         smooth: Fit a plane around each corrected pixel, weighted by certainty and tied to open ground around it.
@@ -81,16 +83,41 @@ def bare_earth(
     if np.isinf(heights_m).any():
         raise HeightsNotFinite("infinite heights", remedy="mark them as nodata")
     surface = fill_voids(heights_m) if void.any() else np.asarray(heights_m, dtype=np.float32)
-    if model == "opening":
-        ground, sigma, mask = _by_opening(surface, pixel_size_m)
+
+    def ground_below(
+        seen: FloatArray, size_m: float, origin: tuple[int, int], cover: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray, BoolArray]:
+        if model == "opening":
+            return _by_opening(seen, size_m)
+        return ground_of(
+            _loaded(model), seen, size_m, probability=probability, smooth=smooth, origin_px=origin, shares=cover
+        )
+
+    sizes_m = pixel_size_m if isinstance(pixel_size_m, tuple) else (pixel_size_m, pixel_size_m)
+    squares = Squares.of(sizes_m, origin_px, surface.shape)
+    if squares is None:
+        ground, sigma, mask = ground_below(surface, sizes_m[1], origin_px, shares)
     else:
-        ground, sigma, mask = ground_of(
-            _loaded(model), surface, pixel_size_m,
-            probability=probability, smooth=smooth, origin_px=origin_px, shares=shares,
-        )  # fmt: skip
+        cover = None if shares is None else np.stack([squares.reduce(share) for share in shares])
+        square = ground_below(squares.reduce(surface), max(sizes_m), squares.origin(origin_px), cover)
+        ground, sigma, mask = _on_oblong(surface, squares, *square)
     mask = mask & ~void
     result = np.where(mask, ground, heights_m).astype(np.float32)
     return BareEarth(result, np.where(mask, sigma, 0.0).astype(np.float32), mask)
+
+
+def _on_oblong(
+    surface_m: FloatArray, squares: Squares, ground_m: FloatArray, sigma_m: FloatArray, mask: BoolArray
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """What was found on squares, on the surface's own oblong pixels.
+
+    The ground is carried over, not the height taken off: of a square half roof and half street each pixel needs another.
+    """
+    share = squares.expand(mask.astype(np.float32))
+    lowered = share > 0.5
+    spread = squares.expand(np.where(mask, sigma_m, np.float32(0)).astype(np.float32))
+    spread = (spread / np.where(lowered, share, np.float32(1))).astype(np.float32)
+    return np.where(lowered, np.minimum(squares.expand(ground_m), surface_m), surface_m), spread, lowered
 
 
 @lru_cache(maxsize=4)

@@ -274,3 +274,26 @@ def test_shipped_two_metre_weights_halve_the_error_in_unseen_towns(site: str, sh
     error = np.abs(result.heights_m - place.ground_m)[inner]
     assert error[covered].mean() < 0.55 * above[covered].mean()
     assert error[opened].mean() < np.abs(above)[opened].mean() + 0.05
+
+
+@pytest.mark.skipif("2m" not in bare_earth_names(), reason="the 2 m weights are not in this checkout")
+@pytest.mark.parametrize("turned", [False, True], ids=["narrow", "flat"])
+def test_oblong_pixels_are_lowered_as_well_as_square_ones(turned: bool, shared) -> None:
+    with (
+        rasterio.open(shared("data/surface/athens_dsm_1m.tif")) as surface,
+        rasterio.open(shared("data/surface/athens_dem_1m.tif")) as ground,
+    ):
+        planes = [dataset.read(1)[:400, :400].astype(np.float32) for dataset in (surface, ground)]
+    dsm_m, dtm_m = (plane.T if turned else plane for plane in planes)
+    dsm_m, dtm_m = (plane.reshape(200, 2, -1).mean(axis=1) for plane in (dsm_m, dtm_m))
+    size_m = (1.0, 2.0)
+    if turned:
+        dsm_m, dtm_m, size_m = dsm_m.T, dtm_m.T, (2.0, 1.0)
+    result = bare_earth(np.ascontiguousarray(dsm_m), size_m, "2m")
+    inner = tuple(slice(round(40 / size), -round(40 / size)) for size in size_m[::-1])
+    above, error = (dsm_m - dtm_m)[inner], np.abs(result.heights_m - dtm_m)[inner]
+    assert error[above > 2].mean() < 0.2 * above[above > 2].mean()
+    assert error[above < 0.5].mean() < np.abs(above[above < 0.5]).mean() + 0.05
+    untouched = ~result.mask
+    assert np.array_equal(result.heights_m[untouched], np.ascontiguousarray(dsm_m)[untouched])
+    assert (result.sigma_m[result.mask] > 0).all()

@@ -102,3 +102,30 @@ def test_a_map_goes_in_and_into_the_run_key(tmp_path: Path) -> None:
     shown = public_ref(SourceRef(source=with_map, files=(FileRef(href=str(path), etag="sha256:0", size_bytes=1),)))
     assert shown.source.land_cover == LandCover(path="map.tif", sha256=moved.sha256)
     assert key(with_map) == key(dsm.model_copy(update={"land_cover": moved}))
+
+
+def test_windows_of_a_grid_of_degrees_agree_also_where_their_shape_changes(tmp_path: Path) -> None:
+    second = 1.0 / 3600.0
+    rng = np.random.default_rng(5)
+    heights = (300 + 40 * rng.random((700, 400))).astype(np.float32)
+    heights[300:330, 150:190] += 30.0
+    path = tmp_path / "glo.tif"
+    profile = {"driver": "GTiff", "dtype": "float32", "count": 1, "height": 700, "width": 400, "crs": "EPSG:4326"}
+    # Half of it lies north of 50 degrees, where one pair of degrees ends and another begins.
+    with rasterio.open(
+        path, "w", transform=Affine(second, 0, 10.0, 0, -second, 50.0 + 350 * second), **profile
+    ) as dataset:
+        dataset.write(heights, 1)
+    dsm = surface(path, 30.0).model_copy(update={"horizontal_crs": "EPSG:4326"})
+    with SourceReader(dsm, [path]) as reader:
+        lattice = reader.lattices[0]
+        top, left, _, _ = lattice.index_bounds
+        ground = GroundReader(reader, "30m")
+        whole = ground.read(lattice, IndexWindow(top + 250, left + 100, 200, 160))
+        part = ground.read(lattice, IndexWindow(top + 330, left + 140, 60, 50))
+        for a, b in zip(whole, part, strict=True):
+            assert a is not None
+            assert b is not None
+            assert np.array_equal(a[80:140, 40:90], b)
+        assert whole.lowered is not None
+        assert whole.lowered.any()

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import rasterio
 
-from pipeline.errors import InputError, SourceGridError
+from pipeline.errors import InputError
 from pipeline.models.baselines.linear import FORMAT as LINEAR_FORMAT
 from pipeline.models.baselines.linear import NAME as BEST_LINEAR
 from pipeline.models.baselines.linear import LinearFilter, fit_on_pairs, shipped_linear
@@ -33,6 +33,7 @@ from pipeline.models.superres.metrics import (
     squares_by_slope,
 )
 from pipeline.models.superres.mode_check import believable
+from pipeline.pixel_size import ground_pixel_size_m
 from pipeline.raster import BoolArray, FloatArray
 from pipeline.sources import Thinning
 
@@ -53,28 +54,6 @@ class Tile:
     name: str
     fine_m: FloatArray
     pixel_size_m: tuple[float, float]
-
-
-def ground_pixel_size_m(dataset: rasterio.DatasetReader) -> tuple[float, float]:
-    """Pixel size on the ground at the raster's centre, metres along columns and rows.
-
-    Raises:
-        SourceGridError: The raster has no CRS or is rotated.
-    """
-    if dataset.crs is None:
-        raise SourceGridError(f"{dataset.name} has no CRS", source=dataset.name)
-    t = dataset.transform
-    if t.b != 0.0 or t.d != 0.0:
-        raise SourceGridError(f"{dataset.name} is rotated", source=dataset.name)
-    if not dataset.crs.is_geographic:
-        scale = float(dataset.crs.linear_units_factor[1])
-        return abs(t.a) * scale, abs(t.e) * scale
-    latitude = np.radians((dataset.bounds.top + dataset.bounds.bottom) / 2.0)
-    # WGS 84: lengths of a degree along the parallel and the meridian.
-    square = 1.0 - 0.00669437999014 * np.sin(latitude) ** 2
-    parallel = np.radians(6378137.0) * np.cos(latitude) / np.sqrt(square)
-    meridian = np.radians(6378137.0) * (1.0 - 0.00669437999014) / square**1.5
-    return abs(t.a) * float(parallel), abs(t.e) * float(meridian)
 
 
 def tiles_of(

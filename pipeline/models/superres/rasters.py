@@ -16,9 +16,9 @@ from pipeline.errors import SourceMissing
 from pipeline.formats import cog
 from pipeline.grid import PixelWindow, windows
 from pipeline.models.registry import Resolver
-from pipeline.models.superres.evaluate import ground_pixel_size_m
 from pipeline.models.superres.mode_check import PLACES, log_odds_at, overruled
 from pipeline.nodata import refuse_undeclared, to_void
+from pipeline.pixel_size import ground_pixel_size_m
 from pipeline.raster import FloatArray
 from pipeline.sources import Thinning
 
