@@ -76,7 +76,7 @@ def write(path, heights, nodata=-9999.0):
 def test_sites_come_from_yaml_and_folds_are_by_name(tmp_path):
     listed = SiteList.gather(None, [])
     names = {site.name for site in listed.sites}
-    assert {"taiwan", "tirol-kot", "norway"} <= names
+    assert {"tirol-hit", "tirol-kot", "norway"} <= names
     assert all(site.licence and site.attribution for site in listed.sites)
     assert "tirol-kot" not in {site.name for site in listed.without(["tirol-kot"]).sites}
     with pytest.raises(ConfigError, match="atlantis"):

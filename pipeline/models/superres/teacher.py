@@ -1,6 +1,6 @@
 """Learning from larger networks: most of what interpolation misses is chance, and a teacher has it averaged away.
 
-Of the squared error a base leaves, five sixths cannot be foreseen from coarse samples. As a target it is noise that few
+Of the squared error a base leaves, four fifths are not told by coarse samples. As a target that is noise, which few
 square kilometres let a network learn by heart; a trained network's answer to the same samples holds little of it. A
 teacher sees every batch turned or mirrored at random, so a student learns what the mean over all eight would be.
 """

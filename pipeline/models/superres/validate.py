@@ -19,7 +19,8 @@ from pipeline.models.voids import with_context
 from pipeline.raster import BoolArray, FloatArray
 from pipeline.sources import Thinning
 
-_REACH_PX = 16
+_REACH_PX = 24
+"""Context around what is judged: M sees 23 pixels."""
 _CHIPS = 12
 """Chips of a mosaic that are looked at; enough to steer by."""
 
