@@ -128,14 +128,19 @@ def _reduced(plane: FloatArray, ratio: int) -> FloatArray:
     return whole if ratio == 1 else block_mean(whole, ratio)
 
 
-def stacked(bands: list[Ground]) -> Ground:
-    """Windows one below the other; where one is void its planes are nothing."""
-    if len(bands) == 1:
-        return bands[0]
-    heights = np.concatenate([band.heights_m for band in bands])
-    if all(band.sigma_m is None for band in bands):
-        return Ground(heights)
-    nothing = [np.zeros_like(band.heights_m) for band in bands]
-    sigma = [zero if band.sigma_m is None else band.sigma_m for band, zero in zip(bands, nothing, strict=True)]
-    lowered = [zero if band.lowered is None else band.lowered for band, zero in zip(bands, nothing, strict=True)]
-    return Ground(heights, np.concatenate(sigma), np.concatenate(lowered))
+def stacked(windows: list[Ground]) -> Ground:
+    """Windows one below the other; a plane that only some have is nothing in the others."""
+    if len(windows) == 1:
+        return windows[0]
+
+    def joined(planes: list[FloatArray | None]) -> FloatArray | None:
+        if all(plane is None for plane in planes):
+            return None
+        nothing = [np.zeros_like(window.heights_m) for window in windows]
+        return np.concatenate([zero if plane is None else plane for plane, zero in zip(planes, nothing, strict=True)])
+
+    return Ground(
+        np.concatenate([window.heights_m for window in windows]),
+        joined([window.sigma_m for window in windows]),
+        joined([window.lowered for window in windows]),
+    )

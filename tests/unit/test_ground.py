@@ -12,7 +12,7 @@ from affine import Affine
 
 from pipeline.config import ProcessingSettings
 from pipeline.grid import Tile
-from pipeline.ground import GroundReader, averaged_px, model_for
+from pipeline.ground import Ground, GroundReader, averaged_px, model_for, stacked
 from pipeline.job import Job
 from pipeline.land_cover import LandCover
 from pipeline.mapping import IndexWindow
@@ -129,3 +129,14 @@ def test_windows_of_a_grid_of_degrees_agree_also_where_their_shape_changes(tmp_p
             assert np.array_equal(a[80:140, 40:90], b)
         assert whole.lowered is not None
         assert whole.lowered.any()
+
+
+def test_windows_are_stacked_with_what_some_of_them_have() -> None:
+    one, two = np.ones((2, 3), np.float32), np.full((1, 3), np.nan, np.float32)
+    assert stacked([Ground(one)]).heights_m is one
+    both = stacked([Ground(one, sigma_m=2 * one), Ground(two)])
+    assert both.heights_m.shape == (3, 3)
+    assert both.lowered is None
+    assert both.sigma_m is not None
+    assert both.sigma_m.tolist() == [[2.0] * 3, [2.0] * 3, [0.0] * 3]
+    assert stacked([Ground(two), Ground(two)]).sigma_m is None
