@@ -13,6 +13,7 @@ from infra.ray_training import SharedRun, _ours, train_together
 from pipeline.errors import ConfigError
 from pipeline.models.superres.crew import Crew
 from pipeline.models.superres.dataset import Level, Mix, Sampler, SiteList, SiteSpec, load_site
+from pipeline.models.superres.teacher import digest_of
 from pipeline.models.superres.train import Trainer, TrainingPlan
 from pipeline.sources import Thinning
 from tests.support.superres_fixtures import hills
@@ -44,17 +45,21 @@ def sites(tmp_path):
     return SiteList(sites=(spec,))
 
 
-def alone(sites, folder, data, until=None, **changes):
-    trainer = Trainer(plan(**changes), [load_site(site, data) for site in sites.sites], folder)
+def alone(sites, folder, data, until=None, teachers=(), **changes):
+    trainer = Trainer(plan(**changes), [load_site(site, data) for site in sites.sites], folder, teachers=teachers)
     trainer.resume()
     trainer.run(every=3, until=until)
     return trainer
 
 
 def test_two_processes_make_the_steps_of_one_with_twice_the_batch(sites, tmp_path, ray_cluster):
-    run = SharedRun(plan(), sites, None, tmp_path, tmp_path / "two", workers=2, every=3, until=1)
+    teacher = alone(sites, tmp_path / "teacher", tmp_path, until=1, seed=5).checkpoint
+    taught = {"taught": 0.5, "teacher": digest_of([teacher])}
+    run = SharedRun(
+        plan(**taught), sites, None, tmp_path, tmp_path / "two", workers=2, every=3, until=1, teachers=(teacher,)
+    )
     train_together(run, ray_cluster)
-    alone(sites, tmp_path / "one", tmp_path, until=1)
+    alone(sites, tmp_path / "one", tmp_path, until=1, teachers=[teacher], **taught)
     one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys(), "either goes on from the other's"
     # After the first step the optimisers' means are the gradients themselves, shortened.
@@ -64,8 +69,8 @@ def test_two_processes_make_the_steps_of_one_with_twice_the_batch(sites, tmp_pat
         torch.testing.assert_close(two[key], one[key], rtol=2e-4, atol=1e-6 * float(one[key].abs().max() + 1e-9))
 
     # One process goes on from what two left, to where one process alone comes.
-    alone(sites, tmp_path / "one", tmp_path)
-    assert alone(sites, tmp_path / "two", tmp_path).step == 6
+    alone(sites, tmp_path / "one", tmp_path, teachers=[teacher], **taught)
+    assert alone(sites, tmp_path / "two", tmp_path, teachers=[teacher], **taught).step == 6
     one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("one", "two"))
     for key in one:
         if key.startswith("average."):
