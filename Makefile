@@ -38,7 +38,7 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# make faults-long   ten thousand injected faults and two hundred kills: about an hour
+# make faults-long   ten thousand injected faults and two hundred kills: twenty minutes
 faults-long: install
 	OROGRAPH_FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 7200
 
