@@ -166,18 +166,29 @@ class PreparedSource:
             return None
         if view.upscale is not None:
             return self._upscaled(view, lattice, target, part, needed)
-        native = self._native(lattice, needed)
-        if np.isnan(native.heights_m).all():
+        return self._placed(self._native(lattice, needed), needed, part, indices, target, view.scale)
+
+    def _placed(
+        self,
+        ground: Ground,
+        origin: IndexWindow,
+        part: Mapping,
+        indices: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+        target: Target,
+        scale: float,
+    ) -> _Seen | None:
+        """A lattice window interpolated on the target; None where it is all void."""
+        if np.isnan(ground.heights_m).all():
             return None
 
         def placed(plane: FloatArray | None) -> FloatArray | None:
             if plane is None:
                 return None
-            made = resample(plane, needed, part, indices, target, view.scale, with_delta=False)
+            made = resample(plane, origin, part, indices, target, scale, with_delta=False)
             return np.maximum(made, np.float32(0))
 
-        heights = resample(native.heights_m, needed, part, indices, target, view.scale)
-        return _Seen(heights, _combined(self.sigma_m, placed(native.sigma_m)), placed(native.lowered))
+        heights = resample(ground.heights_m, origin, part, indices, target, scale)
+        return _Seen(heights, _combined(self.sigma_m, placed(ground.sigma_m)), placed(ground.lowered))
 
     def _native(self, lattice: Lattice, window: IndexWindow) -> Ground:
         """A lattice window as its source has it, or the ground below where that was asked for."""
@@ -202,19 +213,8 @@ class PreparedSource:
             for band in row_bands(lattice.affine, source.horizontal_crs, source.resolution_m, row0, row1 - row0)
         ]
         zoomed = stacked(bands)
-        if np.isnan(zoomed.heights_m).all():
-            return None
-        indices = part.indices(lattice, zoom)
         origin = IndexWindow(row0 * zoom, col0 * zoom, *zoomed.heights_m.shape)
-
-        def placed(plane: FloatArray | None) -> FloatArray | None:
-            if plane is None:
-                return None
-            made = resample(plane, origin, part, indices, target, view.scale, with_delta=False)
-            return np.maximum(made, np.float32(0))
-
-        heights = resample(zoomed.heights_m, origin, part, indices, target, view.scale)
-        return _Seen(heights, _combined(self.sigma_m, placed(zoomed.sigma_m)), placed(zoomed.lowered))
+        return self._placed(zoomed, origin, part, part.indices(lattice, zoom), target, view.scale)
 
     def _zoomed(
         self, upscale: Resolver, zoom: int, lattice: Lattice, window: IndexWindow, pixel_size_m: tuple[float, float]

@@ -15,14 +15,13 @@ from typing import Final
 
 import rasterio
 from affine import Affine
-from pyproj import CRS
+from pyproj import CRS, Geod
 
 from pipeline.errors import SourceGridError
 
 BAND_DEG: Final = 2.0
 """At 60 degrees a pixel's width changes by 6 % over a band, by half of that against the band's middle."""
-_SEMI_MAJOR_M: Final = 6_378_137.0
-_ECCENTRICITY_SQUARED: Final = 0.00669437999014
+_WGS_84: Final = Geod(ellps="WGS84")
 _STEEPEST_DEG: Final = 89.0
 
 
@@ -44,9 +43,9 @@ class RowBand:
 def degree_lengths_m(latitude_deg: float) -> tuple[float, float]:
     """Length of a degree along the parallel and along the meridian, metres on the WGS 84 ellipsoid."""
     latitude = math.radians(latitude_deg)
-    square = 1.0 - _ECCENTRICITY_SQUARED * math.sin(latitude) ** 2
-    parallel = math.radians(_SEMI_MAJOR_M) * math.cos(latitude) / math.sqrt(square)
-    meridian = math.radians(_SEMI_MAJOR_M) * (1.0 - _ECCENTRICITY_SQUARED) / square**1.5
+    square = 1.0 - _WGS_84.es * math.sin(latitude) ** 2
+    parallel = math.radians(_WGS_84.a) * math.cos(latitude) / math.sqrt(square)
+    meridian = math.radians(_WGS_84.a) * (1.0 - _WGS_84.es) / square**1.5
     return parallel, meridian
 
 

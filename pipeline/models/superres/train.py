@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -347,11 +347,6 @@ def write_curves(rows: Sequence[dict[str, float]], folder: Path) -> None:
         writer.writeheader()
         writer.writerows({k: round(v, 6) for k, v in row.items()} for row in rows)
     part.replace(folder / "curves.csv")
-
-
-def shortened(plan: TrainingPlan, **changes: Any) -> TrainingPlan:
-    """The plan with some settings changed."""
-    return replace(plan, **changes)
 
 
 def trained(weights: Sequence[Path], factor: int) -> TerrainNet:
