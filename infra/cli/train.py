@@ -37,6 +37,9 @@ def train(
         list[Path] | None,
         typer.Option(help="Weights of a larger network to learn from; of several, their mean answer."),
     ] = None,
+    symmetric: Annotated[
+        bool, typer.Option("--symmetric/--free", help="Tie the network to turn with the ground, or leave it free.")
+    ] = True,
     taught: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the teacher's answer in the target; the rest is truth.")
     ] = 0.8,
@@ -92,6 +95,7 @@ def train(
         preset=preset, factor=factor, steps=steps, batch=batch, rate=rate, seed=seed, half=precision == "bf16",
         mix=mix, decay_from=decay_from, roughness_power=roughness_power, plain_from=plain_from, patch_px=patch,
         margin_px=margin, taught=taught if teacher else 0.0, teacher=digest_of(teacher) if teacher else "",
+        symmetric=symmetric,
     )  # fmt: skip
     if workers > 1:
         from infra.ray_training import SharedRun, train_together

@@ -18,6 +18,7 @@ from pipeline.models.superres.gate import Gate
 from pipeline.models.superres.inference import InferenceOptions, NetResolver
 from pipeline.models.superres.metrics import blocks_worse
 from pipeline.models.superres.network import MODES, PRESETS, TerrainNet
+from pipeline.models.superres.symmetry import Symmetry, is_symmetric
 from pipeline.models.superres.train import TrainingPlan
 from pipeline.models.superres.validate import HeldOut, Validation
 from pipeline.models.superres.weights import Weights
@@ -62,7 +63,8 @@ def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> 
         torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
-    return head.weight.detach()
+    kernels = head.weight.detach()
+    return Symmetry(net).mean("error", kernels) if is_symmetric(net) else kernels
 
 
 def fit_error_and_gate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import zlib
 from collections.abc import Sequence
@@ -18,11 +19,13 @@ from scipy.ndimage import affine_transform, minimum_filter, spline_filter
 
 from pipeline.errors import ConfigError, SourceMissing
 from pipeline.models.superres.degrade import noise, pool, thin
+from pipeline.models.superres.interpolated import interpolated
 from pipeline.models.superres.network import Condition
 from pipeline.models.voids import with_context
 from pipeline.raster import BoolArray, FloatArray
 from pipeline.sources import Thinning
 
+_LOG = logging.getLogger(__name__)
 _REACH_PX = 96
 
 
@@ -185,8 +188,17 @@ def read_heights(path: Path) -> FloatArray:
 
 
 def load_site(spec: SiteSpec, root: Path) -> Site:
-    """Read a site, cut its chips, and continue its voids so that filters have context."""
+    """Read a site, cut its chips, and continue its voids so that filters have context.
+
+    Ground that was interpolated before it came is void here, and said so.
+    """
     whole = read_heights(root / spec.file)
+    measured = np.isfinite(whole)
+    drawn_out = interpolated(whole, measured)
+    if drawn_out.any():
+        share = 100.0 * drawn_out.sum() / measured.sum()
+        _LOG.warning("%s: %.0f %% of its ground was interpolated before it came and is left out", spec.name, share)
+        whole[drawn_out] = np.nan
     chips, masks = [], []
     side = spec.chip_px or max(whole.shape)
     for row in range(0, whole.shape[0], side):

@@ -20,6 +20,7 @@ from pipeline.models.superres.engine import FoldedNet
 from pipeline.models.superres.error import ErrorModel
 from pipeline.models.superres.gate import GATE_REACH_PX, Gate
 from pipeline.models.superres.network import Condition, Preset, TerrainNet
+from pipeline.models.superres.symmetry import is_symmetric
 from pipeline.models.superres.weights import Fetch, Weights, load_weights
 from pipeline.models.voids import context_px, mask_fine, with_context
 from pipeline.raster import FloatArray
@@ -39,7 +40,7 @@ class InferenceOptions:
     """How a network is run.
 
     Attributes:
-        ensemble: Mean over the square's eight symmetries; eight times the work.
+        ensemble: Mean over the square's eight symmetries, at eight times the work; a symmetric network gives it in one pass.
         precision: Of the body; the base, the head and the output are float32 always.
         gate: Keep GDAL's cubic in blocks where the gain is not significant and shorten corrections elsewhere: fewer
             blocks worse than cubic, for about a point of gain.
@@ -79,6 +80,7 @@ class NetResolver:
         self._net = TerrainNet(self.preset, self.factor, own["bases"].clone())
         self._net.load_state_dict(own, strict=True)
         self._net.requires_grad_(False)
+        self._turns = options.ensemble and not is_symmetric(self._net)
         self._errors = ErrorModel.from_tensors(weights.tensors)
         self._gate = Gate.from_tensors(weights.tensors) if options.gate else None
         self._folded: dict[Condition, FoldedNet] = {}
@@ -238,7 +240,7 @@ class NetResolver:
     def _infer(self, windows: Tensor, condition: Condition) -> tuple[FloatArray, FloatArray | None]:
         """Corrections and error scales by phase of the block; a mean over symmetries in the ensemble."""
         with torch.inference_mode():
-            if not self.options.ensemble:
+            if not self._turns:
                 return _arrays(*self._folded_for(condition)(windows))
             total, spread = None, None
             for turns in range(4):

@@ -27,6 +27,7 @@ from pipeline.models.superres.dataset import Batch, Mix, Sampler, Site, turned_c
 from pipeline.models.superres.growth import grown
 from pipeline.models.superres.muon import Muon
 from pipeline.models.superres.network import MODES, PRESETS, Preset, TerrainNet
+from pipeline.models.superres.symmetry import Symmetry, is_symmetric
 from pipeline.models.superres.teacher import Teacher, digest_of
 from pipeline.models.superres.weights import FORMAT
 from pipeline.sources import Thinning
@@ -54,6 +55,7 @@ class TrainingPlan:
         half: Whether the body runs in bfloat16.
         taught: Share of a teacher's answer in what is aimed at; the rest is the truth.
         teacher: sha256 of the teachers' weights, joined by a plus; empty without one.
+        symmetric: Whether the network is tied to turn with the ground; see `symmetry.py`.
     """
 
     preset: str = "S"
@@ -73,6 +75,7 @@ class TrainingPlan:
     half: bool = True
     taught: float = 0.0
     teacher: str = ""
+    symmetric: bool = True
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -97,6 +100,9 @@ class TrainingPlan:
 
 _DECAY = 0.05
 """Share of the learning rate by which the body's kernels shrink a step: few sites are learnt by heart otherwise."""
+
+_HOLD_EVERY: Final = 50
+"""Steps after which a symmetric network is freed of what rounding has added."""
 
 ALONE: Final = Crew()
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -198,6 +204,9 @@ class Trainer:
         self.rows: list[dict[str, float]] = []
         bases = fit_bases(self.sampler) if not self.checkpoint.exists() else _blank_bases(plan.factor)
         self.net = TerrainNet(PRESETS[plan.preset], plan.factor, bases).to(device)
+        self.symmetry = Symmetry(self.net) if plan.symmetric else None
+        if self.symmetry is not None:
+            self.symmetry.begin(self.net)
         self.average = TerrainNet(PRESETS[plan.preset], plan.factor, bases.clone()).to(device)
         self.average.load_state_dict(self.net.state_dict())
         self.average.requires_grad_(False)
@@ -221,12 +230,20 @@ class Trainer:
         network grow into this one.
 
         Raises:
-            ConfigError: They fit neither this network nor a smaller one it could grow from, or not each other.
+            ConfigError: They fit neither this network nor a smaller one it could grow from, or not each other, or are not
+                symmetric where the plan is.
         """
         begin = trained(weights, self.plan.factor)
+        if self.symmetry is not None and not is_symmetric(begin):
+            raise ConfigError(
+                f"{', '.join(map(str, weights))}: the weights do not turn with the ground, a symmetric network does",
+                remedy="train with --free, or begin with symmetric weights; any weights may teach",
+            )
         if begin.preset != self.net.preset:
             begin = grown(begin, self.net.preset)
         self.net.load_state_dict(begin.state_dict())
+        if self.symmetry is not None:
+            self.symmetry.hold(self.net)
         self.average.load_state_dict(self.net.state_dict())
 
     def resume(self) -> bool:
@@ -315,9 +332,13 @@ class Trainer:
             raise ModelError(f"the loss is {relative} at step {self.step}", remedy="lower the learning rate")
         self.net.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        if self.symmetry is not None:
+            self.symmetry.guide(self.net)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
+        if self.symmetry is not None and (self.step % _HOLD_EVERY == 0 or self.step + 1 == self.plan.steps):
+            self.symmetry.hold(self.net)
         decay = min(self.plan.average, (1.0 + self.step) / (10.0 + self.step))
         with torch.no_grad():
             for mine, theirs in zip(self.average.parameters(), self.net.parameters(), strict=True):
