@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -149,5 +149,5 @@ def is_symmetric(net: TerrainNet) -> bool:
 
 def _tensors(net: TerrainNet) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in net.named_parameters():
-        yield name, cast(Tensor, parameter.detach())
+        yield name, parameter.detach()
     yield "bases", net.get_buffer("bases")

@@ -67,7 +67,7 @@ class TrainingPlan:
     rate: float = 2e-3
     warmup: int = 200
     decay_from: float = 0.0
-    average: float = 0.9995
+    average: float = 0.995
     roughness_power: float = 1.3
     plain_from: float = 0.75
     mix: Mix = field(default_factory=Mix)
@@ -98,7 +98,7 @@ class TrainingPlan:
         return asdict(self) | {"network": asdict(PRESETS[self.preset])}
 
 
-_DECAY = 0.05
+_DECAY = 0.3
 """Share of the learning rate by which the body's kernels shrink a step: few sites are learnt by heart otherwise."""
 
 _HOLD_EVERY: Final = 50
@@ -241,9 +241,9 @@ class Trainer:
             )
         if begin.preset != self.net.preset:
             begin = grown(begin, self.net.preset)
+            if self.symmetry is not None:
+                self.symmetry.hold(begin)
         self.net.load_state_dict(begin.state_dict())
-        if self.symmetry is not None:
-            self.symmetry.hold(self.net)
         self.average.load_state_dict(self.net.state_dict())
 
     def resume(self) -> bool:
