@@ -43,6 +43,10 @@ def train(
     taught: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the teacher's answer in the target; the rest is truth.")
     ] = 0.8,
+    unseen: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Share of batches finer than any truth, which only the teacher answers."),
+    ] = 0.0,
     decay_from: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the steps after which the rate falls; 1 makes a trunk.")
     ] = 0.0,
@@ -95,7 +99,7 @@ def train(
         preset=preset, factor=factor, steps=steps, batch=batch, rate=rate, seed=seed, half=precision == "bf16",
         mix=mix, decay_from=decay_from, roughness_power=roughness_power, plain_from=plain_from, patch_px=patch,
         margin_px=margin, taught=taught if teacher else 0.0, teacher=digest_of(teacher) if teacher else "",
-        symmetric=symmetric,
+        symmetric=symmetric, unseen=unseen,
     )  # fmt: skip
     if workers > 1:
         from infra.ray_training import SharedRun, train_together

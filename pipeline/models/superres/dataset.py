@@ -351,6 +351,28 @@ class Sampler:
             coarse[:, None], fine[:, None], np.stack([valid for _, valid in drawn])[:, None], noise_m, condition
         )
 
+    def unseen(self, step: int) -> Batch:
+        """Ground at its own pixels taken for coarse samples: the truth between them is nobody's, only a teacher's guess.
+
+        `fine` is flat until somebody answers.
+        """
+        rng = np.random.default_rng((self.seed, step, 1))
+        thinning = Thinning.AVERAGED if rng.random() < self.mix.averaged else Thinning.DECIMATED
+        aspect = self._aspects[int(rng.choice(len(self._aspects), p=self._aspect_share))]
+        tall = bool(rng.random() < 0.5)
+        shape = (self.batch, 1, self.patch_px, self.patch_px)
+        coarse, valid = np.empty(shape, np.float32), np.empty(shape, np.bool_)
+        for k in range(self.batch):
+            heights, mask = self._patch(rng, aspect, tall)
+            row, column = (int(rng.integers(side - self.patch_px + 1)) for side in heights.shape)
+            window = (slice(row, row + self.patch_px), slice(column, column + self.patch_px))
+            coarse[k, 0] = heights[window] - np.float32(np.rint(heights[window].mean()))
+            valid[k, 0] = mask[window]
+        known = valid.repeat(self.factor, axis=2).repeat(self.factor, axis=3)
+        return Batch(
+            coarse, np.zeros(known.shape, np.float32), known, None, Condition(thinning, aspect if tall else -aspect)
+        )
+
     def _patch(self, rng: np.random.Generator, aspect: float, tall: bool) -> tuple[FloatArray, BoolArray]:
         places, cumulated = self._places[aspect]
         for _ in range(64):

@@ -3,6 +3,9 @@
 Of the squared error a base leaves, four fifths are not told by coarse samples. As a target that is noise, which few
 square kilometres let a network learn by heart; a trained network's answer to the same samples holds little of it. A
 teacher sees every batch turned or mirrored at random, so a student learns what the mean over all eight would be.
+
+On its own training ground a teacher repeats what it has learnt by heart. So a share of the batches may be `Sampler.unseen`: ground
+at its own pixels, taken for coarse samples, where all a teacher can give is what it has understood.
 """
 
 from __future__ import annotations
@@ -38,8 +41,13 @@ class Teacher:
 
     def aim(self, batch: Batch, step: int) -> Tensor:
         """What a student of this batch aims at, shape of `batch.fine`."""
+        answer = self.answer(batch, step)
+        return torch.from_numpy(batch.fine).to(answer.device).lerp(answer, self.share)
+
+    def answer(self, batch: Batch, step: int) -> Tensor:
+        """What the teachers make of the coarse heights, shape of `batch.fine`."""
         device = self.networks[0].head.device
-        coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)
+        coarse = torch.from_numpy(batch.coarse).to(device)
         noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m).to(device)
         rng = np.random.default_rng((self.seed, step, len(self.networks)))
         # A right angle exchanges tall and wide pixels.
@@ -49,7 +57,7 @@ class Teacher:
         dtype = torch.bfloat16 if self.half else torch.float32
         with torch.no_grad():
             said = torch.stack([net(seen, batch.condition, noise_m, dtype) for net in self.networks]).mean(dim=0)
-        return fine.lerp(turned_back(said, turns, mirrored), self.share)
+        return turned_back(said, turns, mirrored)
 
 
 def turned(planes: Tensor, turns: int, mirrored: bool) -> Tensor:

@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +55,7 @@ class TrainingPlan:
         half: Whether the body runs in bfloat16.
         taught: Share of a teacher's answer in what is aimed at; the rest is the truth.
         teacher: sha256 of the teachers' weights, joined by a plus; empty without one.
+        unseen: Share of batches that only the teacher knows an answer to; see `Sampler.unseen`.
         symmetric: Whether the network is tied to turn with the ground; see `symmetry.py`.
     """
 
@@ -75,6 +76,7 @@ class TrainingPlan:
     half: bool = True
     taught: float = 0.0
     teacher: str = ""
+    unseen: float = 0.0
     symmetric: bool = True
 
     def __post_init__(self) -> None:
@@ -82,6 +84,8 @@ class TrainingPlan:
             raise ConfigError(f"no preset is called {self.preset!r}", remedy=f"one of: {', '.join(PRESETS)}")
         if self.steps < 0 or self.batch < 1 or not 0 <= 2 * self.margin_px < self.patch_px:
             raise ConfigError(f"steps {self.steps}, batch {self.batch}, margin {self.margin_px} px")
+        if not 0 <= self.unseen <= 1 or (self.unseen > 0 and not self.teacher):
+            raise ConfigError(f"a share of {self.unseen} without a truth", remedy="name a teacher that answers there")
         if not 0 <= self.taught <= 1 or (self.taught > 0) != bool(self.teacher):
             raise ConfigError(f"a share of {self.taught} for the teacher {self.teacher or 'none'}")
 
@@ -323,10 +327,8 @@ class Trainer:
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.plan.rate_at(self.step)
-        batch = self.sampler.draw(self.step)
+        own, aim, known = self._lesson()
         plain = self.step >= self.plan.plain_from * self.plan.steps
-        own = self.crew.share(batch)
-        aim = None if self.teacher is None else self.teacher.aim(own, self.step)
         loss, relative = self._loss([own], plain, aim)
         if not math.isfinite(relative):
             raise ModelError(f"the loss is {relative} at step {self.step}", remedy="lower the learning rate")
@@ -343,9 +345,20 @@ class Trainer:
         with torch.no_grad():
             for mine, theirs in zip(self.average.parameters(), self.net.parameters(), strict=True):
                 mine.lerp_(theirs, 1.0 - decay)
-        if batch.noise_m is None:
-            window[batch.condition.thinning.value].append(relative)
+        if known and own.noise_m is None:
+            window[own.condition.thinning.value].append(relative)
         self.step += 1
+
+    def _lesson(self) -> tuple[Batch, Tensor | None, bool]:
+        """This step's batch, what is aimed at (the truth when None), and whether there is a truth."""
+        unseen = _drawn(self.plan, self.step) < self.plan.unseen
+        batch = self.sampler.unseen(self.step) if unseen else self.sampler.draw(self.step)
+        own = self.crew.share(batch)
+        if self.teacher is None:
+            return own, None, True
+        if unseen:
+            return replace(own, fine=self.teacher.answer(own, self.step).cpu().numpy()), None, False
+        return own, self.teacher.aim(own, self.step), True
 
     def export(self, path: Path, about: dict[str, Any], extra: dict[str, Tensor] | None = None) -> str:
         """Write the averaged weights with their description, and `extra` tensors (error head, gate).
@@ -357,6 +370,11 @@ class Trainer:
         meta = {"plan": json.dumps(self.plan.record()), "about": json.dumps(about), "format": FORMAT}
         save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, path, meta)
         return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _drawn(plan: TrainingPlan, step: int) -> float:
+    """A number in [0, 1) by seed and step, the same for all of a crew."""
+    return float(np.random.default_rng((plan.seed, step, 2)).random())
 
 
 def write_curves(rows: Sequence[dict[str, float]], folder: Path) -> None:
