@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import rasterio
@@ -334,7 +336,7 @@ def test_turned_copies_keep_slopes_and_voids(tmp_path):
 
 
 def test_a_student_learns_what_its_teachers_say_of_every_batch_however_turned(tmp_path):
-    teacher = Trainer(plan(seed=2), [site()], tmp_path / "teacher")
+    teacher = Trainer(plan(seed=2, symmetric=False), [site()], tmp_path / "teacher")
     teacher.save()
     path = teacher.checkpoint
     learning = plan(seed=3, steps=3, taught=0.75, teacher=digest_of([path]))
@@ -366,3 +368,47 @@ def test_a_student_learns_what_its_teachers_say_of_every_batch_however_turned(tm
     for turns in range(4):
         for mirrored in (False, True):
             assert torch.equal(turned_back(turned(planes, turns, mirrored), turns, mirrored), planes)
+
+
+def test_unseen_batches_are_ground_at_its_own_pixels(tmp_path):
+    ground = site()
+    sampler = Sampler([ground], 3, 16, 4, Mix(), seed=1)
+    plain = Sampler([replace(ground, spec=ground.spec.model_copy(update={"levels": (Level(),)}))], 3, 16, 4, Mix(), 1)
+    seen = set()
+    for step in range(30):
+        batch = sampler.unseen(step)
+        seen.add((batch.condition.thinning, round(abs(batch.condition.log_aspect), 2)))
+        assert batch.coarse.shape == (4, 1, 16, 16)
+        assert batch.fine.shape == batch.valid.shape == (4, 1, 48, 48)
+        assert batch.noise_m is None
+        np.testing.assert_array_equal(batch.coarse, sampler.unseen(step).coarse)
+    assert seen == {(mode, aspect) for mode in Thinning for aspect in (0.0, 0.69)}
+    # Neighbouring samples differ as the ground's own pixels do, not as every third of them does.
+    own = np.abs(np.diff(ground.heights_m[0], axis=1)).mean()
+    unseen = np.mean([np.abs(np.diff(plain.unseen(step).coarse, axis=3)).mean() for step in range(30)])
+    thinned = np.mean([np.abs(np.diff(plain.draw(step).coarse, axis=3)).mean() for step in range(30)])
+    assert unseen == pytest.approx(own, rel=0.3)
+    assert thinned > 1.5 * unseen
+
+
+def test_where_there_is_no_truth_a_student_learns_the_teacher_alone(tmp_path):
+    teacher = Trainer(plan(seed=2), [site()], tmp_path / "teacher")
+    with torch.no_grad():
+        for trained in (teacher.net, teacher.average):
+            trained.tail.mul_(20.0)
+    teacher.save()
+    path = teacher.checkpoint
+    learning = plan(seed=3, steps=40, rate=5e-3, taught=0.5, unseen=1.0, teacher=digest_of([path]))
+    student = Trainer(learning, [site()], tmp_path / "student", teachers=[path])
+    heights = torch.from_numpy(hills(40, 40, 7)[None, None] - 1500.0)
+
+    def apart():
+        with torch.no_grad():
+            return float((student.net(heights, Condition()) - teacher.net(heights, Condition())).square().mean())
+
+    before = apart()
+    student.run(every=40)
+    assert apart() < 0.5 * before
+    assert np.isnan(student.rows[-1]["relative_mse_decimated"])
+    with pytest.raises(ConfigError, match="truth"):
+        plan(unseen=0.5)

@@ -92,7 +92,11 @@ class Symmetry:
         """
         kind = name.rsplit(".", 1)[-1]
         sources, signs = self._map(kind, tensor.shape, tensor.device)
-        return (tensor.reshape(-1)[sources] * signs).mean(dim=0).reshape(tensor.shape)
+        orbit = tensor.reshape(-1)[sources] * signs
+        # In pairs: the mean of eight equal numbers is that number, to the last bit.
+        while len(orbit) > 1:
+            orbit = (orbit[0::2] + orbit[1::2]) / 2.0
+        return orbit.reshape(tensor.shape)
 
     def _map(self, kind: str, shape: torch.Size, device: torch.device) -> tuple[Tensor, Tensor]:
         found = self._maps.get((kind, shape))
@@ -103,9 +107,11 @@ class Symmetry:
             if kind == "aspect_gain":
                 # A right angle turns tall pixels into wide ones: the part odd in the logarithm of aspect changes sign.
                 signs[[turns % 2 == 1 for turns, _ in _ELEMENTS], : count // 2] = -1.0
+            # Tied entries take their mean in one order, so that they are equal to the last bit.
+            order = np.argsort(sources, axis=0)
             found = self._maps[(kind, shape)] = (
-                torch.from_numpy(sources).to(device),
-                torch.from_numpy(signs).to(device),
+                torch.from_numpy(np.take_along_axis(sources, order, axis=0)).to(device),
+                torch.from_numpy(np.take_along_axis(signs, order, axis=0)).to(device),
             )
         return found
 

@@ -29,7 +29,7 @@ from pipeline.models.superres.muon import Muon
 from pipeline.models.superres.network import MODES, PRESETS, Preset, TerrainNet
 from pipeline.models.superres.symmetry import Symmetry, is_symmetric
 from pipeline.models.superres.teacher import Teacher, digest_of
-from pipeline.models.superres.weights import FORMAT
+from pipeline.models.superres.weights import FORMAT, compact
 from pipeline.sources import Thinning
 
 
@@ -366,9 +366,11 @@ class Trainer:
         Returns:
             The file's sha256; read it with `pipeline.models.superres.weights`.
         """
-        tensors = self.average.state_dict() | (extra or {})
+        if self.symmetry is not None:
+            self.symmetry.hold(self.average)
+        tensors = compact(self.average.state_dict() | (extra or {}))
         meta = {"plan": json.dumps(self.plan.record()), "about": json.dumps(about), "format": FORMAT}
-        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, path, meta)
+        save_file(tensors, path, meta)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

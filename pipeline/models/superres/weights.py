@@ -73,6 +73,14 @@ def load_weights(name: str, sha256: str | None = None, fetch: Fetch | None = Non
     return _parsed(href, Path(href).read_bytes(), expected)
 
 
+def compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as they are stored: the body's kernels, which run in half precision, as float16, all else as it is."""
+    return {
+        name: (tensor.half() if name.endswith((".first", ".second")) else tensor).cpu().contiguous()
+        for name, tensor in tensors.items()
+    }
+
+
 def _parsed(name: str, content: bytes, expected: str | None) -> Weights:
     digest = hashlib.sha256(content).hexdigest()
     if expected is not None and digest != expected.lower():
