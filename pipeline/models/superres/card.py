@@ -9,7 +9,7 @@ _LIMITS = """\
 - Trained and judged on terrain models without trees and houses (DTM); on a surface model the corrections are untried.
 - Decimated terrain declared as averaged comes out worse than cubic; the declaration is checked against the heights,
   which tells 84 to 100 % of windows apart, not all.
-- Of 30 x 30 blocks of decimated ground 5 to 17 % are worse than GDAL's cubic, most where there is little to gain;
+- Of 30 x 30 blocks of decimated ground 4 to 17 % are worse than GDAL's cubic, most where there is little to gain;
   `--gate` brings that share to 5 % or less for one to three and a half points of gain.
 - The error band is calibrated over held-out rasters together; on one of them the 68 % band covers 65 to 71 %.
 - x3 only; other factors fall back to Keys' interpolant.
