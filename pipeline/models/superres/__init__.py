@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline.models.registry import Resolver, register
+from pipeline.models.shipped import shipped_index
 
 
 def register_shipped() -> None:
@@ -26,6 +27,11 @@ def _linear() -> Resolver:
 
 
 def _net(name: str, **options: Any) -> Resolver:
+    from pipeline.models.superres.company import Company
     from pipeline.models.superres.inference import net_resolver
 
-    return net_resolver(name, **options)
+    alone = net_resolver(name, **options)
+    partner = shipped_index("superres").get(name, {}).get("ensemble_with")
+    if partner is None or not options.get("ensemble"):
+        return alone
+    return Company(name, (alone, net_resolver(partner, **options)))
