@@ -20,7 +20,8 @@ def evaluate(
         list[str] | None, typer.Option(help="XS, S, a baseline, or weights.safetensors; may be given often.")
     ] = None,
     ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Add each network's mean over eight symmetries.")
+        bool,
+        typer.Option("--ensemble", help="Add each network's ensemble: with its partner, or over eight symmetries."),
     ] = False,
     reference_m: Annotated[float | None, typer.Option(help="Bring the heights to this pixel size first.")] = None,
     reference_by: Annotated[str, typer.Option(help="decimation (all phases) or mean.")] = "decimation",

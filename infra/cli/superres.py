@@ -27,7 +27,8 @@ def superres(
         str, typer.Option(help="XS, S, an interpolant such as keys6, best-linear, or weights.safetensors[#sha256=...].")
     ] = "S",
     ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Mean over eight symmetries: better, 8 x slower.")
+        bool,
+        typer.Option("--ensemble", help="Mean with a second network or over eight symmetries: better, 9 x slower."),
     ] = False,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16 in the network's body.")] = "bf16",
     gate: Annotated[
