@@ -39,7 +39,14 @@ def test_held_out_ground(thinning, shared):
             assert rows[short]["gain_rmse_percent"] > 0.0
 
 
-COLUMNS = ("RMSE / MAE gain %", "ensemble", "slope gain %, ensemble", "worse blocks, gated %", "68 / 95 % bands cover", "OpenDEM")
+COLUMNS = (
+    "RMSE / MAE gain %",
+    "ensemble",
+    "slope gain %, ensemble",
+    "worse blocks, gated %",
+    "68 / 95 % bands cover",
+    "OpenDEM",
+)
 
 
 def _row(rows, short):

@@ -130,3 +130,14 @@ def test_a_symmetric_network_grows_into_a_symmetric_one(tmp_path):
     assert is_symmetric(large)
     heights = torch.from_numpy(hills(30, 30))[None, None]
     torch.testing.assert_close(large(heights, Condition()), drawn("S")(heights, Condition()), rtol=1e-5, atol=1e-3)
+
+
+def test_shipped_weights_may_be_trained_on_and_teach():
+    from pipeline.models.shipped import SHIPPED, shipped_index
+    from pipeline.models.superres.train import trained
+
+    symmetric = {
+        name: is_symmetric(trained((SHIPPED / entry["file"],), 3)) for name, entry in shipped_index("superres").items()
+    }
+    # What they were trained as; halves of a body's kernels are tied as they were.
+    assert symmetric == {name: name in {"superres-s", "superres-s-fold"} for name in symmetric}

@@ -402,7 +402,8 @@ def trained(weights: Sequence[Path], factor: int) -> TerrainNet:
     if any(_preset_of(tensors) != preset for tensors in loaded):
         raise ConfigError("the mean of networks of different presets", remedy="start from branches of one trunk")
     net = TerrainNet(preset, factor, loaded[0]["bases"].clone())
-    net.load_state_dict({name: torch.stack([each[name] for each in loaded]).mean(dim=0) for name in net.state_dict()})
+    means = {name: torch.stack([each[name].float() for each in loaded]).mean(dim=0) for name in net.state_dict()}
+    net.load_state_dict(means)
     return net
 
 
