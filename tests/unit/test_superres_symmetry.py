@@ -139,5 +139,5 @@ def test_shipped_weights_may_be_trained_on_and_teach():
     symmetric = {
         name: is_symmetric(trained((SHIPPED / entry["file"],), 3)) for name, entry in shipped_index("superres").items()
     }
-    # What they were trained as; halves of a body's kernels are tied as they were.
+    # Rounded to half precision, the kernels of symmetric bodies are still tied.
     assert symmetric == {name: name in {"superres-s", "superres-s-fold"} for name in symmetric}

@@ -45,10 +45,12 @@ def interpolated(heights_m: FloatArray, valid: BoolArray) -> BoolArray:
             # A shore or a ditch passes for knots in a block, never in many side by side.
             labels, _ = label(found)
             found &= (np.bincount(labels.ravel()) >= _BLOCKS)[labels]
+            if not found.any():
+                continue
             blocks = np.zeros(heights_m.shape, np.bool_)
             for row, column in np.argwhere(found) * stride:
                 blocks[row : row + side, column : column + side] = True
-            out |= binary_dilation(blocks, np.ones((side + 1,) * 2, np.bool_)) if found.any() else blocks
+            out |= binary_dilation(blocks, np.ones((side + 1,) * 2, np.bool_))
     return out & valid
 
 
