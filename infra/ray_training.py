@@ -13,7 +13,8 @@ from typing import Any
 from infra.ray_engine import connect
 from pipeline.errors import ConfigError, OrographError
 from pipeline.models.superres.crew import Crew
-from pipeline.models.superres.dataset import Mix, SiteList, load_site
+from pipeline.models.superres.dataset import Mix, SiteList
+from pipeline.models.superres.folds import gathered
 from pipeline.models.superres.train import Trainer, TrainingPlan
 from pipeline.models.superres.validate import Validation
 
@@ -35,6 +36,7 @@ class SharedRun:
         start: Weights to begin with.
         teachers: Weights to learn from.
         until: Stop at this step instead of the plan's last.
+        set_aside: Share of each site's ground kept to validate on where no site is held out.
     """
 
     plan: TrainingPlan
@@ -49,6 +51,7 @@ class SharedRun:
     start: tuple[Path, ...] = ()
     teachers: tuple[Path, ...] = ()
     until: int | None = None
+    set_aside: float = 0.0
 
     def __post_init__(self) -> None:
         if self.workers < 1 or self.plan.batch % self.workers:
@@ -104,6 +107,7 @@ def _told(run: SharedRun) -> dict[str, Any]:
         "start": [str(path.resolve()) for path in run.start],
         "teachers": [str(path.resolve()) for path in run.teachers],
         "until": run.until,
+        "set_aside": run.set_aside,
     }
 
 
@@ -122,15 +126,21 @@ def _worker(told: dict[str, Any]) -> None:
         # A batch has one thinning mode and often no aspect: the gains of others get no gradient.
         lambda module: prepare_model(module, parallel_strategy_kwargs={"find_unused_parameters": True}),
     )
-    data = Path(told["data"])
-    sites = [load_site(site, data) for site in SiteList.model_validate(told["training"]).sites]
-    trainer = Trainer(plan, sites, Path(told["folder"]), told["device"], crew, list(map(Path, told["teachers"])))
+    held_out = None if told["held_out"] is None else SiteList.model_validate(told["held_out"])
+    ground = gathered(
+        SiteList.model_validate(told["training"]),
+        held_out,
+        Path(told["data"]),
+        told["set_aside"],
+        plan.factor * plan.patch_px,
+        judge=crew.leads,
+    )
+    trainer = Trainer(
+        plan, ground.training, Path(told["folder"]), told["device"], crew, list(map(Path, told["teachers"]))
+    )
     if not trainer.resume() and told["start"]:
         trainer.start_from(*[Path(path) for path in told["start"]])
-    validation = None
-    if crew.leads and told["held_out"] is not None:
-        held = SiteList.model_validate(told["held_out"]).sites
-        validation = Validation([load_site(site, data) for site in held], plan.factor)
+    validation = Validation(ground.judging, plan.factor) if crew.leads and ground.judging else None
     trainer.run(validation, None, told["every"], told["until"])
 
 

@@ -11,7 +11,7 @@ import typer
 from infra.cli.common import err, out
 
 if TYPE_CHECKING:
-    from pipeline.models.superres.dataset import Sampler, SiteList, SiteSpec
+    from pipeline.models.superres.dataset import Sampler, SiteList
 
 
 def train(
@@ -22,6 +22,14 @@ def train(
     ] = None,
     dtm: Annotated[list[Path] | None, typer.Option(help="A DTM of your own as a site; may be given often.")] = None,
     hold_out: Annotated[list[str] | None, typer.Option(help="Site kept for validation; may be given often.")] = None,
+    set_aside: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=0.3,
+            help="Share of every site's ground, in one piece, kept for that where no site is; 0 for none.",
+        ),
+    ] = 0.15,
     preset: Annotated[str, typer.Option(help="XS, S, M, L, or a baseline: linear, srcnn, vdsr, vdsr9, edsr.")] = "S",
     factor: Annotated[int, typer.Option(min=2, help="Fine pixels along a coarse pixel's side.")] = 3,
     steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 only calibrates what it starts from.")] = 20_000,
@@ -77,6 +85,7 @@ def train(
     from pipeline.models.superres.calibrate import fit_error_and_gate
     from pipeline.models.superres.card import model_card
     from pipeline.models.superres.dataset import Mix, Sampler, SiteList, load_site
+    from pipeline.models.superres.folds import gathered
     from pipeline.models.superres.plots import plot_curves
     from pipeline.models.superres.teacher import digest_of
     from pipeline.models.superres.train import Trainer, TrainingPlan
@@ -89,11 +98,12 @@ def train(
     listed = SiteList.gather(sites, dtm or [])
     held = [site for site in listed.sites if site.name in (hold_out or [])]
     training = listed.without(hold_out or [])
-    loaded = [load_site(site, data) for site in training.sites]
     mix = Mix(averaged=_averaged(factor, averaged), noisy=noisy)
     if preset == "linear" or preset in BASELINES:
+        loaded = [load_site(site, data) for site in training.sites]
         sampler = Sampler(loaded, factor, WINDOW_PX, batch, mix, seed)
-        _train_baseline(preset, sampler, processor_s, seed, folder / "weights.safetensors", _about(training, held))
+        names = [site.name for site in held]
+        _train_baseline(preset, sampler, processor_s, seed, folder / "weights.safetensors", _about(training, names))
         return
     plan = TrainingPlan(
         preset=preset, factor=factor, steps=steps, batch=batch, rate=rate, seed=seed, half=precision == "bf16",
@@ -101,10 +111,11 @@ def train(
         margin_px=margin, taught=taught if teacher else 0.0, teacher=digest_of(teacher) if teacher else "",
         symmetric=symmetric, unseen=unseen,
     )  # fmt: skip
+    held_list = SiteList(sites=tuple(held)) if held else None
+    ground = gathered(training, held_list, data, set_aside, factor * patch)
     if workers > 1:
         from infra.ray_training import SharedRun, train_together
 
-        held_list = SiteList(sites=tuple(held)) if held else None
         train_together(
             SharedRun(
                 plan,
@@ -118,21 +129,23 @@ def train(
                 max(1, threads),
                 tuple(start or ()),
                 tuple(teacher or ()),
+                set_aside=set_aside,
             )
         )
-    trainer = Trainer(plan, loaded, folder, device, teachers=teacher or ())
+    trainer = Trainer(plan, ground.training, folder, device, teachers=teacher or ())
     if trainer.resume():
         err.print(f"resuming at step {trainer.step}")
     elif start:
         trainer.start_from(*start)
-    validation = Validation([load_site(site, data) for site in held], factor) if held else None
+    validation = Validation(ground.judging, factor) if ground.judging else None
     trainer.run(validation, _progress(plan.steps), every)
     if trainer.rows:
         plot_curves(trainer.rows, folder / "curves.png")
     extra: dict[str, Any] = {}
     if error_steps:
         extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed)
-    about = _about(training, held) | {"figures": trainer.rows[-1] if trainer.rows else {}}
+    judges = [site.spec.name if held else f"a piece of {site.spec.name}" for site in ground.judging]
+    about = _about(training, judges) | {"figures": trainer.rows[-1] if trainer.rows else {}}
     digest = trainer.export(folder / "weights.safetensors", about, extra)
     (folder / "weights.md").write_text(model_card(folder.name, digest, asdict(plan), about))
     out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
@@ -161,11 +174,11 @@ def _averaged(factor: int, share: float) -> float:
     return share
 
 
-def _about(training: SiteList, held: list[SiteSpec]) -> dict[str, Any]:
+def _about(training: SiteList, held: list[str]) -> dict[str, Any]:
     """What weights say of the ground behind them."""
     return {
         "sites": [site.model_dump(include={"name", "licence", "attribution", "weight"}) for site in training.sites],
-        "held_out": [site.name for site in held],
+        "held_out": held,
     }
 
 
