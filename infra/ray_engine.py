@@ -62,6 +62,9 @@ class TileWorker:
     """The actor: one process, one tile at a time."""
 
     def __init__(self, mailbox: Any) -> None:
+        # What every tile needs is imported before the worker calls itself ready: a first tile's deadline is for the tile.
+        import infra.worker  # noqa: F401
+
         apply_gdal_env()
         self._mailbox = mailbox
 
