@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from infra.schedule import Policy
 from infra.supervise import DrainingEngine
-from pipeline.config import RunSettings
+from pipeline.config import ProcessingSettings, RunSettings
+from pipeline.errors import ConfigError
 
 
 def make_engine(settings: RunSettings, *, workers: int | None = None, isolate: bool = False) -> DrainingEngine:
@@ -32,3 +33,24 @@ def make_engine(settings: RunSettings, *, workers: int | None = None, isolate: b
     from infra.local import LocalEngine
 
     return LocalEngine(size, policy, isolate=isolate)
+
+
+def check_gpus(processing: ProcessingSettings, settings: RunSettings) -> str | None:
+    """Whether workers are given the GPUs that the processing runs on, and no others.
+
+    Returns:
+        What a person should know, if anything.
+
+    Raises:
+        ConfigError: Networks are to run on GPUs that no worker would see.
+    """
+    if settings.engine != "ray":
+        return None
+    if processing.superres_device == "cuda" and settings.gpus_per_worker == 0:
+        raise ConfigError(
+            "networks are to run on cuda, and Ray keeps no GPU for the workers",
+            remedy="OROGRAPH_GPUS_PER_WORKER=1, or 0.25 for four workers on each, or superres_device=cpu",
+        )
+    if processing.superres_device == "cpu" and settings.gpus_per_worker > 0:
+        return "GPUs are kept for the workers, but nothing runs on them: --set superres_device=cuda"
+    return None

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -58,9 +58,15 @@ class View:
 
     @classmethod
     def of(
-        cls, lattices: Sequence[Lattice], resolution_m: float, pixel_size_m: float, superres: str, multiple: int = 1
+        cls,
+        lattices: Sequence[Lattice],
+        resolution_m: float,
+        pixel_size_m: float,
+        superres: str,
+        multiple: int = 1,
+        **options: Any,
     ) -> View:
-        """The view for a target pixel size; `superres` names a resolver or is `none`.
+        """The view for a target pixel size; `superres` names a resolver, which takes the options, or is `none`.
 
         Where pixels are averaged, a `multiple` of so many are.
         """
@@ -72,7 +78,7 @@ class View:
             tuple(replace(lattice, factor=factor) for lattice in lattices),
             zoom,
             max(1.0, pixel_size_m / fine_m),
-            resolver(superres) if zoom > 1 else None,
+            resolver(superres, **options) if zoom > 1 else None,
         )
 
 
@@ -328,7 +334,14 @@ class TileAssembly:
             reader=reader,
             delta_m=delta,
             operation=record,
-            view=View.of(reader.lattices, source.resolution_m, settings.pixel_size_m, settings.superres, multiple),
+            view=View.of(
+                reader.lattices,
+                source.resolution_m,
+                settings.pixel_size_m,
+                settings.superres,
+                multiple,
+                **settings.superres_options,
+            ),
             mapping=Mapping.build(nodes, pinned(ref), delta),
             sigma_m=float(np.hypot(source.accuracy_m, record.accuracy_m)),
             ground=ground,

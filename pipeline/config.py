@@ -6,13 +6,16 @@ Precedence is flag, environment (`OROGRAPH_...`), file, default.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.adjustment import Adjustment
 from pipeline.grid import pixels_per_tile
+
+_LATER: Final = frozenset({"superres_ensemble", "superres_gate", "superres_device"})
+"""Settings that came after results had been published."""
 
 
 class ProcessingSettings(BaseModel):
@@ -24,6 +27,9 @@ class ProcessingSettings(BaseModel):
         coregistration: Method by name (`none`, `nuth-kaab`, or a composition such as `vertical-shift+nuth-kaab`).
         max_shift_m: Estimated horizontal shifts beyond this are refused.
         superres: `none`, an exact interpolant (`gdal-cubic`, `keys6`, `bspline`), or a model's registry name.
+        superres_ensemble: Mean with a second network or over eight symmetries; networks only.
+        superres_gate: Keep cubic where the network's gain is not significant; networks only.
+        superres_device: `cpu` or `cuda`, where the network runs; each repeats its own bits, not the other's.
         bare_earth: `none`, a model's registry name, `opening`, or `auto` for the model trained at each source's pixels;
             applied to surface models only.
         blend_width_m: Width of the feather inside the lower-priority source.
@@ -39,6 +45,9 @@ class ProcessingSettings(BaseModel):
     coregistration: str = "nuth-kaab"
     max_shift_m: float = Field(default=60.0, gt=0)
     superres: str = "keys6"
+    superres_ensemble: bool = False
+    superres_gate: bool = False
+    superres_device: Literal["cpu", "cuda"] = "cpu"
     bare_earth: str = "none"
     blend_width_m: float = Field(default=200.0, ge=0)
     fill_max_m: float = Field(default=300.0, ge=0)
@@ -52,6 +61,17 @@ class ProcessingSettings(BaseModel):
     def _divides_the_tile(cls, value: float) -> float:
         pixels_per_tile(value)
         return value
+
+    @property
+    def superres_options(self) -> dict[str, Any]:
+        """What the resolver is asked for beyond its defaults."""
+        asked = {"ensemble": self.superres_ensemble, "gate": self.superres_gate, "device": self.superres_device}
+        return {name: value for name, value in asked.items() if value not in (False, "cpu")}
+
+    def identity(self) -> dict[str, Any]:
+        """What goes into a run key: all settings, the later ones only where they are used, so that older keys stay."""
+        used = {f"superres_{name}" for name in self.superres_options}
+        return self.model_dump(mode="json", exclude=set(_LATER - used))
 
 
 class RunSettings(BaseSettings):

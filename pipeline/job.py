@@ -94,7 +94,7 @@ class Job:
         ]
         document = {
             "processing_version": PROCESSING_VERSION,
-            "settings": self.settings.model_dump(mode="json"),
+            "settings": self.settings.identity(),
             "tile": self.tile.id,
             "sources": described,
         }

@@ -244,9 +244,9 @@ def draft_manifest(
 
 def _identity(resolver: Resolver) -> dict[str, str]:
     """Name of a resolver, and the sha256 of its weights where it has any."""
-    weights = getattr(resolver, "weights", None)
+    digest = getattr(resolver, "sha256", None)
     known = {"superres": resolver.name}
-    return known if weights is None else {**known, "superres_sha256": weights.sha256}
+    return known if digest is None else {**known, "superres_sha256": digest}
 
 
 def _below(readers: Iterable[GroundReader]) -> dict[str, str]:

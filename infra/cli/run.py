@@ -36,7 +36,7 @@ def run(
 ) -> None:
     """Make the tiles of an area and publish them."""
     from infra.cli.plan import show
-    from infra.engines import make_engine
+    from infra.engines import check_gpus, make_engine
     from infra.job_run import execute_plan, smoothed, summarise
     from infra.store import check_writable, open_store
     from pipeline.config import RunSettings
@@ -49,6 +49,9 @@ def run(
         scratch=scratch,
         memory_limit_mb=memory_limit_mb,
     )
+    note = check_gpus(processing, settings)
+    if note is not None:
+        err.print(f"note: {note}", markup=False)
     planned = request.plan(processing, settings)
     if dry_run:
         show(planned, as_json=as_json)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.coregistration import kernels, spline
-from pipeline.errors import ConfigError
+from pipeline.device import torch_device
 
 Array = npt.NDArray[Any]
 Tensor = Any
@@ -53,11 +53,7 @@ class TorchKernels:
     def __init__(self, device: str) -> None:
         import torch
 
-        try:
-            self._device = torch.device(device)
-            torch.zeros(1, device=self._device)
-        except (RuntimeError, AssertionError) as fault:
-            raise ConfigError(f"no device {device!r}: {fault}", remedy="leave the device out to use the CPU") from fault
+        self._device = torch_device(device)
         self._torch = torch
         self._sent: dict[int, tuple[Array, Tensor]] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -79,7 +80,7 @@ def resolver(name: str, **options: Any) -> Resolver:
         **options: What the resolver's factory takes (networks: see `InferenceOptions`); exact interpolants take none.
 
     Raises:
-        ConfigError: No resolver has the name.
+        ConfigError: No resolver has the name, or it takes no such options.
     """
     _load_builtins()
     factory = _FACTORIES.get(name)
@@ -89,7 +90,16 @@ def resolver(name: str, **options: Any) -> Resolver:
         return net_resolver(name, **options)
     if factory is None:
         raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(sorted(_FACTORIES))}")
+    if options and not _takes_options(factory):
+        raise ConfigError(
+            f"{name!r} takes no options, given are {', '.join(sorted(options))}",
+            remedy="ensemble, gate and device are for networks such as superres-s",
+        )
     return factory(**options)
+
+
+def _takes_options(factory: Factory) -> bool:
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
 
 
 def _load_builtins() -> None:

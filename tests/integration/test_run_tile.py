@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import torch
 import yaml
 from rio_cogeo import cog_validate
 from scipy.ndimage import binary_dilation
@@ -22,7 +23,7 @@ from infra.service.published import Published
 from infra.service.wiring import TilePlanner
 from infra.store import open_store
 from pipeline.config import ProcessingSettings, RunSettings
-from pipeline.errors import AllVoid, MemoryBudgetExceeded, SourceCorrupt, VerticalError
+from pipeline.errors import AllVoid, ConfigError, MemoryBudgetExceeded, SourceCorrupt, VerticalError
 from pipeline.job import Manifest
 from pipeline.products import VOID_PERCENT
 from pipeline.sources import StacLocation
@@ -251,6 +252,39 @@ def test_bare_earth_takes_what_stands_off_a_surface_model_and_says_where(tmp_pat
     assert np.abs(lower[~binary_dilation(marked, np.ones((3, 3)), reach)]).max() < 1e-3
     assert lower[marked].mean() > 0.2 * lower.max()
     assert 0 < marked.sum() < 0.5 * (~void).sum()
+
+
+def test_what_a_network_is_asked_for_reaches_the_tile(tmp_path):
+    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
+    path = write_source(tmp_path / "coarse.tif", "EPSG:3035", box, 30)
+    coarse = source(path, id="coarse", resolution_m=30.0)
+    made = {}
+    for name, options in {
+        "alone": {},
+        "together": {"superres_ensemble": True},
+        "gated": {"superres_gate": True},
+        "on a GPU": {"superres_device": "cuda"},
+    }.items():
+        (tmp_path / name).mkdir()
+        settings = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres="superres-s", **options)
+        plan, outcomes, code = run(tmp_path / name, coarse, settings=settings)
+        if name == "on a GPU" and not torch.cuda.is_available():
+            assert code != 0
+            assert isinstance(outcomes[0].error, ConfigError)
+            assert "no device 'cuda'" in str(outcomes[0].error)
+            assert TILE in str(outcomes[0].error)
+            continue
+        assert code == 0, outcomes[0].error
+        store = tmp_path / name / "store"
+        manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
+        with rasterio.open(store / manifest.asset("elevation").key) as dataset:
+            made[name] = plan.jobs[0].run_key, manifest, dataset.read(1)
+    assert len({key for key, _, _ in made.values()}) == len(made)
+    assert made["alone"][1].models["superres_sha256"].count("+") == 0
+    assert made["together"][1].models["superres_sha256"].split("+")[0] == made["alone"][1].models["superres_sha256"]
+    assert made["together"][1].models["superres_sha256"].count("+") == 1
+    for name in ("together", "gated"):
+        assert 0.0 < np.abs(made[name][2] - made["alone"][2]).max() < 20.0
 
 
 def test_published_tiles_are_sources_again_by_their_stac_collection(tmp_path, fine):

@@ -182,16 +182,6 @@ def test_no_memory_for_one_block_is_an_error_that_may_pass(weights, monkeypatch)
     assert "fewer workers" in caught.value.remedy
 
 
-def test_cuda_is_asked_for_deterministic_algorithms(weights, monkeypatch):
-    backend = torch.backends.cudnn
-    for name, value in (("benchmark", True), ("deterministic", False), ("allow_tf32", True)):
-        monkeypatch.setattr(backend, name, value)
-    resolver(weights)
-    assert (backend.benchmark, backend.deterministic, backend.allow_tf32) == (True, False, True)
-    resolver(weights, device="cuda:0")
-    assert (backend.benchmark, backend.deterministic, backend.allow_tf32) == (False, True, False)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_tilings_and_batches_agree_on_cuda(weights):
     coarse = hills(60, 2 * BLOCK_PX)

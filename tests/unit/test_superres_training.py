@@ -192,6 +192,12 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_checkpoint(tmp_pa
     assert again.step == 6
 
 
+def test_a_site_too_small_for_a_patch_is_named(tmp_path, caplog):
+    trainer = Trainer(plan(), [site(), site(side=40, name="tiny")], tmp_path)
+    assert trainer.sampler.idle == ("tiny",)
+    assert "no patch of 48 pixels fits into tiny" in caplog.text
+
+
 def test_impossible_plans_are_refused():
     with pytest.raises(ConfigError, match="XXL"):
         plan(preset="XXL")

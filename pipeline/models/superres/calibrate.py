@@ -34,9 +34,14 @@ _OPENINGS: Final = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 
 
 def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> Tensor:
-    """Train the error head by the Laplace likelihood on a frozen network; returns its kernels before softplus."""
+    """Train the error head by the Laplace likelihood on a frozen network, on its device.
+
+    Returns:
+        The head's kernels before softplus, on the processor.
+    """
     torch.manual_seed(seed)
-    head = ErrorHead(net.factor, net.preset.channels).to(net.head.device)
+    device = net.head.device
+    head = ErrorHead(net.factor, net.preset.channels).to(device)
     optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
     # Decimation by an even factor would shift the grid: such networks know means only.
@@ -46,14 +51,14 @@ def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> 
     for step in range(steps):
         batch = draws.draw(step)
         condition = batch.condition
-        coarse, fine = torch.from_numpy(batch.coarse), torch.from_numpy(batch.fine)
+        coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)
         with torch.no_grad():
-            noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m)
+            noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m).to(device)
             features = net.features(coarse, noise_m, condition, torch.bfloat16)
             error = (
                 F.pixel_shuffle(net.base(coarse, condition) + net.correction(features, condition), net.factor) - fine
             )
-            counts = torch.from_numpy(batch.valid).float()
+            counts = torch.from_numpy(batch.valid).to(device).float()
             if condition.thinning is Thinning.DECIMATED and condition.consistent and net.factor % 2:
                 counts[..., net.factor // 2 :: net.factor, net.factor // 2 :: net.factor] = 0.0
         scale = F.pixel_shuffle(head(features, condition), net.factor)
@@ -64,7 +69,7 @@ def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> 
         optimiser.step()
         schedule.step()
     kernels = head.weight.detach()
-    return Symmetry(net).mean("error", kernels) if is_symmetric(net) else kernels
+    return (Symmetry(net).mean("error", kernels) if is_symmetric(net) else kernels).cpu()
 
 
 def fit_error_and_gate(

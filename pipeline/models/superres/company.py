@@ -33,6 +33,11 @@ class Company:
         return self._name
 
     @property
+    def sha256(self) -> str:
+        """Of the networks' weights, joined by a plus."""
+        return "+".join(network.sha256 for network in self.networks)
+
+    @property
     def has_gate(self) -> bool:
         """Whether any network's gate does something."""
         return any(network.has_gate for network in self.networks)

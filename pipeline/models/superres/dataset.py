@@ -301,6 +301,9 @@ class Sampler:
         batch: Patches in a batch.
         mix: Shares of modes, noise and footprints.
         seed: Seed of the run.
+
+    Attributes:
+        idle: Names of sites too small to hold a patch at any level: nothing is learnt from them.
     """
 
     def __init__(self, sites: Sequence[Site], factor: int, patch_px: int, batch: int, mix: Mix, seed: int) -> None:
@@ -323,6 +326,8 @@ class Sampler:
                     shares.setdefault(round(abs(level.log_aspect), 6), []).append((index, chip, level, share))
         if not shares:
             raise ConfigError(f"no site holds a patch of {factor * patch_px} pixels")
+        used = {self.sites[index].spec.name for entries in shares.values() for index, *_ in entries}
+        self.idle = tuple(dict.fromkeys(site.spec.name for site in self.sites if site.spec.name not in used))
         self._aspects = sorted(shares)
         sums = np.array([sum(share for *_, share in shares[a]) for a in self._aspects])
         self._aspect_share = sums / sums.sum()

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
+from pipeline.device import torch_device
 from pipeline.errors import ConfigError, ModelError, OutOfMemory
 from pipeline.models.interpolants import Interpolant
 from pipeline.models.superres.engine import FoldedNet
@@ -70,6 +71,9 @@ class NetResolver:
         name: Name it goes by.
         weights: Trained tensors.
         options: How to run.
+
+    Raises:
+        ConfigError: There is no such device.
     """
 
     def __init__(self, name: str, weights: Weights, options: InferenceOptions) -> None:
@@ -85,15 +89,17 @@ class NetResolver:
         self._gate = Gate.from_tensors(weights.tensors) if options.gate else None
         self._folded: dict[Condition, FoldedNet] = {}
         self._batch = options.batch
-        if options.device.startswith("cuda"):
-            torch.backends.cudnn.benchmark = False
-            torch.backends.cudnn.deterministic = True
-            torch.backends.cudnn.allow_tf32 = False
+        torch_device(options.device)
 
     @property
     def name(self) -> str:
         """Name it goes by."""
         return self._name
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights."""
+        return self.weights.sha256
 
     @property
     def has_gate(self) -> bool:
@@ -141,9 +147,7 @@ class NetResolver:
         fine = np.full((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.nan, np.float32)
         sigma = np.full_like(fine, np.nan) if self._errors is not None else None
         blocks = [b for b in self._blocks(heights_m.shape, origin_px) if valid[b.rows, b.columns].any()]
-        while blocks:
-            taken, blocks = blocks[: self._batch], blocks[self._batch :]
-            self._run(taken, padded, condition, fine, sigma)
+        self._run_all(blocks, padded, condition, fine, sigma)
         if self._gate is not None and sigma is not None:
             cubic, _ = Interpolant("gdal-cubic")(heights_m, factor=factor)
             fine, sigma = self._gate(fine, cubic, sigma, factor, thinning, origin_px)
@@ -188,6 +192,19 @@ class NetResolver:
         ] = padded[rows, columns]
         return window
 
+    def _run_all(
+        self,
+        blocks: list[_Block],
+        padded: FloatArray,
+        condition: Condition,
+        fine: FloatArray,
+        sigma: FloatArray | None,
+    ) -> None:
+        """Run every block, as many at once as the device has shown to hold, which may shrink on the way."""
+        while blocks:
+            taken, blocks = blocks[: self._batch], blocks[self._batch :]
+            self._run(taken, padded, condition, fine, sigma)
+
     def _run(
         self,
         blocks: list[_Block],
@@ -202,17 +219,19 @@ class NetResolver:
             windows[k, 0] = self._window(block, padded)
         try:
             corrections, scales = self._infer(torch.from_numpy(windows).to(self.options.device), condition)
-        except torch.cuda.OutOfMemoryError as error:
+        except torch.OutOfMemoryError as error:
             if self._batch == 1:
                 raise OutOfMemory(
                     f"{self.options.device} has no memory for one block of {self.name}",
                     remedy="let fewer workers share the device, or run on the processor",
                 ) from error
+            corrections = None
+        if corrections is None:
+            # Only here, with the error gone, is the memory free that its traceback held.
             self._batch = max(1, self._batch // 2)
             torch.cuda.empty_cache()
             _LOG.warning("%s ran out of device memory; batch is now %d", self.name, self._batch)
-            for start in range(0, len(blocks), self._batch):
-                self._run(blocks[start : start + self._batch], padded, condition, fine, sigma)
+            self._run_all(blocks, padded, condition, fine, sigma)
             return
         r = self.radius_px
         for k, block in enumerate(blocks):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +20,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from pipeline.errors import ConfigError, ModelError
+from pipeline.device import torch_device
+from pipeline.errors import ConfigError, ModelError, OutOfMemory
 from pipeline.models.baselines.linear import accumulated
 from pipeline.models.superres.base import interpolant_kernels
 from pipeline.models.superres.crew import Crew
@@ -102,6 +104,7 @@ class TrainingPlan:
         return asdict(self) | {"network": asdict(PRESETS[self.preset])}
 
 
+_LOG = logging.getLogger(__name__)
 _DECAY = 0.3
 """Share of the learning rate by which the body's kernels shrink a step: few sites are learnt by heart otherwise."""
 
@@ -179,6 +182,9 @@ class Trainer:
         device: Torch device.
         crew: The processes that train together, each with a trainer of its own.
         teachers: Weights or checkpoints of the networks the plan names as its teacher.
+
+    Raises:
+        ConfigError: The teachers are not those of the plan, or there is no such device.
     """
 
     def __init__(
@@ -190,12 +196,15 @@ class Trainer:
         crew: Crew = ALONE,
         teachers: Sequence[Path] = (),
     ) -> None:
-        self.plan, self.folder, self.device, self.crew = plan, folder, device, crew
+        self.plan, self.folder, self.device, self.crew = plan, folder, torch_device(device), crew
         if (digest_of(teachers) if teachers else "") != plan.teacher:
             raise ConfigError("the teachers are not those of the plan", remedy="name the weights the run began with")
         self.teacher = (
             Teacher(
-                tuple(trained((path,), plan.factor).to(device) for path in teachers), plan.taught, plan.seed, plan.half
+                tuple(trained((path,), plan.factor).to(self.device) for path in teachers),
+                plan.taught,
+                plan.seed,
+                plan.half,
             )
             if teachers
             else None
@@ -204,14 +213,19 @@ class Trainer:
         torch.manual_seed(plan.seed)
         copies = [copy for site in sites if (copy := turned_copies(site, plan.seed)) is not None]
         self.sampler = Sampler([*sites, *copies], plan.factor, plan.patch_px, plan.batch, plan.mix, plan.seed)
+        if self.sampler.idle:
+            side = plan.factor * plan.patch_px
+            _LOG.warning(
+                "no patch of %d pixels fits into %s: nothing is learnt there", side, ", ".join(self.sampler.idle)
+            )
         self.step = 0
         self.rows: list[dict[str, float]] = []
         bases = fit_bases(self.sampler) if not self.checkpoint.exists() else _blank_bases(plan.factor)
-        self.net = TerrainNet(PRESETS[plan.preset], plan.factor, bases).to(device)
+        self.net = TerrainNet(PRESETS[plan.preset], plan.factor, bases).to(self.device)
         self.symmetry = Symmetry(self.net) if plan.symmetric else None
         if self.symmetry is not None:
             self.symmetry.begin(self.net)
-        self.average = TerrainNet(PRESETS[plan.preset], plan.factor, bases.clone()).to(device)
+        self.average = TerrainNet(PRESETS[plan.preset], plan.factor, bases.clone()).to(self.device)
         self.average.load_state_dict(self.net.state_dict())
         self.average.requires_grad_(False)
         kernels = [kernel for block in self.net.blocks() for kernel in (block.first, block.second)]
@@ -297,13 +311,20 @@ class Trainer:
 
         Raises:
             ModelError: The loss became NaN; the last checkpoint is from before.
+            OutOfMemory: The device has no memory for a step; likewise.
         """
         self.net.train()
         window: dict[str, list[float]] = {mode.value: [] for mode in MODES}
         started, burnt = time.perf_counter(), time.process_time()
         last = min(self.plan.steps, until or self.plan.steps)
         while self.step < last:
-            self._one(window)
+            try:
+                self._one(window)
+            except torch.OutOfMemoryError as error:
+                raise OutOfMemory(
+                    f"{self.device} has no memory for a step of {self.plan.batch} patches",
+                    remedy="fewer patches a step (--batch), or smaller ones (--patch)",
+                ) from error
             if self.step % every == 0 or self.step == last:
                 row = {"step": float(self.step), "rate": self.plan.rate_at(self.step)}
                 row |= {
