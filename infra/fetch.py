@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -106,6 +107,21 @@ class Fetcher:
                 path.unlink(missing_ok=True)
             raise
         return path
+
+    def read(self, href: str) -> bytes:
+        """The whole of a small object, such as weights.
+
+        Raises:
+            SourceMissing, SourceUnavailable, SourceChanged, SourceCorrupt: as `fetch`.
+        """
+        scheme = _scheme(href)
+        if scheme == "file":
+            return _local_path(href).read_bytes()
+        file = self.probe(href)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "object"
+            self._retrying(lambda: self._download(file, path, scheme), href)
+            return path.read_bytes()
 
     def check_unchanged(self, file: FileRef) -> None:
         """Look again, after reading: a local file may have been rewritten meanwhile.

@@ -12,6 +12,7 @@ from infra.engine import Receipt, Status
 from infra.fetch import Fetcher
 from infra.inputs import keep_inputs
 from infra.memory_use import peak_rss_mb
+from infra.models import reading
 from infra.scratch import ScratchFolder
 from infra.store import Store, open_store
 from pipeline.clock import StageClock
@@ -20,6 +21,7 @@ from pipeline.errors import ObjectExists, OrographError
 from pipeline.horizontal import use_grids
 from pipeline.job import Job, Manifest, ProgressCallback, TileResult, canonical_json
 from pipeline.memory import check_budget
+from pipeline.models.naming import read_weights_with
 from pipeline.run import estimate_alignment, run_tile
 from pipeline.sources import SourceRef
 from stac.publish import publish_item
@@ -42,6 +44,7 @@ class EstimateRunner:
         tiles = TileRunner(self.settings)
         use_grids(self.settings.grids_dir)
         store = open_store(self.settings.store, endpoint_url=self.settings.s3_endpoint_url)
+        read_weights_with(reading(self.settings, store))
         key = estimate_key(job)
         if store.head(key) is not None:
             return tiles.receipt(job, clock, Status.UP_TO_DATE)
@@ -77,6 +80,7 @@ class TileRunner:
         clock = StageClock()
         use_grids(self.settings.grids_dir)
         store = open_store(self.settings.store, endpoint_url=self.settings.s3_endpoint_url)
+        read_weights_with(reading(self.settings, store))
         with clock.of("look"):
             done = is_done(store, job)
         if done is not None:

@@ -23,6 +23,7 @@ from pipeline.grid import TILE_CRS, Cell, Tile, tiles_in
 from pipeline.header import read_header
 from pipeline.horizontal import pin_operation
 from pipeline.job import Job
+from pipeline.models.naming import pinned
 from pipeline.sources import CellTemplate, FileRef, Files, Source, SourceRef, StacLocation, ThinningCheck
 from pipeline.thinning import check_thinning, relies_on_thinning, sample_points_deg
 
@@ -68,6 +69,11 @@ class Planner:
     sources: Sequence[Source]
     settings: ProcessingSettings
     probe: Probe
+
+    def __post_init__(self) -> None:
+        names = {"superres": pinned(self.settings.superres), "bare_earth": pinned(self.settings.bare_earth)}
+        self.settings = self.settings.model_copy(update=names)
+
     _footprints: dict[tuple[str, str], BaseGeometry] = field(default_factory=dict)
     _refs: dict[str, FileRef | None] = field(default_factory=dict)
     _checks: dict[str, ThinningCheck | None] = field(default_factory=dict)

@@ -36,11 +36,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
     """Compare interpolants and networks on measured heights, by OpenDEM's protocol and beyond."""
+    from infra.models import reading
+    from pipeline.config import RunSettings
     from pipeline.errors import ConfigError
+    from pipeline.models.naming import read_weights_with
     from pipeline.models.superres.evaluate import Tile, best_linear, line_up, tiles_of
     from pipeline.models.superres.evaluate import evaluate as run
     from pipeline.models.superres.plots import MapWriter, plot_gains
 
+    read_weights_with(reading(RunSettings()))
     if reference_by not in {"decimation", "mean"}:
         raise ConfigError(f"--reference-by {reference_by}", remedy="decimation or mean")
     seen = {path.resolve() for path in dtms} & {path.resolve() for path in fit_on or ()}

@@ -23,9 +23,12 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """List tiles, sources, bytes to read and memory, and change nothing."""
+    from infra.models import named_by_content
     from pipeline.config import RunSettings
 
-    planned = request.plan(processing, RunSettings.with_flags(grids_dir=grids_dir))
+    settings = RunSettings.with_flags(grids_dir=grids_dir)
+    processing, _ = named_by_content(processing, settings)
+    planned = request.plan(processing, settings)
     show(planned, as_json=as_json)
 
 

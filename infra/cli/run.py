@@ -38,6 +38,7 @@ def run(
     from infra.cli.plan import show
     from infra.engines import check_gpus, make_engine
     from infra.job_run import execute_plan, smoothed, summarise
+    from infra.models import keep_models, named_by_content
     from infra.store import check_writable, open_store
     from pipeline.config import RunSettings
 
@@ -52,6 +53,7 @@ def run(
     note = check_gpus(processing, settings)
     if note is not None:
         err.print(f"note: {note}", markup=False)
+    processing, weights = named_by_content(processing, settings)
     planned = request.plan(processing, settings)
     if dry_run:
         show(planned, as_json=as_json)
@@ -59,7 +61,9 @@ def run(
     if not planned.jobs and not planned.refusals:
         err.print("nothing to do: no source has data in the area")
         return
-    check_writable(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
+    products = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
+    check_writable(products)
+    keep_models(products, weights)
     if smooth_shifts:
         planned = smoothed(planned, make_engine(settings), settings, as_json=as_json)
     results = execute_plan(planned, make_engine(settings), settings, as_json=as_json)

@@ -42,12 +42,16 @@ def superres(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a sentence.")] = False,
 ) -> None:
     """Super-resolve a raster on its own grid, with an error for each pixel."""
+    from infra.models import reading
+    from pipeline.config import RunSettings
     from pipeline.models import resolver
+    from pipeline.models.naming import is_own, read_weights_with
     from pipeline.models.superres.rasters import superresolve_file
 
+    read_weights_with(reading(RunSettings()))
     name = model_name(model)
     options: dict[str, object] = {}
-    if name.startswith("superres-") or ".safetensors" in name:
+    if name.startswith("superres-") or is_own(name):
         options = {"ensemble": ensemble, "precision": precision, "gate": gate, "noise_m": noise_m, "device": device}
     up = resolver(name, **options)
     trained = getattr(up, "factor", factor)

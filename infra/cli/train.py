@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from infra.cli.common import err, out
 
 if TYPE_CHECKING:
     from pipeline.models.superres.dataset import Sampler, SiteList
+    from pipeline.models.superres.train import Trainer
 
 
 def train(
@@ -86,7 +88,6 @@ def train(
     from pipeline.models.superres.card import model_card
     from pipeline.models.superres.dataset import Mix, Sampler, SiteList, load_site
     from pipeline.models.superres.folds import gathered
-    from pipeline.models.superres.plots import plot_curves
     from pipeline.models.superres.teacher import digest_of
     from pipeline.models.superres.train import Trainer, TrainingPlan
     from pipeline.models.superres.validate import Validation
@@ -138,9 +139,7 @@ def train(
     elif start:
         trainer.start_from(*start)
     validation = Validation(ground.judging, factor) if ground.judging else None
-    trainer.run(validation, _progress(plan.steps), every)
-    if trainer.rows:
-        plot_curves(trainer.rows, folder / "curves.png")
+    trainer.run(validation, _progress(trainer, folder / "curves.png"), every)
     extra: dict[str, Any] = {}
     if error_steps:
         extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed)
@@ -182,11 +181,15 @@ def _about(training: SiteList, held: list[str]) -> dict[str, Any]:
     }
 
 
-def _progress(steps: int) -> Any:
+def _progress(trainer: Trainer, picture: Path) -> Callable[[dict[str, float]], None]:
+    """What a person sees at every checkpoint: a line, and the curves so far as a picture."""
+    from pipeline.models.superres.plots import plot_curves
+
     def show(row: dict[str, float]) -> None:
+        plot_curves(trainer.rows, picture)
         gains = ", ".join(f"{k.removeprefix('gain_')} {v:+.2f} %" for k, v in row.items() if k.startswith("gain_"))
         err.print(
-            f"step {row['step']:.0f} of {steps}: relative squared error {row['relative_mse_decimated']:.3f} decimated, "
+            f"step {row['step']:.0f} of {trainer.plan.steps}: relative squared error {row['relative_mse_decimated']:.3f} decimated, "
             f"{row['relative_mse_averaged']:.3f} averaged; {row['cpu_s']:.0f} processor-seconds; {gains}"
         )
 

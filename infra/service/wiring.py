@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from infra.engine import Receipt
 from infra.engines import make_engine
 from infra.fetch import Fetcher
+from infra.models import keep_models, named_by_content
 from infra.service.context import Parts
 from infra.service.dispatch import Publisher
 from infra.service.published import Published, PublishedTile
@@ -93,6 +94,9 @@ def parts_from(
         ConfigError: the store or engine cannot be had.
     """
     store = open_store(run.store, endpoint_url=run.s3_endpoint_url)
+    if processing is not None:
+        processing, weights = named_by_content(processing, run)
+        keep_models(store, weights)
     # Map tiles are read by GDAL itself, in many threads: only the environment reaches them all.
     os.environ.update(gdal_s3_options(run.s3_endpoint_url))
     planner = TilePlanner(

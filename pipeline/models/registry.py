@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from pipeline.errors import ConfigError
+from pipeline.models.naming import is_own
 from pipeline.raster import FloatArray
 from pipeline.sources import Thinning
 
@@ -76,7 +77,7 @@ def resolver(name: str, **options: Any) -> Resolver:
 
     Args:
         name: An exact interpolant (`nearest`, `bilinear`, `gdal-cubic`, `keys6`, `bspline`, `lanczos3`), the fitted
-            `best-linear`, a shipped network (`superres-s`), or weights in a `.safetensors` file, by path or URL with `#sha256=<hex>`.
+            `best-linear`, a shipped network (`superres-s`), or weights in a `.safetensors` file, by path, URL with `#sha256=<hex>`, or `sha256:<hex>`.
         **options: What the resolver's factory takes (networks: see `InferenceOptions`); exact interpolants take none.
 
     Raises:
@@ -84,7 +85,7 @@ def resolver(name: str, **options: Any) -> Resolver:
     """
     _load_builtins()
     factory = _FACTORIES.get(name)
-    if factory is None and name.partition("#")[0].endswith(".safetensors"):
+    if factory is None and is_own(name):
         from pipeline.models.superres.inference import net_resolver
 
         return net_resolver(name, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from pipeline.errors import ConfigError, ForeignModel, HeightsNotFinite
+from pipeline.models.naming import is_content, parted, reader
 from pipeline.models.ordinal.discretise import Bins
 from pipeline.models.ordinal.heads import Decoding, OrdinalHead
 from pipeline.models.ordinal.surface import STRIDE, SurfaceNet, SurfaceSpec, features
@@ -202,8 +204,9 @@ def load_bare_earth(name: str) -> SurfaceModel:
 
     Raises:
         ConfigError: no model has that name.
-        ForeignModel: the file is no bare-earth model, or a shipped one has another digest than it must have.
+        ForeignModel: the file is no bare-earth model, or has another digest than it must have.
     """
+    href, expected = parted(name)
     entry = shipped_index("bare-earth").get(f"{_PREFIX}{name}")
     if entry is not None:
         model = SurfaceModel.load(SHIPPED / entry["file"])
@@ -212,7 +215,21 @@ def load_bare_earth(name: str) -> SurfaceModel:
                 f"{entry['file']} has sha256 {model.sha256}, expected {entry['sha256']}", remedy="install it again"
             )
         return model
-    if not Path(name).is_file():
+    read = reader()
+    if is_content(href) and read is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            path.write_bytes(read(href))
+            return _checked(SurfaceModel.load(path), href, expected)
+    if not Path(href).is_file():
         known = ", ".join(bare_earth_names()) or "none"
         raise ConfigError(f"no bare-earth model is called {name!r}", remedy=f"shipped are {known}")
-    return SurfaceModel.load(Path(name))
+    return _checked(SurfaceModel.load(Path(href)), href, expected)
+
+
+def _checked(model: SurfaceModel, href: str, expected: str | None) -> SurfaceModel:
+    if expected is not None and model.sha256 != expected:
+        raise ForeignModel(
+            f"{href} has sha256 {model.sha256}, expected {expected}", remedy="plan again with it as it is"
+        )
+    return model

@@ -17,12 +17,13 @@ from torch import Tensor
 from pipeline.device import torch_device
 from pipeline.errors import ConfigError, ModelError, OutOfMemory
 from pipeline.models.interpolants import Interpolant
+from pipeline.models.naming import Read
 from pipeline.models.superres.engine import FoldedNet
 from pipeline.models.superres.error import ErrorModel
 from pipeline.models.superres.gate import GATE_REACH_PX, Gate
 from pipeline.models.superres.network import Condition, Preset, TerrainNet
 from pipeline.models.superres.symmetry import is_symmetric
-from pipeline.models.superres.weights import Fetch, Weights, load_weights
+from pipeline.models.superres.weights import Weights, load_weights
 from pipeline.models.voids import context_px, mask_fine, with_context
 from pipeline.raster import FloatArray
 from pipeline.sources import Thinning
@@ -306,6 +307,6 @@ def _shuffled(phases: npt.NDArray[np.float32], factor: int) -> FloatArray:
     return phases.reshape(factor, factor, rows, columns).transpose(2, 0, 3, 1).reshape(rows * factor, columns * factor)
 
 
-def net_resolver(name: str, sha256: str | None = None, fetch: Fetch | None = None, **options: object) -> NetResolver:
+def net_resolver(name: str, sha256: str | None = None, fetch: Read | None = None, **options: object) -> NetResolver:
     """A resolver over weights, by shipped name, path or URL; see `load_weights` and `InferenceOptions`."""
     return NetResolver(name, load_weights(name, sha256, fetch), InferenceOptions(**options))  # type: ignore[arg-type]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +13,11 @@ from safetensors.torch import load as load_bytes
 from torch import Tensor
 
 from pipeline.errors import ModelError, SourceMissing
+from pipeline.models.naming import Read, is_content, is_own, parted, reader
 from pipeline.models.shipped import SHIPPED, shipped_index
 
 FORMAT: Final = "orograph-superres-2"
 """Metadata of a file: `plan` with the network's shape, `about`."""
-
-Fetch = Callable[[str], bytes]
-"""Reads a remote object whole; the caller brings the credentials."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,35 +39,44 @@ class Weights:
     about: dict[str, Any]
 
 
-def load_weights(name: str, sha256: str | None = None, fetch: Fetch | None = None) -> Weights:
+def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None) -> Weights:
     """Read weights and prove them to be the ones meant.
 
     Args:
-        name: A shipped name, a path, or a URL; a path or URL may end in `#sha256=<hex>`.
+        name: A shipped name, a path, a URL, or `sha256:<hex>`; a path or URL may end in `#sha256=<hex>`.
         sha256: Expected digest; compulsory for URLs, known for shipped names.
-        fetch: Reader of URLs.
+        fetch: Reader of what is neither shipped nor a file; what `read_weights_with` was told when None.
 
     Raises:
         SourceMissing: No such file.
         ModelError: Another digest, a format that can carry code, or tensors that do not parse.
     """
-    href, _, pinned = name.partition("#sha256=")
-    expected = sha256 or pinned or None
+    href, pin = parted(name)
+    expected = sha256 or pin
     entry = shipped_index("superres").get(href)
     if entry is not None:
         return _parsed(href, (SHIPPED / entry["file"]).read_bytes(), expected or entry["sha256"])
-    if not href.endswith(".safetensors"):
+    if not is_own(name):
         raise ModelError(
             f"{href!r} is neither a shipped model nor a .safetensors file",
             remedy=f"shipped: {', '.join(sorted(shipped_index('superres'))) or 'none'}; pickled formats are refused, they carry code",
         )
-    if "://" in href:
-        if expected is None or fetch is None:
-            raise ModelError(f"{href} needs a sha256 and a reader", remedy="append #sha256=<hex> to the URL")
-        return _parsed(href, fetch(href), expected)
+    if "://" in href or is_content(href):
+        if expected is None:
+            raise ModelError(f"{href} needs a sha256", remedy="append #sha256=<hex> to the URL")
+        return _read(href, expected) if fetch is None else _parsed(href, fetch(href), expected)
     if not Path(href).exists():
         raise SourceMissing(f"no weights at {href}", source=href)
     return _parsed(href, Path(href).read_bytes(), expected)
+
+
+@lru_cache(maxsize=4)
+def _read(href: str, expected: str) -> Weights:
+    """Once a process: what a digest pins does not change."""
+    read = reader()
+    if read is None:
+        raise ModelError(f"nothing here reads {href}", remedy="download it, and name the file")
+    return _parsed(href, read(href), expected)
 
 
 def compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
