@@ -36,6 +36,8 @@ from pipeline.vertical import VerticalCatalogue, delta_surface
 HALO_M: Final = 5_000.0
 """How far around a tile its sources are read for estimation and halos."""
 LARGEST_ZOOM: Final = 10
+IN_PLACE: Final = "keys6"
+"""What raises a source by a factor the network that was asked for does not know."""
 MOST_NATIVE_PX: Final = 8_000_000
 """Source pixels held at once while sampling."""
 
@@ -78,7 +80,7 @@ class View:
             tuple(replace(lattice, factor=factor) for lattice in lattices),
             zoom,
             max(1.0, pixel_size_m / fine_m),
-            resolver(superres, **options) if zoom > 1 else None,
+            _resolver_for(zoom, superres, options) if zoom > 1 else None,
         )
 
 
@@ -364,6 +366,15 @@ def pinned(ref: SourceRef) -> HorizontalOperation:
 def _zoom(resolution_m: float, pixel_size_m: float) -> int:
     ratio = resolution_m / pixel_size_m
     return 1 if ratio < SUPERRES_FROM else min(LARGEST_ZOOM, max(2, round(ratio + 0.2)))
+
+
+def _resolver_for(zoom: int, superres: str, options: MappingABC[str, Any]) -> Resolver:
+    """The resolver asked for, or the interpolant in its place where it was trained for another factor.
+
+    The tile then tells what was used, not what was asked for.
+    """
+    asked = resolver(superres, **options)
+    return asked if getattr(asked, "factor", zoom) == zoom else resolver(IN_PLACE)
 
 
 def _combined(sigma_m: float, model_sigma: FloatArray | None) -> FloatArray | float:

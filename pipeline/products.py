@@ -6,7 +6,7 @@ Where bare earth lowers a source, a mask tells which pixels and how much of each
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,7 +215,7 @@ def draft_manifest(
         for ref in job.sources
         if ref.source.id in quality.source_fractions
     }
-    resolver = next((source.view.upscale for source in assembly.sources if source.view.upscale), None)
+    resolvers = [source.view.upscale for source in assembly.sources if source.view.upscale is not None]
     return {
         "tile": job.tile.id,
         "run_key": job.run_key,
@@ -235,18 +235,20 @@ def draft_manifest(
         "operations": tuple(source.operation for source in assembly.sources),
         "coregistration": alignment,
         "models": {
-            **({} if resolver is None else _identity(resolver)),
+            **_raised(resolvers),
             **_below(below.values()),
         },
         "quality": quality,
     }
 
 
-def _identity(resolver: Resolver) -> dict[str, str]:
-    """Name of a resolver, and the sha256 of its weights where it has any."""
-    digest = getattr(resolver, "sha256", None)
-    known = {"superres": resolver.name}
-    return known if digest is None else {**known, "superres_sha256": digest}
+def _raised(resolvers: Sequence[Resolver]) -> dict[str, str]:
+    """Names of the resolvers used, best source first, and the sha256 of the weights of those that have any."""
+    digests = dict.fromkeys(digest for resolver in resolvers if (digest := getattr(resolver, "sha256", None)))
+    return {
+        **({"superres": "+".join(dict.fromkeys(resolver.name for resolver in resolvers))} if resolvers else {}),
+        **({"superres_sha256": "+".join(digests)} if digests else {}),
+    }
 
 
 def _below(readers: Iterable[GroundReader]) -> dict[str, str]:

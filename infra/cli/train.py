@@ -88,6 +88,7 @@ def train(
     from pipeline.models.superres.card import model_card
     from pipeline.models.superres.dataset import Mix, Sampler, SiteList, load_site
     from pipeline.models.superres.folds import gathered
+    from pipeline.models.superres.plots import plot_curves
     from pipeline.models.superres.teacher import digest_of
     from pipeline.models.superres.train import Trainer, TrainingPlan
     from pipeline.models.superres.validate import Validation
@@ -133,6 +134,7 @@ def train(
                 set_aside=set_aside,
             )
         )
+        device = _here(device)
     trainer = Trainer(plan, ground.training, folder, device, teachers=teacher or ())
     if trainer.resume():
         err.print(f"resuming at step {trainer.step}")
@@ -140,6 +142,8 @@ def train(
         trainer.start_from(*start)
     validation = Validation(ground.judging, factor) if ground.judging else None
     trainer.run(validation, _progress(trainer, folder / "curves.png"), every)
+    if workers > 1 and trainer.rows:
+        plot_curves(trainer.rows, folder / "curves.png")
     extra: dict[str, Any] = {}
     if error_steps:
         extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed)
@@ -148,6 +152,19 @@ def train(
     digest = trainer.export(folder / "weights.safetensors", about, extra)
     (folder / "weights.md").write_text(model_card(folder.name, digest, asdict(plan), about))
     out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
+
+
+def _here(device: str) -> str:
+    """The device others trained on if this machine has it too, else the processor, for what is left to do."""
+    from pipeline.device import torch_device
+    from pipeline.errors import ConfigError
+
+    try:
+        torch_device(device)
+    except ConfigError:
+        err.print(f"no {device} on this machine: the error head is fitted on its processor")
+        return "cpu"
+    return device
 
 
 def _train_baseline(

@@ -287,6 +287,30 @@ def test_what_a_network_is_asked_for_reaches_the_tile(tmp_path):
         assert 0.0 < np.abs(made[name][2] - made["alone"][2]).max() < 20.0
 
 
+def test_a_tile_tells_what_raised_it_not_what_was_asked_for(tmp_path):
+    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
+    sources = [
+        source(
+            write_source(tmp_path / f"{metres}.tif", "EPSG:3035", box, metres),
+            id=f"every{metres}",
+            resolution_m=float(metres),
+            priority=-metres,
+        )
+        for metres in (20, 30)
+    ]
+    settings = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres="superres-xs", coregistration="none")
+    told = {}
+    for name, chosen in (("20", sources[:1]), ("30", sources[1:]), ("both", sources)):
+        (tmp_path / name).mkdir()
+        plan, outcomes, code = run(tmp_path / name, *chosen, settings=settings)
+        assert code == 0, outcomes[0].error
+        path = tmp_path / name / "store" / plan.jobs[0].manifest_key
+        told[name] = Manifest.from_json(path.read_bytes()).models
+    assert told["20"] == {"superres": "keys6"}, "the network knows x3 only"
+    assert told["30"]["superres"] == "superres-xs"
+    assert told["both"] == {"superres": "keys6+superres-xs", "superres_sha256": told["30"]["superres_sha256"]}
+
+
 def test_published_tiles_are_sources_again_by_their_stac_collection(tmp_path, fine):
     plan, _, code = run(tmp_path, fine)
     assert code == 0
