@@ -6,17 +6,27 @@ is trained, and the checkpoint that is left, are those of one process.
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from infra.ray_engine import connect
 from pipeline.errors import ConfigError, OrographError
 from pipeline.models.superres.crew import Crew
 from pipeline.models.superres.dataset import Mix, SiteList
 from pipeline.models.superres.folds import gathered
+from pipeline.models.superres.network import PRESETS
 from pipeline.models.superres.train import Trainer, TrainingPlan
 from pipeline.models.superres.validate import Validation
+
+Rows = Callable[[list[dict[str, float]]], None]
+"""Told of the figures of all checkpoints so far."""
+
+_LOOK_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +71,13 @@ class SharedRun:
             )
 
 
-def train_together(run: SharedRun, address: str | None = None) -> None:
+def train_together(run: SharedRun, address: str | None = None, report: Rows | None = None) -> None:
     """Train to the plan's end and leave checkpoint and curves in the run's folder, where `Trainer.resume` finds them.
 
     Args:
         run: What to do.
         address: Of the Ray cluster; that of the environment, or one started here, when None.
+        report: Told of all checkpoints so far, whenever there is one more.
 
     Raises:
         OrographError: What ended a worker, such as a checkpoint of another plan.
@@ -85,12 +96,49 @@ def train_together(run: SharedRun, address: str | None = None) -> None:
         run_config=RunConfig(name="ray-train", storage_path=str(run.folder.resolve())),
     )
     try:
-        trainer.fit()
+        with _watched(run.folder / "curves.csv", report):
+            trainer.fit()
     except Exception as error:
         found = _ours(error)
         if found is None:
             raise
         raise found from error
+
+
+@contextlib.contextmanager
+def _watched(curves: Path, report: Rows | None) -> Iterator[None]:
+    """Meanwhile, look what the leading worker has written: its own words do not reach this process."""
+    if report is None:
+        yield
+        return
+    done, seen = threading.Event(), len(_rows(curves))
+
+    def look() -> None:
+        nonlocal seen
+        rows = _rows(curves)
+        if len(rows) > seen:
+            seen = len(rows)
+            report(rows)
+
+    def watch() -> None:
+        while not done.wait(_LOOK_S):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        look()
+
+
+def _rows(curves: Path) -> list[dict[str, float]]:
+    if not curves.exists():
+        return []
+    with curves.open(newline="") as stream:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(stream)]
 
 
 def _told(run: SharedRun) -> dict[str, Any]:
@@ -140,7 +188,9 @@ def _worker(told: dict[str, Any]) -> None:
     )
     if not trainer.resume() and told["start"]:
         trainer.start_from(*[Path(path) for path in told["start"]])
-    validation = Validation(ground.judging, plan.factor) if crew.leads and ground.judging else None
+    validation = None
+    if crew.leads and ground.judging:
+        validation = Validation(ground.judging, plan.factor, PRESETS[plan.preset].radius_px)
     trainer.run(validation, None, told["every"], told["until"])
 
 

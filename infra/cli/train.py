@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,6 @@ from infra.cli.common import err, out
 
 if TYPE_CHECKING:
     from pipeline.models.superres.dataset import Sampler, SiteList
-    from pipeline.models.superres.train import Trainer
 
 
 def train(
@@ -88,7 +88,7 @@ def train(
     from pipeline.models.superres.card import model_card
     from pipeline.models.superres.dataset import Mix, Sampler, SiteList, load_site
     from pipeline.models.superres.folds import gathered
-    from pipeline.models.superres.plots import plot_curves
+    from pipeline.models.superres.network import PRESETS
     from pipeline.models.superres.teacher import digest_of
     from pipeline.models.superres.train import Trainer, TrainingPlan
     from pipeline.models.superres.validate import Validation
@@ -114,6 +114,7 @@ def train(
         symmetric=symmetric, unseen=unseen,
     )  # fmt: skip
     held_list = SiteList(sites=tuple(held)) if held else None
+    show = _progress(steps, folder / "curves.png")
     ground = gathered(training, held_list, data, set_aside, factor * patch)
     if workers > 1:
         from infra.ray_training import SharedRun, train_together
@@ -132,7 +133,8 @@ def train(
                 tuple(start or ()),
                 tuple(teacher or ()),
                 set_aside=set_aside,
-            )
+            ),
+            report=show,
         )
         device = _here(device)
     trainer = Trainer(plan, ground.training, folder, device, teachers=teacher or ())
@@ -140,10 +142,8 @@ def train(
         err.print(f"resuming at step {trainer.step}")
     elif start:
         trainer.start_from(*start)
-    validation = Validation(ground.judging, factor) if ground.judging else None
-    trainer.run(validation, _progress(trainer, folder / "curves.png"), every)
-    if workers > 1 and trainer.rows:
-        plot_curves(trainer.rows, folder / "curves.png")
+    validation = Validation(ground.judging, factor, PRESETS[preset].radius_px) if ground.judging else None
+    trainer.run(validation, lambda _: show(trainer.rows), every)
     extra: dict[str, Any] = {}
     if error_steps:
         extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed)
@@ -198,16 +198,18 @@ def _about(training: SiteList, held: list[str]) -> dict[str, Any]:
     }
 
 
-def _progress(trainer: Trainer, picture: Path) -> Callable[[dict[str, float]], None]:
+def _progress(steps: int, picture: Path) -> Callable[[list[dict[str, float]]], None]:
     """What a person sees at every checkpoint: a line, and the curves so far as a picture."""
     from pipeline.models.superres.plots import plot_curves
 
-    def show(row: dict[str, float]) -> None:
-        plot_curves(trainer.rows, picture)
+    def show(rows: list[dict[str, float]]) -> None:
+        plot_curves(rows, picture)
+        row = rows[-1]
         gains = ", ".join(f"{k.removeprefix('gain_')} {v:+.2f} %" for k, v in row.items() if k.startswith("gain_"))
+        decimated, averaged = (row.get(f"relative_mse_{mode}", math.nan) for mode in ("decimated", "averaged"))
         err.print(
-            f"step {row['step']:.0f} of {trainer.plan.steps}: relative squared error {row['relative_mse_decimated']:.3f} decimated, "
-            f"{row['relative_mse_averaged']:.3f} averaged; {row['cpu_s']:.0f} processor-seconds; {gains}"
+            f"step {row['step']:.0f} of {steps}: relative squared error {decimated:.3f} decimated, "
+            f"{averaged:.3f} averaged; {row['cpu_s']:.0f} processor-seconds; {gains}"
         )
 
     return show

@@ -58,7 +58,9 @@ def test_two_processes_make_the_steps_of_one_with_twice_the_batch(sites, tmp_pat
     run = SharedRun(
         plan(**taught), sites, None, tmp_path, tmp_path / "two", workers=2, every=3, until=1, teachers=(teacher,)
     )
-    train_together(run, ray_cluster)
+    told = []
+    train_together(run, ray_cluster, report=lambda rows: told.append([row["step"] for row in rows]))
+    assert told == [[1.0]], "the process that asked hears of every checkpoint"
     alone(sites, tmp_path / "one", tmp_path, until=1, teachers=[teacher], **taught)
     one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys(), "either goes on from the other's"

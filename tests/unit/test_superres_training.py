@@ -177,6 +177,16 @@ def test_training_learns_and_exports_what_the_registry_reads(tmp_path):
     assert (wide > narrow).all()
 
 
+def test_held_out_rasters_have_as_much_around_them_as_a_network_sees():
+    ground = [site(seed=9, side=120)]
+    small, large = made_net("S"), made_net("L")
+    near, far = (Validation(ground, 3, reach_px) for reach_px in (13, 24))
+    for one, other in zip(near.rasters, far.rasters, strict=True):
+        np.testing.assert_allclose(near.predict(small, one), far.predict(small, other), atol=1e-3)
+    with pytest.raises(ModelError, match="sees 53 pixels"):
+        far.predict(large, far.rasters[0])
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_checkpoint(tmp_path):
     trainer = Trainer(plan(), [site()], tmp_path)
     trainer.run(every=2, until=2)

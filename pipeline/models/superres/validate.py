@@ -14,13 +14,11 @@ from pipeline.models.interpolants import Interpolant
 from pipeline.models.superres.dataset import Level, Site
 from pipeline.models.superres.degrade import cropped, pool, thin
 from pipeline.models.superres.metrics import counted
-from pipeline.models.superres.network import Condition, TerrainNet
+from pipeline.models.superres.network import PRESETS, Condition, TerrainNet
 from pipeline.models.voids import with_context
 from pipeline.raster import BoolArray, FloatArray
 from pipeline.sources import Thinning
 
-_REACH_PX = 24
-"""Context around what is judged: M sees 23 pixels."""
 _CHIPS = 12
 """Chips of a mosaic that are looked at; enough to steer by."""
 
@@ -52,11 +50,12 @@ class Validation:
     Args:
         sites: Sites held out.
         factor: Factor to recover.
+        reach_px: Context around what is judged, at least as far as the networks see.
     """
 
-    def __init__(self, sites: Sequence[Site], factor: int) -> None:
-        self.factor = factor
-        self.rasters = [raster for site in sites for raster in _held_out(site, factor)]
+    def __init__(self, sites: Sequence[Site], factor: int, reach_px: int = PRESETS["M"].radius_px) -> None:
+        self.factor, self.reach_px = factor, reach_px
+        self.rasters = [raster for site in sites for raster in _held_out(site, factor, reach_px)]
         if not self.rasters:
             raise ModelError("the held-out sites are too small to validate on")
 
@@ -75,14 +74,18 @@ class Validation:
         """The network's heights on one raster, float32 body."""
         if not isinstance(net, TerrainNet):
             raise ModelError(f"{type(net).__name__} cannot be validated here")
+        if net.preset.radius_px > self.reach_px:
+            raise ModelError(
+                f"the network sees {net.preset.radius_px} pixels, the rasters have {self.reach_px} around them"
+            )
         with torch.inference_mode():
             coarse = torch.from_numpy(raster.coarse_m)[None, None].to(net.head.device)
             fine = net(coarse, Condition(raster.thinning))[0, 0].cpu().numpy()
-        rim = _REACH_PX * self.factor
+        rim = self.reach_px * self.factor
         return np.ascontiguousarray(fine[rim:-rim, rim:-rim])
 
 
-def _held_out(site: Site, factor: int) -> Iterator[HeldOut]:
+def _held_out(site: Site, factor: int, reach_px: int) -> Iterator[HeldOut]:
     levels = [level for level in site.spec.levels if level.judged and level.rows == level.columns] or [Level()]
     for heights, valid in list(zip(site.heights_m, site.valid, strict=True))[:_CHIPS]:
         native = np.where(valid, heights, np.float32(np.nan)).astype(np.float32)
@@ -96,7 +99,7 @@ def _held_out(site: Site, factor: int) -> Iterator[HeldOut]:
                 mask = counted(np.isfinite(fine) & np.isfinite(cubic))
                 if mask.sum() < 900:
                     continue
-                context, _ = with_context(coarse, _REACH_PX)
+                context, _ = with_context(coarse, reach_px)
                 reference = np.rint(np.nanmean(coarse))
                 yield HeldOut(
                     site.spec.name,
