@@ -8,6 +8,7 @@ interpolation, with shift and vertical delta folded in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -100,7 +101,7 @@ class PreparedSource:
         index: Number in the tile's source index, from 1.
         mapping: Target to source coordinates, shift and delta folded in.
         delta_m: Vertical operation at the mapping's nodes.
-        sigma_m: Standard deviation from source and datum, metres.
+        sigma_m: Standard deviation from source, datum, alignment and lossy storage, metres.
         ground: Reads the ground below a surface; None for terrain models or where not asked for.
     """
 
@@ -114,9 +115,13 @@ class PreparedSource:
     sigma_m: float
     ground: GroundReader | None = None
 
-    def shift(self, shift_m: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]) -> None:
-        """Fold a displacement (east, north, up; numbers or node arrays, metres) into the mapping."""
+    def shift(self, shift_m: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike], error_m: float = 0.0) -> None:
+        """Fold a displacement (east, north, up; numbers or node arrays, metres) into the mapping.
+
+        How well its upward part is known (`error_m`, a standard deviation) belongs to every height that it moves.
+        """
         self.mapping = Mapping.build(self.mapping.nodes, pinned(self.ref), self.delta_m, shift_m)
+        self.sigma_m = math.hypot(self.sigma_m, error_m)
 
     def layer(self, target: Target) -> Layer | None:
         """The source on a target window; None where it has nothing."""
@@ -345,7 +350,7 @@ class TileAssembly:
                 **settings.superres_options,
             ),
             mapping=Mapping.build(nodes, pinned(ref), delta),
-            sigma_m=float(np.hypot(source.accuracy_m, record.accuracy_m)),
+            sigma_m=math.hypot(source.accuracy_m, record.accuracy_m, settings.rounding_m),
             ground=ground,
         )
 

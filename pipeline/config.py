@@ -5,6 +5,7 @@ Precedence is flag, environment (`OROGRAPH_...`), file, default.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -33,7 +34,7 @@ class ProcessingSettings(BaseModel):
         bare_earth: `none`, a model's registry name, `opening`, or `auto` for the model trained at each source's pixels;
             applied to surface models only.
         blend_width_m: Width of the feather inside the lower-priority source.
-        fill_max_m: Voids whose points lie farther than this from a height stay void.
+        fill_max_m: Voids that do not fit a square of this side stay void.
         adjustments: Source ids, each with its share of a network adjustment (`orograph borders --adjust`); none unless asked for.
         stages: Stages in order; adding one is a file, this line and its tests.
     """
@@ -67,6 +68,11 @@ class ProcessingSettings(BaseModel):
         """What the resolver is asked for beyond its defaults."""
         asked = {"ensemble": self.superres_ensemble, "gate": self.superres_gate, "device": self.superres_device}
         return {name: value for name, value in asked.items() if value not in (False, "cpu")}
+
+    @property
+    def rounding_m(self) -> float:
+        """Standard deviation of what lossy compression does to stored heights: even errors up to its limit."""
+        return self.lerc_max_error_m / math.sqrt(3.0) if self.compression == "lerc-zstd" else 0.0
 
     def identity(self) -> dict[str, Any]:
         """What goes into a run key: all settings, the later ones only where they are used, so that older keys stay."""

@@ -107,7 +107,6 @@ class Source(_Frozen):
         accuracy_m: Standard deviation of a height on open ground, metres.
         epoch: Decimal year of the data's coordinates, for time-dependent operations.
         area_deg: West, south, east, north beyond which the source has no data.
-        trust_thinning: Whether `thinning` is taken without looking at the heights before a network relies on it.
         land_cover: Map that tells a bare-earth model where trees and buildings stand.
     """
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from scipy import sparse
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu, spsolve
 
 from pipeline.errors import CoregistrationError
 from pipeline.grid import TILE_SIZE_KM, Tile
@@ -29,6 +29,7 @@ LEAST_ERROR_M: Final = 0.1
 UNKNOWN_ERROR_M: Final = 1.0
 ANCHOR_ERROR_M: Final = 10.0
 """A source without any estimate stays where it is: zero, with this much doubt."""
+_TILES_AT_ONCE: Final = 256
 _PARTS: Final = ("shift_east_m", "shift_north_m", "shift_up_m")
 
 
@@ -40,7 +41,7 @@ def smooth_shifts(
     The surface minimises the squared distance of each tile's mean to its own estimate, in units of its standard error,
     plus the squared differences between neighbouring corners in units of `variation_m`. A tile in which the source is
     the reference counts as zero. Statuses stay; `details` gain `corners_m` (north-west, north-east, south-west,
-    south-east; east, north, up each) and `own_shift_m`.
+    south-east; east, north, up each), `own_shift_m` and `up_error_m`, the standard deviation of the mean upward shift.
 
     Args:
         records: Records of each tile, as in its manifest.
@@ -82,7 +83,19 @@ def _smoothed(tiles: list[Tile], records: list[CoregistrationRecord], variation_
         weight = np.array([_weight(record, part) for record in records])
         system = sparse.csc_array(prior + mean.T @ sparse.diags_array(weight) @ mean)
         surface[:, part] = np.atleast_1d(spsolve(system, mean.T @ (weight * values)))
-    return [_with_corners(record, surface[of_tile[i]]) for i, record in enumerate(records)]
+    # A source that no tile has seen stays where it is, and nothing is added to what it is known to.
+    up_error = _spread(system, mean) if weight.any() else np.zeros(len(tiles))
+    return [_with_corners(record, surface[of_tile[i]], up_error[i]) for i, record in enumerate(records)]
+
+
+def _spread(system: Any, mean: Any) -> Array:
+    """Standard deviations of the tiles' means, from the normal equations of the corners, some tiles at a time."""
+    solver = splu(system)
+    spread = []
+    for start in range(0, mean.shape[0], _TILES_AT_ONCE):
+        part = mean[start : start + _TILES_AT_ONCE].toarray()
+        spread.append(np.sqrt(np.sum(part * solver.solve(part.T).T, axis=1)))
+    return np.concatenate(spread)
 
 
 def _corners(tile: Tile) -> tuple[Corner, Corner, Corner, Corner]:
@@ -116,15 +129,23 @@ def _weight(record: CoregistrationRecord, part: int) -> float:
     return 1.0 / (error**2 + LEAST_ERROR_M**2)
 
 
-def _with_corners(record: CoregistrationRecord, corners: Array) -> CoregistrationRecord:
+def _with_corners(record: CoregistrationRecord, corners: Array, up_error_m: float) -> CoregistrationRecord:
     """The record with its shift replaced by the surface's mean over the tile."""
     mean = corners.mean(axis=0)
     details = record.details | {
         "corners_m": np.round(corners, 6).tolist(),
         "own_shift_m": [getattr(record, name) for name in _PARTS],
+        "up_error_m": round(float(up_error_m), 6),
     }
     shifts = {name: float(mean[part]) for part, name in enumerate(_PARTS)}
     return record.model_copy(update={**shifts, "details": details})
+
+
+def smoothed_error_m(record: CoregistrationRecord) -> float:
+    """Standard deviation of a smoothed record's upward shift, metres; its own estimate's where it tells no other."""
+    own = record.details.get("standard_error_m") or (None, None, None)
+    told = record.details.get("up_error_m", own[2])
+    return 0.0 if told is None else float(told)
 
 
 def corner_displacement(

@@ -7,7 +7,7 @@ import errno
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -99,13 +99,31 @@ class ScratchWriter:
     def close(self, *, complete: bool) -> None:
         """Flush; when complete, keep the statistics and note how the file was encoded."""
         with writing(self._path):
-            if complete:
-                for band, gatherer in enumerate(self._gatherers, start=1):
-                    self._levels[0].update_tags(band, **gatherer.result().to_tags())
+            lossy = "max_z_error" in self._how.options(self._dtype.name)
+            if complete and not lossy:
+                self._tag(self._levels[0], self._gatherers)
             self._opened.close()
+            if complete and lossy:
+                with rasterio.open(self._path, "r+") as dataset:
+                    self._tag(dataset, self._measured(dataset))
             if complete:
                 note = asdict(self._how) | {"halved": self._halved}
                 note_path(self._path).write_text(json.dumps(note))
+
+    @staticmethod
+    def _tag(dataset: Any, gatherers: Sequence[Gatherer]) -> None:
+        for band, gatherer in enumerate(gatherers, start=1):
+            dataset.update_tags(band, **gatherer.result().to_tags())
+
+    def _measured(self, dataset: Any) -> list[Gatherer]:
+        """Statistics of what a lossy file gives back, which is not quite what was put in."""
+        gatherers = [Gatherer(gatherer.pixels) for gatherer in self._gatherers]
+        for window in windows(self._shape, HALVING_PX):
+            for band, gatherer in enumerate(gatherers, start=1):
+                values = dataset.read(band, window=window.rasterio)
+                held = np.where(values == self._nodata, np.float32(np.nan), values)
+                gatherer.take((window.row, window.col), held, self._nodata)
+        return gatherers
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.assembly import PreparedSource, TileAssembly
 from pipeline.coregistration import fit
-from pipeline.coregistration.neighbours import corner_displacement
+from pipeline.coregistration.neighbours import corner_displacement, smoothed_error_m
 from pipeline.errors import CoregistrationError
 from pipeline.grid import TILE_CRS
 from pipeline.job import CoregistrationRecord
@@ -57,7 +57,7 @@ def _as_told(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
             record = CoregistrationRecord(source=name, reference=name, method="none", status="none")
         elif record.details.get("corners_m") is not None and is_moved(source.ref.source):
             displacement = corner_displacement(record, assembly.job.tile, source.mapping.nodes.geobox)
-            source.shift(displacement)
+            source.shift(displacement, smoothed_error_m(record))
             record = record.model_copy(update={"details": {**record.details, "applied": True}})
         records.append(record)
     return tuple(records)
@@ -109,11 +109,8 @@ def _align(assembly: TileAssembly, best: PreparedSource, source: PreparedSource)
     record = result.record(ids["source"], ids["reference"])
     applied = is_moved(source.ref.source) and record.status in ("converged", "unobservable")
     if applied:
-        source.shift(result.displacement(source.mapping.nodes.geobox))
-        # How well the height shift is known belongs to every height that was shifted.
         error_m = math.sqrt(max(float(result.covariance[2, 2]), 0.0))
-        if math.isfinite(error_m):
-            source.sigma_m = math.hypot(source.sigma_m, error_m)
+        source.shift(result.displacement(source.mapping.nodes.geobox), error_m if math.isfinite(error_m) else 0.0)
     return record.model_copy(
         update={"details": {**record.details, "applied": applied, "sample_m": geobox.resolution.x}}
     )

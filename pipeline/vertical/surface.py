@@ -145,7 +145,7 @@ class DeltaSurface:
             operation=operation.id,
             steps=operation.labels + extra,
             grids={grid.name: grid.sha256 for grid in operation.grids},
-            accuracy_m=round(operation.accuracy_m, 4),
+            accuracy_m=round(math.hypot(operation.accuracy_m, self.adjustment.sigma_m if self.adjustment else 0.0), 4),
             shift_min_m=round(float(finite.min()), 4),
             shift_max_m=round(float(finite.max()), 4),
             derived=operation.derived or self.adjustment is not None,

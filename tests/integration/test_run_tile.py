@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,10 @@ from infra.job_run import execute_plan, summarise
 from infra.service.published import Published
 from infra.service.wiring import TilePlanner
 from infra.store import open_store
+from pipeline.adjustment import Adjustment
 from pipeline.config import ProcessingSettings, RunSettings
 from pipeline.errors import AllVoid, ConfigError, MemoryBudgetExceeded, SourceCorrupt, VerticalError
-from pipeline.job import Manifest
+from pipeline.job import CoregistrationRecord, Manifest
 from pipeline.products import VOID_PERCENT
 from pipeline.sources import StacLocation
 from tests.support.made import source, terrain, write_source
@@ -362,3 +364,62 @@ def test_a_tile_without_networks_never_loads_torch(tmp_path):
     )
     assert list((tmp_path / "store").rglob("*elevation.tif")), done.stderr
     assert "loaded []" in done.stdout
+
+
+def small_dsm(tmp_path):
+    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
+    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", box, 50)
+    return source(path, id="dsm", resolution_m=50.0, surface="DSM", accuracy_m=0.2)
+
+
+def read_products(store: Path, manifest: Manifest, *names: str) -> list[np.ma.MaskedArray]:
+    found = []
+    for name in names:
+        with rasterio.open(store / manifest.asset(name).key) as dataset:
+            found.append(dataset.read(1, masked=True))
+    return found
+
+
+def test_what_moves_or_rounds_heights_is_in_their_uncertainty(tmp_path):
+    dsm = small_dsm(tmp_path)
+    adjusted = SETTINGS.model_copy(
+        update={"adjustments": (("dsm", Adjustment(constant_m=1.0, sigma_m=0.3)),), "fill_max_m": 0.0}
+    )
+    rounded = SETTINGS.model_copy(update={"compression": "lerc-zstd", "lerc_max_error_m": 0.9, "fill_max_m": 0.0})
+    for name, settings, error_m in (("adjusted", adjusted, 0.3), ("rounded", rounded, 0.9 / math.sqrt(3))):
+        (tmp_path / name).mkdir()
+        plan, outcomes, code = run(tmp_path / name, dsm, settings=settings)
+        assert code == 0, outcomes[0].error
+        store = tmp_path / name / "store"
+        manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
+        heights, sigma = read_products(store, manifest, "elevation", "uncertainty")
+        assert sigma.compressed() == pytest.approx(math.hypot(0.2, error_m), abs=1e-6)
+        told = manifest.asset("elevation").bands[0].statistics
+        assert told["minimum"] == pytest.approx(float(heights.min()), abs=1e-3)
+        assert told["maximum"] == pytest.approx(float(heights.max()), abs=1e-3)
+        assert manifest.quality.height_mean_m == pytest.approx(float(heights.compressed().mean(dtype=float)), abs=1e-3)
+        if name == "adjusted":
+            assert manifest.operations[0].accuracy_m == 0.3
+
+
+def test_a_shift_that_was_told_brings_its_uncertainty(tmp_path):
+    told = CoregistrationRecord(
+        source="dsm",
+        reference="dsm",
+        method="nuth-kaab",
+        status="converged",
+        shift_up_m=2.0,
+        details={"corners_m": [[0.0, 0.0, 2.0]] * 4, "up_error_m": 0.4},
+    )
+    settings = RunSettings.with_flags(store=str(tmp_path / "store"), grids_dir=tmp_path / "grids")
+    plan = Request(catalogue=catalogue(tmp_path, small_dsm(tmp_path)), tiles=(TILE,)).plan(SETTINGS, settings)
+    plan = replace(plan, jobs=tuple(replace(job, alignment=(told,)) for job in plan.jobs))
+    (outcome,) = execute_plan(plan, make_engine(settings), settings, as_json=True)
+    assert outcome.error is None
+    store = tmp_path / "store"
+    manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
+    heights, sigma = read_products(store, manifest, "elevation", "uncertainty")
+    rows, cols = np.nonzero(~np.ma.getmaskarray(heights))
+    truth = terrain(4_200_000 + (cols + 0.5) * 50, 3_050_000 - (rows + 0.5) * 50)
+    assert np.median(heights.compressed() - truth) == pytest.approx(2.0, abs=1e-3)
+    assert sigma.compressed() == pytest.approx(math.hypot(0.2, 0.4), abs=1e-6)

@@ -95,3 +95,15 @@ def test_refusals():
         corner_displacement(record(), TILES[0], TILES[0].geobox(100))
     with pytest.raises(CoregistrationError, match="above zero"):
         smooth_shifts({}, variation_m=0.0)
+
+
+def test_a_smoothed_shift_tells_how_well_it_is_known():
+    seen = {tile: (record((3.0, -2.0, 0.5)),) for tile in TILES}
+    blind = {**seen, TILES[8]: (record(status="too_few"),)}
+    known, far = (smooth_shifts(records)[TILES[8]][0].details["up_error_m"] for records in (seen, blind))
+    # Its own error is 0.1 m and no estimate is taken for better than that; a tile that saw nothing knows much less.
+    assert 0.05 < known < 0.15
+    assert 0.3 < far < 2.0
+    nowhere = smooth_shifts({tile: (record(status="too_few"),) for tile in TILES})
+    assert {of[0].details["up_error_m"] for of in nowhere.values()} == {0.0}
+    assert {of[0].shift_up_m for of in nowhere.values()} == {0.0}
