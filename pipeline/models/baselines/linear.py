@@ -29,7 +29,7 @@ from pipeline.sources import Thinning
 FORMAT: Final = "orograph-linear-1"
 NAME: Final = "best-linear"
 SHIPPED: Final = Path(__file__).parents[1] / "weights" / "best-linear-x3.safetensors"
-SHIPPED_SHA256: Final = "ec16e41b73588878df72c786016eb3ebe356e88c1bdac4ba9c1398e689101d5f"
+SHIPPED_SHA256: Final = "9159c45066facf6c50a4ab100cb2af45ad854a49ff6a2a6f8c23f2309c5ffec6"
 _SEED: Final = 977
 
 Kernels = npt.NDArray[np.float64]
