@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from infra.backoff import Backoff, retrying
 from infra.s3_client import LazyClient, S3Options, code_of, status_of, translated
-from infra.store import sha256_of
+from pipeline.digest import file_sha256
 from pipeline.errors import (
     InputError,
     OrographError,
@@ -37,10 +37,8 @@ T = TypeVar("T")
 
 _CHUNK: Final = 2**20
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
-_RECENT_S: Final = 2.0
 _PASSING_STATUS: Final = {408, 425, 429, 500, 502, 503, 504}
 
-_hashes: dict[tuple[str, int, int], str] = {}
 _clients: dict[S3Options, LazyClient] = {}
 _lock = threading.Lock()
 
@@ -216,26 +214,16 @@ class Fetcher:
 
 
 def local_etag(path: Path) -> str:
-    """`sha256:<hex>` of a local file, remembered by path, size and time of change.
+    """`sha256:<hex>` of a local file, read again only when the file changed.
 
     Raises:
         SourceMissing: there is no such file.
+        SourceChanged: it was written while it was read.
     """
     try:
-        before = path.stat()
-        key = (str(path), before.st_size, before.st_mtime_ns)
-        if key in _hashes:
-            return _hashes[key]
-        etag = f"sha256:{sha256_of(path)}"
-        after = path.stat()
+        return f"sha256:{file_sha256(path)}"
     except OSError as error:
         raise SourceMissing(f"cannot be read: {error.strerror}", source=str(path)) from error
-    if (after.st_size, after.st_mtime_ns) != key[1:]:
-        raise SourceChanged("the file changed while it was read", source=str(path))
-    # A file written a moment ago may be written again without its time moving on.
-    if time.time() - after.st_mtime > _RECENT_S:
-        _hashes[key] = etag
-    return etag
 
 
 def probe(href: str, *, endpoint_url: str | None = None, anonymous: bool = False) -> FileRef:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
@@ -15,10 +13,9 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
+from pipeline.digest import file_sha256
 from pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing
 from pipeline.raster import FloatArray
-
-_HASHED_AT_ONCE: Final = 1 << 20
 
 
 class LandCover(BaseModel):
@@ -94,13 +91,8 @@ def _counted(fine: np.ndarray) -> np.ndarray:
     return np.asarray(fine.reshape(rows, _FINER, cols, _FINER).sum(axis=(1, 3)), dtype=np.float64)
 
 
-@lru_cache(maxsize=16)
 def _digest(path: str) -> str:
-    """Sha256 of a file, taken once."""
+    """Sha256 of a file as it is now."""
     if not Path(path).is_file():
         raise SourceMissing(f"no land-cover map {path}")
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(_HASHED_AT_ONCE):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_sha256(path)

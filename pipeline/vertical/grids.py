@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
+from pipeline.digest import file_sha256
 from pipeline.errors import GridCorrupt, GridMissing
 from pipeline.vertical.entries import GridEntry
 
@@ -52,13 +52,12 @@ def verified(grid: GridFile) -> GridFile:
     """
     path = Path(grid.path)
     try:
-        state = path.stat()
+        digest = file_sha256(path)
     except OSError as error:
         raise GridMissing(
             f"grid {grid.name} is not at {path.parent}",
             remedy=f"run `orograph grids fetch {grid.name}`, or name the folder that has it with --grids-dir",
         ) from error
-    digest = _sha256(grid.path, state.st_size, state.st_mtime_ns, state.st_ino)
     if digest != grid.sha256:
         raise GridCorrupt(
             f"grid {grid.name} at {path.parent} has sha256 {digest[:16]}..., pinned is {grid.sha256[:16]}...",
@@ -111,14 +110,6 @@ def _whole_cells(path: str, sha256: str) -> WholeCells | None:
         return None
     whole = known[:-1, :-1] & known[1:, :-1] & known[:-1, 1:] & known[1:, 1:]
     return WholeCells(affine.c + affine.a / 2, affine.f + affine.e / 2, affine.a, -affine.e, whole)
-
-
-@lru_cache(maxsize=256)
-def _sha256(path: str, size_bytes: int, modified_ns: int, inode: int) -> str:
-    """Digest of a file; the other arguments make a changed file another key."""
-    del size_bytes, modified_ns, inode
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,8 @@ class Operation:
         if not self.steps:
             return np.zeros(lon_deg.shape)
         times = np.full(lon_deg.shape, self.epoch) if self.epoch is not None else None
-        moved = _transformer(self.pipeline).transform(lon_deg, lat_deg, np.zeros(lon_deg.shape), times)
+        transformer = _transformer(self.pipeline, tuple(grid.sha256 for grid in self.grids))
+        moved = transformer.transform(lon_deg, lat_deg, np.zeros(lon_deg.shape), times)
         shifts: DegreeArray = np.asarray(moved[2], dtype=np.float64)
         # PROJ answers `inf` outside a grid and in its voids.
         return np.where(np.isfinite(shifts), shifts, np.nan)
@@ -211,7 +212,8 @@ def _proj_steps(step: Step) -> str:
 
 
 @lru_cache(maxsize=128)
-def _transformer(pipeline: str) -> Transformer:
+def _transformer(pipeline: str, digests: tuple[str, ...]) -> Transformer:
+    del digests  # part of the key: PROJ keeps what it read of a grid, and another may lie at the path by now
     # A network that fails half-way would leave heights unshifted; every grid is a local file.
     set_network_enabled(active=False)
     return Transformer.from_pipeline(pipeline)

@@ -149,7 +149,7 @@ def _eager(model: SurfaceModel) -> SurfaceModel:
     return model
 
 
-def test_a_map_is_counted_on_the_pixels_of_the_source(tmp_path: Path) -> None:
+def test_a_map_is_counted_on_the_pixels_of_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classes = np.full((30, 30), 30, np.uint8)
     classes[:, :15], classes[20:, 15:], classes[:3] = 10, 50, 0
     path = tmp_path / "map.tif"
@@ -166,5 +166,12 @@ def test_a_map_is_counted_on_the_pixels_of_the_source(tmp_path: Path) -> None:
     assert built[6, 7] == pytest.approx(1 / 3)
     with pytest.raises(SourceMissing):
         LandCover.of(tmp_path / "none.tif")
+    settled = tmp_path / "settled.tif"
+    settled.write_bytes(path.read_bytes())
+    monkeypatch.setattr("pipeline.digest._RECENT_S", -3600.0)
+    known = LandCover.of(settled)
+    settled.write_bytes(path.read_bytes() + b"another")
+    with pytest.raises(SourceCorrupt, match="expected"):
+        known.shares(Affine(30, 0, 5e5, 0, -30, 5e6), "EPSG:32633", (2, 2))
     with pytest.raises(SourceCorrupt, match="expected"):
         LandCover(path=str(path), sha256="0" * 64).shares(Affine(30, 0, 5e5, 0, -30, 5e6), "EPSG:32633", (2, 2))

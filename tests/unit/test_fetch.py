@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,9 +49,9 @@ def test_a_rewritten_local_file_is_noticed(raster: Path, tmp_path: Path) -> None
 
 
 def test_local_hashes_are_remembered_once_the_file_has_settled(raster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.utime(raster, (time.time() - 100, time.time() - 100))
+    monkeypatch.setattr("pipeline.digest._RECENT_S", -3600.0)
     etag = local_etag(raster)
-    monkeypatch.setattr("infra.fetch.sha256_of", lambda _: pytest.fail("hashed again"))
+    monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("hashed again"))
     assert local_etag(raster) == etag
 
 

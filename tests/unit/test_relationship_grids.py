@@ -10,9 +10,9 @@ import rasterio
 import yaml
 from rasterio.transform import from_origin
 
+from pipeline.digest import file_sha256
 from pipeline.errors import ConfigError, GridMissing, OutsideAreaOfUse
 from pipeline.vertical import VerticalCatalogue
-from pipeline.vertical.grids import _sha256
 
 AREA = [172.0, -44.0, 175.0, -41.0]
 
@@ -24,10 +24,9 @@ def relationship(path: Path, base_m: float, per_degree_m: float) -> dict:
     profile = {"driver": "GTiff", "width": 9, "height": 9, "count": 1, "dtype": "float32", "crs": "EPSG:4167"}
     with rasterio.open(path, "w", transform=from_origin(171.25, -40.25, 0.5, 0.5), **profile) as file:
         file.write(values, 1)
-    state = path.stat()
     return {
-        "sha256": _sha256(str(path), state.st_size, state.st_mtime_ns, state.st_ino),
-        "size_bytes": state.st_size,
+        "sha256": file_sha256(path),
+        "size_bytes": path.stat().st_size,
         "licence": "CC0-1.0",
         "attribution": "made",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import shutil
 from pathlib import Path
@@ -30,7 +31,6 @@ from pipeline.grid import Tile
 from pipeline.sources import UserGrid
 from pipeline.vertical import Area, VerticalCatalogue, compound_crs, delta_surface, geotiff_wkt
 from pipeline.vertical.entries import Method
-from pipeline.vertical.grids import _sha256
 
 CATALOGUE = VerticalCatalogue.load()
 VAALS = (6.0209, 50.7546)
@@ -44,8 +44,7 @@ def make_grid(path: Path, values: np.ndarray, *, west=5.0, north=52.0, step=0.25
         path, "w", height=values.shape[0], width=values.shape[1], transform=transform, **profile
     ) as file:
         file.write(values.astype(np.float32), 1)
-    state = path.stat()
-    digest = _sha256(str(path), state.st_size, state.st_mtime_ns, state.st_ino)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return UserGrid(path=str(path), sha256=digest, accuracy_m=0.02)
 
 
@@ -340,3 +339,17 @@ def test_cells_beside_a_grids_voids_count_as_void(tmp_path):
     lon = np.array([5.6, 5.9, 6.1, 6.4])
     shifts = operation.shift(lon, np.full(4, 51.1))
     assert np.isfinite(shifts).tolist() == [True, False, False, True]
+
+
+def test_another_grid_at_the_same_path_gives_its_own_shifts(tmp_path):
+    path = tmp_path / "own.tif"
+    found = []
+    for value_m in (45.0, 50.0):
+        profile = {"driver": "GTiff", "width": 40, "height": 40, "count": 1, "dtype": "float32", "crs": "EPSG:4258"}
+        with rasterio.open(tmp_path / "made.tif", "w", transform=from_origin(5, 50, 0.1, 0.1), **profile) as file:
+            file.write(np.full((1, 40, 40), value_m, np.float32))
+        (tmp_path / "made.tif").replace(path)
+        grid = UserGrid(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), accuracy_m=0.05)
+        operation = VerticalCatalogue.load().operation("EPSG:5783", "EPSG:4937", grids_dir=tmp_path, user_grid=grid)
+        found.append(operation.shift(6.0, 49.0))
+    assert found == pytest.approx([45.0, 50.0])
