@@ -87,7 +87,7 @@ class Job:
                     },
                 ),
                 "files": [[file.href, file.etag] for file in ref.files],
-                "horizontal": ref.horizontal.model_dump(mode="json") if ref.horizontal else None,
+                "horizontal": ref.horizontal.identity() if ref.horizontal else None,
                 **_land_cover(ref.source),
             }
             for ref in self.sources

@@ -216,12 +216,18 @@ class HorizontalOperation(_Frozen):
         description: PROJ's name of it.
         accuracy_m: Published accuracy; None where PROJ knows none.
         better: What would be more accurate if its grid were at hand.
+        grids: Names of the grids it reads and the sha256 of each.
     """
 
     definition: str
     description: str
     accuracy_m: float | None = None
     better: str | None = None
+    grids: dict[str, str] = Field(default_factory=dict)
+
+    def identity(self) -> dict[str, object]:
+        """What goes into a run key; grids only where there are any, so that older keys stay."""
+        return self.model_dump(mode="json", exclude=None if self.grids else {"grids"})
 
 
 class ThinningCheck(_Frozen):

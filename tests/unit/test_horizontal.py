@@ -1,16 +1,24 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyproj.datadir
 import pytest
+import rasterio
 
+from pipeline.config import ProcessingSettings
+from pipeline.errors import GridCorrupt
+from pipeline.grid import Tile
 from pipeline.horizontal import pin_operation, transform, use_grids
+from pipeline.job import Job
+from pipeline.sources import FileRef, SourceRef
 from tests.support.made import source
 
 ROOT = Path(__file__).resolve().parents[2]
+RD_GRID = "nl_nsgi_rdtrans2018.tif"
 NETHERLANDS = (3.2, 50.7, 7.3, 53.7)
 
 
@@ -74,3 +82,66 @@ def test_where_an_operation_is_not_defined_there_is_no_coordinate(shared):
     operation = pin_operation(swiss, swiss.area_deg)
     x, _ = transform(operation, np.array([4_100_000.0]), np.array([3_300_000.0]))
     assert np.isnan(x).all()
+
+
+def shifted(folder, arc_seconds):
+    """The grid of RD New with every offset changed, under its own name; offsets are in arc-seconds."""
+    with rasterio.open(folder / RD_GRID) as file:
+        profile, tags, units, names = file.profile, file.tags(), file.units, file.descriptions
+        values = file.read()
+    values[:2] += np.float32(arc_seconds)
+    profile.pop("compress")
+    with rasterio.open(folder / "made.tif", "w", **profile) as file:
+        file.write(values)
+        file.update_tags(**tags)
+        file.units, file.descriptions = units, names
+    (folder / "made.tif").replace(folder / RD_GRID)
+
+
+@pytest.fixture
+def grids(tmp_path, shared):
+    folder = tmp_path / "grids"
+    folder.mkdir()
+    (folder / RD_GRID).write_bytes((shared("proj-grids") / RD_GRID).read_bytes())
+    return folder
+
+
+def test_another_grid_of_the_same_name_is_another_operation(grids):
+    use_grids(grids)
+    before = pin_operation(rd_new(), NETHERLANDS)
+    job = Job(Tile.parse("E4000N3150"), (ref_of(before),), ProcessingSettings())
+    at = np.array([4_000_000.0]), np.array([3_200_000.0])
+    x, _ = transform(before, *at)
+    shifted(grids, 2.0)
+    with pytest.raises(GridCorrupt, match=RD_GRID):
+        transform(before, *at)
+    after = pin_operation(rd_new(), NETHERLANDS)
+    assert after.definition == before.definition
+    assert replace(job, sources=(ref_of(after),)).run_key != job.run_key
+    moved, _ = transform(after, *at)
+    assert abs(moved[0] - x[0]) > 10
+
+
+def test_an_operation_without_grids_keeps_its_key(tmp_path):
+    use_grids(tmp_path)
+    operation = pin_operation(rd_new(), NETHERLANDS)
+    assert operation.grids == {}
+    assert "grids" not in operation.identity()
+
+
+def test_grids_of_the_users_own_proj_folder_are_not_used(tmp_path, grids):
+    # In a process of its own: PROJ asks once where that folder is.
+    code = (
+        "import sys; from pathlib import Path; from pipeline.horizontal import _pin, use_grids;"
+        "use_grids(Path(sys.argv[1])); found = _pin('EPSG:28992', (3.2, 50.7, 7.3, 53.7), 'rd');"
+        "assert found.accuracy_m == 0.25, found; assert 'nl_nsgi_rdtrans2018.tif' in found.better"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PROJ_USER_WRITABLE_DIRECTORY": str(grids)}
+    arguments = [sys.executable, "-c", code, str(tmp_path)]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 0, ended.stderr
+
+
+def ref_of(operation):
+    file = FileRef(href="x.tif", etag="sha256:0", size_bytes=1)
+    return SourceRef(source=rd_new(), files=(file,), horizontal=operation)
