@@ -21,15 +21,16 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
+from pipeline.config import ProcessingSettings
 from pipeline.errors import OutsideAreaOfUse, SourceGridError
 from pipeline.ground import Ground, GroundReader, model_for, stacked
 from pipeline.job import Job, OperationRecord
 from pipeline.mapping import IndexWindow, Mapping, NodeGrid, Target, resample, window_needed
-from pipeline.models import Resolver, resolver
+from pipeline.models import Resolver, resolver, takes_options
 from pipeline.pixel_size import row_bands
 from pipeline.raster import FloatArray
 from pipeline.reader import Lattice, SourceReader
-from pipeline.sources import HorizontalOperation, SourceRef
+from pipeline.sources import HorizontalOperation, Source, SourceRef
 from pipeline.stages.base import Layer
 from pipeline.thinning import SUPERRES_FROM
 from pipeline.vertical import VerticalCatalogue, delta_surface
@@ -347,7 +348,7 @@ class TileAssembly:
                 settings.pixel_size_m,
                 settings.superres,
                 multiple,
-                **settings.superres_options,
+                **_options(source, settings),
             ),
             mapping=Mapping.build(nodes, pinned(ref), delta),
             sigma_m=math.hypot(source.accuracy_m, record.accuracy_m, settings.rounding_m),
@@ -380,6 +381,12 @@ def _resolver_for(zoom: int, superres: str, options: MappingABC[str, Any]) -> Re
     """
     asked = resolver(superres, **options)
     return asked if getattr(asked, "factor", zoom) == zoom else resolver(IN_PLACE)
+
+
+def _options(source: Source, settings: ProcessingSettings) -> dict[str, Any]:
+    """What the settings and the source ask of the resolver; an interpolant has no use for a source's noise."""
+    noise = {"noise_m": source.noise_m} if source.noise_m and takes_options(settings.superres) else {}
+    return settings.superres_options | noise
 
 
 def _combined(sigma_m: float, model_sigma: FloatArray | None) -> FloatArray | float:

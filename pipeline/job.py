@@ -89,6 +89,7 @@ class Job:
                 "files": [[file.href, file.etag] for file in ref.files],
                 "horizontal": ref.horizontal.identity() if ref.horizontal else None,
                 **_land_cover(ref.source),
+                **({"noise_m": ref.source.noise_m} if ref.source.noise_m else {}),
             }
             for ref in self.sources
         ]

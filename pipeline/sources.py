@@ -105,6 +105,8 @@ class Source(_Frozen):
         nodata: Values that mean void, besides the one a file declares and NaN.
         priority: Larger wins where sources overlap; equal priorities go by resolution.
         accuracy_m: Standard deviation of a height on open ground, metres.
+        noise_m: Standard deviation from pixel to pixel, metres. A network then takes samples for uncertain; at 0 it returns
+            them exactly.
         epoch: Decimal year of the data's coordinates, for time-dependent operations.
         area_deg: West, south, east, north beyond which the source has no data.
         land_cover: Map that tells a bare-earth model where trees and buildings stand.
@@ -127,6 +129,7 @@ class Source(_Frozen):
     pixel: PixelIs = PixelIs.AREA
     priority: int = 0
     accuracy_m: float = Field(gt=0)
+    noise_m: float = Field(default=0.0, ge=0)
     epoch: float | None = Field(default=None, ge=1900, le=2100)
     start: datetime | None = None
     end: datetime | None = None

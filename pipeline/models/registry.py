@@ -91,7 +91,7 @@ def resolver(name: str, **options: Any) -> Resolver:
         return net_resolver(name, **options)
     if factory is None:
         raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(sorted(_FACTORIES))}")
-    if options and not _takes_options(factory):
+    if options and not _open(factory):
         raise ConfigError(
             f"{name!r} takes no options, given are {', '.join(sorted(options))}",
             remedy="ensemble, gate and device are for networks such as superres-s",
@@ -99,7 +99,14 @@ def resolver(name: str, **options: Any) -> Resolver:
     return factory(**options)
 
 
-def _takes_options(factory: Factory) -> bool:
+def takes_options(name: str) -> bool:
+    """Whether a resolver can be told of noise, devices, ensembles: networks can, interpolants cannot."""
+    _load_builtins()
+    factory = _FACTORIES.get(name)
+    return is_own(name) if factory is None else _open(factory)
+
+
+def _open(factory: Factory) -> bool:
     return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
 
 

@@ -289,6 +289,26 @@ def test_what_a_network_is_asked_for_reaches_the_tile(tmp_path):
         assert 0.0 < np.abs(made[name][2] - made["alone"][2]).max() < 20.0
 
 
+def test_a_sources_noise_reaches_the_network_and_nothing_else(tmp_path):
+    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
+    path = write_source(tmp_path / "coarse.tif", "EPSG:3035", box, 30)
+    made = {}
+    for superres in ("superres-xs", "keys6"):
+        settings = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres=superres)
+        for noise_m in (0.0, 3.0):
+            folder = tmp_path / f"{superres}-{noise_m}"
+            folder.mkdir()
+            noisy = source(path, id="coarse", resolution_m=30.0, noise_m=noise_m)
+            plan, outcomes, code = run(folder, noisy, settings=settings)
+            assert code == 0, outcomes[0].error
+            manifest = Manifest.from_json((folder / "store" / plan.jobs[0].manifest_key).read_bytes())
+            with rasterio.open(folder / "store" / manifest.asset("elevation").key) as dataset:
+                made[superres, noise_m] = plan.jobs[0].run_key, dataset.read(1)
+    assert len({key for key, _ in made.values()}) == 4
+    assert np.abs(made["superres-xs", 0.0][1] - made["superres-xs", 3.0][1]).max() > 0.01
+    np.testing.assert_array_equal(made["keys6", 0.0][1], made["keys6", 3.0][1])
+
+
 def test_a_tile_tells_what_raised_it_not_what_was_asked_for(tmp_path):
     box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
     sources = [
