@@ -238,7 +238,7 @@ def deadline_error(attempt: Attempt, policy: Policy, stage: str | None) -> Deadl
         f"not finished after {policy.deadline_s:g} s, so its worker was killed",
         tile=attempt.job.tile.id,
         stage=stage,
-        remedy="raise --deadline if the tile is merely large",
+        remedy="raise OROGRAPH_DEADLINE_S if the tile is merely large",
     )
 
 

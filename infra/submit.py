@@ -187,12 +187,14 @@ def submission_of(arguments: Sequence[str], environment: Sequence[str], *, insta
     _refuse_private_store(arguments, dict(pairs))
     rewritten, files = [], []
     for argument in arguments:
-        path = Path(argument)
+        # A file stands alone, or behind `--aoi=` or `adjustments=`.
+        head, equals, last = argument.rpartition("=")
+        path = Path(last)
         if path.suffix in _SHIPPED and path.is_file():
             # The digest makes a changed file another submission.
             name_there = f"inputs/{sha256_of(path)[:12]}-{path.name}"
             files.append((name_there, path.absolute()))
-            rewritten.append(name_there)
+            rewritten.append(f"{head}{equals}{name_there}")
         else:
             rewritten.append(argument)
     return Submission(tuple(rewritten), tuple(files), installed, tuple(pairs))

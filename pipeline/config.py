@@ -1,6 +1,7 @@
 """Settings: what shapes the results (hashed into every run key) and what only shapes the run.
 
-Precedence is flag, environment (`OROGRAPH_...`), file, default.
+What shapes the run takes flag, environment (`OROGRAPH_...`), default, in this order; what shapes the results has no
+environment, so that equal commands make equal keys everywhere.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from pipeline.adjustment import Adjustment
+from pipeline.errors import ConfigError
 from pipeline.grid import pixels_per_tile
 
 _LATER: Final = frozenset({"superres_ensemble", "superres_gate", "superres_device"})
@@ -80,7 +82,28 @@ class ProcessingSettings(BaseModel):
         return self.model_dump(mode="json", exclude=set(_LATER - used))
 
 
-class RunSettings(BaseSettings):
+class EnvironmentSettings(BaseSettings):
+    """Settings by flag, environment or default; a variable set to nothing counts as not set."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    @classmethod
+    def with_flags(cls, **flags: object) -> Self:
+        """Settings from the environment, overridden by the flags that were given.
+
+        Raises:
+            ConfigError: a value a setting cannot take.
+        """
+        try:
+            return cls(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise ConfigError(f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+        except SettingsError as error:
+            raise ConfigError(str(error), remedy="lists are written as JSON") from error
+
+
+class RunSettings(EnvironmentSettings):
     """How and where a run happens; changes no height.
 
     Attributes:
@@ -89,15 +112,17 @@ class RunSettings(BaseSettings):
         workers: Tiles at once; 0 or `auto` takes as many as cores and memory hold (on Ray: as the cluster holds).
         scratch: Folder for temporary files; the system's when empty.
         grids_dir: Folder of geoid grids.
-        deadline_s: Longest time one tile may take.
+        s3_endpoint_url: Of an S3 server that is not AWS, for store and sources.
+        deadline_s: Longest time one tile may take; a single worker in the command's own process keeps none.
         attempts: Tries of a tile before it is quarantined.
         ray_address: Of the Ray cluster; empty takes `RAY_ADDRESS`, the job's own, or starts one here.
         cpus_per_worker, gpus_per_worker, memory_mb_per_worker: What Ray keeps for each; 1/k lets k share a GPU.
         autoscaling: The cluster grows on demand, so a resource it lacks now may come.
         price_per_worker_hour: For the cost in the report.
+        memory_limit_mb: Tiles and cells whose projected peak is above are refused.
     """
 
-    model_config = SettingsConfigDict(env_prefix="OROGRAPH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="OROGRAPH_")
 
     store: str = "runs/store"
     engine: Literal["local", "ray"] = "local"
@@ -114,8 +139,3 @@ class RunSettings(BaseSettings):
     autoscaling: bool = False
     price_per_worker_hour: float = Field(default=0.0, ge=0)
     memory_limit_mb: int = Field(default=1500, gt=0)
-
-    @classmethod
-    def with_flags(cls, **flags: object) -> Self:
-        """Settings from the environment, overridden by the flags that were given."""
-        return cls(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]

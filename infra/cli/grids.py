@@ -22,7 +22,7 @@ GridsDir = Annotated[
 
 def grids_folder(given: Path | None) -> Path:
     """The folder of grids: flag, environment, default."""
-    return given if given is not None else RunSettings().grids_dir
+    return given if given is not None else RunSettings.with_flags().grids_dir
 
 
 @app.command("list")

@@ -21,7 +21,10 @@ Catalogue = Annotated[
     Path, typer.Option("--catalogue", "-c", help="YAML catalogue of sources.", show_default="the one that ships")
 ]
 SourceIds = Annotated[
-    list[str], typer.Option("--source", "-s", help="Source id; repeat for several. Default: all of the catalogue.")
+    list[str],
+    typer.Option(
+        "--source", "-s", help="Source id; repeat for several. Default: those of --data, else all of the catalogue."
+    ),
 ]
 DataFiles = Annotated[
     list[str], typer.Option("--data", "-d", help="Where a source's files are, ID=PATH or pattern; repeatable.")
@@ -144,7 +147,7 @@ def processing_settings(pixel_size: float | None, target: str | None, extra: lis
     if target is not None:
         values["target_frame"] = target
     if "adjustments" in values:
-        values["adjustments"] = _adjustments(Path(str(values["adjustments"])), target)
+        values["adjustments"] = _adjustments(Path(str(values["adjustments"])), values.get("target_frame"))
     try:
         return ProcessingSettings.model_validate(values)
     except ValidationError as error:
@@ -152,7 +155,7 @@ def processing_settings(pixel_size: float | None, target: str | None, extra: lis
         raise ConfigError(f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
 
 
-def _adjustments(path: Path, target: str | None) -> tuple[tuple[str, Adjustment], ...]:
+def _adjustments(path: Path, target: object) -> tuple[tuple[str, Adjustment], ...]:
     """Corrections that `orograph borders --adjust` wrote, if they are for this target frame."""
     kept = AdjustmentFile.read(path)
     frame = target or ProcessingSettings().target_frame

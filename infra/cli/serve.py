@@ -10,6 +10,7 @@ import typer
 from infra.cli import options
 from infra.cli.common import err, out, print_json
 from pipeline.errors import UsageError
+from pipeline.sources import SHIPPED_CATALOGUE
 
 keys = typer.Typer(name="keys", help="API keys of the service.", no_args_is_help=True)
 
@@ -24,7 +25,8 @@ def serve(
         str | None, typer.Option("--auth", help="off (this machine only), run (orders need keys) or all.")
     ] = None,
     catalogue: Annotated[
-        Path | None, typer.Option("--catalogue", "-c", help="Sources of orders; else those each tile was made of.")
+        Path | None,
+        typer.Option("--catalogue", "-c", help="Sources of orders; without it and --data those each tile was made of."),
     ] = None,
     data: options.DataFiles = [],  # noqa: B006 - typer reads the default, nothing writes it
     engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.")] = None,
@@ -46,7 +48,8 @@ def serve(
 
     settings = ServiceSettings.with_flags(host=host, port=port, auth=auth, workers=workers, keys_file=keys_file)
     run = RunSettings.with_flags(store=store, engine=engine, grids_dir=grids_dir)
-    sources = options.Request(catalogue, data=tuple(data)).sources() if catalogue else None
+    asked = options.Request(catalogue or SHIPPED_CATALOGUE, data=tuple(data))
+    sources = asked.sources() if catalogue or data else None
     app = create_app(settings, parts_from(run, sources))
     configure_logs()
     err.print(f"[bold]http://{settings.host}:{settings.port}/[/]  {run.store}  (Ctrl-C stops)")

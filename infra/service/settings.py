@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from pipeline.config import EnvironmentSettings
 from pipeline.errors import ConfigError
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -15,7 +16,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 Overridable = Literal["coregistration", "max_shift_m", "superres", "bare_earth", "blend_width_m", "fill_max_m"]
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(EnvironmentSettings):
     """Settings of the service, by flag, environment (`OROGRAPH_SERVICE_...`) or default.
 
     Attributes:
@@ -39,7 +40,7 @@ class ServiceSettings(BaseSettings):
         event_streams: Progress streams open at once.
     """
 
-    model_config = SettingsConfigDict(env_prefix="OROGRAPH_SERVICE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="OROGRAPH_SERVICE_")
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
@@ -69,11 +70,6 @@ class ServiceSettings(BaseSettings):
     preview_threads: int = Field(default=2, ge=1, le=64)
     preview_queue: int = Field(default=256, ge=1)
     event_streams: int = Field(default=200, ge=1)
-
-    @classmethod
-    def with_flags(cls, **flags: object) -> Self:
-        """Settings from the environment, overridden by the flags that were given."""
-        return cls(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
 
     @property
     def is_loopback(self) -> bool:

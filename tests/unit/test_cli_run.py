@@ -12,6 +12,9 @@ import yaml
 from infra.cli import app as cli
 from infra.cli.common import ending
 from infra.cli.options import Request, processing_settings
+from infra.service.settings import ServiceSettings
+from pipeline.adjustment import AdjustmentFile
+from pipeline.config import RunSettings
 from pipeline.errors import ConfigError, GridMissing, SourceUnknown
 from tests.support.made import source, write_source
 
@@ -91,3 +94,53 @@ def test_help_answers_without_loading_the_heavy_libraries():
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--engine", "sparks"), ("--workers", "many"), ("--memory-limit-mb", 0), ("--engine", "")]
+)
+def test_a_value_no_run_can_take_is_a_sentence_and_exit_code_2(catalogue, arguments, capsys):
+    assert run("run", "-c", catalogue, *arguments) == 2
+    assert "ConfigError: setting" in capsys.readouterr().err
+
+
+def test_a_variable_set_to_nothing_counts_as_not_set(monkeypatch):
+    expected = RunSettings.with_flags()
+    for name in ("SCRATCH", "WORKERS", "GRIDS_DIR", "S3_ENDPOINT_URL", "STORE"):
+        monkeypatch.setenv(f"OROGRAPH_{name}", "")
+    assert RunSettings.with_flags() == expected
+    monkeypatch.setenv("OROGRAPH_SERVICE_AUTH", "")
+    assert ServiceSettings.with_flags().auth is None
+    monkeypatch.setenv("OROGRAPH_SERVICE_OVERRIDES", "superres,fill_max_m")
+    with pytest.raises(ConfigError, match="overrides"):
+        ServiceSettings.with_flags()
+
+
+def test_adjustments_must_be_for_the_frame_however_it_is_named(tmp_path):
+    kept = AdjustmentFile(target_frame="EPSG:9389", model="constant", sources={})
+    path = tmp_path / "adjustment.json"
+    path.write_text(kept.model_dump_json())
+    asked = [f"adjustments={path}"]
+    assert processing_settings(None, None, ["target_frame=EPSG:9389", *asked]).target_frame == "EPSG:9389"
+    assert processing_settings(None, "EPSG:9389", asked).target_frame == "EPSG:9389"
+    with pytest.raises(ConfigError, match="adjusts heights in EPSG:9389"):
+        processing_settings(None, None, asked)
+    path.write_text(kept.model_copy(update={"target_frame": "EPSG:5621"}).model_dump_json())
+    with pytest.raises(ConfigError, match="adjusts heights in EPSG:5621"):
+        processing_settings(None, None, ["target_frame=EPSG:9389", *asked])
+
+
+def test_serve_takes_data_of_a_shipped_source(tmp_path, monkeypatch):
+    """Without `--catalogue` the places of `--data` were dropped without a word."""
+    given = []
+
+    def stop(_run, sources):
+        given.append(sources)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("infra.service.wiring.parts_from", stop)
+    assert run("serve", "--store", tmp_path, "--data", f"glo-30={tmp_path}/*.tif") == 130
+    assert run("serve", "--store", tmp_path) == 130
+    ((source_,), none) = given
+    assert (source_.id, source_.data.hrefs) == ("glo-30", (f"{tmp_path}/*.tif",))
+    assert none is None

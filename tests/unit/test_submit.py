@@ -73,3 +73,13 @@ def test_only_the_packages_are_shipped(tmp_path: Path) -> None:
     assert size < 60 * 2**20
     assert package_digest() == package_digest()
     assert sum(1 for _ in package_files()) == sum(1 for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("before", ["--aoi=", "adjustments=", "--set=adjustments="])
+def test_files_behind_an_equals_sign_are_shipped_too(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text("{}")
+    submission = submission_of(["plan", f"{before}{path}"], [], installed=True)
+    ((name_there, shipped),) = submission.files
+    assert shipped == path
+    assert submission.arguments[1] == f"{before}{name_there}"
