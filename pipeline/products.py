@@ -5,7 +5,6 @@ Where bare earth lowers a source, a mask tells which pixels and how much of each
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyproj
-import rasterio
 
 from pipeline.assembly import TileAssembly
 from pipeline.clock import StageClock
@@ -27,10 +24,11 @@ from pipeline.ground import GroundReader
 from pipeline.job import Band, CoregistrationRecord, Job, Product, ProductInfo, ProgressCallback
 from pipeline.models import Resolver
 from pipeline.raster import FloatArray
+from pipeline.software import software_versions
 from pipeline.stages.bare_earth import weights_sha256
 from pipeline.stages.base import IndexArray
 from pipeline.stages.quality import QualityTally
-from pipeline.version import PROCESSING_VERSION, __version__
+from pipeline.version import PROCESSING_VERSION
 from pipeline.vertical import compound_crs, geotiff_wkt
 
 COG_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -209,13 +207,18 @@ def draft_manifest(
     settings = job.settings
     geobox = job.tile.geobox(settings.pixel_size_m)
     quality = tally.result(next(s for product, s in products if s is not None and product.info.name == "elevation"))
-    below = {source.ref.source.id: source.ground for source in assembly.sources if source.ground is not None}
+    if assembly.refused:
+        told = {str(error.source): error.message for error in assembly.refused}
+        quality = quality.model_copy(update={"details": {**quality.details, "sources_refused": told}})
+    # A source that is wholly hidden by better ones gave the tile nothing, and neither did what raised or lowered it.
+    shown = [source for source in assembly.sources if source.ref.source.id in quality.source_fractions]
+    below = {source.ref.source.id: source.ground for source in shown if source.ground is not None}
     surfaces = {
         "DTM" if ref.source.id in below else ref.source.surface.value
         for ref in job.sources
         if ref.source.id in quality.source_fractions
     }
-    resolvers = [source.view.upscale for source in assembly.sources if source.view.upscale is not None]
+    resolvers = [source.view.upscale for source in shown if source.view.upscale is not None]
     return {
         "tile": job.tile.id,
         "run_key": job.run_key,
@@ -259,12 +262,6 @@ def _below(readers: Iterable[GroundReader]) -> dict[str, str]:
         **({"bare_earth": "+".join(names)} if names else {}),
         **({"bare_earth_sha256": "+".join(digests)} if digests else {}),
     }
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of what shapes the bytes."""
-    named = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "numba", "rasterio", "pyproj")}
-    return {"orograph": __version__, "gdal": rasterio.__gdal_version__, "proj": pyproj.proj_version_str, **named}
 
 
 def _scratch(folder: Path, raster: Raster) -> Path:

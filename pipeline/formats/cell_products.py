@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,19 @@ from pipeline.formats.mosaic import Mosaic
 from pipeline.formats.mosaic import peak_bytes as sampling_bytes
 from pipeline.formats.scratch import writing
 from pipeline.grid import Cell, Tile
-from pipeline.job import Asset, Band, Manifest, OperationRecord, Product, ProductInfo, ProgressCallback, Quality
+from pipeline.job import (
+    Asset,
+    Band,
+    CoregistrationRecord,
+    Manifest,
+    OperationRecord,
+    Product,
+    ProductInfo,
+    ProgressCallback,
+    Quality,
+)
+from pipeline.software import software_versions
+from pipeline.sources import SourceRef
 from pipeline.version import PROCESSING_VERSION
 from pipeline.vertical import Operation, compound_crs
 
@@ -97,7 +110,7 @@ def export_cell(
     frame = settings.frame or manifests[0].vertical_frame
     shift = FrameShift(operation) if operation is not None and operation.steps else None
     with Mosaic(files, missing=settings.missing) as mosaic:
-        quality = _quality(job, mosaic, manifests)
+        quality = _quality(job, mosaic, shift, manifests)
         maker = _Maker(job, mosaic, shift, frame, folder)
         products: list[Product] = []
         for number, name in enumerate(settings.products):
@@ -207,8 +220,8 @@ def _product(
     return Product(info, path)
 
 
-def _quality(job: CellJob, mosaic: Mosaic, manifests: Sequence[Manifest]) -> Quality:
-    heights = mosaic.sample(point_lattice(job.tile, SAMPLES[3]))
+def _quality(job: CellJob, mosaic: Mosaic, shift: FrameShift | None, manifests: Sequence[Manifest]) -> Quality:
+    heights = mosaic.sample(point_lattice(job.tile, SAMPLES[3]), shift)
     valid = heights[np.isfinite(heights)].astype(np.float64)
     if not valid.size:
         raise AllVoid("the published tiles hold no height in this cell", tile=job.tile.id)
@@ -219,20 +232,28 @@ def _quality(job: CellJob, mosaic: Mosaic, manifests: Sequence[Manifest]) -> Qua
     return Quality(
         pixels=heights.size,
         void_fraction=1.0 - valid.size / heights.size,
-        filled_fraction=0.0,
-        source_fractions={source: round(fraction, 6) for source, fraction in sorted(fractions.items())},
+        filled_fraction=_mean(manifest.quality.filled_fraction for manifest in manifests),
+        # Not rounded to nothing: a source of a few pixels has a licence too.
+        source_fractions={source: max(round(part, 9), 1e-9) for source, part in sorted(fractions.items()) if part},
         height_min_m=float(valid.min()),
         height_max_m=float(valid.max()),
         height_mean_m=float(valid.mean()),
         height_std_m=float(valid.std()),
-        details={"source_fractions": "mean over the tiles the cell touches", "heights": "3 arc-second samples"},
+        details={
+            "source_fractions": "mean over the tiles the cell touches",
+            "filled_fraction": "mean over the tiles the cell touches",
+            "heights": "3 arc-second samples",
+        },
     )
+
+
+def _mean(values: Iterable[float]) -> float:
+    return round(statistics.fmean(values), 9)
 
 
 def _draft(
     job: CellJob, manifests: Sequence[Manifest], frame: str, operation: Operation | None, quality: Quality
 ) -> dict[str, Any]:
-    sources = {ref.source.id: ref for manifest in manifests for ref in manifest.sources}
     operations = list(dict.fromkeys(_frozen(record) for manifest in manifests for record in manifest.operations))
     records = [OperationRecord.model_validate_json(text) for text in operations]
     if operation is not None and operation.steps:
@@ -243,13 +264,13 @@ def _draft(
         "tile": job.tile.id,
         "run_key": job.run_key,
         "processing_version": PROCESSING_VERSION,
-        "software": dict(manifests[0].software),
+        "software": software_versions(),
         "settings": {
             **job.settings.model_dump(mode="json"),
-            "pixel_size_m": _ARC_SECOND_M,
+            "pixel_size_m": _ARC_SECOND_M * min(_arc_seconds(job.settings)),
             "tiles": {ref.tile.id: ref.run_key for ref in job.inputs},
         },
-        "sources": tuple(sources[source] for source in sorted(sources)),
+        "sources": _sources(manifests),
         "grid": {
             "crs": GEOGRAPHIC_CRS,
             "transform": list(geobox.affine)[:6],
@@ -260,9 +281,42 @@ def _draft(
         "vertical_frame": frame,
         "crs_wkt2": compound_crs(GEOGRAPHIC_CRS, frame).to_wkt("WKT2_2019"),
         "operations": tuple(records),
-        "models": {name: digest for manifest in manifests for name, digest in manifest.models.items()},
+        "coregistration": tuple(
+            _of_tile(manifest, record) for manifest in manifests for record in manifest.coregistration
+        ),
+        "models": _models(manifests),
         "quality": quality,
     }
+
+
+def _sources(manifests: Sequence[Manifest]) -> tuple[SourceRef, ...]:
+    """The tiles' sources, best first, each with the files of all of them."""
+    found: dict[str, SourceRef] = {}
+    for ref in (ref for manifest in manifests for ref in manifest.sources):
+        known = found.get(ref.source.id)
+        files = ref.files if known is None else tuple(dict.fromkeys((*known.files, *ref.files)))
+        found[ref.source.id] = ref.model_copy(update={"files": files})
+    return tuple(sorted(found.values(), key=lambda ref: ref.source.rank))
+
+
+def _models(manifests: Sequence[Manifest]) -> dict[str, str]:
+    """What any of the tiles was made with."""
+    found: dict[str, dict[str, None]] = {}
+    for name, told in (item for manifest in manifests for item in manifest.models.items()):
+        found.setdefault(name, {}).update(dict.fromkeys(told.split("+")))
+    return {name: "+".join(parts) for name, parts in found.items()}
+
+
+def _of_tile(manifest: Manifest, record: CoregistrationRecord) -> CoregistrationRecord:
+    """A tile's record in short: what was found, whether heights were moved by it, and where."""
+    told = {name: record.details[name] for name in ("applied",) if name in record.details}
+    return record.model_copy(update={"details": {**told, "tile": manifest.tile}})
+
+
+def _arc_seconds(settings: CellSettings) -> Iterator[int]:
+    """The distance of samples of each product."""
+    known = {"geographic": 1, "hgt1": 1, "hgt3": 3, "contours": settings.contour_arc_seconds}
+    return (known[name] for name in settings.products)
 
 
 def _frozen(record: OperationRecord) -> str:

@@ -15,13 +15,20 @@ from infra.local import LocalEngine
 from infra.local_store import LocalStore
 from pipeline.config import RunSettings
 from pipeline.errors import AllVoid, MemoryBudgetExceeded, OutsideCoverage
-from pipeline.formats.cell_job import CellSettings
+from pipeline.formats.cell_job import CellJob, CellSettings, TileRef
+from pipeline.formats.cell_products import export_cell
 from pipeline.formats.cells import point_lattice, tiles_of_cell
-from pipeline.formats.hgt import read_hgt
+from pipeline.formats.hgt import VOID, read_hgt
 from pipeline.grid import Cell, Tile
 from pipeline.job import Manifest
+from pipeline.software import software_versions
+from pipeline.vertical import VerticalCatalogue
+from stac.collections import EXPORTS
+from stac.items import item_from_manifest
+from stac.profile import contributing
 from stac.publish import present_run_key
-from tests.support.formats_world import hills, plane
+from tests.support.catalogue_world import make_manifest, make_source
+from tests.support.formats_world import hills, plane, write_tile
 from tests.support.published_world import World
 
 CELL = Cell(47, 10)
@@ -162,3 +169,39 @@ def test_memory_is_projected_before_anything_is_read(world: World) -> None:
     (outcome,) = LocalEngine().run(planned.jobs, runner, lambda _: None)
     assert isinstance(outcome.error, MemoryBudgetExceeded)
     assert not list(world.store.list("tiles/N47E010/"))
+
+
+def test_a_cell_claims_what_its_tiles_do(tmp_path: Path) -> None:
+    tiles = sorted(tiles_of_cell(CELL))[:2]
+    files = {tile: write_tile(tmp_path, tile, 250.0, hills) for tile in tiles}
+    sources = tuple(make_source(name, priority=priority) for name, priority in (("wide", 1), ("sliver", 0)))
+    plain = [make_manifest(None, tile.id, sources=sources, seed=seed) for seed, tile in enumerate(tiles)]
+    manifests = [
+        changed(plain[0], {"wide": 1.0 - 4e-7, "sliver": 4e-7}, 0.25, {"superres": "keys6"}),
+        changed(plain[1], {"wide": 1.0}, 0.05, {"superres": "keys6+superres-s", "superres_sha256": "a" * 64}),
+    ]
+    refs = tuple(TileRef(tile, m.run_key, "k", "0" * 64, "m") for tile, m in zip(tiles, manifests, strict=True))
+    job = CellJob(CELL, refs, CellSettings(products=("hgt3",), frame="EPSG:3855"))
+    operation = VerticalCatalogue.load().operation("EPSG:5621", "EPSG:3855", grids_dir=tmp_path)
+    made = export_cell(job, files, manifests, tmp_path, operation=operation, progress=lambda *_: None)
+    manifest = made.manifest(())
+    samples = read_hgt(tmp_path / "N47E010.SRTMGL3.hgt.zip")[1]
+    highest, lowest = samples.max(), samples[samples != VOID].min()
+    assert (round(manifest.quality.height_max_m), round(manifest.quality.height_min_m)) == (highest, lowest)
+    assert manifest.quality.filled_fraction == pytest.approx(0.15)
+    assert manifest.models == {"superres": "keys6+superres-s", "superres_sha256": "a" * 64}
+    assert manifest.software == software_versions()
+    assert [ref.source.id for ref in manifest.sources] == ["wide", "sliver"], "best first"
+    assert [len(ref.files) for ref in manifest.sources] == [2, 2]
+    assert {ref.source.id for ref in contributing(manifest)} == {"wide", "sliver"}
+    assert [record.details["tile"] for record in manifest.coregistration] == [tile.id for tile in tiles]
+    properties = item_from_manifest(manifest, asset_href=str, collection=EXPORTS)["properties"]
+    assert properties["gsd"] == pytest.approx(3 * 30.87)
+    assert properties["dem:filled_fraction"] == pytest.approx(0.15)
+    assert "from these to the cell" in properties["processing:lineage"]
+    assert "voids filled" in properties["processing:lineage"]
+
+
+def changed(manifest: Manifest, fractions: dict[str, float], filled: float, models: dict[str, str]) -> Manifest:
+    quality = manifest.quality.model_copy(update={"source_fractions": fractions, "filled_fraction": filled})
+    return manifest.model_copy(update={"quality": quality, "models": models})
