@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ConfigError
 
+NETWORK_ADJUSTMENT: Final = "network-adjustment"
+"""The step an operation's record names where the source has its share of an adjustment."""
 Model = Literal["constant", "plane"]
 
 

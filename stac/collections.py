@@ -42,9 +42,9 @@ TILES: Final = CollectionInfo(
     id="dem-eu",
     title="European terrain model, 50 km tiles",
     description=(
-        "Heights of the bare earth on the EEA reference grid (EPSG:3035), harmonised to one vertical frame from "
-        "national terrain models and Copernicus GLO-30. Every tile tells its sources, the vertical operations applied, "
-        "its quality figures and the checksums of its files."
+        "Heights on the EEA reference grid (EPSG:3035), harmonised to one vertical frame from open elevation data: of "
+        "the bare earth, of the surface or of both, as each tile's `dem:surface` says. Every tile tells its sources, the "
+        "vertical operations applied, its quality figures and the checksums of its files."
     ),
     keywords=(*_KEYWORDS, "EPSG:3035", "COG"),
     squares=Tile,

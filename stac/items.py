@@ -138,14 +138,16 @@ def _properties(manifest: Manifest, square: Tile | Cell, made: str, collection: 
 
 
 def _dates(sources: Iterable[Source], made: str) -> Document:
-    """Dates of the measurements; where a source tells none, the item's own date, and the item says so."""
+    """Dates of the measurements as far as sources tell them; where none does, the item's own date. The item says which."""
     sources = tuple(sources)
     ends = [source.end for source in sources if source.end is not None]
     starts = [source.start for source in sources if source.start is not None]
     if not ends and not starts:
         return {"datetime": made, "dem:date_basis": "processing"}
     first, last = (timestamp(pick(starts + ends, key=_aware)) for pick in (min, max))
-    return {"datetime": last, "start_datetime": first, "end_datetime": last, "dem:date_basis": "acquisition"}
+    # A source without an end may be newer than all that others tell.
+    basis = "acquisition" if all(source.end is not None for source in sources) else "partial"
+    return {"datetime": last, "start_datetime": first, "end_datetime": last, "dem:date_basis": basis}
 
 
 def _aware(moment: datetime) -> datetime:

@@ -11,6 +11,7 @@ import posixpath
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.adjustment import NETWORK_ADJUSTMENT
 from pipeline.job import CoregistrationRecord, Manifest, OperationRecord
 from pipeline.sources import SourceRef
 from stac.documents import Document
@@ -49,7 +50,7 @@ def dem_fields(manifest: Manifest) -> Document:
         "dem:border_step_m": quality.border_step_m,
         "dem:void_fraction": quality.void_fraction,
         "dem:filled_fraction": quality.filled_fraction,
-        "dem:sources": [_source(ref, quality.source_fractions.get(ref.source.id)) for ref in contributing(manifest)],
+        "dem:sources": _sources(manifest),
         "dem:operations": [_operation(record) for record in manifest.operations],
         "dem:coregistration": [_coregistration(record) for record in manifest.coregistration],
         "dem:models": dict(manifest.models),
@@ -64,17 +65,38 @@ def public_name(href: str) -> str:
 
 def lineage(manifest: Manifest) -> str:
     """One sentence a person understands: from which sources, by which steps."""
-    names = " and ".join(ref.source.title for ref in contributing(manifest))
-    steps = ["moved to " + manifest.vertical_frame] if manifest.operations else []
-    if any(record.status == "converged" for record in manifest.coregistration):
+    used = contributing(manifest)
+    ids = {ref.source.id for ref in used}
+    is_cell = "tiles" in manifest.settings
+    moves = {step for r in manifest.operations if is_cell or r.source in ids for step in r.steps}
+    steps = ["moved to " + manifest.vertical_frame] if moves - {NETWORK_ADJUSTMENT} else []
+    if NETWORK_ADJUSTMENT in moves:
+        steps.append("levelled by a network adjustment")
+    # A survey is measured against another but not moved.
+    if any(r.details.get("applied", r.status == "converged") for r in manifest.coregistration if r.source in ids):
         steps.append("coregistered")
     for kind, done in (("bare_earth", "reduced to bare earth"), ("superres", "super-resolved")):
         if kind in manifest.models:
             steps.append(f"{done} by {manifest.models[kind]}")
-    steps.extend(("resampled once", "blended"))
+    steps.append("resampled to tiles and from these to the cell" if is_cell else "resampled once")
+    if len(used) > 1:
+        steps.append("blended")
     if manifest.quality.filled_fraction > 0:
         steps.append("voids filled")
-    return f"{names}: {', '.join(steps)}."
+    return f"{' and '.join(ref.source.title for ref in used)}: {', '.join(steps)}."
+
+
+def _sources(manifest: Manifest) -> list[Document]:
+    """The sources that gave heights, each with its number in the source index where there is such a file."""
+    numbers = {ref.source.id: number for number, ref in enumerate(manifest.sources, start=1)}
+    indexed = any(asset.name == "source_index" for asset in manifest.assets)
+    return [
+        {
+            **_source(ref, manifest.quality.source_fractions.get(ref.source.id)),
+            **({"index": numbers[ref.source.id]} if indexed else {}),
+        }
+        for ref in contributing(manifest)
+    ]
 
 
 def _source(ref: SourceRef, fraction: float | None) -> Document:

@@ -81,4 +81,5 @@ class QualityTally:
 
 
 def _share(count: int, total: int) -> float:
-    return round(count / total, 9) if total else 0.0
+    """Rounded, but never to nothing where there is something: a single pixel has a licence too."""
+    return max(round(count / total, 9), 1e-9) if count else 0.0

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from pipeline.adjustment import Adjustment
+from pipeline.adjustment import NETWORK_ADJUSTMENT, Adjustment
 from pipeline.errors import ConfigError, SourceGridError, VerticalError
 from pipeline.grid import TILE_CRS
 from pipeline.job import OperationRecord
@@ -136,7 +136,7 @@ class DeltaSurface:
         """What the manifest says of this operation on a source."""
         operation = self.operation
         finite = self.nodes_m[np.isfinite(self.nodes_m)]
-        extra = () if self.adjustment is None else ("network-adjustment",)
+        extra = () if self.adjustment is None else (NETWORK_ADJUSTMENT,)
         told = () if self.adjustment is None else (f"network adjustment {self.adjustment.model_dump_json()}",)
         return OperationRecord(
             source=source_id,

@@ -310,10 +310,15 @@ def test_a_sources_noise_reaches_the_network_and_nothing_else(tmp_path):
 
 
 def test_a_tile_tells_what_raised_it_not_what_was_asked_for(tmp_path):
-    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
     sources = [
         source(
-            write_source(tmp_path / f"{metres}.tif", "EPSG:3035", box, metres),
+            # The coarser one reaches farther east: where the finer one hides it, it raises nothing.
+            write_source(
+                tmp_path / f"{metres}.tif",
+                "EPSG:3035",
+                (4_210_000.0, 3_010_000.0, 4_212_000.0 + 60 * metres, 3_013_000.0),
+                metres,
+            ),
             id=f"every{metres}",
             resolution_m=float(metres),
             priority=-metres,
@@ -443,3 +448,45 @@ def test_a_shift_that_was_told_brings_its_uncertainty(tmp_path):
     truth = terrain(4_200_000 + (cols + 0.5) * 50, 3_050_000 - (rows + 0.5) * 50)
     assert np.median(heights.compressed() - truth) == pytest.approx(2.0, abs=1e-3)
     assert sigma.compressed() == pytest.approx(math.hypot(0.2, 0.4), abs=1e-6)
+
+
+def test_a_source_that_gives_no_pixel_leaves_no_claim(tmp_path):
+    def at(name, west, east, metres, inset=0):
+        box = (west + inset, 3_010_000.0 + inset, east - inset, 3_016_000.0 - inset)
+        path = write_source(tmp_path / f"{name}.tif", "EPSG:3035", box, metres)
+        return source(path, id=name, title=name, resolution_m=float(metres), priority=-ord(name))
+
+    sources = [
+        at("a", 4_210_000.0, 4_216_000.0, 50),
+        at("b", 4_210_000.0, 4_216_000.0, 200, inset=1_000),
+        at("c", 4_215_000.0, 4_221_000.0, 50),
+    ]
+    plan, outcomes, code = run(tmp_path, *sources)
+    assert code == 0, outcomes[0].error
+    store = tmp_path / "store"
+    manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
+    (index,) = read_products(store, manifest, "source_index")
+    shares = {number: np.count_nonzero(index.filled(0) == number) / index.size for number in (1, 2, 3)}
+    properties = json.loads(next((store / "stac").rglob(f"{TILE}/{TILE}.json")).read_text())["properties"]
+    told = {entry["index"]: entry for entry in properties["dem:sources"]}
+    assert {number: entry["id"] for number, entry in told.items()} == {1: "a", 3: "c"}
+    assert {number: share for number, share in shares.items() if share} == pytest.approx(
+        {number: entry["fraction"] for number, entry in told.items()}
+    )
+    assert manifest.models == {}, "only the hidden source is coarser than the target"
+    assert properties["processing:lineage"] == "a and c: resampled once, blended."
+
+
+def test_a_source_that_no_operation_reaches_is_told(tmp_path, fine):
+    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
+    path = write_source(tmp_path / "abroad.tif", "EPSG:3035", box, 50)
+    abroad = source(path, id="abroad", resolution_m=50.0, vertical_frame="EPSG:5710", priority=9)
+    plan, outcomes, code = run(tmp_path, fine, abroad)
+    assert code == 0, outcomes[0].error
+    manifest = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
+    assert set(manifest.quality.source_fractions) == {"fine"}
+    (refused,) = manifest.quality.details["sources_refused"].items()
+    assert refused[0] == "abroad"
+    assert "EPSG:5710" in refused[1]
+    assert "area of use" in refused[1]
+    assert str(tmp_path) not in refused[1]

@@ -5,8 +5,10 @@ import pytest
 from shapely.geometry import Polygon, shape
 
 from pipeline.grid import Cell, Tile
+from pipeline.job import CoregistrationRecord
 from stac.items import footprint_deg, item_from_manifest, merged_licence, merged_providers
 from stac.layout import item_key, relative
+from stac.profile import lineage
 from stac.schemas import SchemaLibrary
 from tests.support.catalogue_world import make_manifest, make_source
 
@@ -129,3 +131,35 @@ def test_asset_references_are_relative_to_the_item():
     item = item_from_manifest(manifest, asset_href=lambda target: relative(key, target))
     assert item["assets"]["dem"]["href"] == f"../../../../tiles/E4300N2650/{manifest.run_key}/dem.tif"
     assert item["assets"]["dem"]["file:checksum"].startswith("1220")
+
+
+def test_dates_that_not_every_source_tells_are_partial():
+    dated = make_source("dated", start="2020-01-01T00:00:00Z", end="2024-01-01T00:00:00Z")
+    for undated in (make_source("undated", start=None, end=None), make_source("open", end=None)):
+        properties = item_from_manifest(make_manifest(None, sources=(dated, undated)), asset_href=str)["properties"]
+        assert properties["dem:date_basis"] == "partial"
+        assert properties["datetime"] == "2024-01-01T00:00:00Z"
+
+
+def test_lineage_tells_what_was_done_not_what_was_tried():
+    survey, other = make_source("survey", title="Survey"), make_source("other", title="Other")
+    manifest = make_manifest(None, sources=(survey, other), fractions={"survey": 0.7, "other": 0.3})
+    measured = CoregistrationRecord(
+        source="other", reference="survey", method="nuth-kaab", status="converged", details={"applied": False}
+    )
+    level = manifest.operations[0].model_copy(update={"source": "survey", "steps": ()})
+    manifest = manifest.model_copy(update={"coregistration": (measured,), "operations": (level,)})
+    assert lineage(manifest) == "Survey and Other: resampled once, blended, voids filled."
+    seen = measured.model_copy(update={"status": "unobservable", "details": {"applied": True}})
+    moved = level.model_copy(update={"steps": ("EPSG:5404", "network-adjustment")})
+    manifest = manifest.model_copy(update={"coregistration": (seen,), "operations": (moved,)})
+    assert lineage(manifest) == (
+        "Survey and Other: moved to EPSG:5621, levelled by a network adjustment, coregistered, resampled once, blended,"
+        " voids filled."
+    )
+    alone = manifest.model_copy(
+        update={"quality": manifest.quality.model_copy(update={"source_fractions": {"survey": 1.0}})}
+    )
+    assert lineage(alone) == (
+        "Survey: moved to EPSG:5621, levelled by a network adjustment, resampled once, voids filled."
+    )
