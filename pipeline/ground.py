@@ -100,7 +100,10 @@ class GroundReader:
         ground = bare_earth(
             surface, size_m, self.model, origin_px=(row, col), shares=self._shares(worked, row, col, rows, cols)
         )
-        planes = (ground.heights_m, ground.sigma_m, ground.mask.astype(np.float32))
+        # Nothing is known of a void; as zeros its spread and share would thin those of the pixels around it.
+        void = np.isnan(ground.heights_m)
+        sigma_m, lowered = (np.where(void, np.float32(np.nan), plane) for plane in (ground.sigma_m, ground.mask))
+        planes = (ground.heights_m, sigma_m, lowered)
         return Ground(*(_reduced(plane[inner], ratio) for plane in planes))
 
     @property

@@ -140,3 +140,30 @@ def test_windows_are_stacked_with_what_some_of_them_have() -> None:
     assert both.sigma_m is not None
     assert both.sigma_m.tolist() == [[2.0] * 3, [2.0] * 3, [0.0] * 3]
     assert stacked([Ground(two), Ground(two)]).sigma_m is None
+
+
+def test_a_void_beside_a_house_takes_nothing_from_its_spread(tmp_path: Path) -> None:
+    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", BOX, 5)
+    with rasterio.open(path, "r+") as dataset:
+        heights = dataset.read(1)
+        heights[200:210, 200:210] += 15.0
+        # Half of each pair of columns inside the house has no height.
+        heights[202:208, 203:208:2] = -9999.0
+        dataset.write(heights, 1)
+    dsm = surface(path, 5.0)
+    with SourceReader(dsm, [path]) as reader:
+        made = {}
+        for factor in (1, 2):
+            lattice = replace(reader.lattices[0], factor=factor)
+            top, left, _, _ = lattice.index_bounds
+            inside = IndexWindow(top + 202 // factor, left + 202 // factor, 6 // factor, 6 // factor)
+            made[factor] = GroundReader(reader, "opening").read(lattice, inside)
+    fine, mean = made[1], made[2]
+    assert fine.sigma_m is not None
+    assert mean.sigma_m is not None
+    assert mean.lowered is not None
+    assert np.isnan(fine.sigma_m[:, 1::2]).all()
+    assert np.isfinite(mean.heights_m).all()
+    whole = fine.sigma_m[:, 0::2].reshape(3, 2, 3).mean(axis=1)
+    np.testing.assert_allclose(mean.sigma_m, whole, rtol=1e-6)
+    np.testing.assert_array_equal(mean.lowered, 1.0)
