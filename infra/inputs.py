@@ -1,7 +1,8 @@
 """Where a published tile's source files lie: kept in the store for its operators, never published.
 
 Manifests tell everybody the names and ETags of files (`pipeline.public`). Making a tile again, or showing what it was
-made of, needs the paths too: they are under `inputs/`, which no catalogue refers to and no service hands out.
+made of, needs the paths too: they are under `inputs/`, which no catalogue refers to and no service hands out. Beside them
+lie the shifts that were told to a run, which its manifest shows only as they were applied.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from pydantic import TypeAdapter
 
 from infra.store import Store
 from pipeline.errors import CatalogueError, ObjectExists
-from pipeline.job import Job, Manifest
+from pipeline.job import CoregistrationRecord, Job, Manifest
 from pipeline.public import public_ref
 from pipeline.sources import SourceRef
 
 _REFS: Final = TypeAdapter(tuple[SourceRef, ...])
+_RECORDS: Final = TypeAdapter(tuple[CoregistrationRecord, ...])
 
 
 def inputs_key(tile: str, run_key: str) -> str:
@@ -25,8 +27,17 @@ def inputs_key(tile: str, run_key: str) -> str:
     return f"inputs/{tile}/{run_key}.json"
 
 
+def alignment_key(tile: str, run_key: str) -> str:
+    """Key of the record of the shifts a run was told."""
+    return f"inputs/{tile}/{run_key}.alignment.json"
+
+
 def keep_inputs(store: Store, job: Job) -> None:
-    """Write down a job's sources in full, if their public form tells less; safe to repeat and to race."""
+    """Write down a job's sources in full, if their public form tells less, and its alignment; safe to repeat and to race."""
+    if job.alignment:
+        key = alignment_key(job.tile.id, job.run_key)
+        with contextlib.suppress(ObjectExists):
+            store.put(key, _RECORDS.dump_json(job.alignment), if_absent=True, media_type="application/json")
     if all(public_ref(ref) == ref for ref in job.sources):
         return
     document = _REFS.dump_json(job.sources)
@@ -46,5 +57,20 @@ def full_sources(store: Store, manifest: Manifest) -> tuple[SourceRef, ...]:
         return _REFS.validate_json(store.get(key))
     except KeyError:
         return manifest.sources
+    except ValueError as error:
+        raise CatalogueError(f"{key} is damaged", tile=manifest.tile, remedy=f"delete {key} and run again") from error
+
+
+def told_alignment(store: Store, manifest: Manifest) -> tuple[CoregistrationRecord, ...]:
+    """The shifts the run that made a tile was told (`--smooth-shifts`); none where it estimated its own.
+
+    Raises:
+        CatalogueError: the record is damaged.
+    """
+    key = alignment_key(manifest.tile, manifest.run_key)
+    try:
+        return _RECORDS.validate_json(store.get(key))
+    except KeyError:
+        return ()
     except ValueError as error:
         raise CatalogueError(f"{key} is damaged", tile=manifest.tile, remedy=f"delete {key} and run again") from error

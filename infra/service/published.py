@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import orjson
 
-from infra.inputs import full_sources
+from infra.inputs import full_sources, told_alignment
 from infra.store import Store
 from pipeline.errors import BadIdentifier, CatalogueError
 from pipeline.grid import Tile
-from pipeline.job import MANIFEST_NAME, Manifest
+from pipeline.job import MANIFEST_NAME, CoregistrationRecord, Manifest
 from pipeline.sources import SourceRef
 from stac import layout
 from stac.collections import TILES
@@ -146,6 +146,14 @@ class Published:
             CatalogueError: what the store holds of it is damaged.
         """
         return self._sources(tile.id, tile.run_key)
+
+    def alignment(self, tile: PublishedTile) -> tuple[CoregistrationRecord, ...]:
+        """The shifts the run that made a tile was told; none where it estimated its own.
+
+        Raises:
+            CatalogueError: what the store holds of them is damaged.
+        """
+        return told_alignment(self._store, self.manifest(tile))
 
     def _read_manifest(self, tile_id: str, run_key: str) -> Manifest:
         key = f"tiles/{tile_id}/{run_key}/{MANIFEST_NAME}"

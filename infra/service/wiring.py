@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from infra.engine import Receipt
@@ -67,7 +67,17 @@ class TilePlanner:
         if missing:
             raise SourceUnknown(f"unknown source {missing[0]!r}", source=missing[0])
         chosen = [known[id_] for id_ in source_ids] or list((made_of or known).values())
-        return Planner(chosen, settings, self._probe).job(tile)
+        return self._aligned_as_before(Planner(chosen, settings, self._probe).job(tile))
+
+    def _aligned_as_before(self, job: Job) -> Job:
+        """The job with the shifts its tile was told, which meet its neighbours', as long as they are of the same files."""
+        found = self._published(job.tile)
+        if found is None or not (told := self.published.alignment(found)):
+            return job
+        made_with = self.published.manifest(found).settings
+        same_method = all(made_with[name] == getattr(job.settings, name) for name in ("coregistration", "max_shift_m"))
+        same_files = _contents(self.published.sources(found)) == _contents(job.sources)
+        return replace(job, alignment=told) if same_method and same_files else job
 
     def _made_of(self, tile: Tile) -> tuple[SourceRef, ...]:
         found = self._published(tile)
@@ -78,6 +88,11 @@ class TilePlanner:
 
     def _probe(self, href: str, anonymous: bool) -> FileRef:
         return Fetcher(endpoint_url=self.run.s3_endpoint_url, anonymous=anonymous).probe(href)
+
+
+def _contents(refs: Sequence[SourceRef]) -> list[tuple[str, list[str]]]:
+    """What sources hold, in their order."""
+    return [(ref.source.id, [file.etag for file in ref.files]) for ref in refs]
 
 
 def parts_from(

@@ -449,6 +449,13 @@ def test_a_shift_that_was_told_brings_its_uncertainty(tmp_path):
     assert np.median(heights.compressed() - truth) == pytest.approx(2.0, abs=1e-3)
     assert sigma.compressed() == pytest.approx(math.hypot(0.2, 0.4), abs=1e-6)
 
+    planner = TilePlanner(Published(open_store(str(store))), (), settings, SETTINGS)
+    tile = plan.jobs[0].tile
+    again = planner.settings_for(tile)
+    assert planner(tile, (), again).run_key == plan.jobs[0].run_key, "an order for the same tile is the same tile"
+    assert planner(tile, (), again.model_copy(update={"max_shift_m": 5.0})).alignment == ()
+    assert planner(tile, (), again.model_copy(update={"blend_width_m": 5.0})).alignment == (told,)
+
 
 def test_a_source_that_gives_no_pixel_leaves_no_claim(tmp_path):
     def at(name, west, east, metres, inset=0):
