@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from pipeline.errors import BadIdentifier, ConfigError, OrographError, StoreUnwritable
+from pipeline.errors import BadIdentifier, ConfigError, OrographError, SourceMissing, StoreUnwritable
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_@+=~-][A-Za-z0-9_@+=~.-]{0,199}", re.ASCII)
 _MAX_KEY: Final = 900
@@ -135,13 +135,16 @@ def check_writable(store: Store) -> None:
         raise StoreUnwritable(f"{store.url} gave back other bytes than it was given", remedy=remedy)
 
 
-def open_store(url: str, *, endpoint_url: str | None = None, anonymous: bool = False) -> Store:
+def open_store(
+    url: str, *, endpoint_url: str | None = None, anonymous: bool = False, must_exist: bool = False
+) -> Store:
     """The store at a folder, `file://` URL or `s3://bucket/prefix`.
 
     Credentials come from the environment, the AWS files or the machine's role, never from the URL.
 
     Raises:
         ConfigError: another scheme, a bucket without a name, credentials in the URL.
+        SourceMissing: it `must_exist` and there is no such folder; for commands that only look at what is published.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -149,6 +152,8 @@ def open_store(url: str, *, endpoint_url: str | None = None, anonymous: bool = F
     if scheme == "file":
         from infra.local_store import LocalStore
 
+        if must_exist and not Path(rest).is_dir():
+            raise SourceMissing(f"no store at {rest}", remedy="name the folder `orograph run` wrote to with --store")
         return LocalStore(Path(rest))
     if scheme == "s3":
         from infra.s3_store import S3Options, S3Store

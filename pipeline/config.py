@@ -97,8 +97,7 @@ class EnvironmentSettings(BaseSettings):
         try:
             return cls(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
         except ValidationError as error:
-            fault = error.errors()[0]
-            raise ConfigError(f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+            raise ConfigError(f"setting {first_fault(error)}") from error
         except SettingsError as error:
             raise ConfigError(str(error), remedy="lists are written as JSON") from error
 
@@ -139,3 +138,9 @@ class RunSettings(EnvironmentSettings):
     autoscaling: bool = False
     price_per_worker_hour: float = Field(default=0.0, ge=0)
     memory_limit_mb: int = Field(default=1500, gt=0)
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing a value was refused for, on one line: where, and why."""
+    fault = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ").removeprefix("Value error, ")

@@ -174,4 +174,4 @@ def _store(url: str | None) -> Store:
     from pipeline.config import RunSettings
 
     settings = RunSettings.with_flags(store=url)
-    return open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
+    return open_store(settings.store, endpoint_url=settings.s3_endpoint_url, must_exist=True)

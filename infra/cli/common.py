@@ -42,6 +42,11 @@ def ending(run: Callable[[], object]) -> int:
         err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
         err.print(str(error), markup=False)
         return error.exit_code
+    except OSError as error:
+        # What no command expected of the system: a folder that is a file, permissions, a full disk.
+        err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
+        err.print(f"{error} — check that path, its permissions, and the space left", markup=False)
+        return 1
     except KeyboardInterrupt:
         err.print("interrupted; what is finished stays, the same command resumes")
         return 130

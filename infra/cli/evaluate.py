@@ -44,7 +44,7 @@ def evaluate(
     from pipeline.models.superres.evaluate import evaluate as run
     from pipeline.models.superres.plots import MapWriter, plot_gains
 
-    read_weights_with(reading(RunSettings()))
+    read_weights_with(reading(RunSettings.with_flags()))
     if reference_by not in {"decimation", "mean"}:
         raise ConfigError(f"--reference-by {reference_by}", remedy="decimation or mean")
     seen = {path.resolve() for path in dtms} & {path.resolve() for path in fit_on or ()}

@@ -47,7 +47,7 @@ def export(
     from infra.cells import plan_cells
     from infra.gdal_env import apply_gdal_env
     from infra.store import open_store
-    from pipeline.config import RunSettings
+    from pipeline.config import RunSettings, first_fault
     from pipeline.errors import ConfigError
     from pipeline.formats.cell_job import PRODUCTS, CellSettings
     from pipeline.formats.cells import cells_of_tiles
@@ -69,9 +69,8 @@ def export(
             }
         )
     except ValidationError as fault:
-        first = fault.errors()[0]
-        raise ConfigError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from fault
-    opened = open_store(run.store, endpoint_url=run.s3_endpoint_url)
+        raise ConfigError(first_fault(fault)) from fault
+    opened = open_store(run.store, endpoint_url=run.s3_endpoint_url, must_exist=True)
     cells = [Cell.parse(text) for text in cell or ()] + list(cells_of_tiles(Tile.parse(text) for text in tile or ()))
     planned = plan_cells(opened, settings, cells or None)
     _show(planned, dry_run=dry_run, as_json=as_json)

@@ -11,7 +11,7 @@ import typer
 
 from infra.cli.common import sharing
 from pipeline.adjustment import Adjustment, AdjustmentFile
-from pipeline.config import ProcessingSettings, RunSettings
+from pipeline.config import ProcessingSettings, RunSettings, first_fault
 from pipeline.errors import ConfigError
 from pipeline.grid import Tile
 from pipeline.plan import Plan, Planner, tiles_of_bbox, tiles_of_geojson
@@ -151,8 +151,7 @@ def processing_settings(pixel_size: float | None, target: str | None, extra: lis
     try:
         return ProcessingSettings.model_validate(values)
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise ConfigError(f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+        raise ConfigError(f"setting {first_fault(error)}") from error
 
 
 def _adjustments(path: Path, target: object) -> tuple[tuple[str, Adjustment], ...]:

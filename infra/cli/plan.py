@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli import options
-from infra.cli.common import out, print_json
+from infra.cli.common import err, out, print_json
 from pipeline.config import ProcessingSettings
 
 if TYPE_CHECKING:
@@ -33,12 +33,18 @@ def plan(
 
 
 def show(planned: Plan, *, as_json: bool) -> None:
-    """Print a plan as a table or as JSON."""
+    """Print a plan as a table or as JSON; tiles that are refused give a run's exit code."""
     rows = [_row(job) for job in planned.jobs]
     refused = [{"tile": refusal.tile.id, **refusal.error.to_dict()} for refusal in planned.refusals]
     if as_json:
         print_json({"tiles": rows, "refused": refused, "bytes_to_read": planned.bytes_to_read})
-        return
+    else:
+        _show_table(planned, rows)
+    if refused:
+        raise typer.Exit(3 if rows else planned.refusals[0].error.exit_code)
+
+
+def _show_table(planned: Plan, rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(title=f"{len(rows)} tiles, {planned.bytes_to_read / 2**20:.1f} MB to read")
@@ -55,7 +61,10 @@ def show(planned: Plan, *, as_json: bool) -> None:
         )
     out.print(table)
     for one in planned.refusals:
-        out.print(f"[red]refused[/] {one.error}")
+        # The error's own [tile ..., source ...] is no markup.
+        err.print(f"refused: {one.error.at(tile=one.tile.id)}", markup=False)
+    if not rows and not planned.refusals:
+        err.print("nothing to do: no source has data in the area")
 
 
 def _row(job: Any) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def superres(
     from pipeline.models.naming import is_own, read_weights_with
     from pipeline.models.superres.rasters import superresolve_file
 
-    read_weights_with(reading(RunSettings()))
+    read_weights_with(reading(RunSettings.with_flags()))
     name = model_name(model)
     options: dict[str, object] = {}
     if name.startswith("superres-") or is_own(name):

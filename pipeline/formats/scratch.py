@@ -62,6 +62,7 @@ class ScratchWriter:
         self._gatherers = [Gatherer(self._shape[0] * self._shape[1]) for _ in range(bands)]
         self._halved = max(self._shape) > BLOCK_PX
         with writing(path), contextlib.ExitStack() as opened:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._levels = []
             for level in range(2 if self._halved else 1):
                 profile = _profile(geobox, level, dtype, nodata, bands, how)

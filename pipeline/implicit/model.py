@@ -156,6 +156,7 @@ class ImplicitModel:
         }
         text = json.dumps(document, separators=(",", ":"), sort_keys=True)
         data = save({k: np.ascontiguousarray(v) for k, v in self.arrays.items()}, metadata={FORMAT: text})
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         return len(data)
 

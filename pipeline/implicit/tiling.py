@@ -16,8 +16,10 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.warp import reproject, transform_bounds
 
-from pipeline.errors import BadIdentifier, BandMismatch, ConfigError, SourceCorrupt, SourceGridError, SourceMissing
+from pipeline.errors import BadIdentifier, ConfigError, SourceCorrupt, SourceGridError
 from pipeline.grid import TILE_SIZE_KM, Tile, tiles_in
+from pipeline.height_file import opened_heights
+from pipeline.nodata import refuse_undeclared
 
 _HALF_WORLD_M: Final = 20037508.342789244
 _QUADKEY = re.compile(r"[0-3]{1,23}", re.ASCII)
@@ -86,20 +88,14 @@ def read_heights(path: Path) -> tuple[np.ndarray, GeoBox]:
         SourceMissing: there is no such file.
         SourceCorrupt: it is no raster.
         BandMismatch: it has another number of bands than one.
+        SourceGridError: its heights are not in metres.
+        NodataError: it holds what can only be an undeclared void.
     """
-    if not path.exists():
-        raise SourceMissing(f"no raster {path}")
-    try:
-        with rasterio.open(path) as dataset:
-            if dataset.count != 1:
-                raise BandMismatch(
-                    f"{path.name} has {dataset.count} bands, heights have one",
-                    remedy="extract the band with gdal_translate -b",
-                )
-            heights = dataset.read(1, masked=True, out_dtype="float32").filled(np.nan)
-            return heights, GeoBox(dataset.shape, dataset.transform, dataset.crs)
-    except RasterioError as error:
-        raise SourceCorrupt(f"{path.name} cannot be read as a raster: {error}") from error
+    with opened_heights(path) as dataset:
+        heights = dataset.read(1, masked=True, out_dtype="float32").filled(np.nan)
+        grid = GeoBox(dataset.shape, dataset.transform, dataset.crs)
+    refuse_undeclared(heights, source=str(path))
+    return heights, grid
 
 
 class TileCutter:
@@ -123,9 +119,7 @@ class TileCutter:
             SourceMissing: there is no such file.
             SourceGridError: the raster has no CRS.
         """
-        if not self._path.exists():
-            raise SourceMissing(f"no raster {self._path}")
-        with rasterio.open(self._path) as dataset:
+        with opened_heights(self._path) as dataset:
             if dataset.crs is None:
                 raise SourceGridError(f"{self._path.name} has no CRS", remedy="assign one with gdal_edit -a_srs")
             crs = "EPSG:3035" if self._zoom is None else "EPSG:3857"

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
 
 from pipeline.adjustment import NETWORK_ADJUSTMENT, Adjustment
 from pipeline.errors import ConfigError, SourceGridError, VerticalError
@@ -238,4 +239,10 @@ def _degrees(crs: str, x: DegreeArray, y: DegreeArray) -> tuple[DegreeArray, Deg
 
 @lru_cache(maxsize=32)
 def _to_geographic(crs: str) -> Transformer:
-    return Transformer.from_crs(crs, GEOGRAPHIC, always_xy=True, allow_ballpark=False)
+    try:
+        return Transformer.from_crs(crs, GEOGRAPHIC, always_xy=True, allow_ballpark=False)
+    except ProjError as error:
+        raise SourceGridError(
+            f"PROJ knows no operation from {CRS.from_user_input(crs).name!r} to ETRS89 on this machine",
+            remedy="warp the raster to a CRS of the place first",
+        ) from error

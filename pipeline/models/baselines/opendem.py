@@ -51,7 +51,7 @@ class OpenDemVdsr:
         Raises:
             SourceMissing: No such file.
             ConfigError: h5py is not installed.
-            ModelError: The file holds other layers.
+            ModelError: It is no HDF5 file, or holds other layers.
         """
         if not path.exists():
             raise SourceMissing(f"no weights at {path}", source=str(path))
@@ -60,10 +60,13 @@ class OpenDemVdsr:
         except ImportError as error:
             raise ConfigError("OpenDEM's weights are HDF5", remedy="install orograph[bench]") from error
         kernels: dict[str, np.ndarray] = {}
-        with h5py.File(path) as file:
-            file.visititems(
-                lambda name, item: kernels.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
+        try:
+            with h5py.File(path) as file:
+                file.visititems(
+                    lambda name, item: kernels.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+                )
+        except OSError as error:
+            raise ModelError(f"{path} is no HDF5 file: {error}", remedy="opendem_vdsr_x3.h5 is wanted") from error
         convolutions = sorted(
             {name.rsplit("/", 1)[0] for name, value in kernels.items() if value.ndim == 4}, key=_layer_number
         )

@@ -12,16 +12,18 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy.ndimage import affine_transform, minimum_filter, spline_filter
 
-from pipeline.errors import ConfigError, SourceMissing
+from pipeline.config import first_fault
+from pipeline.errors import ConfigError
+from pipeline.height_file import opened_heights
 from pipeline.models.superres.degrade import noise, pool, thin
 from pipeline.models.superres.interpolated import interpolated
 from pipeline.models.superres.network import Condition
 from pipeline.models.voids import with_context
+from pipeline.nodata import refuse_undeclared, to_void
 from pipeline.raster import BoolArray, FloatArray
 from pipeline.sources import Thinning
 
@@ -123,12 +125,22 @@ class SiteList(BaseModel):
         """
         try:
             return cls.model_validate(yaml.safe_load(path.read_text()))
-        except (ValidationError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path} is no list of training sites: {error}") from error
+        except OSError as error:
+            raise ConfigError(f"no list of training sites at {path}: {error.strerror}") from error
+        except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+            why = first_fault(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
+            raise ConfigError(
+                f"{path} is no list of training sites: {why}",
+                remedy="pipeline/models/superres/sites.yaml shows one",
+            ) from error
 
     @classmethod
     def gather(cls, path: Path | None, dtms: Sequence[Path]) -> Self:
-        """The sites of a YAML list and of DTMs given one by one; the shipped list when neither is given."""
+        """The sites of a YAML list and of DTMs given one by one; the shipped list when neither is given.
+
+        Raises:
+            ConfigError: The list cannot be read, or two sites share a name.
+        """
         sites: list[SiteSpec] = []
         if path is not None or not dtms:
             sites += cls.read(path or Path(__file__).with_name("sites.yaml")).sites
@@ -146,7 +158,10 @@ class SiteList(BaseModel):
             )
             for dtm in dtms
         ]
-        return cls(sites=tuple(sites))
+        try:
+            return cls(sites=tuple(sites))
+        except ValidationError as error:
+            raise ConfigError(first_fault(error), remedy="give each raster once, under a name of its own") from error
 
     def without(self, held_out: Sequence[str]) -> Self:
         """The list less the sites held out for validation.
@@ -173,17 +188,15 @@ class Site:
 
 
 def read_heights(path: Path) -> FloatArray:
-    """The first band, float32 metres with NaN for the declared nodata value.
+    """The heights of a file, float32 metres with NaN for void.
 
     Raises:
-        SourceMissing: There is no such file.
+        SourceMissing, SourceCorrupt, BandMismatch, SourceGridError: See `opened_heights`.
+        NodataError: It holds what can only be an undeclared void.
     """
-    if not path.exists():
-        raise SourceMissing(f"no raster at {path}", source=str(path))
-    with rasterio.open(path) as dataset:
-        heights = dataset.read(1).astype(np.float32)
-        if dataset.nodata is not None:
-            heights[heights == np.float32(dataset.nodata)] = np.nan
+    with opened_heights(path) as dataset:
+        heights = to_void(dataset.read(1), dataset.nodata)
+    refuse_undeclared(heights, source=str(path))
     return heights
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-import rasterio
 
-from pipeline.errors import InputError
+from pipeline.errors import ConfigError, InputError
+from pipeline.height_file import opened_heights
 from pipeline.models.baselines.linear import FORMAT as LINEAR_FORMAT
 from pipeline.models.baselines.linear import NAME as BEST_LINEAR
 from pipeline.models.baselines.linear import LinearFilter, fit_on_pairs, shipped_linear
@@ -68,14 +68,17 @@ def tiles_of(
         by: Take every n-th sample (each of the n x n phases is a raster of its own), or means of n x n.
 
     Raises:
+        ConfigError: The pixel size asked for is finer than the raster's own.
         InputError: The raster is smaller than a tile's border and one block.
     """
     heights = read_heights(path)
-    with rasterio.open(path) as dataset:
+    with opened_heights(path) as dataset:
         size = ground_pixel_size_m(dataset)
     steps = (1, 1)
     if reference_m is not None:
-        steps = (max(1, round(reference_m / size[1])), max(1, round(reference_m / size[0])))
+        steps = (round(reference_m / size[1]), round(reference_m / size[0]))
+        if min(steps) < 1:
+            raise ConfigError(f"{path.name} has pixels of {min(size):.3g} m: {reference_m:g} m is finer than measured")
     mode = Thinning.DECIMATED if by == "decimation" else Thinning.AVERAGED
     phases = [(i, j) for i in range(steps[0]) for j in range(steps[1])] if by == "decimation" else [(0, 0)]
     out = []

@@ -12,9 +12,10 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
-from pipeline.errors import SourceMissing
+from pipeline.errors import AllVoid, ConfigError
 from pipeline.formats import cog
 from pipeline.grid import PixelWindow, windows
+from pipeline.height_file import opened_heights
 from pipeline.models.registry import Resolver
 from pipeline.models.superres.mode_check import PLACES, log_odds_at, overruled
 from pipeline.nodata import refuse_undeclared, to_void
@@ -73,14 +74,16 @@ def superresolve_file(
         trust_thinning: Take the declared mode without checking it against the heights.
 
     Raises:
-        SourceMissing: There is no such file.
-        SourceGridError: It has no CRS or is rotated.
+        SourceMissing, SourceCorrupt, BandMismatch: There is no such file, or it is no raster of one band.
+        SourceGridError: It has no CRS, is rotated, or its heights are not in metres.
+        ConfigError: The target is the source.
+        AllVoid: It holds no height.
         NodataError: It holds an undeclared void value.
         ModelError: The network gave NaN or infinity.
     """
-    if not source.exists():
-        raise SourceMissing(f"no raster at {source}", source=str(source))
-    with rasterio.open(source) as dataset:
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ConfigError(f"{target} is the raster itself", remedy="write to another file")
+    with opened_heights(source) as dataset:
         size = ground_pixel_size_m(dataset)
         coarse = GeoBox(dataset.shape, dataset.transform, dataset.crs)
         shape = (coarse.shape[0] * factor, coarse.shape[1] * factor)
@@ -92,9 +95,11 @@ def superresolve_file(
         compression: cog.Compression = "zstd" if lerc_max_error_m is None else "lerc-zstd"
         encoding = cog.Encoding(compression, lerc_max_error_m or 0.0)
         sample: list[FloatArray] = []
+        held = False
         with cog.scratch(partial, fine, bands=bands, encoding=encoding) as writer:
             for window in windows(dataset.shape, WINDOW_PX):
                 heights, sigma = _one(dataset, window, up, factor, thinning, size, extra_nodata)
+                held = held or bool(np.isfinite(heights).any())
                 layers = heights[None] if bands == 1 or sigma is None else np.stack((heights, sigma))
                 place = PixelWindow(
                     window.row * factor, window.col * factor, window.height * factor, window.width * factor
@@ -102,6 +107,8 @@ def superresolve_file(
                 writer.write(place, layers)
                 if sigma is not None:
                     sample.append(sigma[::37, ::37].ravel())
+            if not held:
+                raise AllVoid(f"{source.name} holds no height", source=str(source), remedy="look at its nodata value")
         cog.finish(
             partial,
             target,

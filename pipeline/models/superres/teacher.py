@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.errors import SourceMissing
 from pipeline.models.superres.dataset import Batch
 from pipeline.models.superres.network import TerrainNet
 
@@ -72,5 +73,12 @@ def turned_back(planes: Tensor, turns: int, mirrored: bool) -> Tensor:
 
 
 def digest_of(weights: Sequence[Path]) -> str:
-    """What a plan says of its teachers: the sha256 of each file, joined by a plus."""
+    """What a plan says of its teachers: the sha256 of each file, joined by a plus.
+
+    Raises:
+        SourceMissing: There is no such file.
+    """
+    lacking = [path for path in weights if not path.is_file()]
+    if lacking:
+        raise SourceMissing(f"no weights at {lacking[0]}", source=str(lacking[0]))
     return "+".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in weights)

@@ -16,12 +16,12 @@ from typing import Any, Final
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pipeline.device import torch_device
-from pipeline.errors import ConfigError, ModelError, OutOfMemory
+from pipeline.errors import ConfigError, ModelError, OutOfMemory, SourceMissing
 from pipeline.models.baselines.linear import accumulated
 from pipeline.models.superres.base import interpolant_kernels
 from pipeline.models.superres.crew import Crew
@@ -415,9 +415,10 @@ def trained(weights: Sequence[Path], factor: int) -> TerrainNet:
     """The network of weights or of a checkpoint's average; of several, their mean.
 
     Raises:
+        SourceMissing, ModelError: There is no such file, or it holds no tensors.
         ConfigError: They are of no preset, or not all of one.
     """
-    loaded = [load_file(path) for path in weights]
+    loaded = [_tensors(path) for path in weights]
     loaded = [tensors | _below(tensors, "average.") for tensors in loaded]
     preset = _preset_of(loaded[0])
     if any(_preset_of(tensors) != preset for tensors in loaded):
@@ -426,6 +427,15 @@ def trained(weights: Sequence[Path], factor: int) -> TerrainNet:
     means = {name: torch.stack([each[name].float() for each in loaded]).mean(dim=0) for name in net.state_dict()}
     net.load_state_dict(means)
     return net
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise SourceMissing(f"no weights at {path}", source=str(path))
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ModelError(f"weights {path} do not parse: {error}", remedy="a .safetensors file is wanted") from error
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
