@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -239,6 +240,10 @@ def test_the_command_trains_validates_and_writes_a_card(tmp_path):
     assert result.exit_code == 0, result.output
     card = (tmp_path / "run" / "weights.md").read_text()
     assert "Held out for validation, calibration of the bands and of the gate: there." in card
+    assert "x3 only" in card
+    assert "| there, decimated: RMSE gain over GDAL cubic |" in card
+    assert "Apache" not in card, "the licence of a person's own weights is theirs to choose"
+    assert not re.search(r"\d %", card.split("## Limits")[1]), "no other network's figures"
     assert (tmp_path / "run" / "curves.png").stat().st_size > 5000
     assert "gain_there_decimated" in (tmp_path / "run" / "curves.csv").read_text()
     assert load_weights(str(tmp_path / "run" / "weights.safetensors")).about["held_out"] == ["there"]

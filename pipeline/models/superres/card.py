@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-_LIMITS = """\
-- Trained and judged on terrain models without trees and houses (DTM); on a surface model the corrections are untried.
-- Decimated terrain declared as averaged comes out worse than cubic; the declaration is checked against the heights,
-  which tells 84 to 100 % of windows apart, not all.
-- Of 30 x 30 blocks of decimated ground 4 to 17 % are worse than GDAL's cubic, most where there is little to gain;
-  `--gate` brings that share to 5 % or less for one to three and a half points of gain.
-- The error band is calibrated over held-out rasters together; on one of them the 68 % band covers 65 to 71 %.
-- x3 only; other factors fall back to Keys' interpolant.
-"""
+
+def _limits(plan: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[str, ...]:
+    """What holds for any network of the kind; a figure would be another network's."""
+    judged = (
+        "Error bands and gate were set on the held-out ground together; on one raster alone they cover more or less."
+        if about.get("held_out")
+        else "No ground was held out: nothing above was judged, the error bands are too narrow, and there is no gate."
+    )
+    return (
+        "Corrections are untried on ground unlike the sites above; surface models with trees and houses are, if those are terrain.",
+        "Decimated terrain declared as averaged comes out worse than cubic; a check of the heights finds most such declarations.",
+        judged,
+        f"x{plan['factor']} only; other factors fall back to Keys' interpolant.",
+    )
+
+
+def _figures(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Rows of the table: what was written for it, and gains as training names them."""
+    for key, value in figures.items():
+        if isinstance(value, str):
+            yield key, value
+        elif key.startswith("gain_"):
+            site, _, mode = key.removeprefix("gain_").rpartition("_")
+            yield f"{site}, {mode}: RMSE gain over GDAL cubic", f"{value:.1f} %"
 
 
 def model_card(name: str, sha256: str, plan: Mapping[str, Any], about: Mapping[str, Any]) -> str:
@@ -23,12 +38,13 @@ def model_card(name: str, sha256: str, plan: Mapping[str, Any], about: Mapping[s
         for site in about.get("sites", ())
     )
     stages = "\n".join(f"{k}. {text}" for k, text in enumerate(about.get("stages", ()), start=1)) or "1. One run."
-    figures = "\n".join(f"| {key} | {value} |" for key, value in about.get("figures", {}).items())
+    figures = "\n".join(f"| {key} | {value} |" for key, value in _figures(about.get("figures", {})))
+    limits = "\n".join(f"- {text}" for text in about.get("limits") or _limits(plan, about))
     held = ", ".join(about.get("held_out", ())) or "none"
     return f"""# {name}
 
 Super-resolution of elevation by {plan["factor"]}, preset {plan["preset"]}; safetensors, sha256 `{sha256}`.
-Apache-2.0 as the code; the data's attributions below travel with the weights.
+{about.get("licence", "Whoever trained them says under which licence they are")}; the data's attributions below travel with the weights.
 
 ## Training
 
@@ -50,4 +66,5 @@ Held out for validation, calibration of the bands and of the gate: {held}.
 
 ## Limits
 
-{_LIMITS}"""
+{limits}
+"""
