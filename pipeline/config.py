@@ -17,8 +17,8 @@ from pipeline.adjustment import Adjustment
 from pipeline.errors import ConfigError
 from pipeline.grid import pixels_per_tile
 
-_LATER: Final = frozenset({"superres_ensemble", "superres_gate", "superres_device"})
-"""Settings that came after results had been published."""
+NETWORK_OPTIONS: Final = frozenset({"superres_ensemble", "superres_gate", "superres_device"})
+"""Settings that only networks know; they came after results had been published."""
 
 
 class ProcessingSettings(BaseModel):
@@ -79,7 +79,7 @@ class ProcessingSettings(BaseModel):
     def identity(self) -> dict[str, Any]:
         """What goes into a run key: all settings, the later ones only where they are used, so that older keys stay."""
         used = {f"superres_{name}" for name in self.superres_options}
-        return self.model_dump(mode="json", exclude=set(_LATER - used))
+        return self.model_dump(mode="json", exclude=set(NETWORK_OPTIONS - used))
 
 
 class EnvironmentSettings(BaseSettings):

@@ -24,6 +24,7 @@ from pipeline.header import read_header
 from pipeline.horizontal import pin_operation
 from pipeline.job import Job
 from pipeline.models.naming import pinned
+from pipeline.models.registry import check_resolver
 from pipeline.sources import CellTemplate, FileRef, Files, Source, SourceRef, StacLocation, ThinningCheck
 from pipeline.thinning import check_thinning, relies_on_thinning, sample_points_deg
 
@@ -64,6 +65,9 @@ class Planner:
         sources: Sources to use; best first is not required.
         settings: Goes into every job.
         probe: Identifies objects.
+
+    Raises:
+        ConfigError: no way of super-resolution has the name, or it takes no such options.
     """
 
     sources: Sequence[Source]
@@ -73,6 +77,8 @@ class Planner:
     def __post_init__(self) -> None:
         names = {"superres": pinned(self.settings.superres), "bare_earth": pinned(self.settings.bare_earth)}
         self.settings = self.settings.model_copy(update=names)
+        if self.settings.superres != "none" or self.settings.superres_options:
+            check_resolver(self.settings.superres, self.settings.superres_options)
 
     _footprints: dict[tuple[str, str], BaseGeometry] = field(default_factory=dict)
     _refs: dict[str, FileRef | None] = field(default_factory=dict)

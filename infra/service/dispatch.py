@@ -12,19 +12,22 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+
+from pydantic import ValidationError
 
 from infra.engine import Engine, Event, Outcome, Receipt, Runner, Status
 from infra.service.records import JobBook, JobRecord, JobStatus, now
 from infra.service.redact import redacted
 from infra.store import Store
-from pipeline.config import ProcessingSettings
-from pipeline.errors import OrographError, StoreError
+from pipeline.config import NETWORK_OPTIONS, ProcessingSettings
+from pipeline.errors import ConfigError, OrographError, StoreError
 from pipeline.grid import Tile
 from pipeline.job import Job
+from pipeline.models.registry import takes_options
 
 OWNERS: Final = "service/owners/"
 _WRITE_EVERY_S: Final = 2.0
@@ -57,6 +60,25 @@ SettingsOf = Callable[[Tile], ProcessingSettings]
 
 Publisher = Callable[[Receipt], str]
 """Makes a finished run visible in the catalogue and returns the item's key; safe to call twice."""
+
+
+def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -> ProcessingSettings:
+    """Settings with what an order changes.
+
+    A request for an interpolant or none takes along what only networks know: ensemble, gate and device.
+
+    Raises:
+        ConfigError: a value a setting cannot take.
+    """
+    values = {**settings.model_dump(), **overrides}
+    if "superres" in overrides and not takes_options(overrides["superres"]):
+        defaults = {name: ProcessingSettings.model_fields[name].default for name in NETWORK_OPTIONS}
+        values = {**values, **defaults, **overrides}
+    try:
+        return ProcessingSettings.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"[:300]) from error
 
 
 class Dismissed(BaseException):
@@ -264,7 +286,7 @@ class Dispatcher:
             return
         try:
             tile = Tile.parse(record.tile)
-            settings = self._machinery.settings_for(tile).model_copy(update=record.overrides)
+            settings = with_overrides(self._machinery.settings_for(tile), record.overrides)
             job = self._machinery.planner(tile, record.sources, settings)
         except OrographError as error:
             failed = error

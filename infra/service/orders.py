@@ -9,14 +9,13 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from infra.service.dispatch import Dispatcher, JobPlanner, SettingsOf
+from infra.service.dispatch import Dispatcher, JobPlanner, SettingsOf, with_overrides
 from infra.service.problems import Problem, busy
 from infra.service.published import Published
 from infra.service.records import JobBook, JobRecord, JobStatus, job_id, now
 from infra.service.settings import ServiceSettings
-from pipeline.config import ProcessingSettings
 from pipeline.errors import BadIdentifier
 from pipeline.grid import Tile
 from pipeline.job import Job, canonical_json
@@ -36,6 +35,8 @@ class Overrides(BaseModel):
     coregistration: Method | None = Field(None, description="Method, such as `nuth-kaab` or `none`.")
     max_shift_m: float | None = Field(None, gt=0, le=1000, description="Largest believable horizontal shift, metres.")
     superres: Method | None = Field(None, description="`none`, an interpolant, or a registered model.")
+    superres_ensemble: bool | None = Field(None, description="Mean with a second network; networks only.")
+    superres_gate: bool | None = Field(None, description="Keep cubic where the gain is not significant; networks only.")
     bare_earth: Method | None = Field(None, description="`none` or a registered model.")
     blend_width_m: float | None = Field(None, ge=0, le=10_000, description="Feather between sources, metres.")
     fill_max_m: float | None = Field(None, ge=0, le=10_000, description="Farthest fill, metres.")
@@ -158,11 +159,7 @@ class Orders:
 
     def _plan_into(self, future: Future[Job], tile: Tile, sources: tuple[str, ...], overrides: dict[str, Any]) -> None:
         try:
-            settings = ProcessingSettings.model_validate({**self._settings_for(tile).model_dump(), **overrides})
-            future.set_result(self._planner(tile, sources, settings))
-        except ValidationError as error:
-            fault = error.errors()[0]
-            future.set_exception(Problem(422, "Unprocessable Request", f"{fault['loc']}: {fault['msg']}"[:300]))
+            future.set_result(self._planner(tile, sources, with_overrides(self._settings_for(tile), overrides)))
         except BaseException as error:  # noqa: BLE001 - whoever waits for the plan gets its error
             future.set_exception(error)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -13,7 +13,16 @@ from pipeline.errors import ConfigError
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
-Overridable = Literal["coregistration", "max_shift_m", "superres", "bare_earth", "blend_width_m", "fill_max_m"]
+Overridable = Literal[
+    "coregistration",
+    "max_shift_m",
+    "superres",
+    "superres_ensemble",
+    "superres_gate",
+    "bare_earth",
+    "blend_width_m",
+    "fill_max_m",
+]
 
 
 class ServiceSettings(EnvironmentSettings):
@@ -48,14 +57,7 @@ class ServiceSettings(EnvironmentSettings):
     keys_file: Path = Path.home() / ".config/orograph/keys.json"
     oidc_verifier: str = ""
     allowed_hosts: tuple[str, ...] = ()
-    overrides: tuple[Overridable, ...] = (
-        "coregistration",
-        "max_shift_m",
-        "superres",
-        "bare_earth",
-        "blend_width_m",
-        "fill_max_m",
-    )
+    overrides: tuple[Overridable, ...] = get_args(Overridable)
     workers: int = Field(default=1, ge=1, le=64)
     queue_limit: int = Field(default=200, ge=1, le=100_000)
     orders_per_minute: int = Field(default=120, ge=1)

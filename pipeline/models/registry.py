@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
 from pipeline.errors import ConfigError
@@ -83,20 +83,29 @@ def resolver(name: str, **options: Any) -> Resolver:
     Raises:
         ConfigError: No resolver has the name, or it takes no such options.
     """
-    _load_builtins()
+    check_resolver(name, options)
     factory = _FACTORIES.get(name)
-    if factory is None and is_own(name):
+    if factory is None:
         from pipeline.models.superres.inference import net_resolver
 
         return net_resolver(name, **options)
-    if factory is None:
+    return factory(**options)
+
+
+def check_resolver(name: str, options: Collection[str] = ()) -> None:
+    """Look whether there is a resolver of a name that takes these options, without making it.
+
+    Raises:
+        ConfigError: No resolver has the name, or it takes no such options.
+    """
+    _load_builtins()
+    if name not in _FACTORIES and not is_own(name):
         raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(sorted(_FACTORIES))}")
-    if options and not _open(factory):
+    if options and not takes_options(name):
         raise ConfigError(
             f"{name!r} takes no options, given are {', '.join(sorted(options))}",
             remedy="ensemble, gate and device are for networks such as superres-s",
         )
-    return factory(**options)
 
 
 def takes_options(name: str) -> bool:
