@@ -257,9 +257,9 @@ def _sha256(document: Any) -> str:
 
 
 def _land_cover(source: Source) -> dict[str, Any]:
-    """What of a source's land-cover map changes heights: its content and classes, not where it lies."""
+    """What of a source's land-cover map changes heights: its content and classes, not where it lies or whose it is."""
     known = source.land_cover
-    return {} if known is None else {"land_cover": known.model_dump(mode="json", exclude={"path"})}
+    return {} if known is None else {"land_cover": known.model_dump(mode="json", exclude={"path", "attribution"})}
 
 
 def canonical_json(document: Any) -> bytes:

@@ -17,6 +17,9 @@ from pipeline.digest import file_sha256
 from pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing
 from pipeline.raster import FloatArray
 
+LAND_COVER_SHA256: Final = "bare_earth_land_cover_sha256"
+"""The entry of a manifest's models that names the maps which bare earth was shown."""
+
 
 class LandCover(BaseModel):
     """A categorical raster with one band of classes.
@@ -26,6 +29,7 @@ class LandCover(BaseModel):
         sha256: Digest it must have; a map that changes changes heights.
         trees: Classes under trees; those of ESA WorldCover by default.
         built: Classes that are built up.
+        attribution: Who is to be named where the map went into heights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +38,7 @@ class LandCover(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     trees: tuple[int, ...] = (10, 95)
     built: tuple[int, ...] = (50,)
+    attribution: str = ""
 
     @classmethod
     def of(cls, path: Path) -> Self:

@@ -5,7 +5,7 @@ Where bare earth lowers a source, a mask tells which pixels and how much of each
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,11 @@ from pipeline.formats.thumbnail import write_thumbnail
 from pipeline.grid import TILE_CRS, PixelWindow
 from pipeline.ground import GroundReader
 from pipeline.job import Band, CoregistrationRecord, Job, Product, ProductInfo, ProgressCallback
+from pipeline.land_cover import LAND_COVER_SHA256
 from pipeline.models import Resolver
 from pipeline.raster import FloatArray
 from pipeline.software import software_versions
-from pipeline.stages.bare_earth import weights_sha256
+from pipeline.stages.bare_earth import takes_land_cover, weights_sha256
 from pipeline.stages.base import IndexArray
 from pipeline.stages.quality import QualityTally
 from pipeline.version import PROCESSING_VERSION
@@ -254,13 +255,17 @@ def _raised(resolvers: Sequence[Resolver]) -> dict[str, str]:
     }
 
 
-def _below(readers: Iterable[GroundReader]) -> dict[str, str]:
-    """Names of the bare-earth models used, and the sha256 of the weights of those that have any."""
+def _below(readers: Collection[GroundReader]) -> dict[str, str]:
+    """Names of the bare-earth models used, the sha256 of their weights and of the maps they were shown, if any."""
     names = sorted({reader.model for reader in readers})
     digests = [digest for digest in map(weights_sha256, names) if digest]
+    maps = sorted(
+        {reader.land_cover.sha256 for reader in readers if reader.land_cover and takes_land_cover(reader.model)}
+    )
     return {
         **({"bare_earth": "+".join(names)} if names else {}),
         **({"bare_earth_sha256": "+".join(digests)} if digests else {}),
+        **({LAND_COVER_SHA256: "+".join(maps)} if maps else {}),
     }
 
 

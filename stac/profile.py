@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from pipeline.adjustment import NETWORK_ADJUSTMENT
 from pipeline.job import CoregistrationRecord, Manifest, OperationRecord
-from pipeline.sources import SourceRef
+from pipeline.land_cover import LAND_COVER_SHA256
+from pipeline.sources import Source, SourceRef
 from stac.documents import Document
 
 PROFILE_URI: Final = "https://orograph.github.io/dem/v1.0.0/schema.json"
@@ -93,10 +94,19 @@ def _sources(manifest: Manifest) -> list[Document]:
     return [
         {
             **_source(ref, manifest.quality.source_fractions.get(ref.source.id)),
+            "attribution": _attribution(ref.source, manifest),
             **({"index": numbers[ref.source.id]} if indexed else {}),
         }
         for ref in contributing(manifest)
     ]
+
+
+def _attribution(source: Source, manifest: Manifest) -> str:
+    """Whom to name: the source's makers, and those of the land-cover map by which it was lowered."""
+    used = manifest.models.get(LAND_COVER_SHA256, "").split("+")
+    cover = source.land_cover
+    named = cover.attribution if cover is not None and cover.sha256 in used else ""
+    return "; ".join(filter(None, (source.attribution, named)))
 
 
 def _source(ref: SourceRef, fraction: float | None) -> Document:
@@ -122,7 +132,6 @@ def _source(ref: SourceRef, fraction: float | None) -> Document:
         **looked_at,
         "accuracy_m": source.accuracy_m,
         "license": source.licence,
-        "attribution": source.attribution,
         "files": [{"name": public_name(file.href), "etag": file.etag} for file in ref.files],
     }
 

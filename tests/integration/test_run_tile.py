@@ -27,6 +27,7 @@ from pipeline.adjustment import Adjustment
 from pipeline.config import ProcessingSettings, RunSettings
 from pipeline.errors import AllVoid, ConfigError, MemoryBudgetExceeded, SourceCorrupt, VerticalError
 from pipeline.job import CoregistrationRecord, Manifest
+from pipeline.land_cover import LandCover
 from pipeline.products import VOID_PERCENT
 from pipeline.sources import StacLocation
 from tests.support.made import source, terrain, write_source
@@ -497,3 +498,25 @@ def test_a_source_that_no_operation_reaches_is_told(tmp_path, fine):
     assert "EPSG:5710" in refused[1]
     assert "area of use" in refused[1]
     assert str(tmp_path) not in refused[1]
+
+
+@pytest.mark.parametrize(("model", "shown"), [("30m", True), ("opening", False)])
+def test_a_map_that_lowered_heights_is_named_with_its_makers(tmp_path, model, shown):
+    box = (4_210_000.0, 3_010_000.0, 4_212_400.0, 3_012_400.0)
+    metres = 30 if shown else 5
+    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", box, metres)
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 240, "height": 240, "crs": "EPSG:3035"}
+    with rasterio.open(
+        tmp_path / "map.tif", "w", transform=rasterio.Affine(10, 0, box[0], 0, -10, box[3]), **profile
+    ) as dataset:
+        dataset.write(np.full((240, 240), 10, np.uint8), 1)
+    cover = LandCover.of(tmp_path / "map.tif").model_copy(update={"attribution": "Mapmakers"})
+    dsm = source(path, id="dsm", resolution_m=float(metres), surface="DSM", attribution="Flyers", land_cover=cover)
+    settings = ProcessingSettings(pixel_size_m=50.0, bare_earth=model, fill_max_m=0.0)
+    plan, outcomes, code = run(tmp_path, dsm, settings=settings)
+    assert code == 0, outcomes[0].error
+    manifest = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
+    assert manifest.models.get("bare_earth_land_cover_sha256") == (cover.sha256 if shown else None)
+    item = json.loads(next((tmp_path / "store" / "stac").rglob(f"{TILE}/{TILE}.json")).read_text())
+    (told,) = item["properties"]["dem:sources"]
+    assert told["attribution"] == ("Flyers; Mapmakers" if shown else "Flyers")
