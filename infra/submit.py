@@ -25,6 +25,7 @@ from pipeline.errors import ClusterRefused, EngineError, ResourcesMissing, Usage
 from pipeline.job import canonical_json
 
 _POLL_S: Final = 1.0
+_DASHBOARD: Final = "http://127.0.0.1:8265"
 _MOST_TRIES: Final = 100
 _SHIPPED: Final = {".yaml", ".yml", ".geojson", ".json"}
 _RUNNING: Final = {"PENDING", "RUNNING"}
@@ -140,6 +141,9 @@ def _submit_as(client: Any, name: str, submission: Submission) -> None:
 def _client(address: str | None) -> Any:
     from ray.job_submission import JobSubmissionClient
 
+    if address is None and not os.environ.get("RAY_ADDRESS"):
+        # Ray would look for whatever cluster ran here last, and wait for it most of a minute.
+        address = _DASHBOARD
     if address is not None:
         # Ray lets the variable win over the argument, and would submit to the wrong cluster without a word.
         os.environ["RAY_ADDRESS"] = address

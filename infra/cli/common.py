@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Signature, signature
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 
 from pipeline.errors import OrographError
 
-out = Console(highlight=False, soft_wrap=True)
+_PIPED: Final = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160
+"""Columns of a file or pipe, where rich would cut tables to 80."""
+
+out = Console(highlight=False, soft_wrap=True, width=_PIPED)
 """Results, for people and pipes."""
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -13,7 +13,8 @@ from infra.cli.common import err
 def submit(
     arguments: Annotated[list[str], typer.Argument(help="What to run there, e.g. `run --area 5,45,16,48`.")],
     address: Annotated[
-        str | None, typer.Option("--address", help="The cluster's dashboard.", show_default="RAY_ADDRESS")
+        str | None,
+        typer.Option("--address", help="The cluster's dashboard.", show_default="RAY_ADDRESS, or port 8265 here"),
     ] = None,
     env: Annotated[list[str], typer.Option("--env", help="NAME=VALUE for the job; no secrets; repeatable.")] = [],  # noqa: B006
     installed: Annotated[
@@ -22,8 +23,14 @@ def submit(
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the submission id and leave.")] = False,
 ) -> None:
     """Run a command on a Ray cluster; submitting the same again joins or resumes it."""
-    from infra import submit as submitting
+    from typer.main import get_group
 
+    from infra import submit as submitting
+    from infra.cli.app import app
+    from pipeline.errors import UsageError
+
+    if arguments[0] not in get_group(app).commands:
+        raise UsageError(f"{arguments[0]!r} is no command", remedy="say `orograph submit -- run --area ...`")
     submission = submitting.submission_of(arguments, env, installed=installed)
     client, name = submitting.submit(address, submission, lambda text: err.print(text, markup=False))
     if no_wait:

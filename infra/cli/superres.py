@@ -53,6 +53,8 @@ def superres(
     options: dict[str, object] = {}
     if name.startswith("superres-") or is_own(name):
         options = {"ensemble": ensemble, "precision": precision, "gate": gate, "noise_m": noise_m, "device": device}
+    elif ensemble or gate or noise_m or device != "cpu":
+        err.print(f"{name} is no network: --ensemble, --gate, --noise-m and --device change nothing")
     up = resolver(name, **options)
     trained = getattr(up, "factor", factor)
     if trained != factor:

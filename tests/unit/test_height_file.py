@@ -99,6 +99,7 @@ def mistakes(tmp_path):
         ["height", "6.02", "50.75", "nan", "--from", "EPSG:5709"],
         *(["catalog", verb, "--store", tmp_path / "none"] for verb in ("items", "publish", "verify", "browse")),
         ["export", "--store", tmp_path / "none"],
+        ["submit", "--", "fly"],
         ["run", "--engine", "kubernetes"],
         ["run", "--workers", "many"],
         ["plan", "--data", f"de-nw-dgm1={tmp_path}/none/*.tif", "--area", "6.0,51.1,6.1,51.2"],
@@ -106,7 +107,7 @@ def mistakes(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("number", range(24))
+@pytest.mark.parametrize("number", range(25))
 def test_a_mistake_ends_in_a_sentence_and_never_in_a_traceback(number, tmp_path, capfd, monkeypatch):
     pytest.importorskip("h5py")
     monkeypatch.setattr("sys.argv", ["orograph", *map(str, mistakes(tmp_path)[number])])
