@@ -153,7 +153,7 @@ class Asset(ProductInfo):
 
 
 class OperationRecord(_Frozen):
-    """A vertical operation that was applied to a source."""
+    """A vertical operation that was applied to a source; its shifts are the extremes over the tile and 5 km around it."""
 
     source: str
     frame_from: str

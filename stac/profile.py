@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import posixpath
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from pipeline.adjustment import NETWORK_ADJUSTMENT
 from pipeline.job import CoregistrationRecord, Manifest, OperationRecord
 from pipeline.land_cover import LAND_COVER_SHA256
-from pipeline.sources import Source, SourceRef
+from pipeline.sources import HorizontalOperation, Source, SourceRef
 from stac.documents import Document
 
 PROFILE_URI: Final = "https://orograph.github.io/dem/v1.0.0/schema.json"
@@ -132,8 +133,25 @@ def _source(ref: SourceRef, fraction: float | None) -> Document:
         **looked_at,
         "accuracy_m": source.accuracy_m,
         "license": source.licence,
+        **({} if ref.horizontal is None else {"horizontal": _horizontal(ref.horizontal)}),
         "files": [{"name": public_name(file.href), "etag": file.etag} for file in ref.files],
     }
+
+
+def _horizontal(operation: HorizontalOperation) -> Document:
+    """How the tile's pixels were found in the source, how well, and what a missing grid would have made better."""
+    told = {"accuracy_m": operation.accuracy_m, "better": operation.better}
+    return {
+        "operation": operation.description,
+        **{name: value for name, value in told.items() if value is not None},
+        "grids": _grids(operation.grids),
+    }
+
+
+def _grids(grids: Mapping[str, str]) -> list[Document]:
+    return [
+        {"name": public_name(name), "sha256": digest.removeprefix("sha256:")} for name, digest in sorted(grids.items())
+    ]
 
 
 def _operation(record: OperationRecord) -> Document:
@@ -143,10 +161,7 @@ def _operation(record: OperationRecord) -> Document:
         "to": record.frame_to,
         "operation": record.operation,
         "steps": list(record.steps),
-        "grids": [
-            {"name": public_name(name), "sha256": digest.removeprefix("sha256:")}
-            for name, digest in sorted(record.grids.items())
-        ],
+        "grids": _grids(record.grids),
         "accuracy_m": record.accuracy_m,
         "shift_min_m": record.shift_min_m,
         "shift_max_m": record.shift_max_m,

@@ -6,6 +6,7 @@ from shapely.geometry import Polygon, shape
 
 from pipeline.grid import Cell, Tile
 from pipeline.job import CoregistrationRecord
+from pipeline.sources import HorizontalOperation
 from stac.items import footprint_deg, item_from_manifest, merged_licence, merged_providers
 from stac.layout import item_key, relative
 from stac.profile import lineage
@@ -163,3 +164,25 @@ def test_lineage_tells_what_was_done_not_what_was_tried():
     assert lineage(alone) == (
         "Survey: moved to EPSG:5621, levelled by a network adjustment, resampled once, voids filled."
     )
+
+
+def test_the_way_to_a_source_is_told_with_what_would_be_better(library):
+    manifest = make_manifest(None)
+    way = HorizontalOperation(
+        definition="+proj=noop",
+        description="A way",
+        accuracy_m=1.0,
+        better="Grid shift (0.05 m) needs a.tif",
+        grids={"/home/anna/b.tif": "b" * 64},
+    )
+    sources = (manifest.sources[0].model_copy(update={"horizontal": way}), *manifest.sources[1:])
+    item = item_from_manifest(manifest.model_copy(update={"sources": sources}), asset_href=str)
+    told, other = item["properties"]["dem:sources"]
+    assert told["horizontal"] == {
+        "operation": "A way",
+        "accuracy_m": 1.0,
+        "better": "Grid shift (0.05 m) needs a.tif",
+        "grids": [{"name": "b.tif", "sha256": "b" * 64}],
+    }
+    assert "horizontal" not in other
+    assert list(library.faults(item)) == []
