@@ -29,6 +29,10 @@ GDAL_ENV: Final = MappingProxyType(
     }
 )
 
+FIXED: Final = frozenset({"GDAL_CACHEMAX", "GDAL_DISABLE_READDIR_ON_OPEN", "GDAL_PAM_ENABLED", "PROJ_NETWORK"})
+"""What a user cannot set otherwise: bytes hang on it, and no run key tells it. Sidecars and fetched grids change heights; the
+cache decides when tiles of a file are compressed, and with that how their bytes come out."""
+
 THREAD_ENV: Final = MappingProxyType(
     {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 )
@@ -36,11 +40,12 @@ THREAD_ENV: Final = MappingProxyType(
 
 
 def worker_env() -> dict[str, str]:
-    """The environment of a worker: ours, overridden by what the user has set."""
-    return {name: os.environ.get(name, value) for name, value in {**GDAL_ENV, **THREAD_ENV}.items()}
+    """The environment of a worker: ours, overridden by what the user has set of what changes no byte."""
+    ours = {**GDAL_ENV, **THREAD_ENV}
+    return {name: value if name in FIXED else os.environ.get(name, value) for name, value in ours.items()}
 
 
 def apply_gdal_env() -> None:
-    """Set GDAL's options in this process where the user has not; call it before rasterio is imported."""
+    """Set GDAL's options in this process, those that change no byte where the user has not; before rasterio is imported."""
     for name, value in GDAL_ENV.items():
-        os.environ.setdefault(name, value)
+        os.environ[name] = value if name in FIXED else os.environ.get(name, value)
