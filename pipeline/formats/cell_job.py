@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pipeline.grid import Cell, Tile
 from pipeline.job import MANIFEST_NAME, canonical_json
@@ -42,6 +42,13 @@ class CellSettings(BaseModel):
     zip_hgt: bool = False
     compression: Literal["zstd", "lerc-zstd"] = "zstd"
     lerc_max_error_m: float = Field(default=0.005, ge=0)
+
+    @field_validator("products", "contour_formats")
+    @classmethod
+    def _once_and_in_order(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Each once, in the order of the defaults: however they were asked for, equal work has one key."""
+        known = cls.model_fields[str(info.field_name)].default
+        return tuple(name for name in known if name in value)
 
 
 @dataclass(frozen=True, slots=True, order=True)
