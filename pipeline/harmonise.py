@@ -15,6 +15,7 @@ from rasterio.errors import RasterioError
 from pipeline.errors import OutsideAreaOfUse, SourceCorrupt, SourceGridError, SourceMissing, VerticalFrameMissing
 from pipeline.formats import cog
 from pipeline.grid import PixelWindow, windows
+from pipeline.height_file import refuse_overwriting
 from pipeline.job import OperationRecord
 from pipeline.nodata import refuse_undeclared, to_void
 from pipeline.sources import UserGrid
@@ -78,12 +79,14 @@ def harmonise(source: Path, out: Path, request: Request, grids_dir: Path) -> Har
 
     Raises:
         SourceMissing, SourceCorrupt, SourceGridError: the file cannot be used.
+        ConfigError: `out` is the file itself.
         VerticalFrameMissing: neither the file nor the request names the frame.
         NodataError: it holds what can only be an undeclared void.
         VerticalError: see `VerticalCatalogue.operation` and `delta_surface`.
     """
     if not source.exists():
         raise SourceMissing(f"there is no file {source}", source=source.name)
+    refuse_overwriting(source, out)
     try:
         with rasterio.open(source) as dataset:
             return _stream(dataset, out, request, grids_dir, source.name)

@@ -11,7 +11,7 @@ import rasterio
 from pyproj import CRS
 from rasterio.errors import RasterioError
 
-from pipeline.errors import BandMismatch, SourceCorrupt, SourceGridError, SourceMissing
+from pipeline.errors import BandMismatch, ConfigError, SourceCorrupt, SourceGridError, SourceMissing
 
 _METRES: Final = frozenset({"", "m", "metre", "metres", "meter", "meters"})
 
@@ -44,6 +44,16 @@ def opened_heights(path: Path) -> Iterator[Any]:
             source=str(path),
             remedy="gdalinfo -checksum shows whether the file is whole",
         ) from error
+
+
+def refuse_overwriting(source: Path, target: Path) -> None:
+    """Refuse a result that would replace what it is made from: the same command again would do it twice.
+
+    Raises:
+        ConfigError: Both are one file.
+    """
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ConfigError(f"{target} is the raster itself", remedy="write to another file")
 
 
 def refuse_other_units(dataset: Any, source: str) -> None:

@@ -61,7 +61,7 @@ def refuse_undeclared(heights_m: FloatArray, *, source: str | None = None) -> No
             raise NodataError(
                 f"{count} pixels hold {value:g}, which is no height but is not declared as nodata",
                 source=source,
-                remedy=f"declare it (gdal_edit.py -a_nodata {value:g}), or add {value:g} to the source's nodata values",
+                remedy=f"declare it (gdal_edit.py -a_nodata {value:g}), name it with --nodata, or add {value:g} to the source's nodata values",
             )
     beyond = heights_m[(heights_m < LOWEST_M) | (heights_m > HIGHEST_M)]
     if beyond.size:

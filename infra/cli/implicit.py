@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.common import out, print_json
+from infra.cli.common import err, out, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +56,8 @@ def fit(
     """Fit a continuous terrain to a raster."""
     import time
 
+    import numpy as np
+
     from pipeline.errors import UsageError
     from pipeline.implicit.fit import FitOptions, fit_model
     from pipeline.implicit.frames import FrameWriter
@@ -69,6 +71,9 @@ def fit(
         _kind(kind), parameters, steps=steps, scale=scale, seed=seed, frames=frames if animations else 0
     )
     writer = FrameWriter(heights.shape, _ground_pixel_m(geobox)) if animations else None
+    void = float(np.isnan(heights).mean())
+    if void:
+        err.print(f"bridging voids, {void:.2%} of the pixels, before the fit")
     started = time.process_time()
     fitted = fit_model(heights, geobox, options, weights=weight, source=tile.name, frame=frame, on_frame=writer)
     cpu_s = time.process_time() - started

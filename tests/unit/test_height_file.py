@@ -85,6 +85,7 @@ def mistakes(tmp_path):
         ["superres", text, out, "--model", "keys6"],
         ["superres", empty, out, "--model", "keys6"],
         ["superres", good, good, "--model", "keys6"],
+        ["harmonise", good, good, "--from", "EPSG:5621"],
         ["evaluate", text],
         ["evaluate", good, "--reference-m", "2"],
         ["evaluate", good, "--opendem", text],
@@ -107,7 +108,7 @@ def mistakes(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("number", range(25))
+@pytest.mark.parametrize("number", range(26))
 def test_a_mistake_ends_in_a_sentence_and_never_in_a_traceback(number, tmp_path, capfd, monkeypatch):
     pytest.importorskip("h5py")
     monkeypatch.setattr("sys.argv", ["orograph", *map(str, mistakes(tmp_path)[number])])

@@ -12,10 +12,10 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
-from pipeline.errors import AllVoid, ConfigError
+from pipeline.errors import AllVoid
 from pipeline.formats import cog
 from pipeline.grid import PixelWindow, windows
-from pipeline.height_file import opened_heights
+from pipeline.height_file import opened_heights, refuse_overwriting
 from pipeline.models.registry import Resolver
 from pipeline.models.superres.mode_check import PLACES, log_odds_at, overruled
 from pipeline.nodata import refuse_undeclared, to_void
@@ -81,8 +81,7 @@ def superresolve_file(
         NodataError: It holds an undeclared void value.
         ModelError: The network gave NaN or infinity.
     """
-    if target.exists() and source.exists() and target.samefile(source):
-        raise ConfigError(f"{target} is the raster itself", remedy="write to another file")
+    refuse_overwriting(source, target)
     with opened_heights(source) as dataset:
         size = ground_pixel_size_m(dataset)
         coarse = GeoBox(dataset.shape, dataset.transform, dataset.crs)
