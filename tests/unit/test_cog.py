@@ -177,7 +177,8 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_forbidden_folder(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "no").touch()
     with (
         pytest.raises((StoreUnwritable, ExportError), match=r"s\.tif"),
         cog.scratch(tmp_path / "no" / "s.tif", TILE.geobox(100)),
