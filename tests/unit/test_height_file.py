@@ -110,7 +110,6 @@ def mistakes(tmp_path):
 
 @pytest.mark.parametrize("number", range(26))
 def test_a_mistake_ends_in_a_sentence_and_never_in_a_traceback(number, tmp_path, capfd, monkeypatch):
-    pytest.importorskip("h5py")
     monkeypatch.setattr("sys.argv", ["orograph", *map(str, mistakes(tmp_path)[number])])
     code = ending(lambda: app(standalone_mode=True))
     told = capfd.readouterr().err.strip().splitlines()
