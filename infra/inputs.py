@@ -8,7 +8,7 @@ lie the shifts that were told to a run, which its manifest shows only as they we
 from __future__ import annotations
 
 import contextlib
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -17,6 +17,8 @@ from pipeline.errors import CatalogueError, ObjectExists
 from pipeline.job import CoregistrationRecord, Job, Manifest
 from pipeline.public import public_ref
 from pipeline.sources import SourceRef
+
+T = TypeVar("T")
 
 _REFS: Final = TypeAdapter(tuple[SourceRef, ...])
 _RECORDS: Final = TypeAdapter(tuple[CoregistrationRecord, ...])
@@ -52,13 +54,7 @@ def full_sources(store: Store, manifest: Manifest) -> tuple[SourceRef, ...]:
     Raises:
         CatalogueError: the record is damaged.
     """
-    key = inputs_key(manifest.tile, manifest.run_key)
-    try:
-        return _REFS.validate_json(store.get(key))
-    except KeyError:
-        return manifest.sources
-    except ValueError as error:
-        raise CatalogueError(f"{key} is damaged", tile=manifest.tile, remedy=f"delete {key} and run again") from error
+    return _kept(store, manifest, inputs_key(manifest.tile, manifest.run_key), _REFS, manifest.sources)
 
 
 def told_alignment(store: Store, manifest: Manifest) -> tuple[CoregistrationRecord, ...]:
@@ -67,10 +63,13 @@ def told_alignment(store: Store, manifest: Manifest) -> tuple[CoregistrationReco
     Raises:
         CatalogueError: the record is damaged.
     """
-    key = alignment_key(manifest.tile, manifest.run_key)
+    return _kept(store, manifest, alignment_key(manifest.tile, manifest.run_key), _RECORDS, ())
+
+
+def _kept(store: Store, manifest: Manifest, key: str, shape: TypeAdapter[T], otherwise: T) -> T:
     try:
-        return _RECORDS.validate_json(store.get(key))
+        return shape.validate_json(store.get(key))
     except KeyError:
-        return ()
+        return otherwise
     except ValueError as error:
         raise CatalogueError(f"{key} is damaged", tile=manifest.tile, remedy=f"delete {key} and run again") from error

@@ -63,8 +63,8 @@ def reading(settings: RunSettings, store: Store | None = None, at_hand: Mapping[
         if "://" in name:
             return Fetcher(endpoint_url=settings.s3_endpoint_url).read(name)
         _, digest = parted(name)
-        if digest in (at_hand or {}):
-            return (at_hand or {})[str(digest)]
+        if digest is not None and at_hand is not None and digest in at_hand:
+            return at_hand[digest]
         if store is None or digest is None:
             raise SourceMissing(f"no store to read {name} from", remedy="name the file or URL of the weights")
         try:

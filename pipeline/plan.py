@@ -74,15 +74,15 @@ class Planner:
     settings: ProcessingSettings
     probe: Probe
 
+    _footprints: dict[tuple[str, str], BaseGeometry] = field(default_factory=dict)
+    _refs: dict[str, FileRef | None] = field(default_factory=dict)
+    _checks: dict[str, ThinningCheck | None] = field(default_factory=dict)
+
     def __post_init__(self) -> None:
         names = {"superres": pinned(self.settings.superres), "bare_earth": pinned(self.settings.bare_earth)}
         self.settings = self.settings.model_copy(update=names)
         if self.settings.superres != "none" or self.settings.superres_options:
             check_resolver(self.settings.superres, self.settings.superres_options)
-
-    _footprints: dict[tuple[str, str], BaseGeometry] = field(default_factory=dict)
-    _refs: dict[str, FileRef | None] = field(default_factory=dict)
-    _checks: dict[str, ThinningCheck | None] = field(default_factory=dict)
 
     def plan(self, tiles: Iterable[Tile], *, asked_for: bool = True) -> Plan:
         """Jobs for tiles; a tile without data is a refusal when it was asked for by id, else left out."""

@@ -23,7 +23,7 @@ from infra.engine import Engine, Event, Outcome, Receipt, Runner, Status
 from infra.service.records import JobBook, JobRecord, JobStatus, now
 from infra.service.redact import redacted
 from infra.store import Store
-from pipeline.config import NETWORK_OPTIONS, ProcessingSettings
+from pipeline.config import NETWORK_OPTIONS, ProcessingSettings, first_fault
 from pipeline.errors import ConfigError, OrographError, StoreError
 from pipeline.grid import Tile
 from pipeline.job import Job
@@ -77,8 +77,7 @@ def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -
     try:
         return ProcessingSettings.model_validate(values)
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise ConfigError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"[:300]) from error
+        raise ConfigError(first_fault(error)[:300]) from error
 
 
 class Dismissed(BaseException):

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from pipeline.digest import file_sha256
 from pipeline.errors import ConfigError, SourceMissing
 
 Read = Callable[[str], bytes]
@@ -74,7 +74,7 @@ def pinned(name: str) -> str:
     path = Path(href).absolute()
     if not path.exists():
         raise SourceMissing(f"no weights at {href}", source=href)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = file_sha256(path)
     if expected is not None and digest != expected:
         raise ConfigError(f"weights {href} have sha256 {digest}, expected {expected}", remedy="name the weights meant")
     return f"{path}{_PIN}{digest}"

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-import torch
 import yaml
 from rio_cogeo import cog_validate
 from scipy.ndimage import binary_dilation
@@ -25,7 +24,7 @@ from infra.service.wiring import TilePlanner
 from infra.store import open_store
 from pipeline.adjustment import Adjustment
 from pipeline.config import ProcessingSettings, RunSettings
-from pipeline.errors import AllVoid, ConfigError, MemoryBudgetExceeded, SourceCorrupt, VerticalError
+from pipeline.errors import AllVoid, MemoryBudgetExceeded, SourceCorrupt, VerticalError
 from pipeline.job import CoregistrationRecord, Manifest
 from pipeline.land_cover import LandCover
 from pipeline.products import VOID_PERCENT
@@ -255,88 +254,6 @@ def test_bare_earth_takes_what_stands_off_a_surface_model_and_says_where(tmp_pat
     assert np.abs(lower[~binary_dilation(marked, np.ones((3, 3)), reach)]).max() < 1e-3
     assert lower[marked].mean() > 0.2 * lower.max()
     assert 0 < marked.sum() < 0.5 * (~void).sum()
-
-
-def test_what_a_network_is_asked_for_reaches_the_tile(tmp_path):
-    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
-    path = write_source(tmp_path / "coarse.tif", "EPSG:3035", box, 30)
-    coarse = source(path, id="coarse", resolution_m=30.0)
-    made = {}
-    for name, options in {
-        "alone": {},
-        "together": {"superres_ensemble": True},
-        "gated": {"superres_gate": True},
-        "on a GPU": {"superres_device": "cuda"},
-    }.items():
-        (tmp_path / name).mkdir()
-        settings = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres="superres-s", **options)
-        plan, outcomes, code = run(tmp_path / name, coarse, settings=settings)
-        if name == "on a GPU" and not torch.cuda.is_available():
-            assert code != 0
-            assert isinstance(outcomes[0].error, ConfigError)
-            assert "no device 'cuda'" in str(outcomes[0].error)
-            assert TILE in str(outcomes[0].error)
-            continue
-        assert code == 0, outcomes[0].error
-        store = tmp_path / name / "store"
-        manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
-        with rasterio.open(store / manifest.asset("elevation").key) as dataset:
-            made[name] = plan.jobs[0].run_key, manifest, dataset.read(1)
-    assert len({key for key, _, _ in made.values()}) == len(made)
-    assert made["alone"][1].models["superres_sha256"].count("+") == 0
-    assert made["together"][1].models["superres_sha256"].split("+")[0] == made["alone"][1].models["superres_sha256"]
-    assert made["together"][1].models["superres_sha256"].count("+") == 1
-    for name in ("together", "gated"):
-        assert 0.0 < np.abs(made[name][2] - made["alone"][2]).max() < 20.0
-
-
-def test_a_sources_noise_reaches_the_network_and_nothing_else(tmp_path):
-    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
-    path = write_source(tmp_path / "coarse.tif", "EPSG:3035", box, 30)
-    made = {}
-    for superres in ("superres-xs", "keys6"):
-        settings = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres=superres)
-        for noise_m in (0.0, 3.0):
-            folder = tmp_path / f"{superres}-{noise_m}"
-            folder.mkdir()
-            noisy = source(path, id="coarse", resolution_m=30.0, noise_m=noise_m)
-            plan, outcomes, code = run(folder, noisy, settings=settings)
-            assert code == 0, outcomes[0].error
-            manifest = Manifest.from_json((folder / "store" / plan.jobs[0].manifest_key).read_bytes())
-            with rasterio.open(folder / "store" / manifest.asset("elevation").key) as dataset:
-                made[superres, noise_m] = plan.jobs[0].run_key, dataset.read(1)
-    assert len({key for key, _ in made.values()}) == 4
-    assert np.abs(made["superres-xs", 0.0][1] - made["superres-xs", 3.0][1]).max() > 0.01
-    np.testing.assert_array_equal(made["keys6", 0.0][1], made["keys6", 3.0][1])
-
-
-def test_a_tile_tells_what_raised_it_not_what_was_asked_for(tmp_path):
-    sources = [
-        source(
-            # The coarser one reaches farther east: where the finer one hides it, it raises nothing.
-            write_source(
-                tmp_path / f"{metres}.tif",
-                "EPSG:3035",
-                (4_210_000.0, 3_010_000.0, 4_212_000.0 + 60 * metres, 3_013_000.0),
-                metres,
-            ),
-            id=f"every{metres}",
-            resolution_m=float(metres),
-            priority=-metres,
-        )
-        for metres in (20, 30)
-    ]
-    settings = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres="superres-xs", coregistration="none")
-    told = {}
-    for name, chosen in (("20", sources[:1]), ("30", sources[1:]), ("both", sources)):
-        (tmp_path / name).mkdir()
-        plan, outcomes, code = run(tmp_path / name, *chosen, settings=settings)
-        assert code == 0, outcomes[0].error
-        path = tmp_path / name / "store" / plan.jobs[0].manifest_key
-        told[name] = Manifest.from_json(path.read_bytes()).models
-    assert told["20"] == {"superres": "keys6"}, "the network knows x3 only"
-    assert told["30"]["superres"] == "superres-xs"
-    assert told["both"] == {"superres": "keys6+superres-xs", "superres_sha256": told["30"]["superres_sha256"]}
 
 
 def test_published_tiles_are_sources_again_by_their_stac_collection(tmp_path, fine):

@@ -148,7 +148,14 @@ class NetResolver:
         fine = np.full((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.nan, np.float32)
         sigma = np.full_like(fine, np.nan) if self._errors is not None else None
         blocks = [b for b in self._blocks(heights_m.shape, origin_px) if valid[b.rows, b.columns].any()]
-        self._run_all(blocks, padded, condition, fine, sigma)
+        while blocks:
+            taken = blocks[: self._batch]
+            made = self._tried(taken, padded, condition)
+            if made is None:
+                self._halve()
+                continue
+            self._place(taken, *made, padded, condition, fine, sigma)
+            blocks = blocks[len(taken) :]
         if self._gate is not None and sigma is not None:
             cubic, _ = Interpolant("gdal-cubic")(heights_m, factor=factor)
             fine, sigma = self._gate(fine, cubic, sigma, factor, thinning, origin_px)
@@ -193,47 +200,43 @@ class NetResolver:
         ] = padded[rows, columns]
         return window
 
-    def _run_all(
-        self,
-        blocks: list[_Block],
-        padded: FloatArray,
-        condition: Condition,
-        fine: FloatArray,
-        sigma: FloatArray | None,
-    ) -> None:
-        """Run every block, as many at once as the device has shown to hold, which may shrink on the way."""
-        while blocks:
-            taken, blocks = blocks[: self._batch], blocks[self._batch :]
-            self._run(taken, padded, condition, fine, sigma)
+    def _tried(
+        self, blocks: list[_Block], padded: FloatArray, condition: Condition
+    ) -> tuple[FloatArray, FloatArray | None] | None:
+        """Corrections and error scales of a batch of blocks; None where the device has no memory for so many.
 
-    def _run(
-        self,
-        blocks: list[_Block],
-        padded: FloatArray,
-        condition: Condition,
-        fine: FloatArray,
-        sigma: FloatArray | None,
-    ) -> None:
-        """Run a batch of blocks, in halves when the device has no memory for it, and put the results in place."""
+        The caller makes the batch smaller: only there, with the error gone, is the memory free that its traceback held.
+        """
         windows = np.zeros((self._batch, 1, *(BLOCK_PX + 2 * self.radius_px,) * 2), np.float32)
         for k, block in enumerate(blocks):
             windows[k, 0] = self._window(block, padded)
         try:
-            corrections, scales = self._infer(torch.from_numpy(windows).to(self.options.device), condition)
+            return self._infer(torch.from_numpy(windows).to(self.options.device), condition)
         except torch.OutOfMemoryError as error:
             if self._batch == 1:
                 raise OutOfMemory(
                     f"{self.options.device} has no memory for one block of {self.name}",
                     remedy="let fewer workers share the device, or run on the processor",
                 ) from error
-            corrections = None
-        if corrections is None:
-            # Only here, with the error gone, is the memory free that its traceback held.
-            self._batch = max(1, self._batch // 2)
-            torch.cuda.empty_cache()
-            _LOG.warning("%s ran out of device memory; batch is now %d", self.name, self._batch)
-            self._run_all(blocks, padded, condition, fine, sigma)
-            return
+        return None
+
+    def _halve(self) -> None:
+        """For good: what did not fit once is not tried again."""
+        self._batch //= 2
+        torch.cuda.empty_cache()
+        _LOG.warning("%s ran out of device memory; batch is now %d", self.name, self._batch)
+
+    def _place(
+        self,
+        blocks: list[_Block],
+        corrections: FloatArray,
+        scales: FloatArray | None,
+        padded: FloatArray,
+        condition: Condition,
+        fine: FloatArray,
+        sigma: FloatArray | None,
+    ) -> None:
+        """Put the results of a batch in place."""
         r = self.radius_px
         for k, block in enumerate(blocks):
             part = (slice(block.rows.start - block.row, block.rows.stop - block.row),
