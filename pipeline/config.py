@@ -16,8 +16,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from pipeline.adjustment import Adjustment
 from pipeline.errors import ConfigError
 from pipeline.grid import pixels_per_tile
+from pipeline.precision import DEFAULT_PRECISION, Precision
 
-NETWORK_OPTIONS: Final = frozenset({"superres_ensemble", "superres_gate", "superres_device"})
+NETWORK_OPTIONS: Final = frozenset({"superres_ensemble", "superres_gate", "superres_device", "superres_precision"})
 """Settings that only networks know; they came after results had been published."""
 
 
@@ -33,6 +34,8 @@ class ProcessingSettings(BaseModel):
         superres_ensemble: Mean with a second network or over eight symmetries; networks only.
         superres_gate: Keep cubic where the network's gain is not significant; networks only.
         superres_device: `cpu` or `cuda`, where the network runs; each repeats its own bits, not the other's.
+        superres_precision: `fp32`, which every machine computes, or `bf16` or `fp16` for less time on hardware that
+            convolves in it; other hardware then takes `fp32`, and heights differ by centimetres.
         bare_earth: `none`, a model's registry name, `opening`, or `auto` for the model trained at each source's pixels;
             applied to surface models only.
         blend_width_m: Width of the feather inside the lower-priority source.
@@ -51,6 +54,7 @@ class ProcessingSettings(BaseModel):
     superres_ensemble: bool = False
     superres_gate: bool = False
     superres_device: Literal["cpu", "cuda"] = "cpu"
+    superres_precision: Precision = DEFAULT_PRECISION
     bare_earth: str = "none"
     blend_width_m: float = Field(default=200.0, ge=0)
     fill_max_m: float = Field(default=300.0, ge=0)
@@ -68,8 +72,12 @@ class ProcessingSettings(BaseModel):
     @property
     def superres_options(self) -> dict[str, Any]:
         """What the resolver is asked for beyond its defaults."""
-        asked = {"ensemble": self.superres_ensemble, "gate": self.superres_gate, "device": self.superres_device}
-        return {name: value for name, value in asked.items() if value not in (False, "cpu")}
+        fields = type(self).model_fields
+        return {
+            name.removeprefix("superres_"): getattr(self, name)
+            for name in sorted(NETWORK_OPTIONS)
+            if getattr(self, name) != fields[name].default
+        }
 
     @property
     def rounding_m(self) -> float:

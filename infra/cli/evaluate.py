@@ -9,6 +9,7 @@ import typer
 
 from infra.cli.common import err, out, print_json
 from infra.cli.superres import model_name
+from pipeline.precision import DEFAULT_PRECISION, checked_precision
 from pipeline.sources import Thinning
 
 
@@ -31,7 +32,9 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="DTM to fit the best linear filter on, may be given often; needed for other factors than 3."),
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16 in the networks' bodies.")] = "bf16",
+    precision: Annotated[
+        str, typer.Option(help="fp32, or bf16 or fp16 where the hardware convolves in it: in the networks' bodies.")
+    ] = DEFAULT_PRECISION,
     maps: Annotated[Path | None, typer.Option(help="Folder for maps of |original - derived| and plots.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
@@ -64,8 +67,8 @@ def evaluate(
         err.print(f"no best linear filter ships for x{factor}; name ground to fit one on with --fit-on DTM")
     names = [model_name(name) for name in (model or ["S"])]
     methods, declared = line_up(
-        names, thinning, factor, ensemble=ensemble, wrong_mode=wrong_mode, opendem=opendem, precision=precision,
-        linear=linear,
+        names, thinning, factor, ensemble=ensemble, wrong_mode=wrong_mode, opendem=opendem,
+        precision=checked_precision(precision), linear=linear,
     )  # fmt: skip
     listener = None if maps is None else MapWriter(maps)
     report = run(tiles, methods, factor, thinning, declared, listener)

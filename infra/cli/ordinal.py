@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.common import err, out, print_json, sharing
+from pipeline.precision import DEFAULT_PRECISION, checked_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -180,7 +181,9 @@ def ablate(
     crop: Annotated[int, typer.Option(help="Side of a crop, pixels.")] = 64,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="Of weights and crops.")] = 0,
-    bfloat16: Annotated[bool, typer.Option(help="Less time where the processor has it.")] = False,
+    precision: Annotated[
+        str, typer.Option(help="fp32, or bf16 where the processor convolves in it: less time.")
+    ] = DEFAULT_PRECISION,
 ) -> None:
     """Train every head, both discretisations and the network without ASPP at one budget, and compare them."""
     from pipeline.models.ordinal.ablation import VARIANTS, load_scenes
@@ -191,7 +194,9 @@ def ablate(
 
     chosen = {name: VARIANTS[_one_of("variant", name, VARIANTS)] for name in only or VARIANTS}
     scenes = [load_scenes(path, pixel_size) for path in (train_scenes, test_scenes)]
-    schedule = ImageTraining(epochs, patches, batch, crop, rate, 1.0, augment=True, seed=seed, bfloat16=bfloat16)
+    schedule = ImageTraining(
+        epochs, patches, batch, crop, rate, 1.0, augment=True, seed=seed, precision=checked_precision(precision)
+    )
     spec = NetworkSpec(depth, scenes[0][0].image.shape[0], width, True, pooled)
     results = compare(
         scenes[0], scenes[1], spec, Bins(0.0, highest, classes), schedule, chosen,
@@ -219,7 +224,9 @@ def train_surface_command(
     start: Annotated[Path | None, typer.Option(help="Weights to begin from.")] = None,
     margin: Annotated[int, typer.Option(help="Border of a square that only gives context, pixels.")] = 24,
     cover: Annotated[bool, typer.Option(help="Also take shares of trees and buildings; works without too.")] = False,
-    bfloat16: Annotated[bool, typer.Option(help="Half the time where the processor has it.")] = False,
+    precision: Annotated[
+        str, typer.Option(help="fp32, or bf16 where the processor convolves in it: less time.")
+    ] = DEFAULT_PRECISION,
     checkpoint: Annotated[Path | None, typer.Option(help="State to keep and to go on from.")] = None,
 ) -> None:
     """Train a bare-earth model on pairs of surface and ground, and on simulated canopy and buildings."""
@@ -237,7 +244,9 @@ def train_surface_command(
         if (step + 1) % 50 == 0:
             err.print(f"step {step + 1}/{steps}  loss {sum(losses[-50:]) / 50:.3f}")
 
-    schedule = SurfaceTraining(steps, batch, crop, rate, seed, open_weight, bfloat16=bfloat16, margin_px=margin)
+    schedule = SurfaceTraining(
+        steps, batch, crop, rate, seed, open_weight, precision=checked_precision(precision), margin_px=margin
+    )
     begin = SurfaceModel.load(start) if start is not None else None
     trained = train_surface(places, spec, schedule, name=name, on_step=told, start=begin, checkpoint=checkpoint)
     out.print(f"{model}: {trained.save(model)} bytes")

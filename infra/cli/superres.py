@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from infra.cli.common import err, out, print_json
+from pipeline.precision import DEFAULT_PRECISION, checked_precision
 from pipeline.sources import Thinning
 
 
@@ -30,7 +31,9 @@ def superres(
         bool,
         typer.Option("--ensemble", help="Mean with a second network or over eight symmetries: better, 9 x slower."),
     ] = False,
-    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16 in the network's body.")] = "bf16",
+    precision: Annotated[
+        str, typer.Option(help="fp32, or bf16 or fp16 where the hardware convolves in it: in the network's body.")
+    ] = DEFAULT_PRECISION,
     gate: Annotated[
         bool, typer.Option(help="Keep GDAL's cubic where the gain is not significant, shorten corrections elsewhere.")
     ] = False,
@@ -52,9 +55,15 @@ def superres(
     name = model_name(model)
     options: dict[str, object] = {}
     if name.startswith("superres-") or is_own(name):
-        options = {"ensemble": ensemble, "precision": precision, "gate": gate, "noise_m": noise_m, "device": device}
-    elif ensemble or gate or noise_m or device != "cpu":
-        err.print(f"{name} is no network: --ensemble, --gate, --noise-m and --device change nothing")
+        options = {
+            "ensemble": ensemble,
+            "precision": checked_precision(precision),
+            "gate": gate,
+            "noise_m": noise_m,
+            "device": device,
+        }
+    elif ensemble or gate or noise_m or device != "cpu" or precision != DEFAULT_PRECISION:
+        err.print(f"{name} is not a network: --ensemble, --gate, --noise-m, --device and --precision have no effect")
     up = resolver(name, **options)
     trained = getattr(up, "factor", factor)
     if trained != factor:

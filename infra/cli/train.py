@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.common import err, out
+from pipeline.precision import DEFAULT_PRECISION, Precision, checked_precision
 
 if TYPE_CHECKING:
     from pipeline.models.superres.dataset import Sampler, SiteList
@@ -70,7 +71,9 @@ def train(
     margin: Annotated[int, typer.Option(min=0, help="Coarse pixels at a patch's rim that do not count.")] = 8,
     seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="bf16 or fp32 in the body.")] = "bf16",
+    precision: Annotated[
+        str, typer.Option(help="fp32, or bf16 where the hardware convolves in it: in the body, validation included.")
+    ] = DEFAULT_PRECISION,
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves torch's choice.")] = 0,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share every batch, by Ray Train; one GPU each.")
@@ -82,7 +85,6 @@ def train(
     """Train a network on DTMs, validated on sites it never sees; the same command resumes."""
     import torch
 
-    from pipeline.errors import ConfigError
     from pipeline.models.baselines.networks import BASELINES, WINDOW_PX
     from pipeline.models.superres.calibrate import fit_error_and_gate
     from pipeline.models.superres.card import model_card
@@ -93,8 +95,6 @@ def train(
     from pipeline.models.superres.train import Trainer, TrainingPlan
     from pipeline.models.superres.validate import Validation
 
-    if precision not in {"bf16", "fp32"}:
-        raise ConfigError(f"--precision {precision}", remedy="bf16 or fp32")
     if threads:
         torch.set_num_threads(threads)
     listed = SiteList.gather(sites, dtm or [])
@@ -105,10 +105,18 @@ def train(
         loaded = [load_site(site, data) for site in training.sites]
         sampler = Sampler(loaded, factor, WINDOW_PX, batch, mix, seed)
         names = [site.name for site in held]
-        _train_baseline(preset, sampler, processor_s, seed, folder / "weights.safetensors", _about(training, names))
+        _train_baseline(
+            preset,
+            sampler,
+            processor_s,
+            seed,
+            folder / "weights.safetensors",
+            _about(training, names),
+            checked_precision(precision),
+        )
         return
     plan = TrainingPlan(
-        preset=preset, factor=factor, steps=steps, batch=batch, rate=rate, seed=seed, half=precision == "bf16",
+        preset=preset, factor=factor, steps=steps, batch=batch, rate=rate, seed=seed, precision=checked_precision(precision),
         mix=mix, decay_from=decay_from, roughness_power=roughness_power, plain_from=plain_from, patch_px=patch,
         margin_px=margin, taught=taught if teacher else 0.0, teacher=digest_of(teacher) if teacher else "",
         symmetric=symmetric, unseen=unseen,
@@ -142,11 +150,13 @@ def train(
         err.print(f"resuming at step {trainer.step}")
     elif start:
         trainer.start_from(*start)
-    validation = Validation(ground.judging, factor, PRESETS[preset].radius_px) if ground.judging else None
+    validation = (
+        Validation(ground.judging, factor, PRESETS[preset].radius_px, plan.precision) if ground.judging else None
+    )
     trainer.run(validation, lambda _: show(trainer.rows), every)
     extra: dict[str, Any] = {}
     if error_steps:
-        extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed)
+        extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed, plan.precision)
     judges = [site.spec.name if held else f"a piece of {site.spec.name}" for site in ground.judging]
     about = _about(training, judges) | {"figures": trainer.rows[-1] if trainer.rows else {}}
     digest = trainer.export(folder / "weights.safetensors", about, extra)
@@ -168,7 +178,13 @@ def _here(device: str) -> str:
 
 
 def _train_baseline(
-    preset: str, sampler: Sampler, processor_s: float, seed: int, weights: Path, about: dict[str, Any]
+    preset: str,
+    sampler: Sampler,
+    processor_s: float,
+    seed: int,
+    weights: Path,
+    about: dict[str, Any],
+    precision: Precision,
 ) -> None:
     """Fit the best linear filter or train one of the earlier networks."""
     from pipeline.models.baselines.linear import fit_linear
@@ -178,7 +194,7 @@ def _train_baseline(
     if preset == "linear":
         digest = fit_linear(sampler).write(weights, about)
     else:
-        digest, _ = train_baseline(preset, sampler, processor_s, seed, weights, about)
+        digest, _ = train_baseline(preset, sampler, processor_s, seed, weights, about, precision)
     out.print(f"{weights} sha256 {digest}")
 
 

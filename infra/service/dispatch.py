@@ -65,7 +65,7 @@ Publisher = Callable[[Receipt], str]
 def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -> ProcessingSettings:
     """Settings with what an order changes.
 
-    A request for an interpolant or none takes along what only networks know: ensemble, gate and device.
+    A request for an interpolant or none takes along what only networks know: ensemble, gate, device and precision.
 
     Raises:
         ConfigError: a value a setting cannot take.

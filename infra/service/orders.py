@@ -19,6 +19,7 @@ from infra.service.settings import ServiceSettings
 from pipeline.errors import BadIdentifier
 from pipeline.grid import Tile
 from pipeline.job import Job, canonical_json
+from pipeline.precision import Precision
 
 _PLANS_KEPT: Final = 2000
 _PLANNERS: Final = 8
@@ -37,6 +38,9 @@ class Overrides(BaseModel):
     superres: Method | None = Field(None, description="`none`, an interpolant, or a registered model.")
     superres_ensemble: bool | None = Field(None, description="Mean with a second network; networks only.")
     superres_gate: bool | None = Field(None, description="Keep cubic where the gain is not significant; networks only.")
+    superres_precision: Precision | None = Field(
+        None, description="`fp32`, or `bf16` or `fp16` where the hardware convolves in it; networks only."
+    )
     bare_earth: Method | None = Field(None, description="`none` or a registered model.")
     blend_width_m: float | None = Field(None, ge=0, le=10_000, description="Feather between sources, metres.")
     fill_max_m: float | None = Field(None, ge=0, le=10_000, description="Farthest fill, metres.")

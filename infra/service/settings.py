@@ -19,6 +19,7 @@ Overridable = Literal[
     "superres",
     "superres_ensemble",
     "superres_gate",
+    "superres_precision",
     "bare_earth",
     "blend_width_m",
     "fill_max_m",

@@ -104,7 +104,7 @@ def check_resolver(name: str, options: Collection[str] = ()) -> None:
     if options and not takes_options(name):
         raise ConfigError(
             f"{name!r} takes no options, given are {', '.join(sorted(options))}",
-            remedy="ensemble, gate and device are for networks such as superres-s",
+            remedy="ensemble, gate, device and precision are for networks such as superres-s",
         )
 
 

@@ -26,7 +26,7 @@ LEVELS = (Level(weight=2), Level(rows=2, columns=2, thinning=Thinning.AVERAGED),
 
 def plan(**changes):
     settled = {
-        "preset": "XS", "steps": 6, "batch": 4, "patch_px": 16, "margin_px": 3, "warmup": 2, "half": False,
+        "preset": "XS", "steps": 6, "batch": 4, "patch_px": 16, "margin_px": 3, "warmup": 2,
         "mix": Mix(averaged=0.5, noisy=0.3),
     }  # fmt: skip
     return TrainingPlan(**(settled | changes))

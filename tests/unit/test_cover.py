@@ -32,7 +32,7 @@ def plain_site() -> Site:
 
 
 def quick(start: SurfaceModel | None = None, checkpoint: Path | None = None, steps: int = 2) -> SurfaceModel:
-    training = SurfaceTraining(steps=steps, batch=1, crop_px=32, margin_px=4, bfloat16=True)
+    training = SurfaceTraining(steps=steps, batch=1, crop_px=32, margin_px=4, precision="bf16")
     return train_surface([plain_site()], SPEC, training, Bins(0, 40, 8), "quick", start=start, checkpoint=checkpoint)
 
 

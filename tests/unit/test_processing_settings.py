@@ -9,7 +9,7 @@ from pipeline.config import ProcessingSettings, RunSettings
 from pipeline.errors import ConfigError
 from pipeline.models import resolver
 
-LATER = {"superres_ensemble", "superres_gate", "superres_device"}
+LATER = {"superres_ensemble", "superres_gate", "superres_device", "superres_precision"}
 
 
 def test_settings_that_came_later_leave_older_keys_as_they_were():
@@ -24,6 +24,7 @@ def test_settings_that_came_later_leave_older_keys_as_they_were():
         ({"superres_ensemble": True}, {"ensemble": True}),
         ({"superres_gate": True}, {"gate": True}),
         ({"superres_device": "cuda"}, {"device": "cuda"}),
+        ({"superres_precision": "bf16"}, {"precision": "bf16"}),
     ],
 )
 def test_what_a_network_is_asked_for_is_part_of_the_key(change, asked):

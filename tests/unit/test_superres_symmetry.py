@@ -105,7 +105,7 @@ def test_training_keeps_a_network_symmetric_and_moves_it(tmp_path, monkeypatch):
 
     fit = train.fit_bases
     monkeypatch.setattr(train, "fit_bases", lambda sampler: fit(sampler, draws=6))
-    plan = TrainingPlan(preset="XS", steps=7, batch=2, patch_px=16, margin_px=3, warmup=2, half=False)
+    plan = TrainingPlan(preset="XS", steps=7, batch=2, patch_px=16, margin_px=3, warmup=2)
     trainer = Trainer(plan, [made_site()], tmp_path / "tied")
     before = trainer.net.tail.detach().clone()
     trainer.run()
@@ -113,7 +113,7 @@ def test_training_keeps_a_network_symmetric_and_moves_it(tmp_path, monkeypatch):
     assert is_symmetric(trainer.net)
     assert is_symmetric(trainer.average)
     free = Trainer(
-        TrainingPlan(preset="XS", steps=3, batch=2, patch_px=16, margin_px=3, half=False, symmetric=False),
+        TrainingPlan(preset="XS", steps=3, batch=2, patch_px=16, margin_px=3, symmetric=False),
         [made_site()],
         tmp_path / "free",
     )

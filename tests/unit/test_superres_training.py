@@ -53,10 +53,7 @@ def site(seed=0, side=240, name="made"):
 
 def plan(**changes):
     return TrainingPlan(
-        **(
-            {"preset": "XS", "steps": 6, "batch": 2, "patch_px": 16, "margin_px": 3, "warmup": 2, "half": False}
-            | changes
-        )
+        **({"preset": "XS", "steps": 6, "batch": 2, "patch_px": 16, "margin_px": 3, "warmup": 2} | changes)
     )
 
 

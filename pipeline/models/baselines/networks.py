@@ -32,6 +32,7 @@ from pipeline.models.interpolants import Interpolant
 from pipeline.models.superres.base import interpolant_kernels
 from pipeline.models.superres.dataset import Sampler
 from pipeline.models.voids import context_px, mask_fine, with_context
+from pipeline.precision import DEFAULT_PRECISION, Precision, body_dtype, check_trainable
 from pipeline.raster import FloatArray
 from pipeline.sources import Thinning
 
@@ -155,14 +156,20 @@ _RATES: Final = {"srcnn": 1e-3, "vdsr": 1e-3, "vdsr9": 3e-4, "edsr": 5e-4}
 
 
 def train_baseline(
-    kind: str, sampler: Sampler, processor_s: float, seed: int, path: Path, about: Mapping[str, Any] | None = None
+    kind: str,
+    sampler: Sampler,
+    processor_s: float,
+    seed: int,
+    path: Path,
+    about: Mapping[str, Any] | None = None,
+    precision: Precision = DEFAULT_PRECISION,
 ) -> tuple[str, int]:
     """Train a baseline for so many processor-seconds.
 
     The steps taken and what `about` says of the data go into the file.
 
     Adam with warm-up and a cosine, gradients clipped as VDSR does, the authors' loss (EDSR absolute, the others squared
-    errors), the body in bfloat16 like the networks of `pipeline.models.superres`.
+    errors), the body in `precision` like the networks of `pipeline.models.superres`.
 
     Returns:
         The weights' sha256 and the steps taken.
@@ -172,10 +179,11 @@ def train_baseline(
     """
     if kind not in BASELINES:
         raise ConfigError(f"no baseline is called {kind!r}", remedy=f"one of: {', '.join(BASELINES)}")
+    check_trainable(precision)
     torch.manual_seed(seed)
     net = BASELINES[kind](sampler.factor)
     net.start()
-    net.dtype = torch.bfloat16
+    net.dtype = body_dtype(precision, "cpu")
     optimiser = torch.optim.Adam(net.parameters(), lr=_RATES[kind])
     started, step = time.process_time(), 0
     rim = 3 * sampler.factor

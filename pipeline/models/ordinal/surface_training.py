@@ -19,6 +19,7 @@ from pipeline.models.ordinal.heads import OrdinalHead
 from pipeline.models.ordinal.sites import Site, choose
 from pipeline.models.ordinal.surface import STRIDE, SurfaceNet, SurfaceSpec, features
 from pipeline.models.ordinal.surface_model import SurfaceModel
+from pipeline.precision import DEFAULT_PRECISION, Precision, autocast, check_trainable
 
 _CLIP: Final = 1.0
 _DECAY: Final = 0.995
@@ -39,7 +40,7 @@ class SurfaceTraining:
         seed: Of weights and sampling.
         open_weight: How much a pixel of open ground counts against one that is covered.
         cover_rate: How often a land-cover map is shown, so that the network learns to do without.
-        bfloat16: Convolutions in bfloat16: half the time where the processor has it.
+        precision: Of the convolutions, `fp32` or `bf16`.
     """
 
     steps: int = 3000
@@ -49,10 +50,11 @@ class SurfaceTraining:
     seed: int = 0
     open_weight: float = 1.0
     cover_rate: float = 0.5
-    bfloat16: bool = False
+    precision: Precision = DEFAULT_PRECISION
     margin_px: int = 24
 
     def __post_init__(self) -> None:
+        check_trainable(self.precision)
         if min(self.steps, self.batch) < 1 or not (self.learning_rate > 0 and self.open_weight > 0):
             raise ConfigError(f"a training of {self}", remedy="steps, batch and learning rate are positive")
         if self.crop_px % STRIDE or self.crop_px <= 2 * self.margin_px:
@@ -102,7 +104,7 @@ def train_surface(
         if (start.spec, start.bins) != (spec, bins):
             raise ConfigError(f"{start.name} has other inputs or height classes", remedy="begin from one of the same")
         network.load_state_dict(start.network.state_dict())
-    # Channels last and bfloat16 halve the time of a step; on processors without bfloat16 nothing is lost but digits.
+    # Channels last halves the time of a step.
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate, betas=(0.9, 0.98))
@@ -111,7 +113,7 @@ def train_surface(
     for step in range(state.resumed(checkpoint), training.steps):
         planes, target = _batch(sites, spec, training, rng)
         weight = 1.0 + (training.open_weight - 1.0) * (target < _OPEN_M).float()
-        with torch.autocast("cpu", torch.bfloat16, enabled=training.bfloat16):
+        with autocast(training.precision):
             outputs = network(planes.to(memory_format=torch.channels_last))
         loss = head.loss(outputs.float(), target, weight)
         optimiser.zero_grad()

@@ -17,6 +17,7 @@ from pipeline.models.ordinal.discretise import Bins
 from pipeline.models.ordinal.heads import HeadKind, head_of
 from pipeline.models.ordinal.image_model import ImageModel
 from pipeline.models.ordinal.network import HeightNet, NetworkSpec
+from pipeline.precision import DEFAULT_PRECISION, Precision, autocast, check_trainable
 
 _PATIENCE: Final = 1
 
@@ -36,7 +37,7 @@ class ImageTraining:
         relative: Heights count from each crop's lowest point.
         augment: Mirrored and turned crops.
         seed: Of weights and crops.
-        bfloat16: Convolutions in bfloat16: less time where the processor has it.
+        precision: Of the convolutions, `fp32` or `bf16`.
     """
 
     epochs: int = 20
@@ -49,9 +50,10 @@ class ImageTraining:
     relative: bool = True
     augment: bool = False
     seed: int = 0
-    bfloat16: bool = False
+    precision: Precision = DEFAULT_PRECISION
 
     def __post_init__(self) -> None:
+        check_trainable(self.precision)
         if min(self.epochs, self.patches, self.batch) < 1 or self.crop_px < 32:
             raise ConfigError(f"a training of {self}", remedy="crops have at least 32 px, counts are positive")
         if not (self.learning_rate > 0 and self.backbone_factor > 0 and self.weight_decay >= 0):
@@ -105,7 +107,7 @@ def train_image(
         losses = []
         for _ in range(max(1, training.patches // training.batch)):
             images, heights = _batch(scenes, sizes, training, rng)
-            with torch.autocast("cpu", torch.bfloat16, enabled=training.bfloat16):
+            with autocast(training.precision):
                 outputs = network(((images - mean) / spread).to(memory_format=torch.channels_last))
             loss = head.loss(outputs.float(), heights)
             optimiser.zero_grad()

@@ -22,6 +22,7 @@ from pipeline.models.superres.symmetry import Symmetry, is_symmetric
 from pipeline.models.superres.train import TrainingPlan
 from pipeline.models.superres.validate import HeldOut, Validation
 from pipeline.models.superres.weights import Weights
+from pipeline.precision import DEFAULT_PRECISION, Precision, body_dtype
 from pipeline.raster import FloatArray
 from pipeline.sources import Thinning
 
@@ -33,7 +34,9 @@ _RATIOS: Final = (0.0, 0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3)
 _OPENINGS: Final = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 
 
-def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> Tensor:
+def fit_error_head(
+    net: TerrainNet, sampler: Sampler, steps: int, seed: int, precision: Precision = DEFAULT_PRECISION
+) -> Tensor:
     """Train the error head by the Laplace likelihood on a frozen network, on its device.
 
     Returns:
@@ -41,6 +44,7 @@ def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> 
     """
     torch.manual_seed(seed)
     device = net.head.device
+    dtype = body_dtype(precision, str(device))
     head = ErrorHead(net.factor, net.preset.channels).to(device)
     optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
@@ -54,7 +58,7 @@ def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> 
         coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)
         with torch.no_grad():
             noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m).to(device)
-            features = net.features(coarse, noise_m, condition, torch.bfloat16)
+            features = net.features(coarse, noise_m, condition, dtype)
             error = (
                 F.pixel_shuffle(net.base(coarse, condition) + net.correction(features, condition), net.factor) - fine
             )
@@ -73,7 +77,12 @@ def fit_error_head(net: TerrainNet, sampler: Sampler, steps: int, seed: int) -> 
 
 
 def fit_error_and_gate(
-    net: torch.nn.Module, sampler: Sampler, validation: Validation | None, steps: int, seed: int
+    net: torch.nn.Module,
+    sampler: Sampler,
+    validation: Validation | None,
+    steps: int,
+    seed: int,
+    precision: Precision = DEFAULT_PRECISION,
 ) -> dict[str, Tensor]:
     """Tensors of the error head, its bands and the gate, to be stored beside the network's.
 
@@ -82,22 +91,24 @@ def fit_error_and_gate(
     """
     if not isinstance(net, TerrainNet):
         raise ModelError(f"{type(net).__name__} has no features to take errors from")
-    tensors = {"error.weight": fit_error_head(net, sampler, steps, seed)}
+    tensors = {"error.weight": fit_error_head(net, sampler, steps, seed, precision)}
     laplace = [-float(np.log(1.0 - band)) for band in BANDS]
     tensors["error.multiples"] = torch.tensor([[laplace, laplace]] * len(MODES))
     if validation is None:
         return tensors
-    tensors["error.multiples"] = calibrated_bands(net, tensors, validation)
-    tensors["gate.thresholds"] = calibrated_gate(net, tensors, validation)
+    tensors["error.multiples"] = calibrated_bands(net, tensors, validation, precision)
+    tensors["gate.thresholds"] = calibrated_gate(net, tensors, validation, precision)
     return tensors
 
 
-def calibrated_bands(net: TerrainNet, tensors: dict[str, Tensor], validation: Validation) -> Tensor:
+def calibrated_bands(
+    net: TerrainNet, tensors: dict[str, Tensor], validation: Validation, precision: Precision = DEFAULT_PRECISION
+) -> Tensor:
     """Multiples of the scale whose bands cover 68 % and 95 % of held-out pixels, shape (modes, 2, 2)."""
     unit = tensors | {"error.multiples": torch.ones(len(MODES), 2, 2)}
     out = torch.zeros(len(MODES), 2, 2)
     for k, ensemble in enumerate((False, True)):
-        up = _resolver(net, unit, ensemble)
+        up = _resolver(net, unit, ensemble, precision)
         ratios: dict[Thinning, list[npt.NDArray[np.float32]]] = {mode: [] for mode in MODES}
         for raster in validation.rasters:
             fine, scale = _predicted(up, raster, net.factor)
@@ -114,9 +125,11 @@ def calibrated_bands(net: TerrainNet, tensors: dict[str, Tensor], validation: Va
     return out
 
 
-def calibrated_gate(net: TerrainNet, tensors: dict[str, Tensor], validation: Validation) -> Tensor:
+def calibrated_gate(
+    net: TerrainNet, tensors: dict[str, Tensor], validation: Validation, precision: Precision = DEFAULT_PRECISION
+) -> Tensor:
     """Thresholds by mode, shape (modes, 2), that keep the most gain while few blocks are worse than cubic."""
-    up = _resolver(net, tensors, ensemble=False)
+    up = _resolver(net, tensors, ensemble=False, precision=precision)
     out = torch.tensor([[0.0, 1.0]] * len(MODES))
     for m, mode in enumerate(MODES):
         rasters = [raster for raster in validation.rasters if raster.thinning is mode]
@@ -158,12 +171,12 @@ def _judged(made: list[tuple[HeldOut, FloatArray]]) -> tuple[float, float]:
     return float(np.mean(shares)), float(np.mean(errors))
 
 
-def _resolver(net: TerrainNet, tensors: dict[str, Tensor], ensemble: bool) -> NetResolver:
+def _resolver(net: TerrainNet, tensors: dict[str, Tensor], ensemble: bool, precision: Precision) -> NetResolver:
     preset = next(name for name, preset in PRESETS.items() if preset == net.preset)
     plan = TrainingPlan(preset=preset, factor=net.factor).record()
     state = {k: v.detach().cpu() for k, v in net.state_dict().items()}
     own = {k: v for k, v in tensors.items() if k.startswith("error.")}
-    return NetResolver(preset, Weights(preset, "", state | own, plan, {}), InferenceOptions(ensemble, gate=False))
+    return NetResolver(preset, Weights(preset, "", state | own, plan, {}), InferenceOptions(ensemble, precision))
 
 
 def _predicted(up: NetResolver, raster: HeldOut, factor: int) -> tuple[FloatArray, FloatArray]:

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 from pipeline.models.superres.network import LEAK, Condition, TerrainNet
+from pipeline.precision import has_fused_convolutions
 
 
 def difference_kernels(kernels: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ class FoldedNet:
         net: Trained network.
         condition: Folded into the weights.
         error: Error-head kernels, shape (factor**2, channels, 3, 3), non-negative, or None.
-        dtype: Precision of the body.
+        dtype: Precision of the body, one that the device convolves in (`pipeline.precision.body_dtype`).
         device: Torch device.
         noise_m: Noise level, metres.
     """
@@ -80,7 +81,7 @@ class FoldedNet:
             tail = net.tail_weights(condition)
             self.tail = _packed(tail, dtype, device)
             self.error = None if error is None else _packed(error, dtype, device)
-        self.fused = device == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        self.fused = has_fused_convolutions(device)
 
     def __call__(self, heights: Tensor) -> tuple[Tensor, Tensor | None]:
         """Heights (batch, 1, rows, columns) to base plus correction by phase, and the error scale by phase.

@@ -34,6 +34,7 @@ from pipeline.models.superres.metrics import (
 )
 from pipeline.models.superres.mode_check import believable
 from pipeline.pixel_size import ground_pixel_size_m
+from pipeline.precision import DEFAULT_PRECISION, Precision
 from pipeline.raster import BoolArray, FloatArray
 from pipeline.sources import Thinning
 
@@ -243,7 +244,7 @@ def line_up(
     ensemble: bool = False,
     wrong_mode: bool = False,
     opendem: Path | None = None,
-    precision: str = "bf16",
+    precision: Precision = DEFAULT_PRECISION,
     linear: Resolver | None = None,
 ) -> tuple[dict[str, Resolver], dict[str, Thinning]]:
     """Every interpolant, the best linear filter if given, and of each named network all variants.
@@ -279,7 +280,7 @@ def line_up(
     return methods, declared
 
 
-def _variants(name: str, label: str, factor: int, *, precision: str, ensemble: bool) -> dict[str, Resolver]:
+def _variants(name: str, label: str, factor: int, *, precision: Precision, ensemble: bool) -> dict[str, Resolver]:
     """A network as shipped and with its gate, alone and as the ensemble."""
     up = resolver(name, precision=precision)
     out = {label: up}

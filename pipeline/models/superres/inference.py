@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from pipeline.models.superres.network import Condition, Preset, TerrainNet
 from pipeline.models.superres.symmetry import is_symmetric
 from pipeline.models.superres.weights import Weights, load_weights
 from pipeline.models.voids import context_px, mask_fine, with_context
+from pipeline.precision import DEFAULT_PRECISION, Precision, body_dtype, checked_precision
 from pipeline.raster import FloatArray
 from pipeline.sources import Thinning
 
@@ -32,7 +33,6 @@ BLOCK_PX: Final = 240
 """Coarse pixels along a lattice block: large against the halo, small enough for a processor's cache."""
 
 _LOG = logging.getLogger(__name__)
-_DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _ASPECT_STEP: Final = 0.1
 _ASPECT_LIMIT: Final = math.log(2.0)
 
@@ -43,7 +43,8 @@ class InferenceOptions:
 
     Attributes:
         ensemble: Mean over the square's eight symmetries, at eight times the work; a symmetric network gives it in one pass.
-        precision: Of the body; the base, the head and the output are float32 always.
+        precision: Of the body; the base, the head and the output are float32 always. Half precision runs in float32 on
+            devices that do not convolve in it.
         gate: Keep GDAL's cubic in blocks where the gain is not significant and shorten corrections elsewhere: fewer
             blocks worse than cubic, for about a point of gain.
         noise_m: Noise of the source, metres; above zero the samples are no longer reproduced.
@@ -52,15 +53,14 @@ class InferenceOptions:
     """
 
     ensemble: bool = False
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    precision: Precision = DEFAULT_PRECISION
     gate: bool = False
     noise_m: float = 0.0
     device: str = "cpu"
     batch: int = 1
 
     def __post_init__(self) -> None:
-        if self.precision not in _DTYPES:
-            raise ConfigError(f"precision {self.precision!r}", remedy=f"one of: {', '.join(_DTYPES)}")
+        checked_precision(self.precision)
         if self.noise_m < 0.0 or self.batch < 1:
             raise ConfigError(f"noise {self.noise_m} m, batch {self.batch}")
 
@@ -172,9 +172,8 @@ class NetResolver:
         found = self._folded.get(condition)
         if found is None:
             error = None if self._errors is None else self._errors.kernels(condition)
-            found = FoldedNet(
-                self._net, condition, error, _DTYPES[self.options.precision], self.options.device, self.options.noise_m
-            )
+            dtype = body_dtype(self.options.precision, self.options.device)
+            found = FoldedNet(self._net, condition, error, dtype, self.options.device, self.options.noise_m)
             self._folded[condition] = found
         return found
 

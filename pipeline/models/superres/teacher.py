@@ -22,6 +22,7 @@ from torch import Tensor
 from pipeline.errors import SourceMissing
 from pipeline.models.superres.dataset import Batch
 from pipeline.models.superres.network import TerrainNet
+from pipeline.precision import DEFAULT_PRECISION, Precision, body_dtype
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,13 +33,13 @@ class Teacher:
         networks: Of the student's factor.
         share: Part of the answer in what the student aims at; the rest is the truth.
         seed: Seed of how batches are turned.
-        half: Whether their bodies run in bfloat16.
+        precision: Of their bodies.
     """
 
     networks: tuple[TerrainNet, ...]
     share: float
     seed: int
-    half: bool = True
+    precision: Precision = DEFAULT_PRECISION
 
     def aim(self, batch: Batch, step: int) -> Tensor:
         """What a student of this batch aims at, shape of `batch.fine`."""
@@ -55,7 +56,7 @@ class Teacher:
         turns = int(rng.integers(4)) if batch.condition.log_aspect == 0.0 else 2 * int(rng.integers(2))
         mirrored = bool(rng.integers(2))
         seen = turned(coarse, turns, mirrored)
-        dtype = torch.bfloat16 if self.half else torch.float32
+        dtype = body_dtype(self.precision, str(device))
         with torch.no_grad():
             said = torch.stack([net(seen, batch.condition, noise_m, dtype) for net in self.networks]).mean(dim=0)
         return turned_back(said, turns, mirrored)

@@ -32,6 +32,7 @@ from pipeline.models.superres.network import MODES, PRESETS, Preset, TerrainNet
 from pipeline.models.superres.symmetry import Symmetry, is_symmetric
 from pipeline.models.superres.teacher import Teacher, digest_of
 from pipeline.models.superres.weights import FORMAT, compact
+from pipeline.precision import DEFAULT_PRECISION, Precision, body_dtype, check_trainable
 from pipeline.sources import Thinning
 
 
@@ -54,7 +55,7 @@ class TrainingPlan:
         plain_from: Share of the steps after which robust errors give way to plain squares.
         mix: Shares of modes, noise and footprints.
         seed: Seed of everything drawn.
-        half: Whether the body runs in bfloat16.
+        precision: Of the body, `fp32` or `bf16`; validation uses the same.
         taught: Share of a teacher's answer in what is aimed at; the rest is the truth.
         teacher: sha256 of the teachers' weights, joined by a plus; empty without one.
         unseen: Share of batches that only the teacher knows an answer to; see `Sampler.unseen`.
@@ -75,7 +76,7 @@ class TrainingPlan:
     plain_from: float = 0.75
     mix: Mix = field(default_factory=Mix)
     seed: int = 1
-    half: bool = True
+    precision: Precision = DEFAULT_PRECISION
     taught: float = 0.0
     teacher: str = ""
     unseen: float = 0.0
@@ -86,6 +87,7 @@ class TrainingPlan:
             raise ConfigError(f"no preset is called {self.preset!r}", remedy=f"one of: {', '.join(PRESETS)}")
         if self.steps < 0 or self.batch < 1 or not 0 <= 2 * self.margin_px < self.patch_px:
             raise ConfigError(f"steps {self.steps}, batch {self.batch}, margin {self.margin_px} px")
+        check_trainable(self.precision)
         if not 0 <= self.unseen <= 1 or (self.unseen > 0 and not self.teacher):
             raise ConfigError(f"a share of {self.unseen} without a truth", remedy="name a teacher that answers there")
         if not 0 <= self.taught <= 1 or (self.taught > 0) != bool(self.teacher):
@@ -138,7 +140,7 @@ def pair_loss(
     device = net.head.device
     coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)
     noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m).to(device)
-    dtype = torch.bfloat16 if plan.half else torch.float32
+    dtype = body_dtype(plan.precision, str(device))
     base = net.base(coarse, batch.condition)
     features = net.features(coarse, noise_m, batch.condition, dtype)
     predicted = F.pixel_shuffle(base + net.correction(features, batch.condition), plan.factor)
@@ -204,7 +206,7 @@ class Trainer:
                 tuple(trained((path,), plan.factor).to(self.device) for path in teachers),
                 plan.taught,
                 plan.seed,
-                plan.half,
+                plan.precision,
             )
             if teachers
             else None

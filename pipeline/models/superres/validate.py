@@ -16,6 +16,7 @@ from pipeline.models.superres.degrade import cropped, pool, thin
 from pipeline.models.superres.metrics import counted
 from pipeline.models.superres.network import PRESETS, Condition, TerrainNet
 from pipeline.models.voids import with_context
+from pipeline.precision import DEFAULT_PRECISION, Precision, body_dtype
 from pipeline.raster import BoolArray, FloatArray
 from pipeline.sources import Thinning
 
@@ -51,10 +52,17 @@ class Validation:
         sites: Sites held out.
         factor: Factor to recover.
         reach_px: Context around what is judged, at least as far as the networks see.
+        precision: Of the networks' bodies.
     """
 
-    def __init__(self, sites: Sequence[Site], factor: int, reach_px: int = PRESETS["M"].radius_px) -> None:
-        self.factor, self.reach_px = factor, reach_px
+    def __init__(
+        self,
+        sites: Sequence[Site],
+        factor: int,
+        reach_px: int = PRESETS["M"].radius_px,
+        precision: Precision = DEFAULT_PRECISION,
+    ) -> None:
+        self.factor, self.reach_px, self.precision = factor, reach_px, precision
         self.rasters = [raster for site in sites for raster in _held_out(site, factor, reach_px)]
         if not self.rasters:
             raise ModelError("the held-out sites are too small to validate on")
@@ -71,7 +79,7 @@ class Validation:
         return {name: 100.0 * (1.0 - (own / base) ** 0.5) for name, (own, base) in squares.items()}
 
     def predict(self, net: nn.Module, raster: HeldOut) -> FloatArray:
-        """The network's heights on one raster, float32 body."""
+        """The network's heights on one raster."""
         if not isinstance(net, TerrainNet):
             raise ModelError(f"{type(net).__name__} cannot be validated here")
         if net.preset.radius_px > self.reach_px:
@@ -79,8 +87,10 @@ class Validation:
                 f"the network sees {net.preset.radius_px} pixels, the rasters have {self.reach_px} around them"
             )
         with torch.inference_mode():
-            coarse = torch.from_numpy(raster.coarse_m)[None, None].to(net.head.device)
-            fine = net(coarse, Condition(raster.thinning))[0, 0].cpu().numpy()
+            device = net.head.device
+            coarse = torch.from_numpy(raster.coarse_m)[None, None].to(device)
+            dtype = body_dtype(self.precision, str(device))
+            fine = net(coarse, Condition(raster.thinning), dtype=dtype)[0, 0].cpu().numpy()
         rim = self.reach_px * self.factor
         return np.ascontiguousarray(fine[rim:-rim, rim:-rim])
 
