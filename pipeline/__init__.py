@@ -1,5 +1,5 @@
 """Orograph's science: open elevation data to harmonised terrain, free of clusters and stores."""
 
-from pipeline.version import PROCESSING_VERSION, __version__
+from orograph.pipeline.version import PROCESSING_VERSION, __version__
 
 __all__ = ["PROCESSING_VERSION", "__version__"]

@@ -13,13 +13,13 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from pipeline.errors import BadIdentifier
-from pipeline.job import MANIFEST_NAME, Manifest
-from stac import layout
-from stac.documents import SHA256_MULTIHASH, Document
-from stac.index import decode_items, with_keys
-from stac.objects import ObjectStore
-from stac.schemas import SchemaLibrary
+from orograph.pipeline.core.objects import ObjectStore
+from orograph.pipeline.errors import BadIdentifier
+from orograph.pipeline.manifest import MANIFEST_NAME, Manifest
+from orograph.stac.documents import layout
+from orograph.stac.documents.index import decode_items, with_keys
+from orograph.stac.documents.json import SHA256_MULTIHASH, Document
+from orograph.stac.documents.schemas import SchemaLibrary
 
 Kind = Literal[
     "schema", "dangling", "orphan", "checksum", "size", "cog", "index", "version", "manifest", "json", "pending"

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import (
+from orograph.infra.cli import (
     borders,
     catalog,
     coregister,
@@ -26,15 +26,16 @@ from infra.cli import (
     superres,
     train,
 )
-from infra.cli.common import ending, out
-from infra.cli.demo import demo
-from infra.cli.doctor import doctor
-from infra.cli.inspect import inspect
-from infra.cli.plan import plan
-from infra.cli.run import run
-from infra.cli.serve import keys, serve
-from infra.gdal_env import apply_gdal_env
-from pipeline.version import __version__
+from orograph.infra.cli.common import ending
+from orograph.infra.cli.demo import demo
+from orograph.infra.cli.doctor import doctor
+from orograph.infra.cli.inspect import inspect
+from orograph.infra.cli.plan import plan
+from orograph.infra.cli.run import run
+from orograph.infra.cli.serve import keys, serve
+from orograph.infra.engines.environment import apply_gdal_env
+from orograph.infra.reporting.console import out
+from orograph.pipeline.version import __version__
 
 app = typer.Typer(
     name="orograph",

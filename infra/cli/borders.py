@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from infra.cli.common import err, out, print_json
-from infra.cli.grids import GridsDir, grids_folder
+from orograph.infra.cli.grids import GridsDir, grids_folder
+from orograph.infra.reporting.console import err, out, print_json
 
 
 def borders(
@@ -31,10 +31,10 @@ def borders(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report's JSON.")] = False,
 ) -> None:
     """Compare sources over their overlaps: figures, maps, the two-route check, and a network adjustment if asked."""
-    from pipeline.borders import AdjustmentFile, adjust_network, compare_sources
-    from pipeline.borders.report import write_report
-    from pipeline.errors import UsageError
-    from pipeline.sources import SourceCatalogue
+    from orograph.pipeline.borders import AdjustmentFile, adjust_network, compare_sources
+    from orograph.pipeline.borders.report import write_report
+    from orograph.pipeline.errors import UsageError
+    from orograph.pipeline.sources.catalogue import SourceCatalogue
 
     if adjust not in {None, "constant", "plane"}:
         raise UsageError(f"unknown adjustment {adjust!r}", remedy="use constant or plane")
@@ -70,7 +70,7 @@ def borders(
 
 
 def _bounds(text: str | None) -> tuple[float, float, float, float] | None:
-    from pipeline.errors import UsageError
+    from orograph.pipeline.errors import UsageError
 
     if text is None:
         return None

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.common import err, out, print_json
+from orograph.infra.reporting.console import err, out, print_json
 
 if TYPE_CHECKING:
-    from infra.store import Store
+    from orograph.infra.stores.base import Store
 
 app = typer.Typer(
     help="The published STAC catalogue: publish, verify, list.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -38,8 +38,8 @@ def publish(
     json: AsJson = False,
 ) -> None:
     """Bring collections, index and root up to what is published."""
-    from stac.publish import publish_item, rebuild
-    from stac.unpublished import committed, manifest_of
+    from orograph.stac.publishing.finished_runs import committed, manifest_of
+    from orograph.stac.publishing.publish import publish_item, rebuild
 
     place = _store(store)
     chosen = [manifest_of(place, text) for text in manifests or ()]
@@ -73,10 +73,10 @@ def verify(
     json: AsJson = False,
 ) -> None:
     """Check every item, checksum, COG and reference; exit 1 when something is wrong."""
-    from stac.items import EXTENSIONS
-    from stac.schema_cache import cached_library
-    from stac.schemas import SchemaLibrary
-    from stac.verify import verify as check
+    from orograph.stac.documents.items import EXTENSIONS
+    from orograph.stac.documents.schema_cache import cached_library
+    from orograph.stac.documents.schemas import SchemaLibrary
+    from orograph.stac.verify import verify as check
 
     place = _store(store)
     library = SchemaLibrary(schemas) if schemas is not None else cached_library(EXTENSIONS)
@@ -108,7 +108,7 @@ def items(
     json: AsJson = False,
 ) -> None:
     """List published items, from the index."""
-    from stac.index import encode_items
+    from orograph.stac.documents.index import encode_items
 
     given = {"bbox": bbox, "datetime": time, "filter": cql2, "collections": ",".join(collection or ())}
     found = _search(_store(store), {name: value for name, value in given.items() if value})
@@ -139,7 +139,7 @@ def browse(
     """Serve a catalogue alone: its files, the search API, and STAC Browser."""
     import uvicorn
 
-    from stac.site import catalogue_site
+    from orograph.stac.serving.site import catalogue_site
 
     site = catalogue_site(_store(store), browser)
     err.print(f"search API  http://{host}:{port}/\ncatalogue   http://{host}:{port}/files/stac/catalog.json")
@@ -152,8 +152,8 @@ def _search(store: Store, parameters: dict[str, str]) -> list[dict[str, Any]]:
     """All pages of a search, references as keys of the store."""
     import orjson
 
-    from stac.query import LIMIT_MAX, members_of_url, parse_query
-    from stac.search import API, FILES, ItemIndex
+    from orograph.stac.serving.query import LIMIT_MAX, members_of_url, parse_query
+    from orograph.stac.serving.search import API, FILES, ItemIndex
 
     snapshot = ItemIndex(store).snapshot()
     found: list[dict[str, Any]] = []
@@ -170,8 +170,8 @@ def _search(store: Store, parameters: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _store(url: str | None) -> Store:
-    from infra.store import open_store
-    from pipeline.config import RunSettings
+    from orograph.infra.stores.open import open_store
+    from orograph.pipeline.settings import RunSettings
 
     settings = RunSettings.with_flags(store=url)
     return open_store(settings.store, endpoint_url=settings.s3_endpoint_url, must_exist=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from infra.cli.common import err, out, print_json
-from pipeline.errors import CoregistrationError
+from orograph.infra.reporting.console import err, out, print_json
+from orograph.pipeline.errors import CoregistrationError
 
 
 def coregister(
@@ -35,7 +35,7 @@ def coregister(
 
     field.tif holds east, north and up displacement in metres: reference(x) = raster(x - (east, north)) + up.
     """
-    from pipeline.coregistration.report import coregister_files
+    from orograph.pipeline.coregistration.report import coregister_files
 
     outcome = coregister_files(
         reference,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.common import err, out, print_json
+from orograph.infra.reporting.console import err, out, print_json
 
 if TYPE_CHECKING:
-    from pipeline.demo.assess import Assessment
+    from orograph.pipeline.demo.assess import Assessment
 
 
 def demo(
@@ -21,12 +21,12 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="The figures as one JSON document.")] = False,
 ) -> None:
     """Make two national DTMs and a global surface model, harmonise them, publish tiles, and compare with the truth."""
-    from infra.cli.options import Request
-    from infra.engines import make_engine
-    from infra.job_run import execute_plan, summarise
-    from pipeline.config import ProcessingSettings, RunSettings
-    from pipeline.demo.assess import assess
-    from pipeline.demo.world import TILES, make_world
+    from orograph.infra.cli.options import Request
+    from orograph.infra.engines.make import make_engine
+    from orograph.infra.runs.run import execute_plan, summarise
+    from orograph.pipeline.demo.assess import assess
+    from orograph.pipeline.demo.world import TILES, make_world
+    from orograph.pipeline.settings import ProcessingSettings, RunSettings
 
     start = time.monotonic()
 
@@ -58,7 +58,7 @@ def demo(
 
 
 def _products(store: Path, plan: Any) -> dict[tuple[str, str], Path]:
-    from pipeline.job import Manifest
+    from orograph.pipeline.manifest import Manifest
 
     found = {}
     for job in plan.jobs:
@@ -69,7 +69,7 @@ def _products(store: Path, plan: Any) -> dict[tuple[str, str], Path]:
 
 
 def _draw(world: Any, plan: Any, products: dict[tuple[str, str], Path], path: Path) -> None:
-    from pipeline.demo.picture import draw
+    from orograph.pipeline.demo.picture import draw
 
     tiles = [job.tile for job in plan.jobs]
     names = {number: ref.source.title for number, ref in enumerate(plan.jobs[0].sources, start=1)}
@@ -79,7 +79,7 @@ def _draw(world: Any, plan: Any, products: dict[tuple[str, str], Path], path: Pa
 def _document(assessment: Assessment, outcomes: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from infra.progress import outcome_document
+    from orograph.infra.reporting.progress import outcome_document
 
     return {**asdict(assessment), "tiles": [outcome_document(outcome) for outcome in outcomes]}
 

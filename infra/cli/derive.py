@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.common import out, print_json
+from orograph.infra.reporting.console import out, print_json
 
 if TYPE_CHECKING:
-    from infra.store import Store
+    from orograph.infra.stores.base import Store
 
 app = typer.Typer(
     help="Contours, slope, hillshade and web terrain of published tiles.",
@@ -33,10 +33,10 @@ def contours(
     as_json: Json = False,
 ) -> None:
     """Contour lines of one tile; they meet the neighbours' lines on the edges."""
-    from infra.published import elevation_files
-    from pipeline.formats.derived import write_tile_contours
-    from pipeline.formats.mosaic import Mosaic
-    from pipeline.grid import Tile
+    from orograph.infra.runs.published_files import elevation_files
+    from orograph.pipeline.core.grid import Tile
+    from orograph.pipeline.exports.derived import write_tile_contours
+    from orograph.pipeline.exports.mosaic import Mosaic
 
     wanted = Tile.parse(tile)
     with elevation_files(_store(store), [wanted], neighbours=True) as files, Mosaic(files) as mosaic:
@@ -53,11 +53,11 @@ def shade(
     as_json: Json = False,
 ) -> None:
     """Slope or multidirectional hillshade of one tile as COG."""
-    from infra.published import elevation_files
-    from pipeline.errors import ConfigError
-    from pipeline.formats.derived import write_shading
-    from pipeline.formats.mosaic import Mosaic
-    from pipeline.grid import Tile
+    from orograph.infra.runs.published_files import elevation_files
+    from orograph.pipeline.core.grid import Tile
+    from orograph.pipeline.errors import ConfigError
+    from orograph.pipeline.exports.derived import write_shading
+    from orograph.pipeline.exports.mosaic import Mosaic
 
     if kind not in {"slope", "hillshade"}:
         raise ConfigError(f"no shading {kind!r}", remedy="use slope or hillshade")
@@ -81,11 +81,11 @@ def terrain(
     """Terrain tiles for MapLibre in one PMTiles archive, and a mask of what is void."""
     from dataclasses import asdict
 
-    from infra.published import elevation_files
-    from pipeline.errors import ConfigError
-    from pipeline.formats.mosaic import Mosaic
-    from pipeline.formats.web_terrain import write_web_terrain
-    from pipeline.grid import Tile
+    from orograph.infra.runs.published_files import elevation_files
+    from orograph.pipeline.core.grid import Tile
+    from orograph.pipeline.errors import ConfigError
+    from orograph.pipeline.exports.mosaic import Mosaic
+    from orograph.pipeline.exports.web_terrain import write_web_terrain
 
     if encoding not in {"terrarium", "mapbox"}:
         raise ConfigError(f"no terrain encoding {encoding!r}", remedy="use terrarium or mapbox")
@@ -103,9 +103,9 @@ def terrain(
 
 
 def _store(url: str | None) -> Store:
-    from infra.gdal_env import apply_gdal_env
-    from infra.store import open_store
-    from pipeline.config import RunSettings
+    from orograph.infra.engines.environment import apply_gdal_env
+    from orograph.infra.stores.open import open_store
+    from orograph.pipeline.settings import RunSettings
 
     apply_gdal_env()
     settings = RunSettings.with_flags(store=url)

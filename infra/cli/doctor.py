@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import options
-from infra.cli.common import out, print_json
+from orograph.infra.cli import options
+from orograph.infra.reporting.console import out, print_json
 
 
 def doctor(
@@ -16,8 +16,8 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Check PROJ and its grids, GDAL options, Ray, GPU, memory, disk and the store."""
-    from infra.doctor import Level, examine
-    from pipeline.config import RunSettings
+    from orograph.infra.machine.doctor import Level, examine
+    from orograph.pipeline.settings import RunSettings
 
     findings = examine(RunSettings.with_flags(store=store, grids_dir=grids_dir))
     if as_json:

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from infra.cli.common import err, out, print_json
-from infra.cli.superres import model_name
-from pipeline.precision import DEFAULT_PRECISION, checked_precision
-from pipeline.sources import Thinning
+from orograph.infra.cli.superres import model_name
+from orograph.infra.reporting.console import err, out, print_json
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
+from orograph.pipeline.sources.catalogue import Thinning
 
 
 def evaluate(
@@ -39,13 +39,13 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
     """Compare interpolants and networks on measured heights, by OpenDEM's protocol and beyond."""
-    from infra.models import reading
-    from pipeline.config import RunSettings
-    from pipeline.errors import ConfigError
-    from pipeline.models.naming import read_weights_with
-    from pipeline.models.superres.evaluate import Tile, best_linear, line_up, tiles_of
-    from pipeline.models.superres.evaluate import evaluate as run
-    from pipeline.models.superres.plots import MapWriter, plot_gains
+    from orograph.infra.runs.model_weights import reading
+    from orograph.pipeline.core.weights_uri import read_weights_with
+    from orograph.pipeline.errors import ConfigError
+    from orograph.pipeline.learning.superres.evaluate import Tile, best_linear, line_up, tiles_of
+    from orograph.pipeline.learning.superres.evaluate import evaluate as run
+    from orograph.pipeline.learning.superres.plots import MapWriter, plot_gains
+    from orograph.pipeline.settings import RunSettings
 
     read_weights_with(reading(RunSettings.with_flags()))
     if reference_by not in {"decimation", "mean"}:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli import options
-from infra.cli.common import err, out, print_json, print_json_line
+from orograph.infra.cli import options
+from orograph.infra.reporting.console import err, out, print_json, print_json_line
 
 if TYPE_CHECKING:
-    from infra.cells import CellPlan
-    from infra.engine import Outcome
-    from infra.store import Store
-    from pipeline.config import RunSettings
+    from orograph.infra.engines.protocol import Outcome
+    from orograph.infra.runs.cell_runner import CellPlan
+    from orograph.infra.stores.base import Store
+    from orograph.pipeline.settings import RunSettings
 
 
 def export(
@@ -44,14 +44,14 @@ def export(
     """Make the 1 degree products of published tiles; only cells whose tiles changed are made again."""
     from pydantic import ValidationError
 
-    from infra.cells import plan_cells
-    from infra.gdal_env import apply_gdal_env
-    from infra.store import open_store
-    from pipeline.config import RunSettings, first_fault
-    from pipeline.errors import ConfigError
-    from pipeline.formats.cell_job import PRODUCTS, CellSettings
-    from pipeline.formats.cells import cells_of_tiles
-    from pipeline.grid import Cell, Tile
+    from orograph.infra.engines.environment import apply_gdal_env
+    from orograph.infra.runs.cell_runner import plan_cells
+    from orograph.infra.stores.open import open_store
+    from orograph.pipeline.core.grid import Cell, Tile
+    from orograph.pipeline.errors import ConfigError
+    from orograph.pipeline.exports.cell_job import PRODUCTS, CellSettings
+    from orograph.pipeline.exports.cell_lattice import cells_of_tiles
+    from orograph.pipeline.settings import RunSettings, first_fault
 
     apply_gdal_env()
     run = RunSettings.with_flags(store=store, engine=engine, workers=workers, grids_dir=grids_dir, scratch=scratch)
@@ -101,11 +101,11 @@ def _show(planned: CellPlan, *, dry_run: bool, as_json: bool) -> None:
 
 
 def _run(planned: CellPlan, run: RunSettings, *, as_json: bool) -> list[Outcome]:
-    from infra.cells import CellRunner
-    from infra.engine import Event, Status
-    from infra.engines import make_engine
-    from infra.store import open_store
-    from stac.catalogue import rebuild
+    from orograph.infra.engines.make import make_engine
+    from orograph.infra.engines.protocol import Event, Status
+    from orograph.infra.runs.cell_runner import CellRunner
+    from orograph.infra.stores.open import open_store
+    from orograph.stac.publishing.rebuild import rebuild
 
     def on_event(event: Event) -> None:
         if as_json:
@@ -128,7 +128,7 @@ def _run(planned: CellPlan, run: RunSettings, *, as_json: bool) -> list[Outcome]
 
 
 def _copy(store: Store, planned: CellPlan, outcomes: list[Outcome], folder: Path) -> None:
-    from pipeline.job import Manifest
+    from orograph.pipeline.manifest import Manifest
 
     keys = [job.manifest_key for job in planned.up_to_date]
     keys += [outcome.receipt.manifest_key for outcome in outcomes if outcome.receipt is not None]

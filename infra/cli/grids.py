@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.common import err, out, print_json
-from pipeline.config import RunSettings
+from orograph.infra.reporting.console import err, out, print_json
+from orograph.pipeline.settings import RunSettings
 
 _LARGE_BYTES = 50_000_000
 
@@ -33,7 +33,7 @@ def list_grids(
     """List the catalogue's grids: present and right, missing, or not the pinned file."""
     from rich.table import Column, Table
 
-    from pipeline.vertical import VerticalCatalogue, grid_states
+    from orograph.pipeline.vertical import VerticalCatalogue, grid_states
 
     catalogue, folder = VerticalCatalogue.load(), grids_folder(grids_dir)
     states = grid_states(catalogue.grids, folder)
@@ -79,8 +79,8 @@ def fetch(
     grids_dir: GridsDir = None,
 ) -> None:
     """Fetch grids from the PROJ CDN, checking each against its pinned sha256."""
-    from infra.grid_fetch import fetch_grids
-    from pipeline.vertical import VerticalCatalogue
+    from orograph.infra.machine.fetch_grids import fetch_grids
+    from orograph.pipeline.vertical import VerticalCatalogue
 
     catalogue, folder = VerticalCatalogue.load(), grids_folder(grids_dir)
     wanted = list(names or [])

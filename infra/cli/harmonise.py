@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.common import out, print_json
-from infra.cli.grids import GridsDir, grids_folder
+from orograph.infra.cli.grids import GridsDir, grids_folder
+from orograph.infra.reporting.console import out, print_json
 
 
 def harmonise(
@@ -35,9 +35,9 @@ def harmonise(
     """Move a raster's heights to another vertical frame, on its own grid, into a COG."""
     from pydantic import ValidationError
 
-    from pipeline import harmonise as stage
-    from pipeline.errors import UsageError
-    from pipeline.sources import UserGrid
+    from orograph.pipeline.errors import UsageError
+    from orograph.pipeline.sources.catalogue import UserGrid
+    from orograph.pipeline.vertical import harmonise as stage
 
     user_grid = None
     if grid is not None:

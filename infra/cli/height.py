@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from infra.cli.common import out, print_json
-from infra.cli.grids import GridsDir, grids_folder
+from orograph.infra.cli.grids import GridsDir, grids_folder
+from orograph.infra.reporting.console import out, print_json
 
 
 def height(
@@ -25,8 +25,8 @@ def height(
     frames: Annotated[bool, typer.Option("--frames", help="List the known frames and stop.")] = False,
 ) -> None:
     """Move one height from frame to frame: 6.02 50.75 100 --from EPSG:5709 --to EPSG:5621."""
-    from pipeline.errors import UsageError
-    from pipeline.vertical import VerticalCatalogue
+    from orograph.pipeline.errors import UsageError
+    from orograph.pipeline.vertical import VerticalCatalogue
 
     if frames:
         _list_frames(as_json=as_json)
@@ -72,7 +72,7 @@ def height(
 def _list_frames(*, as_json: bool) -> None:
     from rich.table import Table
 
-    from pipeline.vertical import VerticalCatalogue
+    from orograph.pipeline.vertical import VerticalCatalogue
 
     catalogue = VerticalCatalogue.load()
     if as_json:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.common import err, out, print_json
+from orograph.infra.reporting.console import err, out, print_json
 
 if TYPE_CHECKING:
     import numpy as np
     from odc.geo.geobox import GeoBox
 
-    from pipeline.implicit.model import ImplicitModel
+    from orograph.pipeline.implicit.model import ImplicitModel
 
 app = typer.Typer(
     help="Terrain as a continuous function: fit, query, render.",
@@ -58,9 +58,9 @@ def fit(
 
     import numpy as np
 
-    from pipeline.errors import UsageError
-    from pipeline.implicit.fit import FitOptions, fit_model
-    from pipeline.implicit.frames import FrameWriter
+    from orograph.pipeline.errors import UsageError
+    from orograph.pipeline.implicit.fit import FitOptions, fit_model
+    from orograph.pipeline.implicit.frames import FrameWriter
 
     if mp4 is not None and mp4.suffix.lower() != ".mp4":
         raise UsageError(f"{mp4} is no .mp4", remedy="name the film so")
@@ -98,8 +98,8 @@ def tiles(
     """Fit every tile a raster touches; neighbours share their borders bit for bit."""
     import numpy as np
 
-    from pipeline.implicit.fit import FitOptions, fit_model, halo_px_needed
-    from pipeline.implicit.tiling import TileCutter
+    from orograph.pipeline.implicit.fit import FitOptions, fit_model, halo_px_needed
+    from orograph.pipeline.implicit.tiling import TileCutter
 
     options = FitOptions(_kind(kind), parameters)
     halo_px = halo_px_needed((pixels, pixels), options)
@@ -128,8 +128,8 @@ def query(
     quantity: Annotated[str, typer.Option(help="height, slope, aspect or a *_curvature, for --render.")] = "height",
 ) -> None:
     """Ask a model for height, slope, aspect and curvature, or render it on any grid."""
-    from pipeline.errors import UsageError
-    from pipeline.implicit.model import ImplicitModel
+    from orograph.pipeline.errors import UsageError
+    from orograph.pipeline.implicit.model import ImplicitModel
 
     fitted = ImplicitModel.load(model)
     if render is not None:
@@ -145,15 +145,15 @@ def query(
 @app.command()
 def info(model: Annotated[Path, typer.Argument(help="Model file.")]) -> None:
     """Print what a model file says of itself."""
-    from pipeline.implicit.model import ImplicitModel
+    from orograph.pipeline.implicit.model import ImplicitModel
 
     fitted = ImplicitModel.load(model)
     print_json(_described(fitted, model, model.stat().st_size))
 
 
 def _kind(text: str) -> Any:
-    from pipeline.errors import ConfigError
-    from pipeline.implicit.fit import Kind
+    from orograph.pipeline.errors import ConfigError
+    from orograph.pipeline.implicit.fit import Kind
 
     try:
         return Kind(text)
@@ -162,9 +162,9 @@ def _kind(text: str) -> Any:
 
 
 def _read(path: Path, window: tuple[int, int, int, int] | None) -> tuple[np.ndarray, GeoBox]:
-    from pipeline.errors import OutsideExtent
-    from pipeline.grid import PixelWindow
-    from pipeline.implicit.tiling import read_heights
+    from orograph.pipeline.core.grid import PixelWindow
+    from orograph.pipeline.errors import OutsideExtent
+    from orograph.pipeline.implicit.tiling import read_heights
 
     heights, geobox = read_heights(path)
     if window is None:
@@ -188,8 +188,8 @@ def _weights(
 ) -> np.ndarray | None:
     import numpy as np
 
-    from pipeline.errors import NoOverlap
-    from pipeline.implicit.interest import interest_of
+    from orograph.pipeline.errors import NoOverlap
+    from orograph.pipeline.implicit.interest import interest_of
 
     weight = None
     if path is not None:
@@ -238,7 +238,7 @@ def _report(fitted: ImplicitModel, path: Path, size: int, cpu_s: float, json: bo
 def _answers(fitted: ImplicitModel, x: list[float], y: list[float], crs: str) -> list[dict[str, float | None]]:
     import numpy as np
 
-    from pipeline.implicit.terrain import QUANTITIES, terrain_at, to_model
+    from orograph.pipeline.implicit.terrain import QUANTITIES, terrain_at, to_model
 
     terrain = terrain_at(fitted, *to_model(fitted, np.array(x), np.array(y), crs))
     units = {"height": "height_m", "slope": "slope_deg", "aspect": "aspect_deg"}
@@ -255,7 +255,7 @@ def _points(fitted: ImplicitModel, path: Path, crs: str) -> None:
     import csv
     import sys
 
-    from pipeline.errors import SourceCorrupt, SourceMissing
+    from orograph.pipeline.errors import SourceCorrupt, SourceMissing
 
     if not path.exists():
         raise SourceMissing(f"no file of points {path}")
@@ -277,8 +277,8 @@ def _points(fitted: ImplicitModel, path: Path, crs: str) -> None:
 def _render(fitted: ImplicitModel, path: Path, resolution: float | None, crs: str | None, quantity: str) -> None:
     import rasterio
 
-    from pipeline.errors import ConfigError
-    from pipeline.implicit.terrain import QUANTITIES, model_grid, render_model
+    from orograph.pipeline.errors import ConfigError
+    from orograph.pipeline.implicit.terrain import QUANTITIES, model_grid, render_model
 
     if quantity not in QUANTITIES:
         raise ConfigError(f"unknown quantity {quantity!r}", remedy=f"use one of {', '.join(QUANTITIES)}")

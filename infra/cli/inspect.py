@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.common import err, out, print_json
+from orograph.infra.reporting.console import err, out, print_json
 
 
 def inspect(
@@ -21,8 +21,8 @@ def inspect(
     """Print grid, frame, nodata, overviews and checks of a file; ends with 1 when a check fails."""
     from dataclasses import asdict
 
-    from pipeline.formats.inspection import draw
-    from pipeline.formats.inspection import inspect as look
+    from orograph.pipeline.exports.inspect import draw
+    from orograph.pipeline.exports.inspect import inspect as look
 
     found = look(file)
     picture = None

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.cli.common import sharing
-from pipeline.adjustment import Adjustment, AdjustmentFile
-from pipeline.config import ProcessingSettings, RunSettings, first_fault
-from pipeline.errors import ConfigError
-from pipeline.grid import Tile
-from pipeline.plan import Plan, Planner, tiles_of_bbox, tiles_of_geojson
-from pipeline.sources import SHIPPED_CATALOGUE, Files, Source, SourceCatalogue
+from orograph.infra.cli.common import sharing
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.core.network_adjustment import Adjustment, AdjustmentFile
+from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.planning.areas import tiles_of_bbox, tiles_of_geojson
+from orograph.pipeline.planning.planner import Plan, Planner
+from orograph.pipeline.settings import ProcessingSettings, RunSettings, first_fault
+from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, Files, Source, SourceCatalogue
 
 Catalogue = Annotated[
     Path, typer.Option("--catalogue", "-c", help="YAML catalogue of sources.", show_default="the one that ships")
@@ -89,8 +90,8 @@ class Request:
 
     def plan(self, settings: ProcessingSettings, run: RunSettings) -> Plan:
         """Tiles and their files, identified."""
-        from infra.fetch import Fetcher
-        from pipeline.horizontal import use_grids
+        from orograph.infra.runs.fetch import Fetcher
+        from orograph.pipeline.resampling.horizontal import use_grids
 
         use_grids(run.grids_dir)
 

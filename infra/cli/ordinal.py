@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.common import err, out, print_json, sharing
-from pipeline.precision import DEFAULT_PRECISION, checked_precision
+from orograph.infra.cli.common import sharing
+from orograph.infra.reporting.console import err, out, print_json
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.models.ordinal.data import Scene
+    from orograph.pipeline.learning.image_heights.data import Scene
 
 app = typer.Typer(
     help="Heights by ordinal regression: from one image, and bare earth from a surface.",
@@ -47,8 +48,14 @@ class _Data:
 
     def scenes(self, *, training: bool) -> list[Scene]:
         """All of them read; of an ISPRS set the training or the test tiles."""
-        from pipeline.errors import UsageError
-        from pipeline.models.ordinal.data import image_scene, isprs_scene, isprs_tiles, split_tiles, surface_scene
+        from orograph.pipeline.errors import UsageError
+        from orograph.pipeline.learning.image_heights.data import (
+            image_scene,
+            isprs_scene,
+            isprs_tiles,
+            split_tiles,
+            surface_scene,
+        )
 
         if self.isprs is not None:
             chosen = _choice("set", self.benchmark)
@@ -101,10 +108,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Of weights and crops.")] = 0,
 ) -> None:
     """Train the network of the paper, or one of its ablations."""
-    from pipeline.models.ordinal.discretise import Bins
-    from pipeline.models.ordinal.heads import HeadKind
-    from pipeline.models.ordinal.network import NetworkSpec
-    from pipeline.models.ordinal.training import ImageTraining, train_image
+    from orograph.pipeline.bare_earth.height_classes import Bins
+    from orograph.pipeline.bare_earth.ordinal_head import HeadKind
+    from orograph.pipeline.learning.image_heights.network import NetworkSpec
+    from orograph.pipeline.learning.image_heights.train import ImageTraining, train_image
 
     scenes = data.scenes(training=True)
     spec = NetworkSpec(depth, scenes[0].image.shape[0], width, aspp, pooled)
@@ -130,9 +137,9 @@ def predict(
     import numpy as np
     import rasterio
 
-    from pipeline.errors import SourceMissing
-    from pipeline.models.ordinal.data import read_image, surface_image
-    from pipeline.models.ordinal.image_model import ImageModel
+    from orograph.pipeline.errors import SourceMissing
+    from orograph.pipeline.learning.image_heights.data import read_image, surface_image
+    from orograph.pipeline.learning.image_heights.model import ImageModel
 
     trained = ImageModel.load(model)
     if not image.exists():
@@ -155,7 +162,7 @@ def evaluate(
     decoding: Annotated[str, typer.Option(help="middle or expectation.")] = "middle",
 ) -> None:
     """The paper's figures of a model on scenes it has not seen."""
-    from pipeline.models.ordinal.image_model import ImageModel
+    from orograph.pipeline.learning.image_heights.model import ImageModel
 
     trained = ImageModel.load(model)
     scenes = data.scenes(training=False)
@@ -186,11 +193,11 @@ def ablate(
     ] = DEFAULT_PRECISION,
 ) -> None:
     """Train every head, both discretisations and the network without ASPP at one budget, and compare them."""
-    from pipeline.models.ordinal.ablation import VARIANTS, load_scenes
-    from pipeline.models.ordinal.ablation import ablate as compare
-    from pipeline.models.ordinal.discretise import Bins
-    from pipeline.models.ordinal.network import NetworkSpec
-    from pipeline.models.ordinal.training import ImageTraining
+    from orograph.pipeline.bare_earth.height_classes import Bins
+    from orograph.pipeline.learning.image_heights.ablation import VARIANTS, load_scenes
+    from orograph.pipeline.learning.image_heights.ablation import ablate as compare
+    from orograph.pipeline.learning.image_heights.network import NetworkSpec
+    from orograph.pipeline.learning.image_heights.train import ImageTraining
 
     chosen = {name: VARIANTS[_one_of("variant", name, VARIANTS)] for name in only or VARIANTS}
     scenes = [load_scenes(path, pixel_size) for path in (train_scenes, test_scenes)]
@@ -230,10 +237,10 @@ def train_surface_command(
     checkpoint: Annotated[Path | None, typer.Option(help="State to keep and to go on from.")] = None,
 ) -> None:
     """Train a bare-earth model on pairs of surface and ground, and on simulated canopy and buildings."""
-    from pipeline.models.ordinal.sites import load_sites
-    from pipeline.models.ordinal.surface import SurfaceSpec
-    from pipeline.models.ordinal.surface_model import SurfaceModel
-    from pipeline.models.ordinal.surface_training import SurfaceTraining, train_surface
+    from orograph.pipeline.bare_earth.model import SurfaceModel
+    from orograph.pipeline.bare_earth.network import SurfaceSpec
+    from orograph.pipeline.learning.bare_earth.sites import load_sites
+    from orograph.pipeline.learning.bare_earth.train import SurfaceTraining, train_surface
 
     places = [site for size in pixel_size for site in load_sites(sites, size, seed)]
     spec = SurfaceSpec(tuple(int(w) for w in windows.split(",")), (smallest, largest), width, cover=cover)
@@ -264,9 +271,9 @@ def tune_surface(
     """Choose the threshold that leaves open ground alone, and make the spread a standard deviation."""
     from dataclasses import asdict, replace
 
-    from pipeline.models.ordinal.sites import load_sites
-    from pipeline.models.ordinal.surface_judging import tuned
-    from pipeline.models.ordinal.surface_model import SurfaceModel
+    from orograph.pipeline.bare_earth.model import SurfaceModel
+    from orograph.pipeline.learning.bare_earth.evaluate import tuned
+    from orograph.pipeline.learning.bare_earth.sites import load_sites
 
     trained = SurfaceModel.load(weights)
     operating = tuned(trained, load_sites(sites, pixel_size), most, most_mapped)
@@ -283,8 +290,8 @@ def evaluate_surface(
     smooth: Annotated[bool, typer.Option(help="Fit planes to the ground under cover.")] = True,
 ) -> None:
     """Bare-earth errors by site beside doing nothing and the progressive morphological filter."""
-    from pipeline.models.ordinal.sites import load_sites
-    from pipeline.models.ordinal.surface_judging import judged
+    from orograph.pipeline.learning.bare_earth.evaluate import judged
+    from orograph.pipeline.learning.bare_earth.sites import load_sites
 
     places = load_sites(sites, pixel_size)
     print_json({site.name: judged(site, model, probability, smooth) for site in places})
@@ -302,11 +309,11 @@ def bare_earth_command(
     import numpy as np
     import rasterio
 
-    from pipeline.errors import SourceGridError
-    from pipeline.implicit.tiling import read_heights
-    from pipeline.land_cover import LandCover
-    from pipeline.pixel_size import ground_pixel_size_m
-    from pipeline.stages.bare_earth import bare_earth
+    from orograph.pipeline.bare_earth.remove import bare_earth
+    from orograph.pipeline.core.pixel_size import ground_pixel_size_m
+    from orograph.pipeline.errors import SourceGridError
+    from orograph.pipeline.implicit.tiling import read_heights
+    from orograph.pipeline.sources.land_cover import LandCover
 
     heights, grid = read_heights(surface)
     if grid.crs is None:
@@ -330,10 +337,10 @@ def bare_earth_command(
 
 
 def _choice(name: str, text: str) -> Any:
-    from pipeline.models.ordinal.data import Benchmark
-    from pipeline.models.ordinal.discretise import Spacing
-    from pipeline.models.ordinal.heads import Decoding, HeadKind
-    from pipeline.models.ordinal.image_model import Stitching
+    from orograph.pipeline.bare_earth.height_classes import Spacing
+    from orograph.pipeline.bare_earth.ordinal_head import Decoding, HeadKind
+    from orograph.pipeline.learning.image_heights.data import Benchmark
+    from orograph.pipeline.learning.image_heights.model import Stitching
 
     kinds: dict[str, Any] = {
         "spacing": Spacing,
@@ -346,7 +353,7 @@ def _choice(name: str, text: str) -> Any:
 
 
 def _one_of(name: str, text: str, known: Iterable[str]) -> str:
-    from pipeline.errors import ConfigError
+    from orograph.pipeline.errors import ConfigError
 
     if text not in list(known):
         raise ConfigError(f"unknown {name} {text!r}", remedy=f"use one of {', '.join(known)}")

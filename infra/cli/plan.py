@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli import options
-from infra.cli.common import err, out, print_json
-from pipeline.config import ProcessingSettings
+from orograph.infra.cli import options
+from orograph.infra.reporting.console import err, out, print_json
+from orograph.pipeline.settings import ProcessingSettings
 
 if TYPE_CHECKING:
-    from pipeline.plan import Plan
+    from orograph.pipeline.planning.planner import Plan
 
 
 @options.takes_request
@@ -23,8 +23,8 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """List tiles, sources, bytes to read and memory, and change nothing."""
-    from infra.models import named_by_content
-    from pipeline.config import RunSettings
+    from orograph.infra.runs.model_weights import named_by_content
+    from orograph.pipeline.settings import RunSettings
 
     settings = RunSettings.with_flags(grids_dir=grids_dir)
     processing, _ = named_by_content(processing, settings)
@@ -68,7 +68,7 @@ def _show_table(planned: Plan, rows: list[dict[str, Any]]) -> None:
 
 
 def _row(job: Any) -> dict[str, Any]:
-    from pipeline.memory import projected_peak_bytes
+    from orograph.pipeline.tile.memory import projected_peak_bytes
 
     files = [file for ref in job.sources for file in ref.files]
     return {

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import options
-from infra.cli.common import err
-from pipeline.config import ProcessingSettings
+from orograph.infra.cli import options
+from orograph.infra.reporting.console import err
+from orograph.pipeline.settings import ProcessingSettings
 
 
 @options.takes_request
@@ -35,12 +35,12 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
 ) -> None:
     """Make the tiles of an area and publish them."""
-    from infra.cli.plan import show
-    from infra.engines import check_gpus, make_engine
-    from infra.job_run import execute_plan, smoothed, summarise
-    from infra.models import keep_models, named_by_content
-    from infra.store import check_writable, open_store
-    from pipeline.config import RunSettings
+    from orograph.infra.cli.plan import show
+    from orograph.infra.engines.make import check_gpus, make_engine
+    from orograph.infra.runs.model_weights import keep_models, named_by_content
+    from orograph.infra.runs.run import execute_plan, smoothed, summarise
+    from orograph.infra.stores.open import check_writable, open_store
+    from orograph.pipeline.settings import RunSettings
 
     settings = RunSettings.with_flags(
         store=store,

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import options
-from infra.cli.common import err, out, print_json
-from pipeline.errors import UsageError
-from pipeline.sources import SHIPPED_CATALOGUE
+from orograph.infra.cli import options
+from orograph.infra.reporting.console import err, out, print_json
+from orograph.pipeline.errors import UsageError
+from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
 
 keys = typer.Typer(name="keys", help="API keys of the service.", no_args_is_help=True)
 
@@ -35,16 +35,16 @@ def serve(
     keys_file: KeysFile = None,
 ) -> None:
     """Serve map, catalogue, search and orders of a store."""
-    from infra.gdal_env import apply_gdal_env
+    from orograph.infra.engines.environment import apply_gdal_env
 
     apply_gdal_env()
     import uvicorn
 
-    from infra.service.app import create_app
-    from infra.service.logs import configure_logs
-    from infra.service.settings import ServiceSettings
-    from infra.service.wiring import parts_from
-    from pipeline.config import RunSettings
+    from orograph.infra.service.app import create_app
+    from orograph.infra.service.assemble import parts_from
+    from orograph.infra.service.logs import configure_logs
+    from orograph.infra.service.settings import ServiceSettings
+    from orograph.pipeline.settings import RunSettings
 
     settings = ServiceSettings.with_flags(host=host, port=port, auth=auth, workers=workers, keys_file=keys_file)
     run = RunSettings.with_flags(store=store, engine=engine, grids_dir=grids_dir)
@@ -73,7 +73,7 @@ def create(
     keys_file: KeysFile = None,
 ) -> None:
     """Make a key and print it: it is kept only as a hash and never shown again."""
-    from infra.service.auth import SCOPES
+    from orograph.infra.service.auth import SCOPES
 
     wanted = tuple(scope for scope in SCOPES if scope in scopes.split(","))
     if not wanted or set(scopes.split(",")) - set(SCOPES):
@@ -105,7 +105,7 @@ def revoke(
 
 
 def _ring(keys_file: Path | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - its class is imported late
-    from infra.service.auth import KeyRing
-    from infra.service.settings import ServiceSettings
+    from orograph.infra.service.auth import KeyRing
+    from orograph.infra.service.settings import ServiceSettings
 
     return KeyRing(ServiceSettings.with_flags(keys_file=keys_file).keys_file)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.common import err, out, print_json
+from orograph.infra.reporting.console import err, out, print_json
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from infra.store import Store
+    from orograph.infra.stores.base import Store
 
 
 def status(
@@ -25,10 +25,10 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="The record itself, on standard output.")] = False,
 ) -> None:
     """Show how a run stands: tiles, stages, failures, time left."""
-    from infra.journal import ROOT, latest_run
-    from infra.store import open_store
-    from pipeline.config import RunSettings
-    from pipeline.errors import InputError
+    from orograph.infra.reporting.run_record import ROOT, latest_run
+    from orograph.infra.stores.open import open_store
+    from orograph.pipeline.errors import InputError
+    from orograph.pipeline.settings import RunSettings
 
     settings = RunSettings.with_flags(store=store)
     opened = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
@@ -82,7 +82,7 @@ def table_of(state: dict[str, Any], now_s: float | None = None) -> Group:
 def _follow(store: Store, name: str, state: dict[str, Any], every_s: float) -> None:
     from rich.live import Live
 
-    from infra.journal import ROOT
+    from orograph.infra.reporting.run_record import ROOT
 
     with Live(table_of(state), console=out, auto_refresh=False) as live:
         while state["state"] == "running":
@@ -94,7 +94,7 @@ def _follow(store: Store, name: str, state: dict[str, Any], every_s: float) -> N
 def _state(store: Store, key: str, name: str) -> dict[str, Any]:
     import orjson
 
-    from pipeline.errors import InputError
+    from orograph.pipeline.errors import InputError
 
     try:
         document: dict[str, Any] = orjson.loads(store.get(key))

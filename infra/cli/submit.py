@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.common import err
+from orograph.infra.reporting.console import err
 
 
 def submit(
@@ -25,9 +25,9 @@ def submit(
     """Run a command on a Ray cluster; submitting the same again joins or resumes it."""
     from typer.main import get_group
 
-    from infra import submit as submitting
-    from infra.cli.app import app
-    from pipeline.errors import UsageError
+    from orograph.infra.cli.app import app
+    from orograph.infra.cluster import submit as submitting
+    from orograph.pipeline.errors import UsageError
 
     if arguments[0] not in get_group(app).commands:
         raise UsageError(f"{arguments[0]!r} is no command", remedy="say `orograph submit -- run --area ...`")

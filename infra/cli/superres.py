@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.common import err, out, print_json
-from pipeline.precision import DEFAULT_PRECISION, checked_precision
-from pipeline.sources import Thinning
+from orograph.infra.reporting.console import err, out, print_json
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
+from orograph.pipeline.sources.catalogue import Thinning
 
 
 def model_name(short: str) -> str:
@@ -45,11 +45,11 @@ def superres(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a sentence.")] = False,
 ) -> None:
     """Super-resolve a raster on its own grid, with an error for each pixel."""
-    from infra.models import reading
-    from pipeline.config import RunSettings
-    from pipeline.models import resolver
-    from pipeline.models.naming import is_own, read_weights_with
-    from pipeline.models.superres.rasters import superresolve_file
+    from orograph.infra.runs.model_weights import reading
+    from orograph.pipeline.core.weights_uri import is_own, read_weights_with
+    from orograph.pipeline.settings import RunSettings
+    from orograph.pipeline.superres import resolver
+    from orograph.pipeline.superres.file import superresolve_file
 
     read_weights_with(reading(RunSettings.with_flags()))
     name = model_name(model)

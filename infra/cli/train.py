@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.common import err, out
-from pipeline.precision import DEFAULT_PRECISION, Precision, checked_precision
+from orograph.infra.reporting.console import err, out
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, checked_precision
 
 if TYPE_CHECKING:
-    from pipeline.models.superres.dataset import Sampler, SiteList
+    from orograph.pipeline.learning.superres.dataset import Sampler, SiteList
 
 
 def train(
@@ -85,15 +85,15 @@ def train(
     """Train a network on DTMs, validated on sites it never sees; the same command resumes."""
     import torch
 
-    from pipeline.models.baselines.networks import BASELINES, WINDOW_PX
-    from pipeline.models.superres.calibrate import fit_error_and_gate
-    from pipeline.models.superres.card import model_card
-    from pipeline.models.superres.dataset import Mix, Sampler, SiteList, load_site
-    from pipeline.models.superres.folds import gathered
-    from pipeline.models.superres.network import PRESETS
-    from pipeline.models.superres.teacher import digest_of
-    from pipeline.models.superres.train import Trainer, TrainingPlan
-    from pipeline.models.superres.validate import Validation
+    from orograph.pipeline.learning.superres.baseline_networks import BASELINES, WINDOW_PX
+    from orograph.pipeline.learning.superres.calibrate import fit_error_and_gate
+    from orograph.pipeline.learning.superres.dataset import Mix, Sampler, SiteList, load_site
+    from orograph.pipeline.learning.superres.distillation import digest_of
+    from orograph.pipeline.learning.superres.folds import gathered
+    from orograph.pipeline.learning.superres.model_card import model_card
+    from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
+    from orograph.pipeline.learning.superres.validate import Validation
+    from orograph.pipeline.superres.network import PRESETS
 
     if threads:
         torch.set_num_threads(threads)
@@ -125,7 +125,7 @@ def train(
     show = _progress(steps, folder / "curves.png")
     ground = gathered(training, held_list, data, set_aside, factor * patch)
     if workers > 1:
-        from infra.ray_training import SharedRun, train_together
+        from orograph.infra.cluster.training import SharedRun, train_together
 
         train_together(
             SharedRun(
@@ -166,8 +166,8 @@ def train(
 
 def _here(device: str) -> str:
     """The device others trained on if this machine has it too, else the processor, for what is left to do."""
-    from pipeline.device import torch_device
-    from pipeline.errors import ConfigError
+    from orograph.pipeline.core.torch_device import torch_device
+    from orograph.pipeline.errors import ConfigError
 
     try:
         torch_device(device)
@@ -187,8 +187,8 @@ def _train_baseline(
     precision: Precision,
 ) -> None:
     """Fit the best linear filter or train one of the earlier networks."""
-    from pipeline.models.baselines.linear import fit_linear
-    from pipeline.models.baselines.networks import train_baseline
+    from orograph.pipeline.learning.superres.baseline_networks import train_baseline
+    from orograph.pipeline.learning.superres.fit_linear import fit_linear
 
     weights.parent.mkdir(parents=True, exist_ok=True)
     if preset == "linear":
@@ -216,7 +216,7 @@ def _about(training: SiteList, held: list[str]) -> dict[str, Any]:
 
 def _progress(steps: int, picture: Path) -> Callable[[list[dict[str, float]]], None]:
     """What a person sees at every checkpoint: a line, and the curves so far as a picture."""
-    from pipeline.models.superres.plots import plot_curves
+    from orograph.pipeline.learning.superres.plots import plot_curves
 
     def show(rows: list[dict[str, float]]) -> None:
         plot_curves(rows, picture)

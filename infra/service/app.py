@@ -13,24 +13,25 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-from infra.service import jobs, maps, problems, processes
-from infra.service.auth import Gate, KeyRing, verifier_from
-from infra.service.context import Guarded, Parts, Service, may_read
-from infra.service.dispatch import Dispatcher, Machinery
-from infra.service.events import Broadcast
-from infra.service.headers import PublicReading, SafeHeaders
-from infra.service.heights import Heights
-from infra.service.limits import RateLimiter, SizeLimits
-from infra.service.orders import Orders
-from infra.service.preview import Previews
-from infra.service.published import Published, PublishedTile
-from infra.service.records import JobBook, JobRecord
-from infra.service.redact import RedactingFilter
-from infra.service.settings import ServiceSettings
-from infra.service.static import FOLDER
-from pipeline.version import __version__
-from stac.api import search_app
-from stac.files import files_router
+from orograph.infra.reporting.redaction import RedactingFilter
+from orograph.infra.service import jobs, maps, processes
+from orograph.infra.service import problem_documents as problems
+from orograph.infra.service.auth import Gate, KeyRing, verifier_from
+from orograph.infra.service.dispatcher import Dispatcher, Machinery
+from orograph.infra.service.events import Broadcast
+from orograph.infra.service.headers import PublicReading, SafeHeaders
+from orograph.infra.service.job_records import JobBook, JobRecord
+from orograph.infra.service.limits import RateLimiter, SizeLimits
+from orograph.infra.service.orders import Orders
+from orograph.infra.service.point_heights import Heights
+from orograph.infra.service.preview import Previews
+from orograph.infra.service.published_tiles import Published, PublishedTile
+from orograph.infra.service.service import Guarded, Parts, Service, may_read
+from orograph.infra.service.settings import ServiceSettings
+from orograph.infra.service.static import FOLDER
+from orograph.pipeline.version import __version__
+from orograph.stac.serving.api import search_app
+from orograph.stac.serving.file_routes import files_router
 
 _log = logging.getLogger("orograph")
 
@@ -46,7 +47,7 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
         ConfigError: a setting that cannot be carried out.
     """
     if parts is None:
-        from infra.service.wiring import parts_from_environment
+        from orograph.infra.service.assemble import parts_from_environment
 
         parts = parts_from_environment()
     service = _assembled(settings, parts)

@@ -18,7 +18,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import ConfigError
+from orograph.pipeline.errors import ConfigError
 
 Scope = Literal["read", "run"]
 SCOPES: Final[tuple[Scope, ...]] = ("read", "run")

@@ -1,4 +1,4 @@
-"""The same application on Ray Serve: `serve run infra.service.deployment:service`.
+"""The same application on Ray Serve: `serve run orograph.infra.service.deployment:service`.
 
 Replicas share nothing but the store: job records, leases and products lie there, so a replica may die at any moment and
 another takes up what it had accepted.
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from ray import serve
 
-from infra.gdal_env import apply_gdal_env
-from infra.service.settings import ServiceSettings
+from orograph.infra.engines.environment import apply_gdal_env
+from orograph.infra.service.settings import ServiceSettings
 
 apply_gdal_env()
 
 
 def _application() -> object:
-    from infra.service.app import create_app
+    from orograph.infra.service.app import create_app
 
     # Behind Serve's proxy the service is reached from elsewhere whatever address it binds itself.
     return create_app(ServiceSettings.with_flags(host="0.0.0.0"))  # noqa: S104 - so that keys are asked for

@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from infra.service.records import JobRecord
+from orograph.infra.service.job_records import JobRecord
 
 _BACKLOG: Final = 64
 KEEPALIVE_S: Final = 15.0

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from infra.service.context import Orderer, Reader, Service, TheService
-from infra.service.events import KEEPALIVE_S, Watcher, event, keepalive
-from infra.service.problems import NO_SUCH_JOB, RESULT_NOT_READY, Problem, busy
-from infra.service.records import JobRecord, JobStatus, now
-from infra.service.statuses import link, result_links, status_document
+from orograph.infra.service.events import KEEPALIVE_S, Watcher, event, keepalive
+from orograph.infra.service.job_documents import link, result_links, status_document
+from orograph.infra.service.job_records import JobRecord, JobStatus, now
+from orograph.infra.service.problem_documents import NO_SUCH_JOB, RESULT_NOT_READY, Problem, busy
+from orograph.infra.service.service import Orderer, Reader, Service, TheService
 
 router = APIRouter(tags=["jobs"])
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from infra.service.problems import Problem
+from orograph.infra.service.problem_documents import Problem
 
 _REMEMBERED: Final = 10_000
 

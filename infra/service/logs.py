@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from infra.service.redact import RedactingFilter
+from orograph.infra.reporting.redaction import RedactingFilter
 
 
 def configure_logs(level: int = logging.INFO) -> None:

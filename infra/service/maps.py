@@ -9,14 +9,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
-from infra.service import shading
-from infra.service.context import Reader, Service, TheService
-from infra.service.heights import MOST_SAMPLES, sampled
-from infra.service.preview import LAYERS, MAX_ZOOM, MIN_ZOOM, TILE_PX, Address, Layer, source_colour
-from infra.service.problems import Problem
-from infra.service.published import PublishedTile
-from infra.service.records import JobStatus
-from pipeline.grid import Tile
+from orograph.infra.service import shading
+from orograph.infra.service.job_records import JobStatus
+from orograph.infra.service.point_heights import MOST_SAMPLES, sampled
+from orograph.infra.service.preview import LAYERS, MAX_ZOOM, MIN_ZOOM, TILE_PX, Address, Layer, source_colour
+from orograph.infra.service.problem_documents import Problem
+from orograph.infra.service.published_tiles import PublishedTile
+from orograph.infra.service.service import Reader, Service, TheService
+from orograph.pipeline.core.grid import Tile
 
 router = APIRouter(prefix="/map", tags=["map"])
 
@@ -204,7 +204,7 @@ def _feature(tile: PublishedTile) -> dict[str, Any]:
 
 
 def _ordered(tile: Tile, status: JobStatus, job_id: str) -> dict[str, Any]:
-    from stac.items import footprint_deg
+    from orograph.stac.documents.items import footprint_deg
 
     return {
         "type": "Feature",

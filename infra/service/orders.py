@@ -11,15 +11,16 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from infra.service.dispatch import Dispatcher, JobPlanner, SettingsOf, with_overrides
-from infra.service.problems import Problem, busy
-from infra.service.published import Published
-from infra.service.records import JobBook, JobRecord, JobStatus, job_id, now
-from infra.service.settings import ServiceSettings
-from pipeline.errors import BadIdentifier
-from pipeline.grid import Tile
-from pipeline.job import Job, canonical_json
-from pipeline.precision import Precision
+from orograph.infra.service.dispatcher import Dispatcher, JobPlanner, SettingsOf, with_overrides
+from orograph.infra.service.job_records import JobBook, JobRecord, JobStatus, job_id, now
+from orograph.infra.service.problem_documents import Problem, busy
+from orograph.infra.service.published_tiles import Published
+from orograph.infra.service.settings import ServiceSettings
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.core.precision import Precision
+from orograph.pipeline.errors import BadIdentifier
+from orograph.pipeline.job import Job
+from orograph.pipeline.manifest import canonical_json
 
 _PLANS_KEPT: Final = 2000
 _PLANNERS: Final = 8

@@ -19,14 +19,14 @@ from rasterio.errors import RasterioIOError
 from rio_tiler.errors import RioTilerError
 from rio_tiler.io import Reader
 
-from infra.service import shading
-from infra.service.problems import Problem, busy
-from infra.service.published import Published, PublishedTile, gdal_path
-from infra.service.shading import FloatArray
-from infra.store import Store
-from pipeline.errors import OrographError
-from pipeline.grid import EAST_LIMITS_KM, NORTH_LIMITS_KM, tiles_in
-from pipeline.job import Manifest
+from orograph.infra.service import shading
+from orograph.infra.service.problem_documents import Problem, busy
+from orograph.infra.service.published_tiles import Published, PublishedTile, gdal_path
+from orograph.infra.service.shading import FloatArray
+from orograph.infra.stores.base import Store
+from orograph.pipeline.core.grid import EAST_LIMITS_KM, NORTH_LIMITS_KM, tiles_in
+from orograph.pipeline.errors import OrographError
+from orograph.pipeline.manifest import Manifest
 
 Layer = Literal["relief", "hillshade", "uncertainty", "source", "terrain"]
 LAYERS: Final[tuple[Layer, ...]] = ("relief", "hillshade", "uncertainty", "source", "terrain")

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from infra.service.context import Orderer, Reader, TheService
-from infra.service.orders import Inputs, Overrides
-from infra.service.problems import NO_SUCH_PROCESS, Problem
-from infra.service.records import JobRecord
-from infra.service.static import PAGE
-from infra.service.statuses import link, status_document
-from pipeline.version import __version__
+from orograph.infra.service.job_documents import link, status_document
+from orograph.infra.service.job_records import JobRecord
+from orograph.infra.service.orders import Inputs, Overrides
+from orograph.infra.service.problem_documents import NO_SUCH_PROCESS, Problem
+from orograph.infra.service.service import Orderer, Reader, TheService
+from orograph.infra.service.static import PAGE
+from orograph.pipeline.version import __version__
 
 router = APIRouter(tags=["processes"])
 

@@ -8,8 +8,8 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from pipeline.config import EnvironmentSettings
-from pipeline.errors import ConfigError
+from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.settings import EnvironmentSettings
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 

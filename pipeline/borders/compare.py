@@ -14,14 +14,14 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from pipeline.borders.adjustment import Observation
-from pipeline.borders.reading import OpenSource, slope_degrees
-from pipeline.borders.routes import RouteCheck, check_routes
-from pipeline.borders.statistics import NMAD_FACTOR, DifferenceStatistics
-from pipeline.errors import OutsideAreaOfUse, OutsideCoverage
-from pipeline.grid import TILE_CRS, windows
-from pipeline.sources import Source
-from pipeline.vertical import Operation, VerticalCatalogue, delta_surface
+from orograph.pipeline.borders.closure_check import RouteCheck, check_routes
+from orograph.pipeline.borders.reading import OpenSource, slope_degrees
+from orograph.pipeline.borders.solve import Observation
+from orograph.pipeline.borders.statistics import NMAD_FACTOR, DifferenceStatistics
+from orograph.pipeline.core.grid import TILE_CRS, windows
+from orograph.pipeline.errors import OutsideAreaOfUse, OutsideCoverage
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.vertical import Operation, VerticalCatalogue, delta_surface
 
 WINDOW_PX: Final = 1024
 FLAT_DEG: Final = 5.0

@@ -18,11 +18,11 @@ from rasterio.transform import array_bounds
 from rasterio.warp import reproject, transform_bounds
 from rasterio.windows import Window, from_bounds
 
-from pipeline.errors import ConfigError, SourceCorrupt, SourceMissing
-from pipeline.grid import TILE_CRS
-from pipeline.nodata import refuse_undeclared, to_void
-from pipeline.raster import FloatArray
-from pipeline.sources import Files, Source
+from orograph.pipeline.core.grid import TILE_CRS
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.errors import ConfigError, SourceCorrupt, SourceMissing
+from orograph.pipeline.sources.catalogue import Files, Source
+from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
 
 NATIVE_PX: Final = 4096
 """Widest native window read at once."""

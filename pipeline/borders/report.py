@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.borders.adjustment import NetworkResult
-from pipeline.borders.compare import Border, Comparison
+from orograph.pipeline.borders.compare import Border, Comparison
+from orograph.pipeline.borders.solve import NetworkResult
 
 OPENDEM_MEAN_ABSOLUTE_M: Final = {"NL/DE": 0.0955, "BE/NL": 0.1130}
 """Recomputed from the heights OpenDEM Europe printed for its two borders."""

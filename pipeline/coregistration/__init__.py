@@ -1,11 +1,11 @@
 """Aligning a raster with a reference: shifts, ramps, tilts and smooth fields, each with what is known of its quality."""
 
-from pipeline.coregistration.field import DisplacementField
-from pipeline.coregistration.fit import fit
-from pipeline.coregistration.methods import Method, parse_method
-from pipeline.coregistration.neighbours import corner_displacement, smooth_shifts
-from pipeline.coregistration.result import Coregistration
-from pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.field import DisplacementField
+from orograph.pipeline.coregistration.fit import fit
+from orograph.pipeline.coregistration.methods import Method, parse_method
+from orograph.pipeline.coregistration.result import Coregistration
+from orograph.pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.tile_smoothing import corner_displacement, smooth_shifts
 
 __all__ = [
     "Coregistration",

@@ -8,12 +8,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.coregistration.estimate import LEAST_SAMPLES, matrices
-from pipeline.coregistration.evidence import Evidence
-from pipeline.coregistration.field import DisplacementField, monomials
-from pipeline.coregistration.methods import UP
-from pipeline.coregistration.pair import Blocks, Pair
-from pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.block_normals import Evidence
+from orograph.pipeline.coregistration.estimate import LEAST_SAMPLES, matrices
+from orograph.pipeline.coregistration.field import DisplacementField, monomials
+from orograph.pipeline.coregistration.methods import UP
+from orograph.pipeline.coregistration.pair import Blocks, Pair
+from orograph.pipeline.coregistration.status import Status
 
 Array = npt.NDArray[Any]
 

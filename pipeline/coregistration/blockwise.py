@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_dilation
 
-from pipeline.coregistration.blocks import BlockTable, observable, tabulate
-from pipeline.coregistration.estimate import nmad, noise_scale
-from pipeline.coregistration.evidence import Evidence, gather, patches_per_block
-from pipeline.coregistration.field import DisplacementField
-from pipeline.coregistration.methods import Method
-from pipeline.coregistration.pair import Blocks, Pair
-from pipeline.coregistration.smooth_field import Lattice
+from orograph.pipeline.coregistration.block_normals import Evidence, gather, patches_per_block
+from orograph.pipeline.coregistration.blocks import BlockTable, observable, tabulate
+from orograph.pipeline.coregistration.estimate import nmad, noise_scale
+from orograph.pipeline.coregistration.field import DisplacementField
+from orograph.pipeline.coregistration.methods import Method
+from orograph.pipeline.coregistration.pair import Blocks, Pair
+from orograph.pipeline.coregistration.smooth_field import Lattice
 
 Array = npt.NDArray[Any]
 

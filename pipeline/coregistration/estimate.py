@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.coregistration.field import DisplacementField, monomials
-from pipeline.coregistration.methods import EAST, NORTH, UP, Term
-from pipeline.coregistration.pair import Blocks, Pair
+from orograph.pipeline.coregistration.field import DisplacementField, monomials
+from orograph.pipeline.coregistration.methods import EAST, NORTH, UP, Term
+from orograph.pipeline.coregistration.pair import Blocks, Pair
 
 Array = npt.NDArray[Any]
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
-from pipeline.coregistration import kernels
-from pipeline.coregistration.threads import in_bands
-from pipeline.errors import CoregistrationError, SourceGridError
-from pipeline.raster import FloatArray
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.coregistration import kernels
+from orograph.pipeline.coregistration.threads import in_bands
+from orograph.pipeline.errors import CoregistrationError, SourceGridError
 
 Array = npt.NDArray[Any]
 MONOMIALS: Final = 6

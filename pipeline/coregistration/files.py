@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
-from pipeline.coregistration.field import DisplacementField
-from pipeline.coregistration.prepare import Prepared
-from pipeline.coregistration.result import Coregistration
-from pipeline.coregistration.strips import sampled, sampled_box, sampling_step, strips
-from pipeline.coregistration.warp import warp
-from pipeline.formats import cog
-from pipeline.grid import PixelWindow
-from pipeline.raster import BoolArray, FloatArray
+from orograph.pipeline.core.grid import PixelWindow
+from orograph.pipeline.core.raster import BoolArray, FloatArray
+from orograph.pipeline.coregistration.field import DisplacementField
+from orograph.pipeline.coregistration.prepare import Prepared
+from orograph.pipeline.coregistration.result import Coregistration
+from orograph.pipeline.coregistration.row_blocks import sampled, sampled_box, sampling_step, strips
+from orograph.pipeline.coregistration.warp import warp
+from orograph.pipeline.formats import cog
 
 Array = npt.NDArray[Any]
 

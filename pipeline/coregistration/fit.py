@@ -8,8 +8,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.coregistration.blockwise import fit_field
-from pipeline.coregistration.estimate import (
+from orograph.pipeline.core.raster import BoolArray, FloatArray, Raster
+from orograph.pipeline.coregistration.blockwise import fit_field
+from orograph.pipeline.coregistration.despike import mend
+from orograph.pipeline.coregistration.estimate import (
     LEAST_SAMPLES,
     LEAST_SLOPE_SPREAD,
     WORST_ERROR_PX,
@@ -18,15 +20,13 @@ from pipeline.coregistration.estimate import (
     nmad,
     slope_spread,
 )
-from pipeline.coregistration.field import DisplacementField, require_metric
-from pipeline.coregistration.mend import mend
-from pipeline.coregistration.methods import EAST, NORTH, UP, Method, Term, parse_method
-from pipeline.coregistration.pair import RESIDUALS, Pair
-from pipeline.coregistration.result import Coregistration
-from pipeline.coregistration.status import Status
-from pipeline.coregistration.torch_kernels import kernels_for
-from pipeline.errors import CoregistrationError, NodataError, VerticalError
-from pipeline.raster import BoolArray, FloatArray, Raster
+from orograph.pipeline.coregistration.field import DisplacementField, require_metric
+from orograph.pipeline.coregistration.methods import EAST, NORTH, UP, Method, Term, parse_method
+from orograph.pipeline.coregistration.pair import RESIDUALS, Pair
+from orograph.pipeline.coregistration.result import Coregistration
+from orograph.pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.torch_kernels import kernels_for
+from orograph.pipeline.errors import CoregistrationError, NodataError, VerticalError
 
 Array = npt.NDArray[Any]
 

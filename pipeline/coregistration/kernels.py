@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pipeline.coregistration import spline, taps
-from pipeline.coregistration.runs import (
+from orograph.pipeline.coregistration import cubic_kernels as taps
+from orograph.pipeline.coregistration import spline
+from orograph.pipeline.coregistration.cubic_kernels import MATH
+from orograph.pipeline.coregistration.row_kernels import (
     COUNTS,
     EAST,
     FIRST,
@@ -41,7 +43,6 @@ from pipeline.coregistration.runs import (
     scratch,
     side_by_side,
 )
-from pipeline.coregistration.taps import MATH
 
 Array = npt.NDArray[Any]
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.errors import ConfigError
+from orograph.pipeline.errors import ConfigError
 
 EAST, NORTH, UP = 0, 1, 2
 

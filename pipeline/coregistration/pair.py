@@ -12,12 +12,12 @@ from affine import Affine
 from numba import njit
 from odc.geo.geobox import GeoBox
 
-from pipeline.coregistration import kernels
-from pipeline.coregistration.field import DisplacementField, geometry_of
-from pipeline.coregistration.mend import mend
-from pipeline.coregistration.threads import in_bands
-from pipeline.coregistration.torch_kernels import COMPILED, Kernels
-from pipeline.raster import BoolArray, FloatArray
+from orograph.pipeline.core.raster import BoolArray, FloatArray
+from orograph.pipeline.coregistration import kernels
+from orograph.pipeline.coregistration.despike import mend
+from orograph.pipeline.coregistration.field import DisplacementField, geometry_of
+from orograph.pipeline.coregistration.threads import in_bands
+from orograph.pipeline.coregistration.torch_kernels import COMPILED, Kernels
 
 Array = npt.NDArray[Any]
 

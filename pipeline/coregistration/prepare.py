@@ -20,14 +20,14 @@ from rasterio.transform import array_bounds
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 from rasterio.windows import Window
 
-from pipeline.coregistration import kernels
-from pipeline.coregistration.field import crs_of, require_metric
-from pipeline.coregistration.mend import mend
-from pipeline.coregistration.threads import in_bands
-from pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing, VerticalError
-from pipeline.gate import check_raster_file
-from pipeline.nodata import to_void
-from pipeline.raster import BoolArray, FloatArray, Raster, Surface
+from orograph.pipeline.core.raster import BoolArray, FloatArray, Raster, Surface
+from orograph.pipeline.coregistration import kernels
+from orograph.pipeline.coregistration.despike import mend
+from orograph.pipeline.coregistration.field import crs_of, require_metric
+from orograph.pipeline.coregistration.threads import in_bands
+from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing, VerticalError
+from orograph.pipeline.sources.nodata import to_void
+from orograph.pipeline.sources.untrusted_header import check_raster_file
 
 UNDECLARED: Final = "undeclared"
 """Vertical frame of a file that names none."""

@@ -13,14 +13,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.coregistration import figures
-from pipeline.coregistration.estimate import nmad
-from pipeline.coregistration.files import Sample, write_json, write_rasters
-from pipeline.coregistration.fit import fit
-from pipeline.coregistration.held_out import HeldOut, held_out
-from pipeline.coregistration.prepare import prepare_pair, read_heights, read_mask
-from pipeline.coregistration.result import Coregistration
-from pipeline.version import __version__
+from orograph.pipeline.coregistration import plots as figures
+from orograph.pipeline.coregistration.cross_validation import HeldOut, held_out
+from orograph.pipeline.coregistration.estimate import nmad
+from orograph.pipeline.coregistration.files import Sample, write_json, write_rasters
+from orograph.pipeline.coregistration.fit import fit
+from orograph.pipeline.coregistration.prepare import prepare_pair, read_heights, read_mask
+from orograph.pipeline.coregistration.result import Coregistration
+from orograph.pipeline.version import __version__
 
 Array = npt.NDArray[Any]
 

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
-from pipeline.coregistration.blocks import BlockTable
-from pipeline.coregistration.field import DisplacementField
-from pipeline.coregistration.methods import Method
-from pipeline.coregistration.status import Status
-from pipeline.coregistration.torch_kernels import kernels_for
-from pipeline.coregistration.warp import warp
-from pipeline.job import CoregistrationRecord
-from pipeline.raster import FloatArray, Raster
+from orograph.pipeline.core.raster import FloatArray, Raster
+from orograph.pipeline.coregistration.blocks import BlockTable
+from orograph.pipeline.coregistration.field import DisplacementField
+from orograph.pipeline.coregistration.methods import Method
+from orograph.pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.torch_kernels import kernels_for
+from orograph.pipeline.coregistration.warp import warp
+from orograph.pipeline.manifest import CoregistrationRecord
 
 Array = npt.NDArray[Any]
 

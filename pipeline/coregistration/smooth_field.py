@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import lapack
 
-from pipeline.errors import CoregistrationError
+from orograph.pipeline.errors import CoregistrationError
 
 Array = npt.NDArray[Any]
 

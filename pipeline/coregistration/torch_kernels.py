@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.coregistration import kernels, spline
-from pipeline.device import torch_device
+from orograph.pipeline.core.torch_device import torch_device
+from orograph.pipeline.coregistration import kernels, spline
 
 Array = npt.NDArray[Any]
 Tensor = Any

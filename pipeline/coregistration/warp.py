@@ -7,12 +7,12 @@ from typing import Final
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from pipeline.coregistration import kernels, spline
-from pipeline.coregistration.field import DisplacementField, geometry_of
-from pipeline.coregistration.mend import mend
-from pipeline.coregistration.threads import in_bands
-from pipeline.coregistration.torch_kernels import COMPILED, Kernels
-from pipeline.raster import FloatArray, Raster
+from orograph.pipeline.core.raster import FloatArray, Raster
+from orograph.pipeline.coregistration import kernels, spline
+from orograph.pipeline.coregistration.despike import mend
+from orograph.pipeline.coregistration.field import DisplacementField, geometry_of
+from orograph.pipeline.coregistration.threads import in_bands
+from orograph.pipeline.coregistration.torch_kernels import COMPILED, Kernels
 
 BAND_ROWS: Final = 192
 MARGIN_ROWS: Final = 8 + spline.MARGIN_ROWS

@@ -12,14 +12,15 @@ import numpy.typing as npt
 import rasterio
 from odc.geo.geobox import GeoBox
 
-from pipeline.assembly import PreparedSource, TileAssembly
-from pipeline.demo.world import SHIFT_EAST_M, SHIFT_NORTH_M, World
-from pipeline.formats.cog import NODATA
-from pipeline.grid import PixelWindow
-from pipeline.job import Job
-from pipeline.mapping import Mapping as Lattice
-from pipeline.mapping import Target
-from pipeline.stages.coregister import coregister
+from orograph.pipeline.core.grid import PixelWindow
+from orograph.pipeline.demo.world import SHIFT_EAST_M, SHIFT_NORTH_M, World
+from orograph.pipeline.formats.cog import NODATA
+from orograph.pipeline.job import Job
+from orograph.pipeline.resampling.node_grid import Mapping as Lattice
+from orograph.pipeline.resampling.node_grid import Target
+from orograph.pipeline.tile.align import coregister
+from orograph.pipeline.tile.assembly import TileAssembly
+from orograph.pipeline.tile.prepared_source import PreparedSource
 
 FloatArray = npt.NDArray[np.float32]
 

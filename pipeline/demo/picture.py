@@ -10,8 +10,8 @@ import numpy.typing as npt
 import rasterio
 from rasterio.enums import Resampling
 
-from pipeline.demo.world import World
-from pipeline.grid import Tile
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.demo.world import World
 
 _SOURCE_COLOURS = {0: "#d9d9d9", 1: "#e69f00", 2: "#56b4e9", 3: "#009e73"}
 

@@ -22,9 +22,9 @@ from affine import Affine
 from pyproj import Transformer
 from scipy.ndimage import gaussian_filter
 
-from pipeline.demo.terrain import Field, noise, relief
-from pipeline.grid import TILE_CRS, Tile
-from pipeline.vertical import VerticalCatalogue
+from orograph.pipeline.core.grid import TILE_CRS, Tile
+from orograph.pipeline.demo.terrain import Field, noise, relief
+from orograph.pipeline.vertical import VerticalCatalogue
 
 TILES: Final = (Tile(4000, 3100), Tile(4050, 3100))
 TRUTH_FRAME: Final = "EPSG:5621"

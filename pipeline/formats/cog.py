@@ -18,10 +18,11 @@ from odc.geo.geobox import GeoBox
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 
-from pipeline.errors import ExportError
-from pipeline.formats import tiff
-from pipeline.formats.overviews import Overview
-from pipeline.formats.scratch import (
+from orograph.pipeline.core.grid import windows
+from orograph.pipeline.errors import ExportError
+from orograph.pipeline.formats import tiff
+from orograph.pipeline.formats.overviews import Overview
+from orograph.pipeline.formats.scratch import (
     BLOCK_PX,
     HALVING_PX,
     NODATA,
@@ -34,8 +35,7 @@ from pipeline.formats.scratch import (
     scratch,
     writing,
 )
-from pipeline.formats.statistics import BandStatistics
-from pipeline.grid import windows
+from orograph.pipeline.formats.statistics import BandStatistics
 
 __all__ = [
     "BLOCK_PX",

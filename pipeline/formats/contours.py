@@ -15,10 +15,10 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import ConfigError, ExportError
-from pipeline.formats.marching import lines_by_level
-from pipeline.formats.mosaic import FloatArray
-from pipeline.formats.scratch import writing
+from orograph.pipeline.errors import ConfigError, ExportError
+from orograph.pipeline.exports.mosaic import FloatArray
+from orograph.pipeline.formats.marching_squares import lines_by_level
+from orograph.pipeline.formats.scratch import writing
 
 ContourFormat = Literal["shp", "gpkg", "fgb"]
 DRIVERS: Final[Mapping[ContourFormat, str]] = {"shp": "ESRI Shapefile", "gpkg": "GPKG", "fgb": "FlatGeobuf"}

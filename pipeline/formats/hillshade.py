@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import ExportError
-from pipeline.formats import kernels
+from orograph.pipeline.errors import ExportError
+from orograph.pipeline.formats import kernels
 
 HALO_PX: Final = 1
 VOID: Final = 0

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile with numba, kept on disk between processes where there is a place for it."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither the package nor the user's cache folder can be written
-        return numba.njit(nogil=True)(function)
+from orograph.pipeline.core.compiled import compiled
 
 
 @compiled

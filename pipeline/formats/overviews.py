@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.formats import kernels
+from orograph.pipeline.formats import kernels
 
 Overview = Literal["average", "nearest", "mode"]
 

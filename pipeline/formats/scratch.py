@@ -20,10 +20,10 @@ from odc.geo.geobox import GeoBox
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 
-from pipeline.errors import DiskFull, ExportError, StoreUnwritable
-from pipeline.formats.overviews import Overview, halve
-from pipeline.formats.statistics import Gatherer
-from pipeline.grid import PixelWindow, windows
+from orograph.pipeline.core.grid import PixelWindow, windows
+from orograph.pipeline.errors import DiskFull, ExportError, StoreUnwritable
+from orograph.pipeline.formats.overviews import Overview, halve
+from orograph.pipeline.formats.statistics import Gatherer
 
 NODATA: Final = -32768.0
 BLOCK_PX: Final = 512

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.formats import kernels
+from orograph.pipeline.formats import kernels
 
 _TAGS: Final = {
     "minimum": "STATISTICS_MINIMUM",

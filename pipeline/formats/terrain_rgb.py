@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import ExportError
+from orograph.pipeline.errors import ExportError
 
 ColourCode = Literal["terrarium", "mapbox"]
 

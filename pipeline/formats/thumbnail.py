@@ -11,7 +11,7 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
-from pipeline.errors import ExportError
+from orograph.pipeline.errors import ExportError
 
 # Height in metres, then red, green, blue: a plain hypsometric tint, sea level and below first.
 _TINT: Final = (

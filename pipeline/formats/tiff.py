@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import ExportError
+from orograph.pipeline.errors import ExportError
 
 TYPE_SIZES: Final = {
     1: 1,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.errors import AllVoid
-from pipeline.implicit.fit import FitOptions, fit_model
-from pipeline.implicit.model import MEDIA_TYPE
-from pipeline.job import Product, ProductInfo
-from pipeline.raster import Raster
+from orograph.pipeline.core.raster import Raster
+from orograph.pipeline.errors import AllVoid
+from orograph.pipeline.implicit.fit import FitOptions, fit_model
+from orograph.pipeline.implicit.model import MEDIA_TYPE
+from orograph.pipeline.manifest import Product, ProductInfo
 
 _SHARE = 0.06
 

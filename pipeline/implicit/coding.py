@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import ModelError
-from pipeline.implicit.splines import Float64Array
-from pipeline.implicit.wavelets import Axis
+from orograph.pipeline.errors import ModelError
+from orograph.pipeline.implicit.splines import Float64Array
+from orograph.pipeline.implicit.wavelets import Axis
 
 Int32Array = npt.NDArray[np.int32]
 

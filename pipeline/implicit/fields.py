@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.implicit.lattice import render
-from pipeline.implicit.splines import DEGREE, Float64Array, evaluate, on_grid
+from orograph.pipeline.implicit.lattice import render
+from orograph.pipeline.implicit.splines import DEGREE, Float64Array, evaluate, on_grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import scipy.ndimage
 
-from pipeline.errors import AllVoid
-from pipeline.implicit.lattice import LatticeShape, check_heights, fit_lattice, render
+from orograph.pipeline.errors import AllVoid
+from orograph.pipeline.implicit.lattice import LatticeShape, check_heights, fit_lattice, render
 
 _MARGIN_PX: Final = 12
 # On a lattice of one pixel this equals the exact thin plate; less lets the rim's roughness swing into the void.

@@ -10,16 +10,23 @@ from typing import Any, Final
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from pipeline.errors import ConfigError, NoTrainingPixels, SourceGridError
-from pipeline.implicit.coding import sparsify
-from pipeline.implicit.fields import Field
-from pipeline.implicit.fill import fill_voids
-from pipeline.implicit.lattice import LatticeShape, check_heights, fit_lattice, pixel_centres
-from pipeline.implicit.model import ImplicitModel
-from pipeline.implicit.payload import Payload, decode, encode_adaptive, encode_lattice, encode_network, encode_sum
-from pipeline.implicit.seams import Frame, halo_needed, shared_frame
-from pipeline.implicit.splines import Float64Array
-from pipeline.implicit.wavelets import Axis, analyse
+from orograph.pipeline.errors import ConfigError, NoTrainingPixels, SourceGridError
+from orograph.pipeline.implicit.coding import sparsify
+from orograph.pipeline.implicit.fields import Field
+from orograph.pipeline.implicit.fill import fill_voids
+from orograph.pipeline.implicit.lattice import LatticeShape, check_heights, fit_lattice, pixel_centres
+from orograph.pipeline.implicit.model import ImplicitModel
+from orograph.pipeline.implicit.payload import (
+    Payload,
+    decode,
+    encode_adaptive,
+    encode_lattice,
+    encode_network,
+    encode_sum,
+)
+from orograph.pipeline.implicit.seams import Frame, halo_needed, shared_frame
+from orograph.pipeline.implicit.splines import Float64Array
+from orograph.pipeline.implicit.wavelets import Axis, analyse
 
 # Pixels a mesh of the finest lattice: finer than the terrain's own detail costs time and gains nothing.
 _FINE_SPACING_PX: Final = 1.6
@@ -205,7 +212,7 @@ def _fit_lattice(task: _Task) -> Payload:
 
 
 def _fit_network(task: _Task) -> Payload:
-    from pipeline.implicit.network import NetworkShape, Training, train_network
+    from orograph.pipeline.implicit.network import NetworkShape, Training, train_network
 
     _refuse_border(task)
     options = task.options
@@ -216,7 +223,7 @@ def _fit_network(task: _Task) -> Payload:
 
 def _fit_residual(task: _Task) -> Payload:
     """The network sees the lattice's errors, and is drawn to where they are large; if it does not help, it is left."""
-    from pipeline.implicit.network import NetworkShape, Training, train_network
+    from orograph.pipeline.implicit.network import NetworkShape, Training, train_network
 
     _refuse_border(task)
     options = task.options

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.errors import ConfigError
-from pipeline.implicit.fields import Field
+from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.implicit.fields import Field
 
 _AZIMUTHS_DEG: Final = (225.0, 270.0, 315.0, 360.0)
 _ALTITUDE_DEG: Final = 30.0

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import scipy.ndimage
 
-from pipeline.errors import ConfigError
+from orograph.pipeline.errors import ConfigError
 
 _WIDTH_PX: Final = 1.5
 _FLOOR: Final = 0.1

@@ -13,8 +13,8 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from pipeline.errors import HeightsNotFinite, NoTrainingPixels, UsageError
-from pipeline.implicit.splines import DEGREE, Float64Array, design, gram, on_grid, refinement
+from orograph.pipeline.errors import HeightsNotFinite, NoTrainingPixels, UsageError
+from orograph.pipeline.implicit.splines import DEGREE, Float64Array, design, gram, on_grid, refinement
 
 # Bending energy against squared residuals, per knot unit: removes what pixel centres cannot see, changes nothing else.
 SMOOTHING: Final = 1e-3

@@ -13,11 +13,11 @@ from odc.geo.geobox import GeoBox
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from pipeline.errors import ForeignModel, OutsideExtent, SourceGridError
-from pipeline.implicit.fields import Field, Jet
-from pipeline.implicit.payload import Arrays, Payload, decode
-from pipeline.implicit.splines import Float64Array
-from pipeline.tensors import description_of, read_described
+from orograph.pipeline.core.model_file import description_of, read_described
+from orograph.pipeline.errors import ForeignModel, OutsideExtent, SourceGridError
+from orograph.pipeline.implicit.fields import Field, Jet
+from orograph.pipeline.implicit.payload import Arrays, Payload, decode
+from orograph.pipeline.implicit.splines import Float64Array
 
 FORMAT: Final = "orograph-implicit"
 VERSION: Final = 1

@@ -15,10 +15,10 @@ from typing import Final
 import numpy as np
 import torch
 
-from pipeline.errors import ConfigError, ModelError, NoTrainingPixels
-from pipeline.implicit.fields import Jet
-from pipeline.implicit.lattice import check_heights
-from pipeline.implicit.splines import Float64Array
+from orograph.pipeline.errors import ConfigError, ModelError, NoTrainingPixels
+from orograph.pipeline.implicit.fields import Jet
+from orograph.pipeline.implicit.lattice import check_heights
+from orograph.pipeline.implicit.splines import Float64Array
 
 _CHUNK: Final = 1 << 16
 

@@ -7,12 +7,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.errors import ForeignModel
-from pipeline.implicit.coding import pack, pack_hierarchy, pack_lattice, unpack, unpack_hierarchy, unpack_lattice
-from pipeline.implicit.fields import Field, LatticeField, SumField
-from pipeline.implicit.seams import Frame
-from pipeline.implicit.splines import DEGREE, Float64Array
-from pipeline.implicit.wavelets import Axis, synthesise
+from orograph.pipeline.errors import ForeignModel
+from orograph.pipeline.implicit.coding import (
+    pack,
+    pack_hierarchy,
+    pack_lattice,
+    unpack,
+    unpack_hierarchy,
+    unpack_lattice,
+)
+from orograph.pipeline.implicit.fields import Field, LatticeField, SumField
+from orograph.pipeline.implicit.seams import Frame
+from orograph.pipeline.implicit.splines import DEGREE, Float64Array
+from orograph.pipeline.implicit.wavelets import Axis, synthesise
 
 Arrays = dict[str, np.ndarray]
 Payload = tuple[Arrays, dict[str, Any]]
@@ -123,7 +130,7 @@ def _decode_frame(code: np.ndarray, spec: Mapping[str, Any], intervals: tuple[in
 def _decode_network(arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any]) -> Field:
     import torch
 
-    from pipeline.implicit.network import FourierNet, NetworkField, NetworkShape
+    from orograph.pipeline.implicit.network import FourierNet, NetworkField, NetworkShape
 
     shape = NetworkShape(int(spec["features"]), float(spec["scale"]), int(spec["hidden"]), int(spec["layers"]))
     network = FourierNet(shape, int(spec["seed"]))

@@ -15,9 +15,9 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.errors import UsageError
-from pipeline.implicit.lattice import SMOOTHING, LatticeShape, fit_lattice
-from pipeline.implicit.splines import DEGREE, Float64Array, refinement
+from orograph.pipeline.errors import UsageError
+from orograph.pipeline.implicit.lattice import SMOOTHING, LatticeShape, fit_lattice
+from orograph.pipeline.implicit.splines import DEGREE, Float64Array, refinement
 
 REACH_KNOTS: Final = 8
 _LINES: Final = 3

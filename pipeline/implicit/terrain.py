@@ -9,10 +9,10 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
 
-from pipeline.errors import NoOverlap, SourceGridError
-from pipeline.grid import windows
-from pipeline.implicit.model import ImplicitModel, parse_crs
-from pipeline.implicit.splines import Float64Array
+from orograph.pipeline.core.grid import windows
+from orograph.pipeline.errors import NoOverlap, SourceGridError
+from orograph.pipeline.implicit.model import ImplicitModel, parse_crs
+from orograph.pipeline.implicit.splines import Float64Array
 
 QUANTITIES: Final = ("height", "slope", "aspect", "profile_curvature", "tangential_curvature", "mean_curvature")
 _BLOCK_PX: Final = 512

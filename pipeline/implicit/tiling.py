@@ -16,10 +16,10 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.warp import reproject, transform_bounds
 
-from pipeline.errors import BadIdentifier, ConfigError, SourceCorrupt, SourceGridError
-from pipeline.grid import TILE_SIZE_KM, Tile, tiles_in
-from pipeline.height_file import opened_heights
-from pipeline.nodata import refuse_undeclared
+from orograph.pipeline.core.grid import TILE_SIZE_KM, Tile, tiles_in
+from orograph.pipeline.errors import BadIdentifier, ConfigError, SourceCorrupt, SourceGridError
+from orograph.pipeline.sources.nodata import refuse_undeclared
+from orograph.pipeline.sources.single_raster import opened_heights
 
 _HALF_WORLD_M: Final = 20037508.342789244
 _QUADKEY = re.compile(r"[0-3]{1,23}", re.ASCII)

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from pipeline.implicit.splines import DEGREE, Float64Array, gram, refinement
+from orograph.pipeline.implicit.splines import DEGREE, Float64Array, gram, refinement
 
 # Entries of the basis below this part of its largest are dropped: they decay by about 0.27 a knot.
 _NEGLIGIBLE: Final = 1e-9

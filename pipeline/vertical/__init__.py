@@ -10,12 +10,12 @@ Liguria; so do `EPSG:4937` (the ETRS89 ellipsoid, with `us_nga_egm96_15.tif`), `
 within that nation's area; several sources, each by its own operation, meet there.
 """
 
-from pipeline.adjustment import Adjustment, AdjustmentFile
-from pipeline.vertical.catalogue import VerticalCatalogue
-from pipeline.vertical.crs import compound_crs, geotiff_wkt
-from pipeline.vertical.grids import GridFile, GridState, grid_states, verified
-from pipeline.vertical.operation import Area, Operation, Step
-from pipeline.vertical.surface import DeltaSurface, delta_surface
+from orograph.pipeline.core.network_adjustment import Adjustment, AdjustmentFile
+from orograph.pipeline.vertical.catalogue import VerticalCatalogue
+from orograph.pipeline.vertical.crs import compound_crs, geotiff_wkt
+from orograph.pipeline.vertical.grids import GridFile, GridState, grid_states, verified
+from orograph.pipeline.vertical.operation import Area, Operation, Step
+from orograph.pipeline.vertical.surface import DeltaSurface, delta_surface
 
 __all__ = [
     "Adjustment",

@@ -9,12 +9,12 @@ from typing import Final, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from pipeline.errors import ConfigError, EpochMissing, NoVerticalOperation
-from pipeline.sources import UserGrid
-from pipeline.vertical.entries import ELLIPSOID, Frame, GridEntry, Method, OpenDemEntry, OperationEntry
-from pipeline.vertical.grids import GridFile, verified
-from pipeline.vertical.operation import Area, Operation, Step
-from pipeline.vertical.user_grid import user_step
+from orograph.pipeline.errors import ConfigError, EpochMissing, NoVerticalOperation
+from orograph.pipeline.sources.catalogue import UserGrid
+from orograph.pipeline.vertical.entries import ELLIPSOID, Frame, GridEntry, Method, OpenDemEntry, OperationEntry
+from orograph.pipeline.vertical.grids import GridFile, verified
+from orograph.pipeline.vertical.operation import Area, Operation, Step
+from orograph.pipeline.vertical.user_grid import user_step
 
 SHIPPED: Final = Path(__file__).with_name("catalogue.yaml")
 OPENDEM_ACCURACY_M: Final = 0.15

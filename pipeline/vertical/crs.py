@@ -10,7 +10,7 @@ from pyproj import CRS
 from pyproj.crs.crs import CompoundCRS
 from pyproj.exceptions import CRSError
 
-from pipeline.errors import SourceGridError, VerticalFrameMissing
+from orograph.pipeline.errors import SourceGridError, VerticalFrameMissing
 
 _ELLIPSOIDAL: Final = "ETRS89 ellipsoidal height over GRS 1980"
 

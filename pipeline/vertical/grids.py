@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
-from pipeline.digest import file_sha256
-from pipeline.errors import GridCorrupt, GridMissing
-from pipeline.vertical.entries import GridEntry
+from orograph.pipeline.core.hashing import file_sha256
+from orograph.pipeline.errors import GridCorrupt, GridMissing
+from orograph.pipeline.vertical.entries import GridEntry
 
 _UNSAFE_IN_PROJ = frozenset(',"\n')
 

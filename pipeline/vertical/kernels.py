@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.formats.kernels import compiled
-from pipeline.raster import FloatArray
+from orograph.pipeline.core.compiled import compiled
+from orograph.pipeline.core.raster import FloatArray
 
 Index = npt.NDArray[np.intp]
 Doubles = npt.NDArray[np.float64]

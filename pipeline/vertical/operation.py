@@ -12,8 +12,8 @@ import numpy.typing as npt
 from pyproj import Transformer
 from pyproj._network import set_network_enabled
 
-from pipeline.errors import EpochMissing, NoVerticalOperation, OutsideAreaOfUse
-from pipeline.vertical.grids import GridFile, verified, whole_cells
+from orograph.pipeline.errors import EpochMissing, NoVerticalOperation, OutsideAreaOfUse
+from orograph.pipeline.vertical.grids import GridFile, verified, whole_cells
 
 DegreeArray = npt.NDArray[np.float64]
 

@@ -17,12 +17,12 @@ from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
-from pipeline.adjustment import NETWORK_ADJUSTMENT, Adjustment
-from pipeline.errors import ConfigError, SourceGridError, VerticalError
-from pipeline.grid import TILE_CRS
-from pipeline.job import OperationRecord
-from pipeline.raster import FloatArray
-from pipeline.vertical.operation import DegreeArray, Operation
+from orograph.pipeline.core.grid import TILE_CRS
+from orograph.pipeline.core.network_adjustment import NETWORK_ADJUSTMENT, Adjustment
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.errors import ConfigError, SourceGridError, VerticalError
+from orograph.pipeline.manifest import OperationRecord
+from orograph.pipeline.vertical.operation import DegreeArray, Operation
 
 CHECK_POINTS: Final = 10_000
 GEOGRAPHIC: Final = "EPSG:4258"
@@ -73,7 +73,7 @@ class DeltaSurface:
         Raises:
             SourceGridError: another CRS, a rotated grid, or a window beyond the surface.
         """
-        from pipeline.vertical.kernels import add
+        from orograph.pipeline.vertical.kernels import add
 
         shifts = np.zeros(window.shape.shape, dtype=np.float32)
         add(self.nodes_m, *self._places(window), shifts)
@@ -100,7 +100,7 @@ class DeltaSurface:
             heights_m: float32 on the window's grid, metres, NaN void; becomes NaN outside the operation's area.
             window: As `sample`.
         """
-        from pipeline.vertical.kernels import add
+        from orograph.pipeline.vertical.kernels import add
 
         add(self.nodes_m, *self._places(window), heights_m)
 

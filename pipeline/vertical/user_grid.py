@@ -9,11 +9,11 @@ import numpy as np
 import rasterio
 from rasterio.errors import RasterioError
 
-from pipeline.errors import GridCorrupt, VerticalError
-from pipeline.sources import UserGrid
-from pipeline.vertical.entries import ELLIPSOID
-from pipeline.vertical.grids import GridFile, verified
-from pipeline.vertical.operation import Area, Step
+from orograph.pipeline.errors import GridCorrupt, VerticalError
+from orograph.pipeline.sources.catalogue import UserGrid
+from orograph.pipeline.vertical.entries import ELLIPSOID
+from orograph.pipeline.vertical.grids import GridFile, verified
+from orograph.pipeline.vertical.operation import Area, Step
 
 EVRF2019: Final = frozenset({"EPSG:9389", "EPSG:9390"})
 MAX_FRAME_SHIFT_M: Final = 5.0

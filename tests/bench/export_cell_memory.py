@@ -12,15 +12,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from infra.gdal_env import GDAL_ENV, THREAD_ENV
+from orograph.infra.engines.environment import GDAL_ENV, THREAD_ENV
 
 os.environ.update({**GDAL_ENV, **THREAD_ENV, **os.environ})
 
-from pipeline.formats.cell_job import CellJob, CellSettings
-from pipeline.formats.cell_products import _Maker, peak_bytes
-from pipeline.formats.cells import point_lattice
-from pipeline.formats.mosaic import Mosaic
-from pipeline.grid import Cell, Tile
+from orograph.pipeline.core.grid import Cell, Tile
+from orograph.pipeline.exports.cell import _Maker, peak_bytes
+from orograph.pipeline.exports.cell_job import CellJob, CellSettings
+from orograph.pipeline.exports.cell_lattice import point_lattice
+from orograph.pipeline.exports.mosaic import Mosaic
 from tests.bench.stream_tile import peak_mb
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from infra.gdal_env import GDAL_ENV, THREAD_ENV
+from orograph.infra.engines.environment import GDAL_ENV, THREAD_ENV
 
 os.environ.update({**GDAL_ENV, **THREAD_ENV, **os.environ})
 
@@ -22,15 +22,15 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 
-from pipeline.formats import cog
-from pipeline.formats.cell_products import cell_place
-from pipeline.formats.cells import GEOGRAPHIC_CRS, point_lattice, tiles_of_cell
-from pipeline.formats.contours import trace, write_contours
-from pipeline.formats.geographic import write_geographic
-from pipeline.formats.hgt import sample_cell, write_hgt
-from pipeline.formats.mosaic import Mosaic
-from pipeline.grid import Cell, Tile, windows
-from pipeline.vertical import geotiff_wkt
+from orograph.pipeline.core.grid import Cell, Tile, windows
+from orograph.pipeline.exports.cell import cell_place
+from orograph.pipeline.exports.cell_lattice import GEOGRAPHIC_CRS, point_lattice, tiles_of_cell
+from orograph.pipeline.exports.geographic_cog import write_geographic
+from orograph.pipeline.exports.hgt import sample_cell, write_hgt
+from orograph.pipeline.exports.mosaic import Mosaic
+from orograph.pipeline.formats import cog
+from orograph.pipeline.formats.contours import trace, write_contours
+from orograph.pipeline.vertical import geotiff_wkt
 from tests.bench.stream_tile import Ground
 
 CELL = Cell(47, 10)
@@ -174,7 +174,7 @@ def contour_lines(folder: Path, mosaic: Mosaic, arc_seconds: int) -> dict[str, f
 
 def registration(folder: Path) -> dict[str, float]:
     """Largest error in metres of a geographic tile of ground known by formula, 50 pixels from its edge."""
-    from pipeline.formats.cells import pixel_lattice
+    from orograph.pipeline.exports.cell_lattice import pixel_lattice
     from tests.support.formats_world import hills, write_tiles
 
     place = folder / "hills"

@@ -13,17 +13,17 @@ import threading
 import time
 from pathlib import Path
 
-from infra.gdal_env import GDAL_ENV, THREAD_ENV
+from orograph.infra.engines.environment import GDAL_ENV, THREAD_ENV
 
 os.environ.update({**GDAL_ENV, **THREAD_ENV, **os.environ})
 
 import numpy as np
 import rasterio
 
-from pipeline.formats import cog
-from pipeline.formats.hillshade import hillshade
-from pipeline.grid import Tile, windows
-from pipeline.vertical import geotiff_wkt
+from orograph.pipeline.core.grid import Tile, windows
+from orograph.pipeline.formats import cog
+from orograph.pipeline.formats.hillshade import hillshade
+from orograph.pipeline.vertical import geotiff_wkt
 
 WINDOW_PX = 1024
 

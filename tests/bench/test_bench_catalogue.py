@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.job import Manifest
-from stac import layout
-from stac.api import search_app
-from stac.index import encode_items
-from stac.publish import publish_item, rebuild
-from stac.search import ItemIndex
+from orograph.pipeline.manifest import Manifest
+from orograph.stac.documents import layout
+from orograph.stac.documents.index import encode_items
+from orograph.stac.publishing.publish import publish_item, rebuild
+from orograph.stac.serving.api import search_app
+from orograph.stac.serving.search import ItemIndex
 from tests.support.catalogue_world import MemoryStore, make_manifest
 from tests.support.live import live
 

@@ -12,9 +12,9 @@ import pytest
 import rasterio
 from rasterio.io import MemoryFile
 
-from infra.gdal_env import GDAL_ENV
-from infra.store import open_store
-from stac.publish import publish_item, rebuild
+from orograph.infra.engines.environment import GDAL_ENV
+from orograph.infra.stores.open import open_store
+from orograph.stac.publishing.publish import publish_item, rebuild
 from tests.support.catalogue_world import make_manifest
 from tests.support.counting_proxy import CountingProxy
 from tests.support.reader import read_elsewhere

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import rasterio
 
-from pipeline.coregistration import fit
-from pipeline.coregistration.held_out import held_out
-from pipeline.coregistration.prepare import prepare_pair, read_heights, read_mask
-from pipeline.raster import Raster
+from orograph.pipeline.core.raster import Raster
+from orograph.pipeline.coregistration import fit
+from orograph.pipeline.coregistration.cross_validation import held_out
+from orograph.pipeline.coregistration.prepare import prepare_pair, read_heights, read_mask
 from tests.conftest import skip_or_fail
 
 pytestmark = [pytest.mark.bench, pytest.mark.slow]

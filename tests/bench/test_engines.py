@@ -11,14 +11,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.cli.options import Request
-from infra.engine import Engine, Outcome, Receipt, Status
-from infra.local import LocalEngine
-from infra.ray_engine import RayEngine, RayOptions
-from infra.simulate import CPU, GPU, NETWORK, ClusterModel, NodeModel, SimulatedRun, StageModel, simulate
-from infra.worker import TileRunner
-from pipeline.config import ProcessingSettings, RunSettings
-from pipeline.job import Job
+from orograph.infra.cli.options import Request
+from orograph.infra.engines.local import LocalEngine
+from orograph.infra.engines.protocol import Engine, Outcome, Receipt, Status
+from orograph.infra.engines.ray import RayEngine, RayOptions
+from orograph.infra.engines.simulate import (
+    CPU,
+    GPU,
+    NETWORK,
+    ClusterModel,
+    NodeModel,
+    SimulatedRun,
+    StageModel,
+    simulate,
+)
+from orograph.infra.runs.tile_runner import TileRunner
+from orograph.pipeline.job import Job
+from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from tests.support import runners
 from tests.support.made import source, write_source
 from tests.support.worlds import make_job

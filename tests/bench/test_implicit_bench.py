@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from odc.geo.geobox import GeoBox
 
-from pipeline.implicit import wavelets
-from pipeline.implicit.fit import FitOptions, Kind, fit_model, halo_px_needed
-from pipeline.implicit.model import ImplicitModel
-from pipeline.implicit.tiling import read_heights
+from orograph.pipeline.implicit import wavelets
+from orograph.pipeline.implicit.fit import FitOptions, Kind, fit_model, halo_px_needed
+from orograph.pipeline.implicit.model import ImplicitModel
+from orograph.pipeline.implicit.tiling import read_heights
 
 pytestmark = pytest.mark.bench
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from affine import Affine
 
-from pipeline.demo.terrain import Field, relief
-from pipeline.grid import Tile
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.demo.terrain import Field, relief
 from tests.support.made import source
 
 pytestmark = pytest.mark.bench
@@ -97,7 +97,7 @@ def our_tile(dtm, folder):
     catalogue = folder / "catalogue.yaml"
     catalogue.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
     places = ["-c", str(catalogue), "-t", TILE.id, "--store", str(folder / "store"), "--grids-dir", str(folder)]
-    cpu, peak, out = timed([sys.executable, "-m", "infra.cli.app", "run", *places, "--json"])
+    cpu, peak, out = timed([sys.executable, "-m", "orograph", "run", *places, "--json"])
     (end,) = (json.loads(line) for line in out.splitlines() if '"event": "tile"' in line)
     assert end["status"] == "done", end
     return end["cpu_seconds"], cpu, peak
@@ -106,7 +106,7 @@ def our_tile(dtm, folder):
 def test_one_tile_beside_the_gdal_chain(dtm, tmp_path, capsys):
     if shutil.which("gdalwarp") is None or shutil.which("gdal_calc.py") is None:
         pytest.skip("the GDAL commands are not here (Debian: gdal-bin python3-gdal)")
-    modules = "infra.cli.app, infra.worker, infra.job_run, infra.local, pipeline.run, pipeline.plan"
+    modules = "orograph.infra.cli.app, orograph.infra.runs.tile_runner, orograph.infra.runs.run, orograph.infra.engines.local, orograph.pipeline.tile.run, orograph.pipeline.planning.planner"
     imports_cpu, imports_mb, _ = timed([sys.executable, "-c", f"import {modules}"])
     runs = []
     for number in range(ROUNDS):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from pipeline.models.ordinal.sites import grid_at, read_on
-from pipeline.models.ordinal.stitch import Layout, assemble, chain_offsets, global_offsets
+from orograph.pipeline.learning.bare_earth.sites import grid_at, read_on
+from orograph.pipeline.learning.image_heights.stitch import Layout, assemble, chain_offsets, global_offsets
 
 pytestmark = pytest.mark.bench
 

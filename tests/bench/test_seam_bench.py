@@ -9,13 +9,13 @@ import pytest
 import rasterio
 from odc.geo.geobox import GeoBox
 
-from pipeline.config import ProcessingSettings
-from pipeline.grid import PixelWindow, Tile
-from pipeline.job import Job
-from pipeline.nodata import to_void
-from pipeline.stages import Context, Layer, TileWindow
-from pipeline.stages.blend import Blend
-from pipeline.vertical import VerticalCatalogue, delta_surface
+from orograph.pipeline.core.grid import PixelWindow, Tile
+from orograph.pipeline.job import Job
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.nodata import to_void
+from orograph.pipeline.tile.stages import Context, Layer, TileWindow
+from orograph.pipeline.tile.stages.blend import Blend
+from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
 
 pytestmark = pytest.mark.bench
 CATALOGUE = VerticalCatalogue.load()

@@ -27,8 +27,8 @@ PAUSE_S = 1.0
 SERVER = """
 import sys, uvicorn
 from pathlib import Path
-from infra.service.app import create_app
-from infra.service.settings import ServiceSettings
+from orograph.infra.service.app import create_app
+from orograph.infra.service.settings import ServiceSettings
 from tests.service_world import Engine, World
 world = World(Path(sys.argv[1]), pixel_m=500.0)
 world.publish()

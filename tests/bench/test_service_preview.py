@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.service.preview import Address, Layer, Previews, _part
-from infra.service.published import Published, gdal_path
-from tests.service_world import WEST, World
+from orograph.infra.service.preview import Address, Layer, Previews, _part
+from orograph.infra.service.published_tiles import Published, gdal_path
+from tests.support.service_world import WEST, World
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from pipeline.models import resolver
-from pipeline.models.superres.inference import BLOCK_PX
-from pipeline.models.superres.network import Condition
+from orograph.pipeline.superres import resolver
+from orograph.pipeline.superres.inference import BLOCK_PX
+from orograph.pipeline.superres.network import Condition
 from tests.support.superres_fixtures import hills
 
 pytestmark = pytest.mark.bench

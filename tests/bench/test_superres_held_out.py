@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.models.superres.evaluate import evaluate, line_up, tiles_of
-from pipeline.sources import Thinning
+from orograph.pipeline.learning.superres.evaluate import evaluate, line_up, tiles_of
+from orograph.pipeline.sources.catalogue import Thinning
 
 pytestmark = pytest.mark.bench
 

@@ -11,8 +11,8 @@ import pytest
 from pyproj import Transformer
 from pyproj.transformer import AreaOfInterest, TransformerGroup
 
-from pipeline.grid import Tile, windows
-from pipeline.vertical import VerticalCatalogue, delta_surface
+from orograph.pipeline.core.grid import Tile, windows
+from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
 
 pytestmark = pytest.mark.bench
 CATALOGUE = VerticalCatalogue.load()

@@ -20,10 +20,10 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from infra.service.app import create_app
-from infra.service.settings import ServiceSettings
+from orograph.infra.service.app import create_app
+from orograph.infra.service.settings import ServiceSettings
 from tests.conftest import skip_or_fail
-from tests.service_world import UNPUBLISHED, WEST, Engine, World
+from tests.support.service_world import UNPUBLISHED, WEST, Engine, World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infra.local_store import LocalStore
-from stac.publish import publish_item, rebuild
-from stac.site import catalogue_site
+from orograph.infra.stores.local import LocalStore
+from orograph.stac.publishing.publish import publish_item, rebuild
+from orograph.stac.serving.site import catalogue_site
 from tests.conftest import skip_or_fail
 from tests.support.catalogue_world import hillshade_bytes, make_manifest
 from tests.support.live import live

@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.commit import is_done
-from infra.engine import Status
-from infra.execute import as_orograph_error
-from infra.fetch import Fetcher
-from infra.local import LocalEngine
-from infra.local_store import LocalStore
-from infra.s3_store import S3Options, S3Store
-from infra.telemetry import JsonFormatter, log_context, redact
-from pipeline.errors import (
+from orograph.infra.engines.attempt import as_orograph_error
+from orograph.infra.engines.local import LocalEngine
+from orograph.infra.engines.protocol import Status
+from orograph.infra.reporting.telemetry import JsonFormatter, log_context, redact
+from orograph.infra.runs.commit import is_done
+from orograph.infra.runs.fetch import Fetcher
+from orograph.infra.stores.local import LocalStore
+from orograph.infra.stores.s3 import S3Options, S3Store
+from orograph.pipeline.errors import (
     CatalogueError,
     DiskFull,
     OrographError,
@@ -39,16 +39,16 @@ from pipeline.errors import (
     StoreUnwritable,
     TileQuarantined,
 )
-from stac import layout
-from stac.schemas import SchemaLibrary
-from stac.verify import verify
+from orograph.stac.documents import layout
+from orograph.stac.documents.schemas import SchemaLibrary
+from orograph.stac.verify import verify
 from tests.support import runners
 from tests.support.catalogue_world import MemoryStore
 from tests.support.fault_world import job_of, make_world
 from tests.support.rgw import S3Server
 from tests.support.tiffs import write_heights
 from tests.support.worlds import make_job
-from tests.unit.test_local import QUICK
+from tests.unit.infra.engines.test_local import QUICK
 
 LONG = os.environ.get("OROGRAPH_FAULTS") == "long"
 FLIPS = 3200 if LONG else 100
@@ -261,8 +261,8 @@ def test_a_clock_that_is_off_is_named(s3_server: S3Server, s3_bucket: str) -> No
         "import datetime, botocore.auth, botocore.compat\n"
         "late = lambda remove_tzinfo=True: datetime.datetime.utcnow() - datetime.timedelta(hours=1)\n"
         "botocore.auth.get_current_datetime = late\n"
-        "from infra.s3_store import S3Options, S3Store\n"
-        "from pipeline.errors import StoreUnwritable\n"
+        "from orograph.infra.stores.s3 import S3Options, S3Store\n"
+        "from orograph.pipeline.errors import StoreUnwritable\n"
         f"store = S3Store('s3://{s3_bucket}', S3Options(endpoint_url='{s3_server.endpoint_url}'))\n"
         "try:\n    store.put('a', b'')\nexcept StoreUnwritable as error:\n    print(error)\n"
     )

@@ -18,18 +18,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.cli.options import Request
-from infra.engine import Status
-from infra.local import LocalEngine
-from infra.schedule import Policy
-from infra.store import open_store
-from infra.worker import TileRunner
-from pipeline.config import ProcessingSettings, RunSettings
-from stac.verify import verify
+from orograph.infra.cli.options import Request
+from orograph.infra.engines.local import LocalEngine
+from orograph.infra.engines.protocol import Status
+from orograph.infra.engines.schedule import Policy
+from orograph.infra.runs.tile_runner import TileRunner
+from orograph.infra.stores.open import open_store
+from orograph.pipeline.settings import ProcessingSettings, RunSettings
+from orograph.stac.verify import verify
 from tests.support.drivers import KillAt, drive
 from tests.support.fault_world import half_published, make_world, snapshot
 from tests.support.made import source, write_source
-from tests.unit.test_local import QUICK
+from tests.unit.infra.engines.test_local import QUICK
 
 LONG = os.environ.get("OROGRAPH_FAULTS") == "long"
 KILLS = 200 if LONG else 12

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from infra.backoff import Backoff
-from infra.s3_store import S3Options, S3Store
-from pipeline.errors import ObjectExists, PreconditionFailed
+from orograph.infra.stores.retry import Backoff
+from orograph.infra.stores.s3 import S3Options, S3Store
+from orograph.pipeline.errors import ObjectExists, PreconditionFailed
 from tests.support.catalogue_world import MemoryStore
 from tests.support.fault_world import half_published, make_world, snapshot
 from tests.support.faulty_proxy import FAULTS, FaultyProxy

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import OrographError
-from stac.verify import verify
+from orograph.pipeline.errors import OrographError
+from orograph.stac.verify import verify
 from tests.support.catalogue_world import MemoryStore
 from tests.support.fault_world import half_published, items, make_tile, make_world, snapshot
 from tests.support.faulty_store import FaultyStore, Killed

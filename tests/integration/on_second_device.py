@@ -13,20 +13,20 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from infra.cli.app import app
-from pipeline.coregistration import fit
-from pipeline.errors import OutOfMemory
-from pipeline.models import resolver
-from pipeline.models.superres.calibrate import fit_error_and_gate
-from pipeline.models.superres.inference import BLOCK_PX
-from pipeline.models.superres.teacher import digest_of
-from pipeline.models.superres.train import Trainer
-from pipeline.models.superres.validate import Validation
+from orograph.infra.cli.app import app
+from orograph.pipeline.coregistration import fit
+from orograph.pipeline.errors import OutOfMemory
+from orograph.pipeline.learning.superres.calibrate import fit_error_and_gate
+from orograph.pipeline.learning.superres.distillation import digest_of
+from orograph.pipeline.learning.superres.train import Trainer
+from orograph.pipeline.learning.superres.validate import Validation
+from orograph.pipeline.superres import resolver
+from orograph.pipeline.superres.inference import BLOCK_PX
 from tests.support import twin_device
 from tests.support.superres_fixtures import hills, made_weights
 from tests.support.tiffs import write_heights
-from tests.unit.test_coregistration_torch import pair
-from tests.unit.test_superres_training import plan, quick_bases, site  # noqa: F401 - the fixture acts on its own
+from tests.unit.pipeline.coregistration.test_torch_kernels import pair
+from tests.unit.pipeline.learning.superres.test_train import plan, quick_bases, site  # noqa: F401 - the fixture acts on its own
 
 DEVICE = os.environ.get("OROGRAPH_DEVICE", twin_device.NAME)
 

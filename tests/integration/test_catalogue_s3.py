@@ -9,11 +9,11 @@ import pystac
 import pytest
 from pystac_client import Client
 
-from infra.store import open_store
-from stac.api import search_app
-from stac.publish import present_run_key, publish_item, rebuild
-from stac.schemas import SchemaLibrary
-from stac.verify import verify
+from orograph.infra.stores.open import open_store
+from orograph.stac.documents.schemas import SchemaLibrary
+from orograph.stac.publishing.publish import present_run_key, publish_item, rebuild
+from orograph.stac.serving.api import search_app
+from orograph.stac.verify import verify
 from tests.support.catalogue_world import cog_bytes, hillshade_bytes, make_manifest
 from tests.support.live import live
 from tests.support.reader import read_elsewhere

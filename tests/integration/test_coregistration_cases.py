@@ -14,10 +14,10 @@ from pyproj import Transformer
 from rasterio.warp import calculate_default_transform
 from scipy.ndimage import map_coordinates, spline_filter
 
-from pipeline.coregistration import Status, fit
-from pipeline.coregistration.prepare import prepare_pair
-from pipeline.errors import NodataError
-from pipeline.raster import Raster, Surface
+from orograph.pipeline.core.raster import Raster, Surface
+from orograph.pipeline.coregistration import Status, fit
+from orograph.pipeline.coregistration.prepare import prepare_pair
+from orograph.pipeline.errors import NodataError
 
 PX = 20.0
 SIZE = 300

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from infra.cells import CellRunner, plan_cells
-from infra.engine import Status
-from infra.local import LocalEngine
-from infra.local_store import LocalStore
-from infra.ray_engine import RayEngine, RayOptions
-from pipeline.config import RunSettings
-from pipeline.formats.cell_job import CellSettings
-from pipeline.grid import Tile
+from orograph.infra.engines.local import LocalEngine
+from orograph.infra.engines.protocol import Status
+from orograph.infra.engines.ray import RayEngine, RayOptions
+from orograph.infra.runs.cell_runner import CellRunner, plan_cells
+from orograph.infra.stores.local import LocalStore
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.exports.cell_job import CellSettings
+from orograph.pipeline.settings import RunSettings
 from tests.support.formats_world import hills
 from tests.support.published_world import World
 

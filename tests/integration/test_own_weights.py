@@ -11,10 +11,10 @@ import rasterio
 import yaml
 from typer.testing import CliRunner
 
-from infra.cli.app import app
-from infra.fetch import Fetcher
-from pipeline.errors import ConfigError, ModelError, SourceMissing
-from pipeline.job import Manifest
+from orograph.infra.cli.app import app
+from orograph.infra.runs.fetch import Fetcher
+from orograph.pipeline.errors import ConfigError, ModelError, SourceMissing
+from orograph.pipeline.manifest import Manifest
 from tests.support.made import source, write_source
 from tests.support.superres_fixtures import hills, made_weights
 from tests.support.tiffs import write_heights

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.engine import Status
-from infra.ray_engine import RayEngine, RayOptions
-from infra.schedule import Policy
-from pipeline.errors import DeadlineExceeded, ResourcesMissing, SourceCorrupt, TileQuarantined
+from orograph.infra.engines.protocol import Status
+from orograph.infra.engines.ray import RayEngine, RayOptions
+from orograph.infra.engines.schedule import Policy
+from orograph.pipeline.errors import DeadlineExceeded, ResourcesMissing, SourceCorrupt, TileQuarantined
 from tests.support import runners
 from tests.support.worlds import make_job
-from tests.unit.test_local import QUICK, run
+from tests.unit.infra.engines.test_local import QUICK, run
 
 pytestmark = pytest.mark.ray
 

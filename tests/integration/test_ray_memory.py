@@ -14,9 +14,9 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 DRIVER = """
 import json, sys
-from infra.ray_engine import RayEngine, RayOptions
-from infra.schedule import Policy
-from infra.backoff import Backoff
+from orograph.infra.engines.ray import RayEngine, RayOptions
+from orograph.infra.engines.schedule import Policy
+from orograph.infra.stores.retry import Backoff
 from tests.support import runners
 from tests.support.worlds import make_job
 jobs = [make_job(0, href="do:gorge:" + sys.argv[1]), *(make_job(n, href="do:nap:1") for n in range(1, 5))]

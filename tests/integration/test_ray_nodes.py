@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import json, sys, threading, time
 from ray.cluster_utils import Cluster
-from infra.ray_engine import RayEngine, RayOptions, connect
-from infra.engine import Status
-from infra.schedule import Policy
-from infra.backoff import Backoff
+from orograph.infra.engines.ray import RayEngine, RayOptions, connect
+from orograph.infra.engines.protocol import Status
+from orograph.infra.engines.schedule import Policy
+from orograph.infra.stores.retry import Backoff
 from tests.support import runners
 from tests.support.worlds import make_job
 

@@ -9,13 +9,13 @@ from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from safetensors.torch import load_file
 
-from infra.ray_training import SharedRun, _ours, train_together
-from pipeline.errors import ConfigError
-from pipeline.models.superres.crew import Crew
-from pipeline.models.superres.dataset import Level, Mix, Sampler, SiteList, SiteSpec, load_site
-from pipeline.models.superres.teacher import digest_of
-from pipeline.models.superres.train import Trainer, TrainingPlan
-from pipeline.sources import Thinning
+from orograph.infra.cluster.training import SharedRun, _ours, train_together
+from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.learning.superres.data_parallel import Crew
+from orograph.pipeline.learning.superres.dataset import Level, Mix, Sampler, SiteList, SiteSpec, load_site
+from orograph.pipeline.learning.superres.distillation import digest_of
+from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
+from orograph.pipeline.sources.catalogue import Thinning
 from tests.support.superres_fixtures import hills
 from tests.support.tiffs import write_heights
 

@@ -7,12 +7,12 @@ import pytest
 import rasterio
 from pyproj import Transformer
 
-from infra.cli.options import Request
-from infra.engines import make_engine
-from infra.job_run import execute_plan, summarise
-from pipeline.config import ProcessingSettings, RunSettings
-from pipeline.job import Manifest
-from pipeline.vertical import VerticalCatalogue
+from orograph.infra.cli.options import Request
+from orograph.infra.engines.make import make_engine
+from orograph.infra.runs.run import execute_plan, summarise
+from orograph.pipeline.manifest import Manifest
+from orograph.pipeline.settings import ProcessingSettings, RunSettings
+from orograph.pipeline.vertical import VerticalCatalogue
 from tests.support.real import SOURCES, write_catalogue
 
 

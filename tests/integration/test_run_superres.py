@@ -6,9 +6,9 @@ import numpy as np
 import rasterio
 import torch
 
-from pipeline.config import ProcessingSettings
-from pipeline.errors import ConfigError
-from pipeline.job import Manifest
+from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.manifest import Manifest
+from orograph.pipeline.settings import ProcessingSettings
 from tests.integration.test_run_tile import TILE, run
 from tests.support.made import source, write_source
 

@@ -15,20 +15,20 @@ import yaml
 from rio_cogeo import cog_validate
 from scipy.ndimage import binary_dilation
 
-from infra.cli.options import Request
-from infra.engine import Status
-from infra.engines import make_engine
-from infra.job_run import execute_plan, summarise
-from infra.service.published import Published
-from infra.service.wiring import TilePlanner
-from infra.store import open_store
-from pipeline.adjustment import Adjustment
-from pipeline.config import ProcessingSettings, RunSettings
-from pipeline.errors import AllVoid, MemoryBudgetExceeded, SourceCorrupt, VerticalError
-from pipeline.job import CoregistrationRecord, Manifest
-from pipeline.land_cover import LandCover
-from pipeline.products import VOID_PERCENT
-from pipeline.sources import StacLocation
+from orograph.infra.cli.options import Request
+from orograph.infra.engines.make import make_engine
+from orograph.infra.engines.protocol import Status
+from orograph.infra.runs.run import execute_plan, summarise
+from orograph.infra.service.assemble import TilePlanner
+from orograph.infra.service.published_tiles import Published
+from orograph.infra.stores.open import open_store
+from orograph.pipeline.core.network_adjustment import Adjustment
+from orograph.pipeline.errors import AllVoid, MemoryBudgetExceeded, SourceCorrupt, VerticalError
+from orograph.pipeline.manifest import CoregistrationRecord, Manifest
+from orograph.pipeline.settings import ProcessingSettings, RunSettings
+from orograph.pipeline.sources.catalogue import StacLocation
+from orograph.pipeline.sources.land_cover import LandCover
+from orograph.pipeline.tile.products import VOID_PERCENT
 from tests.support.made import source, terrain, write_source
 
 TILE = "E4200N3000"
@@ -156,12 +156,12 @@ def test_a_tile_that_would_need_too_much_memory_is_not_started(tmp_path, fine):
 
 
 def test_neighbouring_tiles_agree_on_their_shared_halo(tmp_path, fine):
-    from pipeline.assembly import TileAssembly
-    from pipeline.grid import Tile
-    from pipeline.horizontal import use_grids
-    from pipeline.mapping import Target
-    from pipeline.plan import Planner
-    from pipeline.sources import FileRef
+    from orograph.pipeline.core.grid import Tile
+    from orograph.pipeline.planning.planner import Planner
+    from orograph.pipeline.resampling.horizontal import use_grids
+    from orograph.pipeline.resampling.node_grid import Target
+    from orograph.pipeline.sources.refs import FileRef
+    from orograph.pipeline.tile.assembly import TileAssembly
 
     use_grids(tmp_path)
 
@@ -181,7 +181,7 @@ def test_neighbouring_tiles_agree_on_their_shared_halo(tmp_path, fine):
 
 
 def test_a_second_pass_makes_shifts_agree_on_the_edge_two_tiles_share(tmp_path, fine):
-    from infra.job_run import smoothed
+    from orograph.infra.runs.run import smoothed
 
     path = write_source(
         tmp_path / "coarse.tif",
@@ -295,7 +295,7 @@ def test_a_tile_without_networks_never_loads_torch(tmp_path):
     fine = source(write_source(tmp_path / "fine.tif", "EPSG:3035", (4_200_000, 3_000_000, 4_220_000, 3_020_000), 50.0),
                   id="fine", resolution_m=50.0, horizontal_crs="EPSG:3035", vertical_frame="EPSG:5621")  # fmt: skip
     code = (
-        "import sys; from infra.cli.app import app; import contextlib\n"
+        "import sys; from orograph.infra.cli.app import app; import contextlib\n"
         "with contextlib.suppress(SystemExit): app(sys.argv[1:])\n"
         "print('loaded', [name for name in ('torch', 'ray') if name in sys.modules])"
     )

@@ -15,11 +15,11 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from infra.service.app import create_app
-from infra.service.auth import KeyRing
-from infra.service.settings import ServiceSettings
-from pipeline.errors import OutOfMemory
-from tests.service_world import EAST, NOWHERE, UNPUBLISHED, WEST, Engine, World
+from orograph.infra.service.app import create_app
+from orograph.infra.service.auth import KeyRing
+from orograph.infra.service.settings import ServiceSettings
+from orograph.pipeline.errors import OutOfMemory
+from tests.support.service_world import EAST, NOWHERE, UNPUBLISHED, WEST, Engine, World
 
 ORDER = "/processes/reprocess-tile/execution"
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from infra.service.app import create_app
-from infra.service.settings import ServiceSettings
-from infra.service.wiring import gdal_s3_options
-from infra.store import open_store
-from tests.service_world import UNPUBLISHED, WEST, Engine, World
+from orograph.infra.service.app import create_app
+from orograph.infra.service.assemble import gdal_s3_options
+from orograph.infra.service.settings import ServiceSettings
+from orograph.infra.stores.open import open_store
+from tests.support.service_world import UNPUBLISHED, WEST, Engine, World
 
 ORDER = "/processes/reprocess-tile/execution"
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from infra.service.app import create_app
-from infra.service.redact import RedactingFilter, redacted
-from infra.service.settings import ServiceSettings
-from pipeline.errors import ConfigError
-from tests.service_world import WEST, Engine, World
+from orograph.infra.reporting.redaction import RedactingFilter, redacted
+from orograph.infra.service.app import create_app
+from orograph.infra.service.settings import ServiceSettings
+from orograph.pipeline.errors import ConfigError
+from tests.support.service_world import WEST, Engine, World
 
 ORDER = "/processes/reprocess-tile/execution"
 

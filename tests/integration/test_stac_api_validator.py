@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from stac.api import search_app
-from stac.publish import publish_item, rebuild
+from orograph.stac.publishing.publish import publish_item, rebuild
+from orograph.stac.serving.api import search_app
 from tests.conftest import skip_or_fail
 from tests.support.catalogue_world import MemoryStore, make_manifest
 from tests.support.live import live

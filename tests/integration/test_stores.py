@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from infra.backoff import Backoff
-from infra.commit import commit_tile, is_done
-from infra.s3_store import S3Options, S3Store
-from infra.store import Store, open_store, sha256_of, sha256_of_object
-from pipeline.errors import (
+from orograph.infra.runs.commit import commit_tile, is_done
+from orograph.infra.stores.base import Store, sha256_of, sha256_of_object
+from orograph.infra.stores.open import open_store
+from orograph.infra.stores.retry import Backoff
+from orograph.infra.stores.s3 import S3Options, S3Store
+from orograph.pipeline.errors import (
     BadIdentifier,
     ObjectExists,
     PreconditionFailed,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.package import copy_packages
+from orograph.infra.cluster.code_bundle import copy_packages
 from tests.support.made import source, write_source
 from tests.support.ray_head import RayHead, running_head
 
@@ -43,7 +43,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def orograph(head: RayHead, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "infra.cli.app", *arguments],
+        [sys.executable, "-m", "orograph", *arguments],
         check=False,
         env=head.environment(PYTHONPATH=str(ROOT), **environment),
         capture_output=True,
@@ -77,7 +77,7 @@ def test_submitting_runs_follows_and_resumes(head: RayHead, catalogue: Path, tmp
     folder = tmp_path / "package"
     copy_packages(folder)
     command = [Path(sys.executable).with_name("ray"), "job", "submit", "--working-dir", folder, "--"]
-    command += ["python", "-m", "infra.cli.app", "run", "-c", catalogue, *ARGUMENTS, "--store", tmp_path / "plain"]
+    command += ["python", "-m", "orograph", "run", "-c", catalogue, *ARGUMENTS, "--store", tmp_path / "plain"]
     command += ["--engine", "local"]
     plain = subprocess.run(
         command, check=False, env=head.environment(), capture_output=True, text=True, timeout=600, cwd=tmp_path
@@ -111,14 +111,14 @@ def test_the_address_on_the_command_line_wins_over_the_variable(head: RayHead) -
 
 def test_numbers_reach_prometheus(head: RayHead) -> None:
     code = (
-        "from infra.ray_engine import RayEngine, RayOptions\n"
-        "from infra.journal import Journal\n"
-        "from infra.supervise import Supervised\n"
-        "from infra.telemetry import RayMetrics\n"
+        "from orograph.infra.engines.ray import RayEngine, RayOptions\n"
+        "from orograph.infra.reporting.run_record import Journal\n"
+        "from orograph.infra.runs.supervise import Supervised\n"
+        "from orograph.infra.reporting.telemetry import RayMetrics\n"
         "from tests.support import runners\n"
         "from tests.support.catalogue_world import MemoryStore\n"
         "from tests.support.worlds import make_job\n"
-        "from infra.ray_engine import connect\n"
+        "from orograph.infra.engines.ray import connect\n"
         "connect('auto')\n"
         "engine = RayEngine(RayOptions(workers=2))\n"
         "supervised = Supervised(engine, Journal(MemoryStore(), 'r', 'ray'), RayMetrics('r'))\n"

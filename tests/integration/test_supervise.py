@@ -14,25 +14,25 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from infra.cli.status import table_of
-from infra.engine import Event
-from infra.journal import Journal, latest_run, run_name
-from infra.local import LocalEngine
-from infra.local_store import LocalStore
-from infra.report import html_of
-from infra.supervise import Supervised
+from orograph.infra.cli.status import table_of
+from orograph.infra.engines.local import LocalEngine
+from orograph.infra.engines.protocol import Event
+from orograph.infra.reporting.html import html_of
+from orograph.infra.reporting.run_record import Journal, latest_run, run_name
+from orograph.infra.runs.supervise import Supervised
+from orograph.infra.stores.local import LocalStore
 from tests.support import runners
 from tests.support.catalogue_world import MemoryStore
 from tests.support.worlds import make_job
-from tests.unit.test_local import QUICK
+from tests.unit.infra.engines.test_local import QUICK
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = """
 import sys
-from infra.journal import Journal
-from infra.local import LocalEngine
-from infra.local_store import LocalStore
-from infra.supervise import Supervised
+from orograph.infra.reporting.run_record import Journal
+from orograph.infra.engines.local import LocalEngine
+from orograph.infra.stores.local import LocalStore
+from orograph.infra.runs.supervise import Supervised
 from pathlib import Path
 from tests.support import runners
 from tests.support.worlds import make_job

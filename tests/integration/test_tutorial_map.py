@@ -24,7 +24,7 @@ def test_every_block_of_the_tutorial_runs(tmp_path: Path) -> None:
     assert len(blocks) >= 7
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name, arguments in (("orograph", "-m infra.cli.app"), ("python", "")):
+    for name, arguments in (("orograph", "-m orograph"), ("python", "")):
         path = commands / name
         path.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
         path.chmod(0o755)

@@ -3,10 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import OrographError
-from stac.index import decode_items, encode_items
-from stac.items import item_from_manifest
-from stac.query import BadQuery, members_of_url, parse_query
+from orograph.pipeline.errors import OrographError
+from orograph.stac.documents.index import decode_items, encode_items
+from orograph.stac.documents.items import item_from_manifest
+from orograph.stac.serving.query import BadQuery, members_of_url, parse_query
 from tests.support.catalogue_world import make_manifest
 
 TEXT = st.text(alphabet="aZ09-:./,<=' {}[]\u00e9", max_size=20)

@@ -10,11 +10,11 @@ import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.formats import cog
-from pipeline.formats.cells import point_lattice
-from pipeline.formats.laea import Lattice
-from pipeline.formats.mosaic import Mosaic
-from pipeline.grid import Cell, PixelWindow, Tile
+from orograph.pipeline.core.grid import Cell, PixelWindow, Tile
+from orograph.pipeline.exports.cell_lattice import point_lattice
+from orograph.pipeline.exports.mosaic import Mosaic
+from orograph.pipeline.exports.sampling import Lattice
+from orograph.pipeline.formats import cog
 from tests.support.formats_world import COMPOUND
 
 PIXELS_M = (80.0, 100.0, 125.0, 200.0, 250.0, 400.0, 500.0)

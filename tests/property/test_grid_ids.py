@@ -3,8 +3,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import BadIdentifier
-from pipeline.grid import EAST_LIMITS_KM, NORTH_LIMITS_KM, Cell, Tile
+from orograph.pipeline.core.grid import EAST_LIMITS_KM, NORTH_LIMITS_KM, Cell, Tile
+from orograph.pipeline.errors import BadIdentifier
 
 easts = st.integers(EAST_LIMITS_KM[0] // 50, EAST_LIMITS_KM[1] // 50 - 1).map(lambda k: k * 50)
 norths = st.integers(NORTH_LIMITS_KM[0] // 50, NORTH_LIMITS_KM[1] // 50 - 1).map(lambda k: k * 50)

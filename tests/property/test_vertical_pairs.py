@@ -15,9 +15,9 @@ import rasterio
 from pyproj import Transformer
 from pyproj.enums import TransformDirection
 
-from pipeline.errors import EpochMissing, GridMissing, NoVerticalOperation
-from pipeline.vertical import Operation, VerticalCatalogue
-from pipeline.vertical.entries import Method
+from orograph.pipeline.errors import EpochMissing, GridMissing, NoVerticalOperation
+from orograph.pipeline.vertical import Operation, VerticalCatalogue
+from orograph.pipeline.vertical.entries import Method
 
 CATALOGUE = VerticalCatalogue.load()
 PAIRS = [pair for pair in itertools.product(CATALOGUE.frames, repeat=2) if pair[0] != pair[1]]

@@ -13,11 +13,13 @@ import rasterio
 from pyproj import CRS
 from rasterio.io import MemoryFile
 
-from pipeline.config import ProcessingSettings
-from pipeline.errors import ObjectExists, PreconditionFailed
-from pipeline.grid import Tile
-from pipeline.job import Asset, Band, CoregistrationRecord, Job, Manifest, OperationRecord, Quality
-from pipeline.sources import FileRef, Source, SourceRef
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.errors import ObjectExists, PreconditionFailed
+from orograph.pipeline.job import Job
+from orograph.pipeline.manifest import Asset, Band, CoregistrationRecord, Manifest, OperationRecord, Quality
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.refs import FileRef, SourceRef
 
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.engine import Event, Receipt
-from infra.local import LocalEngine
-from infra.store import open_store
-from pipeline.job import Job, ProgressCallback
-from stac.catalogue import rebuild
+from orograph.infra.engines.local import LocalEngine
+from orograph.infra.engines.protocol import Event, Receipt
+from orograph.infra.stores.open import open_store
+from orograph.pipeline.job import Job, ProgressCallback
+from orograph.stac.publishing.rebuild import rebuild
 from tests.support.fault_world import WorldRunner, job_of
 
 

@@ -11,14 +11,15 @@ from typing import Any
 
 import orjson
 
-from infra.commit import commit_tile, is_done
-from infra.engine import Receipt, Status
-from infra.store import open_store
-from pipeline.config import ProcessingSettings
-from pipeline.grid import Tile
-from pipeline.job import Job, Manifest, Product, ProductInfo, ProgressCallback, TileResult
-from stac.catalogue import rebuild
-from stac.publish import publish_item
+from orograph.infra.engines.protocol import Receipt, Status
+from orograph.infra.runs.commit import commit_tile, is_done
+from orograph.infra.stores.open import open_store
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.job import Job, ProgressCallback, TileResult
+from orograph.pipeline.manifest import Manifest, Product, ProductInfo
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.stac.publishing.publish import publish_item
+from orograph.stac.publishing.rebuild import rebuild
 from tests.support.catalogue_world import cog_bytes, make_manifest
 
 NOW = "2026-01-01T00:00:00Z"
@@ -116,7 +117,7 @@ def items(store: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def half_published(store: Any) -> list[str]:
     """Items that refer to an asset which is missing or not what the item says: there must never be one."""
-    from stac import layout
+    from orograph.stac.documents import layout
 
     faults = []
     for key, item in items(store):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import DiskFull, StoreUnavailable
+from orograph.pipeline.errors import DiskFull, StoreUnavailable
 
 
 class Killed(BaseException):

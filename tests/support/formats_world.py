@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyproj
 
-from pipeline.formats import cog
-from pipeline.grid import Tile, windows
+from orograph.pipeline.core.grid import Tile, windows
+from orograph.pipeline.formats import cog
 
 Ground = Callable[[np.ndarray, np.ndarray], np.ndarray]
 COMPOUND = pyproj.CRS("EPSG:3035+5621").to_wkt()

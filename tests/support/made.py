@@ -10,7 +10,7 @@ import rasterio
 from affine import Affine
 from pyproj import Transformer
 
-from pipeline.sources import Files, Provider, Source, Thinning
+from orograph.pipeline.sources.catalogue import Files, Provider, Source, Thinning
 
 
 def terrain(east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -12,8 +12,8 @@ from pystac.validation import RegisteredValidator
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from requests.adapters import HTTPAdapter
 
-from stac.items import EXTENSIONS
-from stac.schemas import SchemaLibrary
+from orograph.stac.documents.items import EXTENSIONS
+from orograph.stac.documents.schemas import SchemaLibrary
 
 library = SchemaLibrary(Path(sys.argv.pop(1)))
 over_network = HTTPAdapter.send

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.commit import commit_tile
-from infra.store import Store
-from pipeline.config import ProcessingSettings
-from pipeline.grid import Tile
-from pipeline.job import Band, Job, Manifest, Product, ProductInfo, TileResult
-from pipeline.sources import FileRef, SourceRef
-from stac.publish import publish_item
+from orograph.infra.runs.commit import commit_tile
+from orograph.infra.stores.base import Store
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.job import Job, TileResult
+from orograph.pipeline.manifest import Band, Manifest, Product, ProductInfo
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.refs import FileRef, SourceRef
+from orograph.stac.publishing.publish import publish_item
 from tests.support.catalogue_world import make_manifest, make_source
 from tests.support.formats_world import Ground, write_tile
 

@@ -29,7 +29,7 @@ class S3Server:
     secret_key: str
 
     def client(self) -> Any:
-        from infra.s3_client import S3Options, make_client
+        from orograph.infra.stores.s3_client import S3Options, make_client
 
         return make_client(S3Options(endpoint_url=self.endpoint_url))
 

@@ -8,9 +8,9 @@ import signal
 import time
 from pathlib import Path
 
-from infra.engine import Receipt, Status
-from pipeline.errors import OutOfMemory, SourceCorrupt, SourceUnavailable
-from pipeline.job import Job, ProgressCallback
+from orograph.infra.engines.protocol import Receipt, Status
+from orograph.pipeline.errors import OutOfMemory, SourceCorrupt, SourceUnavailable
+from orograph.pipeline.job import Job, ProgressCallback
 
 
 def receipt_of(job: Job) -> Receipt:

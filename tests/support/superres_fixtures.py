@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pipeline.models.superres.base import interpolant_kernels
-from pipeline.models.superres.network import PRESETS, TerrainNet
-from pipeline.models.superres.train import TrainingPlan
-from pipeline.models.superres.weights import FORMAT
+from orograph.pipeline.learning.superres.train import TrainingPlan
+from orograph.pipeline.superres.interpolants import interpolant_kernels
+from orograph.pipeline.superres.network import PRESETS, TerrainNet
+from orograph.pipeline.superres.weights import FORMAT
 
 
 def made_net(preset="XS", factor=3, seed=3):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.config import ProcessingSettings
-from pipeline.grid import Tile
-from pipeline.job import Job, Product, ProductInfo, Quality, TileResult
-from pipeline.raster import Surface
-from pipeline.sources import FileRef, Files, Provider, Source, SourceRef, Thinning
-from pipeline.version import PROCESSING_VERSION
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.core.raster import Surface
+from orograph.pipeline.job import Job, TileResult
+from orograph.pipeline.manifest import Product, ProductInfo, Quality
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.catalogue import Files, Provider, Source, Thinning
+from orograph.pipeline.sources.refs import FileRef, SourceRef
+from orograph.pipeline.version import PROCESSING_VERSION
 
 SOURCE = Source(
     id="made",

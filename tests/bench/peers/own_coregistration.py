@@ -16,12 +16,12 @@ import numpy as np  # noqa: E402 - the clock starts before the imports
 from affine import Affine  # noqa: E402
 from odc.geo.geobox import GeoBox  # noqa: E402
 
-from pipeline.coregistration import fit  # noqa: E402
-from pipeline.raster import Raster, Surface  # noqa: E402
+from orograph.pipeline.core.raster import Raster, Surface  # noqa: E402
+from orograph.pipeline.coregistration import fit  # noqa: E402
 
 
 def cold(ref, tba, stable, method, threads):
-    from pipeline.coregistration.prepare import read_heights, read_mask
+    from orograph.pipeline.coregistration.prepare import read_heights, read_mask
 
     imported = time.perf_counter() - WALL, time.process_time() - CPU
     reference, _ = read_heights(Path(ref))

@@ -1,0 +1,1 @@
+"""Run jobs on local processes or Ray."""

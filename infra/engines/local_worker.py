@@ -1,0 +1,49 @@
+"""A worker process of the local engine: `python -m orograph.infra.engines.local_worker CONNECTION LIFELINE`, started by `orograph.infra.engines.local`.
+
+It reads pickled (runner, job) pairs from the connection and answers with a sign that it is ready, events and an end.
+The lifeline is a pipe whose other end only the driver holds: when the driver dies, however it dies, the pipe ends and
+so does the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+from multiprocessing.connection import Connection
+
+from orograph.infra.engines.attempt import as_orograph_error, execute
+from orograph.infra.engines.environment import apply_gdal_env
+
+
+def main() -> None:
+    """Serve jobs until the connection closes."""
+    connection_fd, lifeline_fd = int(sys.argv[1]), int(sys.argv[2])
+    apply_gdal_env()
+    threading.Thread(target=_die_with_driver, args=(lifeline_fd,), daemon=True).start()
+    connection = Connection(connection_fd)
+    while True:
+        try:
+            message = connection.recv_bytes()
+        except EOFError:
+            return
+        try:
+            # The pair comes from our own driver over a private socket.
+            runner, job = pickle.loads(message)  # noqa: S301
+        except Exception as error:  # noqa: BLE001 - an unimportable runner must be told, not crash the worker
+            connection.send(("end", as_orograph_error(error)))
+            continue
+        # What the runner imports is here by now: the tile's own time begins.
+        connection.send(("ready",))
+        end = execute(runner, job, lambda stage, fraction: connection.send(("event", stage, fraction)))
+        connection.send(("end", end))
+
+
+def _die_with_driver(lifeline_fd: int) -> None:
+    os.read(lifeline_fd, 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The engine that the settings name, for tiles, cells and the service alike."""
+
+from __future__ import annotations
+
+from orograph.infra.engines.protocol import DrainingEngine
+from orograph.infra.engines.schedule import Policy
+from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.settings import ProcessingSettings, RunSettings
+
+
+def make_engine(settings: RunSettings, *, workers: int | None = None, isolate: bool = False) -> DrainingEngine:
+    """The engine the settings name.
+
+    Args:
+        settings: Engine, workers, patience.
+        workers: Jobs at once; the settings' when None.
+        isolate: Use a process of its own even for a single job, so that a crash or a deadline ends that alone.
+    """
+    policy = Policy(attempts=settings.attempts, deadline_s=settings.deadline_s)
+    size = settings.workers if workers is None else workers
+    if settings.engine == "ray":
+        from orograph.infra.engines.ray import RayEngine, RayOptions
+
+        options = RayOptions(
+            address=settings.ray_address,
+            workers=size,
+            cpus_per_worker=settings.cpus_per_worker,
+            gpus_per_worker=settings.gpus_per_worker,
+            memory_mb_per_worker=settings.memory_mb_per_worker,
+            autoscaling=settings.autoscaling,
+        )
+        return RayEngine(options, policy)
+    from orograph.infra.engines.local import LocalEngine
+
+    return LocalEngine(size, policy, isolate=isolate)
+
+
+def check_gpus(processing: ProcessingSettings, settings: RunSettings) -> str | None:
+    """Whether workers are given the GPUs that the processing runs on, and no others.
+
+    Returns:
+        What a person should know, if anything.
+
+    Raises:
+        ConfigError: Networks are to run on GPUs that no worker would see.
+    """
+    if settings.engine != "ray":
+        return None
+    if processing.superres_device == "cuda" and settings.gpus_per_worker == 0:
+        raise ConfigError(
+            "networks are to run on cuda, and Ray keeps no GPU for the workers",
+            remedy="OROGRAPH_GPUS_PER_WORKER=1, or 0.25 for four workers on each, or superres_device=cpu",
+        )
+    if processing.superres_device == "cpu" and settings.gpus_per_worker > 0:
+        return "GPUs are kept for the workers, but nothing runs on them: --set superres_device=cuda"
+    return None

@@ -1,0 +1,105 @@
+"""Engines run jobs; the same `runner` runs in this process, in others, or on a cluster.
+
+A runner is an importable function `runner(job, progress) -> Receipt`; it must be safe to call twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from orograph.pipeline.errors import OrographError
+from orograph.pipeline.job import Job, ProgressCallback
+
+
+class Status(StrEnum):
+    """How a tile ended."""
+
+    DONE = "done"
+    UP_TO_DATE = "up-to-date"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a runner hands back: a few hundred bytes, never rasters.
+
+    Attributes:
+        tile: Tile id.
+        run_key: The job's run key.
+        status: DONE or UP_TO_DATE.
+        manifest_key: Where the manifest lies.
+        seconds: Wall seconds by stage.
+        cpu_seconds: CPU seconds by stage.
+        bytes_read, bytes_written: Of sources and to the store.
+        peak_rss_mb: Peak memory of the worker process while it ran.
+    """
+
+    tile: str
+    run_key: str
+    status: Status
+    manifest_key: str
+    seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    bytes_read: int = 0
+    bytes_written: int = 0
+    peak_rss_mb: float = 0.0
+
+
+Runner = Callable[[Job, ProgressCallback], Receipt]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A sign of life of a running tile, for progress bars and logs."""
+
+    tile: str
+    stage: str
+    fraction: float
+    attempt: int = 1
+
+
+EventCallback = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one job ended, with the error if it failed, after how many attempts."""
+
+    job: Job
+    status: Status
+    receipt: Receipt | None = None
+    error: OrographError | None = None
+    attempts: int = 1
+
+
+class Engine(Protocol):
+    """Runs jobs and yields one outcome for each, in the order they end."""
+
+    name: str
+
+    def run(self, jobs: Iterable[Job], runner: Runner, on_event: EventCallback) -> Iterator[Outcome]:
+        """Run every job; one tile's failure never stops the others."""
+        ...
+
+
+class DrainingEngine(Protocol):
+    """An engine that can be told to end gently."""
+
+    name: str
+
+    @property
+    def workers(self) -> int:
+        """How many jobs it runs at once, 0 when that is not known yet."""
+        ...
+
+    def drain(self) -> None:
+        """Start nothing more."""
+        ...
+
+    def run(self, jobs: Iterable[Job], runner: Runner, on_event: EventCallback) -> Iterator[Outcome]:
+        """Run every job."""
+        ...

@@ -1,0 +1,171 @@
+"""Which job runs next, which again, which never: the decisions all engines and the simulator share.
+
+No clock, no process, no cluster in here: time is handed in, so a simulated hour takes a millisecond.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Final
+
+from orograph.infra.engines.protocol import Outcome, Receipt, Status
+from orograph.infra.stores.retry import Backoff
+from orograph.pipeline.errors import OrographError, OutOfMemory, TileQuarantined
+from orograph.pipeline.job import Job
+
+_OUT_OF_MEMORY_ATTEMPTS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How patient a run is.
+
+    Attributes:
+        attempts: Tries of a tile before it is quarantined.
+        deadline_s: Longest time one try may take, once its worker is ready.
+        start_timeout_s: Longest time a worker may take to be ready, where the deadline is not longer.
+        backoff: Waits between tries of one tile.
+    """
+
+    attempts: int = 3
+    deadline_s: float = 3600.0
+    start_timeout_s: float = 300.0
+    backoff: Backoff = field(default_factory=lambda: Backoff(first_s=0.5, longest_s=30.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a job; `number` counts from 1, `ticket` tells tries apart; `starting` until its worker is ready."""
+
+    ticket: int
+    number: int
+    job: Job
+    started_s: float = 0.0
+    memory_failures: int = 0
+    starting: bool = False
+
+
+class Schedule:
+    """Hands out attempts and takes back their ends; pulls jobs from the iterable only when asked for work."""
+
+    def __init__(self, jobs: Iterable[Job], policy: Policy) -> None:
+        self.policy = policy
+        self._jobs: Iterator[Job] = iter(jobs)
+        self._tickets = count()
+        self._waiting: list[tuple[float, int, Attempt]] = []
+        self._running: dict[int, Attempt] = {}
+        self._ahead: deque[Job] = deque()
+        self._exhausted = False
+        self._draining = False
+
+    @property
+    def running(self) -> tuple[Attempt, ...]:
+        """Attempts that were handed out and have not ended."""
+        return tuple(self._running.values())
+
+    @property
+    def finished(self) -> bool:
+        """True when nothing runs and nothing is left to run."""
+        return not self._running and (self._draining or not (self._waiting or self.available(1)))
+
+    def drain(self) -> None:
+        """Start nothing more; what runs may end."""
+        self._draining = True
+
+    def available(self, limit: int) -> int:
+        """How many jobs could start now, counted up to a limit; retries that wait are not among them."""
+        if self._draining:
+            return 0
+        while len(self._ahead) < limit and not self._exhausted:
+            job = next(self._jobs, None)
+            if job is None:
+                self._exhausted = True
+            else:
+                self._ahead.append(job)
+        return min(limit, len(self._ahead))
+
+    def wanted(self, limit: int) -> int:
+        """How many workers there is work for, now or after a wait, counted up to a limit."""
+        waiting = 0 if self._draining else len(self._waiting)
+        return min(limit, len(self._running) + waiting + self.available(limit))
+
+    def next_attempt(self, now_s: float, *, starting: bool = False) -> Attempt | None:
+        """What to start now: a retry whose wait is over, else a new job; None when there is nothing yet.
+
+        Args:
+            now_s: The time.
+            starting: The worker is not ready yet and will tell when it is (`began`).
+        """
+        if self._draining:
+            return None
+        if self._waiting and self._waiting[0][0] <= now_s:
+            attempt = heapq.heappop(self._waiting)[2]
+        elif self.available(1):
+            attempt = Attempt(next(self._tickets), 1, self._ahead.popleft())
+        else:
+            return None
+        attempt = replace(attempt, started_s=now_s, starting=starting)
+        self._running[attempt.ticket] = attempt
+        return attempt
+
+    def began(self, attempt: Attempt, now_s: float) -> None:
+        """The worker of an attempt is ready: its deadline counts from here."""
+        running = self._running[attempt.ticket]
+        if running.starting:
+            self._running[attempt.ticket] = replace(running, started_s=now_s, starting=False)
+
+    def succeeded(self, attempt: Attempt, receipt: Receipt) -> Outcome:
+        """An attempt ended well."""
+        del self._running[attempt.ticket]
+        return Outcome(attempt.job, receipt.status, receipt, None, attempt.number)
+
+    def failed(self, attempt: Attempt, error: OrographError, now_s: float) -> Outcome | None:
+        """An attempt failed: None when it will be tried again, the outcome when this is the end of it."""
+        del self._running[attempt.ticket]
+        error = error.at(tile=attempt.job.tile.id)
+        memory_failures = attempt.memory_failures + isinstance(error, OutOfMemory)
+        if not error.retryable:
+            return Outcome(attempt.job, Status.FAILED, None, error, attempt.number)
+        if attempt.number >= self.policy.attempts or memory_failures >= _OUT_OF_MEMORY_ATTEMPTS:
+            return Outcome(attempt.job, Status.QUARANTINED, None, _quarantined(attempt, error), attempt.number)
+        again = Attempt(next(self._tickets), attempt.number + 1, attempt.job, memory_failures=memory_failures)
+        due_s = now_s + self.policy.backoff.wait_s(attempt.number)
+        heapq.heappush(self._waiting, (due_s, again.ticket, again))
+        return None
+
+    def withdrawn(self, attempt: Attempt) -> None:
+        """An attempt never began (its worker was gone): it is due again at once and does not count."""
+        del self._running[attempt.ticket]
+        heapq.heappush(self._waiting, (0.0, attempt.ticket, attempt))
+
+    def overdue(self, now_s: float) -> tuple[Attempt, ...]:
+        """Attempts beyond their deadline."""
+        return tuple(a for a in self._running.values() if now_s > self._due_s(a))
+
+    def _due_s(self, attempt: Attempt) -> float:
+        patience_s = self.policy.deadline_s
+        return attempt.started_s + (max(patience_s, self.policy.start_timeout_s) if attempt.starting else patience_s)
+
+    def wake_s(self, now_s: float) -> float | None:
+        """Seconds until a deadline passes or a retry is due; None when neither lies ahead."""
+        moments = [self._due_s(attempt) for attempt in self._running.values()]
+        if self._waiting and not self._draining:
+            moments.append(self._waiting[0][0])
+        return max(0.0, min(moments) - now_s) if moments else None
+
+
+def _quarantined(attempt: Attempt, error: OrographError) -> TileQuarantined:
+    times = "once" if attempt.number == 1 else f"{attempt.number} times"
+    quarantined = TileQuarantined(
+        f"failed {times}; the last error was {type(error).__name__}: {error.message}",
+        tile=attempt.job.tile.id,
+        source=error.source,
+        stage=error.stage,
+        remedy=error.remedy or "look at the run report, mend the cause, and run the same command again",
+    )
+    quarantined.__cause__ = error
+    return quarantined

@@ -1,0 +1,1 @@
+"""This machine: checks, grids, buckets."""

@@ -1,0 +1,189 @@
+"""Looks a machine over before a long run: each finding is ok, a warning or a failure, and says what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from orograph.pipeline.errors import OrographError
+from orograph.pipeline.settings import RunSettings
+from orograph.pipeline.version import __version__
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+def examine(settings: RunSettings) -> tuple[Finding, ...]:
+    """Every finding, in the order a person would ask."""
+    checks: tuple[Callable[[RunSettings], Iterator[Finding]], ...] = (
+        _libraries,
+        _gdal_options,
+        _grids,
+        _machine,
+        _scratch,
+        _store,
+        _ray,
+        _gpu,
+    )
+    return tuple(finding for check in checks for finding in check(settings))
+
+
+def _libraries(_: RunSettings) -> Iterator[Finding]:
+    import pyproj
+    import rasterio
+
+    others = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("rasterio", "pyproj", "numpy"))
+    yield Finding("software", Level.OK, f"orograph {__version__}, {others}")
+    inside = str(getattr(rasterio, "__proj_version__", "unknown"))
+    own = pyproj.proj_version_str
+    yield Finding(
+        "PROJ",
+        Level.OK,
+        f"pyproj carries {own}, rasterio {inside}; heights go by pyproj alone, so the two may differ",
+    )
+    # GDAL before 3.12.1 reads VRTs that are not aligned to whole pixels wrongly with several threads (OSGeo/gdal#13464).
+    yield Finding("GDAL", Level.OK, f"{rasterio.__gdal_version__}; sources are read with one thread a worker")
+
+
+def _gdal_options(_: RunSettings) -> Iterator[Finding]:
+    from orograph.infra.engines.environment import GDAL_ENV
+
+    changed = {name: os.environ[name] for name, value in GDAL_ENV.items() if os.environ.get(name, value) != value}
+    if not changed:
+        yield Finding("GDAL options", Level.OK, "as Orograph sets them")
+    for name, value in changed.items():
+        risky = name in {"GDAL_NUM_THREADS", "PROJ_NETWORK", "GDAL_DISABLE_READDIR_ON_OPEN"}
+        yield Finding(
+            "GDAL options",
+            Level.WARNING if risky else Level.OK,
+            f"{name}={value} from your environment",
+            f"unset {name}" if risky else "",
+        )
+
+
+def _grids(settings: RunSettings) -> Iterator[Finding]:
+    from orograph.pipeline.vertical import VerticalCatalogue
+    from orograph.pipeline.vertical.grids import verified
+
+    catalogue = VerticalCatalogue.load()
+    present, missing, wrong = [], [], []
+    for name, entry in catalogue.grids.items():
+        path = settings.grids_dir / name
+        if not path.exists():
+            missing.append(name)
+            continue
+        try:
+            from orograph.pipeline.vertical import GridFile
+
+            verified(GridFile(name, str(path.absolute()), entry.sha256))
+            present.append(name)
+        except OrographError as error:
+            wrong.append(f"{name}: {error.message}")
+    remedy = "orograph grids fetch" if missing else ""
+    level = Level.OK if not missing else Level.WARNING
+    yield Finding(
+        "grids",
+        level,
+        f"{len(present)} of {len(catalogue.grids)} in {settings.grids_dir}, each of its pinned sha256",
+        remedy,
+    )
+    for text in wrong:
+        yield Finding("grids", Level.FAILURE, text, "delete the file and run orograph grids fetch")
+
+
+def _machine(settings: RunSettings) -> Iterator[Finding]:
+    import psutil
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory_mb = psutil.virtual_memory().available / 2**20
+    workers = settings.workers or cores
+    needed = workers * settings.memory_limit_mb
+    fits = needed <= memory_mb
+    yield Finding(
+        "machine",
+        Level.OK if fits else Level.WARNING,
+        f"{cores} cores, {memory_mb:.0f} MB free for {workers} workers of at most {settings.memory_limit_mb} MB",
+        "" if fits else "lower --workers or --memory-limit-mb",
+    )
+
+
+def _scratch(settings: RunSettings) -> Iterator[Finding]:
+    folder = settings.scratch or Path(tempfile.gettempdir())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            free_mb = shutil.disk_usage(folder).free / 2**20
+    except OSError as error:
+        yield Finding("scratch", Level.FAILURE, f"{folder} cannot be written: {error}", "choose another --scratch")
+        return
+    enough = free_mb > 2_000
+    yield Finding(
+        "scratch",
+        Level.OK if enough else Level.WARNING,
+        f"{free_mb:.0f} MB free in {folder}; a 10 m tile takes about 400",
+        "" if enough else "free space or choose another --scratch",
+    )
+
+
+def _store(settings: RunSettings) -> Iterator[Finding]:
+    from orograph.infra.stores.open import check_writable, open_store
+
+    try:
+        check_writable(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
+    except OrographError as error:
+        yield Finding("store", Level.FAILURE, error.message, error.remedy or "choose another --store")
+        return
+    yield Finding("store", Level.OK, f"{settings.store} takes and gives back objects")
+
+
+def _ray(_: RunSettings) -> Iterator[Finding]:
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS")
+    if address is None:
+        yield Finding(
+            "Ray", Level.OK, f"ray {ray.__version__}; no RAY_ADDRESS, so `--engine ray` starts one on this machine"
+        )
+        return
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    except Exception as error:  # noqa: BLE001 - Ray raises whatever its transport raised
+        yield Finding("Ray", Level.FAILURE, f"{address} does not answer: {error}", "check RAY_ADDRESS and the token")
+        return
+    finally:
+        ray.shutdown()
+    amounts = ", ".join(f"{name} {resources.get(name, 0):g}" for name in ("CPU", "GPU"))
+    yield Finding("Ray", Level.OK, f"cluster at {address}: {amounts}")
+
+
+def _gpu(_: RunSettings) -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+        yield Finding("GPU", Level.OK, f"{names}, torch {torch.__version__}")
+    else:
+        yield Finding("GPU", Level.OK, f"none; models run on the CPU (torch {torch.__version__})")

@@ -1,0 +1,26 @@
+"""Make a bucket if it is not there: `python -m orograph.infra.machine.make_bucket s3://name`, for servers that start empty."""
+
+from __future__ import annotations
+
+import sys
+
+from orograph.infra.stores.s3 import split_s3_url
+from orograph.infra.stores.s3_client import S3Options, code_of, make_client, translated
+
+
+def make_bucket(url: str, endpoint_url: str | None = None) -> None:
+    """Make the bucket of an `s3://` URL; nothing happens when it is ours already.
+
+    Raises:
+        StoreError, StoreUnavailable: the server refuses or does not answer.
+    """
+    bucket, _ = split_s3_url(url)
+    try:
+        make_client(S3Options(endpoint_url=endpoint_url)).create_bucket(Bucket=bucket)
+    except Exception as error:
+        if code_of(error) not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+            raise translated(error, url) from error
+
+
+if __name__ == "__main__":
+    make_bucket(sys.argv[1])

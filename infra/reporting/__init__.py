@@ -1,0 +1,1 @@
+"""Records, progress, telemetry and reports."""

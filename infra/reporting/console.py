@@ -1,0 +1,33 @@
+"""Lines to the terminal: messages, errors and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.console import Console
+
+_PIPED: Final = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160
+"""Columns of a file or pipe, where rich would cut tables to 80."""
+
+
+out = Console(highlight=False, soft_wrap=True, width=_PIPED)
+"""Results, for people and pipes."""
+
+
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+"""Progress, warnings and errors."""
+
+
+def print_json(document: Mapping[str, Any] | list[Any]) -> None:
+    """One JSON document to standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def print_json_line(document: Mapping[str, Any]) -> None:
+    """One line of JSON to standard output, flushed at once."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    sys.stdout.flush()

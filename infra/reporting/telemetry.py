@@ -1,0 +1,211 @@
+"""What a run tells of itself: structured log lines, and numbers for Prometheus.
+
+A log line is one JSON object with time, level, logger, message and, where known, run, job, tile, stage and attempt.
+Secrets never pass: keys, tokens, signatures of presigned URLs and passwords in URLs are struck out by the formatter,
+whoever wrote them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from orograph.infra.engines.protocol import Event, Outcome, Status
+
+_FIELDS: Final = ("run", "job", "tile", "stage", "attempt")
+_context: ContextVar[dict[str, Any]] = ContextVar("log context", default={})  # noqa: B039 - replaced, never written to
+
+_SECRETS: Final = (
+    # Signatures and credentials in query strings of presigned URLs (AWS, Azure, Google).
+    (re.compile(r"(?i)((?:x-amz-(?:signature|credential|security-token)|sig|signature|x-goog-signature)=)[^&\s\"']+"), r"\1***"),
+    # name=value, name: value and "name": "value" of whatever is called a secret.
+    (
+        re.compile(r"(?i)([\"']?[a-z0-9_.-]*(?:secret|password|passwd|token|api[_-]?key|access[_-]?key)[a-z0-9_.-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;}&]+"),
+        r"\1***",
+    ),
+    (re.compile(r"(?i)(authorization[\"']?\s*[=:]\s*[\"']?(?:bearer|basic|aws4-hmac-sha256)?\s*)[^\s\"']+"), r"\1***"),
+    (re.compile(r"(?i)\b(bearer)\s+[a-z0-9._~+/=-]{8,}"), r"\1 ***"),
+    # A password in a URL.
+    (re.compile(r"(://[^/\s:@]+:)[^/\s@]+@"), r"\1***@"),
+    # AWS key ids, wherever they stand.
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "***"),
+)  # fmt: skip
+
+
+def redact(text: str) -> str:
+    """The text without secrets: those that look like one, and the values of this process's own."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "RAY_AUTH_TOKEN"):
+        value = os.environ.get(name, "")
+        if len(value) >= 8:
+            text = text.replace(value, "***")
+    return text
+
+
+class JsonFormatter(logging.Formatter):
+    """One line of JSON a record, secrets struck out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        document = {"time": moment, "level": record.levelname.lower(), "logger": record.name}
+        document |= _context.get()
+        document |= {name: value for name in _FIELDS if (value := getattr(record, name, None)) is not None}
+        # Struck out before JSON puts backslashes between a name and its value, and again in what fields hold.
+        document["message"] = redact(record.getMessage())
+        if record.exc_info:
+            document["exception"] = redact(self.formatException(record.exc_info))
+        return redact(json.dumps(document, ensure_ascii=False, default=str))
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Send the packages' log lines to standard error as JSON; calling it again changes only the level."""
+    for name in ("infra", "pipeline", "stac"):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        if not any(isinstance(handler.formatter, JsonFormatter) for handler in logger.handlers):
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(JsonFormatter())
+            logger.addHandler(handler)
+            logger.propagate = False
+
+
+@contextlib.contextmanager
+def log_context(**fields: Any) -> Iterator[None]:
+    """Add fields to every line logged inside."""
+    token = _context.set({**_context.get(), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+class Metrics(Protocol):
+    """Is told of every event and outcome of a run."""
+
+    def event(self, event: Event) -> None:
+        """A running tile moved on."""
+        ...
+
+    def outcome(self, outcome: Outcome) -> None:
+        """A tile ended."""
+        ...
+
+    def running(self, tiles: int) -> None:
+        """So many tiles run now."""
+        ...
+
+
+class NoMetrics:
+    """For runs nobody watches."""
+
+    def event(self, event: Event) -> None:
+        """Nothing."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Nothing."""
+
+    def running(self, tiles: int) -> None:
+        """Nothing."""
+
+
+class RayMetrics:
+    """Numbers exported by Ray's agents at every node's metrics port, as `ray_orograph_...`.
+
+    They are kept by the driver, which hears of every event: receipts carry what the workers measured.
+    """
+
+    def __init__(self, run: str) -> None:
+        from ray.util import metrics
+
+        tags = {"run": run}
+
+        def counter(name: str, text: str, *keys: str) -> Any:
+            made = metrics.Counter(f"orograph_{name}", text, tag_keys=("run", *keys))
+            made.set_default_tags(tags)
+            return made
+
+        def histogram(name: str, text: str, boundaries: list[float], *keys: str) -> Any:
+            made = metrics.Histogram(f"orograph_{name}", text, boundaries=boundaries, tag_keys=("run", *keys))
+            made.set_default_tags(tags)
+            return made
+
+        def gauge(name: str, text: str) -> Any:
+            made = metrics.Gauge(f"orograph_{name}", text, tag_keys=("run",))
+            made.set_default_tags(tags)
+            return made
+
+        seconds = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0]
+        self._tiles = counter("tiles_total", "Tiles that ended, by status", "status")
+        self._retries = counter("retries_total", "Attempts that failed and were repeated")
+        self._errors = counter("errors_total", "Tiles that failed, by class of error", "error")
+        self._read = counter("bytes_read_total", "Bytes of sources read")
+        self._written = counter("bytes_written_total", "Bytes written to the store")
+        self._stage = histogram("stage_seconds", "Wall seconds of a stage of a tile", seconds, "stage")
+        self._cpu = counter("stage_cpu_seconds_total", "CPU seconds by stage", "stage")
+        self._tile = histogram("tile_seconds", "Wall seconds of a tile, all stages", seconds)
+        self._memory = histogram("worker_peak_mb", "Peak memory of a worker", [250, 500, 750, 1000, 1500, 2000, 4000])
+        self._running = gauge("tiles_running", "Tiles that run now")
+
+    def event(self, event: Event) -> None:
+        """Nothing: stages are counted when the tile has ended."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Add a tile's numbers."""
+        self._tiles.inc(1, {"status": str(outcome.status)})
+        if outcome.attempts > 1:
+            self._retries.inc(outcome.attempts - 1)
+        if outcome.error is not None:
+            self._errors.inc(1, {"error": type(outcome.error.__cause__ or outcome.error).__name__})
+        receipt = outcome.receipt
+        if receipt is None or outcome.status is not Status.DONE:
+            return
+        for counter, amount in ((self._read, receipt.bytes_read), (self._written, receipt.bytes_written)):
+            if amount:
+                counter.inc(amount)
+        for stage, value in receipt.seconds.items():
+            self._stage.observe(value, {"stage": stage})
+        for stage, value in receipt.cpu_seconds.items():
+            if value > 0:
+                self._cpu.inc(value, {"stage": stage})
+        self._tile.observe(sum(receipt.seconds.values()))
+        self._memory.observe(receipt.peak_rss_mb)
+
+    def running(self, tiles: int) -> None:
+        """So many tiles run now."""
+        self._running.set(tiles)
+
+
+class LazyRayMetrics:
+    """`RayMetrics` made at the first number, when the engine has joined the cluster."""
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._made: RayMetrics | None = None
+
+    def _metrics(self) -> RayMetrics:
+        if self._made is None:
+            self._made = RayMetrics(self._run)
+        return self._made
+
+    def event(self, event: Event) -> None:
+        """A running tile moved on."""
+        self._metrics().event(event)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """A tile ended."""
+        self._metrics().outcome(outcome)
+
+    def running(self, tiles: int) -> None:
+        """So many tiles run now."""
+        if tiles or self._made:
+            self._metrics().running(tiles)

@@ -1,0 +1,1 @@
+"""A run from plan to published tiles."""

@@ -1,0 +1,77 @@
+"""Weights of a person's own in a run: kept in its store by their content, where every worker finds them again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from orograph.infra.runs.fetch import Fetcher
+from orograph.infra.stores.base import Store
+from orograph.pipeline.core.weights_uri import Read, by_content, parted, pinned, read_weights_with
+from orograph.pipeline.errors import ModelError, ObjectExists, SourceMissing
+from orograph.pipeline.settings import ProcessingSettings, RunSettings
+
+
+def model_key(digest: str) -> str:
+    """Key of weights in a store."""
+    return f"models/{digest}.safetensors"
+
+
+def named_by_content(
+    processing: ProcessingSettings, settings: RunSettings
+) -> tuple[ProcessingSettings, dict[str, bytes]]:
+    """Settings that name a person's own weights by what they hold, and these weights by their sha256.
+
+    From here on this process finds them by these names.
+
+    Raises:
+        SourceMissing: there is nothing at a path or URL.
+        ConfigError: a URL without a sha256.
+        ModelError: other weights than the name says.
+    """
+    weights: dict[str, bytes] = {}
+    names = {"superres": processing.superres, "bare_earth": processing.bare_earth}
+    for setting, name in names.items():
+        sure = pinned(name)
+        href, digest = parted(sure)
+        if digest is None or href == sure:
+            continue
+        content = (
+            Fetcher(endpoint_url=settings.s3_endpoint_url).read(href) if "://" in href else Path(href).read_bytes()
+        )
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ModelError(f"weights at {href} have another sha256 than {digest}", remedy="name the weights meant")
+        weights[digest] = content
+        names[setting] = by_content(digest)
+    read_weights_with(reading(settings, at_hand=weights))
+    return processing.model_copy(update=names), weights
+
+
+def keep_models(store: Store, weights: Mapping[str, bytes]) -> None:
+    """Put weights into a store by their sha256; safe to repeat and to race."""
+    for digest, content in weights.items():
+        with contextlib.suppress(ObjectExists):
+            store.put(model_key(digest), content, if_absent=True, media_type="application/octet-stream")
+
+
+def reading(settings: RunSettings, store: Store | None = None, at_hand: Mapping[str, bytes] | None = None) -> Read:
+    """How weights are read that neither ship nor are files: by content, at hand or from a store, or at a URL."""
+
+    def read(name: str) -> bytes:
+        if "://" in name:
+            return Fetcher(endpoint_url=settings.s3_endpoint_url).read(name)
+        _, digest = parted(name)
+        if digest is not None and at_hand is not None and digest in at_hand:
+            return at_hand[digest]
+        if store is None or digest is None:
+            raise SourceMissing(f"no store to read {name} from", remedy="name the file or URL of the weights")
+        try:
+            return store.get(model_key(digest))
+        except KeyError as error:
+            raise SourceMissing(
+                f"the store holds no {model_key(digest)}", source=name, remedy="plan the run again from the weights"
+            ) from error
+
+    return read

@@ -1,0 +1,42 @@
+"""Published tiles as local files: what derived products are cut from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orograph.infra.runs.cell_runner import fetch_elevation, published_tiles, tile_ref
+from orograph.infra.runs.scratch import ScratchFolder
+from orograph.infra.stores.base import Store
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.errors import OutsideCoverage
+
+
+@contextmanager
+def elevation_files(
+    store: Store, tiles: Iterable[Tile] | None, *, neighbours: bool = False, scratch: Path | None = None
+) -> Iterator[dict[Tile, Path]]:
+    """Elevation COGs of published tiles on this machine; what had to be fetched is removed afterwards.
+
+    Args:
+        store: With published tiles.
+        tiles: Those wanted; None for all.
+        neighbours: Bring along published tiles that share an edge or corner.
+        scratch: Folder for fetched files; the system's when None.
+
+    Raises:
+        OutsideCoverage: a wanted tile is not published.
+        SourceMissing, ResultDiffers: its file is gone or damaged.
+        StoreUnwritable, DiskFull: there is no room for fetched files.
+    """
+    there = set(published_tiles(store))
+    wanted = set(there if tiles is None else tiles)
+    absent = sorted(wanted - there)
+    if absent or not wanted:
+        names = ", ".join(tile.id for tile in absent) or "no tile"
+        raise OutsideCoverage(f"not published in {store.url}: {names}", remedy="run the tiles first")
+    if neighbours:
+        wanted |= {other for tile in tuple(wanted) for other in tile.neighbours() if other in there}
+    with ScratchFolder(scratch, "tiles") as folder:
+        yield {tile: fetch_elevation(store, tile_ref(store, tile), folder) for tile in sorted(wanted)}

@@ -1,0 +1,84 @@
+"""A planned run from first job to catalogue: engine, progress, publishing, and what to tell at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from orograph.infra.engines.protocol import DrainingEngine, Outcome, Status
+from orograph.infra.reporting.console import err, print_json_line
+from orograph.infra.reporting.progress import reporter
+from orograph.infra.runs.supervise import supervised
+from orograph.infra.runs.tile_runner import TileRunner
+from orograph.pipeline.planning.planner import Plan
+from orograph.pipeline.settings import RunSettings
+
+FAILED, SOME_FAILED, INPUT_MISSING, INTERRUPTED = 1, 3, 4, 130
+
+
+def execute_plan(
+    plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_json: bool = False
+) -> tuple[Outcome, ...]:
+    """Run all jobs, then bring the catalogue up to what was published."""
+    from orograph.infra.stores.open import open_store
+    from orograph.stac.publishing.rebuild import rebuild
+
+    outcomes = []
+    watched = supervised(engine, settings, plan.jobs)
+    with reporter(len(plan.jobs), as_json=as_json) as report:
+        for outcome in watched.run(plan.jobs, TileRunner(settings), report.event):
+            report.outcome(outcome)
+            outcomes.append(outcome)
+    if any(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes):
+        rebuild(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
+    return tuple(outcomes)
+
+
+def smoothed(plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_json: bool = False) -> Plan:
+    """The plan with shifts that are continuous over neighbouring tiles: every tile is estimated first, then all at once.
+
+    Tiles whose estimate fails keep their own; their error shows when they run.
+    """
+    from dataclasses import replace
+
+    from orograph.infra.runs.tile_runner import EstimateRunner, estimate_key
+    from orograph.infra.stores.open import open_store
+    from orograph.pipeline.coregistration import smooth_shifts
+    from orograph.pipeline.manifest import CoregistrationRecord
+
+    store = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
+    with reporter(len(plan.jobs), as_json=as_json) as report:
+        for outcome in engine.run(plan.jobs, EstimateRunner(settings), report.event):
+            report.outcome(outcome)
+    records = {}
+    for job in plan.jobs:
+        if store.head(estimate_key(job)) is not None:
+            documents = json.loads(store.get(estimate_key(job)))
+            records[job.tile] = [CoregistrationRecord.model_validate(document) for document in documents]
+    shifts = smooth_shifts(records)
+    jobs = tuple(replace(job, alignment=shifts.get(job.tile, ())) for job in plan.jobs)
+    return Plan(jobs, plan.refusals)
+
+
+def summarise(outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *, as_json: bool = False) -> int:
+    """Tell how the run ended; returns the exit code."""
+    good = sum(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes)
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    errors += [refusal.error for refusal in plan.refusals]
+    if as_json:
+        for refusal in plan.refusals:
+            print_json_line({"event": "tile", "status": "refused", **refusal.error.to_dict(), "tile": refusal.tile.id})
+        print_json_line({"event": "end", "good": good, "failed": len(errors), "store": settings.store})
+    else:
+        for refusal in plan.refusals:
+            err.print(f"{refusal.tile.id} refused: {refusal.error}", markup=False)
+        err.print(f"{good} tiles in {settings.store}, {len(errors)} failed", markup=False)
+    left = len(plan.jobs) - len(outcomes)
+    if left:
+        err.print(f"interrupted: {left} tiles were not started; the same command resumes", markup=False)
+        return INTERRUPTED
+    if not errors:
+        return 0
+    if good:
+        return SOME_FAILED
+    return INPUT_MISSING if all(error.exit_code == INPUT_MISSING for error in errors) else FAILED

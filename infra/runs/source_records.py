@@ -1,0 +1,76 @@
+"""Where a published tile's source files lie: kept in the store for its operators, never published.
+
+Manifests tell everybody the names and ETags of files (`orograph.pipeline.sources.redaction`). Making a tile again, or showing what it was
+made of, needs the paths too: they are under `inputs/`, which no catalogue refers to and no service hands out. Beside them
+lie the shifts that were told to a run, which its manifest shows only as they were applied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final, TypeVar
+
+from pydantic import TypeAdapter
+
+from orograph.infra.stores.base import Store
+from orograph.pipeline.errors import CatalogueError, ObjectExists
+from orograph.pipeline.job import Job
+from orograph.pipeline.manifest import CoregistrationRecord, Manifest
+from orograph.pipeline.sources.redaction import public_ref
+from orograph.pipeline.sources.refs import SourceRef
+
+T = TypeVar("T")
+
+_REFS: Final = TypeAdapter(tuple[SourceRef, ...])
+_RECORDS: Final = TypeAdapter(tuple[CoregistrationRecord, ...])
+
+
+def inputs_key(tile: str, run_key: str) -> str:
+    """Key of the record of a run's sources."""
+    return f"inputs/{tile}/{run_key}.json"
+
+
+def alignment_key(tile: str, run_key: str) -> str:
+    """Key of the record of the shifts a run was told."""
+    return f"inputs/{tile}/{run_key}.alignment.json"
+
+
+def keep_inputs(store: Store, job: Job) -> None:
+    """Write down a job's sources in full, if their public form tells less, and its alignment; safe to repeat and to race."""
+    if job.alignment:
+        key = alignment_key(job.tile.id, job.run_key)
+        with contextlib.suppress(ObjectExists):
+            store.put(key, _RECORDS.dump_json(job.alignment), if_absent=True, media_type="application/json")
+    if all(public_ref(ref) == ref for ref in job.sources):
+        return
+    document = _REFS.dump_json(job.sources)
+    # Another worker on the same job wrote the same.
+    with contextlib.suppress(ObjectExists):
+        store.put(inputs_key(job.tile.id, job.run_key), document, if_absent=True, media_type="application/json")
+
+
+def full_sources(store: Store, manifest: Manifest) -> tuple[SourceRef, ...]:
+    """A tile's sources as the run that made it knew them; as the manifest tells them where nothing was held back.
+
+    Raises:
+        CatalogueError: the record is damaged.
+    """
+    return _kept(store, manifest, inputs_key(manifest.tile, manifest.run_key), _REFS, manifest.sources)
+
+
+def told_alignment(store: Store, manifest: Manifest) -> tuple[CoregistrationRecord, ...]:
+    """The shifts the run that made a tile was told (`--smooth-shifts`); none where it estimated its own.
+
+    Raises:
+        CatalogueError: the record is damaged.
+    """
+    return _kept(store, manifest, alignment_key(manifest.tile, manifest.run_key), _RECORDS, ())
+
+
+def _kept(store: Store, manifest: Manifest, key: str, shape: TypeAdapter[T], otherwise: T) -> T:
+    try:
+        return shape.validate_json(store.get(key))
+    except KeyError:
+        return otherwise
+    except ValueError as error:
+        raise CatalogueError(f"{key} is damaged", tile=manifest.tile, remedy=f"delete {key} and run again") from error

@@ -1,0 +1,131 @@
+"""An engine with everything around it that a long run needs: record, numbers, log lines, and a gentle end.
+
+On SIGTERM, or the first Ctrl-C, no further tile is started, those that run are ended, and the record is closed; a
+second Ctrl-C stops at once. What is committed stays either way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+from orograph.infra.engines.protocol import DrainingEngine, EventCallback, Outcome, Runner, Status
+from orograph.infra.reporting.run_record import Journal, run_name
+from orograph.infra.reporting.telemetry import LazyRayMetrics, Metrics, NoMetrics, configure_logging
+from orograph.infra.stores.open import open_store
+from orograph.pipeline.job import Job
+from orograph.pipeline.settings import RunSettings
+
+log = logging.getLogger(__name__)
+
+
+class Supervised:
+    """Wraps an engine; itself one.
+
+    Args:
+        engine: What runs the jobs.
+        journal: The run's record.
+        metrics: Where numbers go.
+    """
+
+    def __init__(self, engine: DrainingEngine, journal: Journal, metrics: Metrics | None = None) -> None:
+        self.engine = engine
+        self.name = engine.name
+        self.journal = journal
+        self.metrics = metrics or NoMetrics()
+        self.interrupted = False
+
+    def drain(self) -> None:
+        """Start no further job."""
+        self.interrupted = True
+        self.engine.drain()
+
+    def run(self, jobs: Iterable[Job], runner: Runner, on_event: EventCallback) -> Iterator[Outcome]:
+        """Run every job and yield its outcome; the report is written when the iterator ends, however it ends."""
+        callback = _Callback(self.journal, self.metrics, on_event)
+        ended = False
+        try:
+            with draining_on_signals(self):
+                for outcome in self.engine.run(jobs, runner, callback):
+                    self.journal.workers = self.engine.workers
+                    self.journal.outcome(outcome)
+                    self.metrics.outcome(outcome)
+                    self.metrics.running(self.journal.running)
+                    _log_outcome(outcome)
+                    yield outcome
+            ended = True
+        finally:
+            self.metrics.running(0)
+            self.journal.finish(interrupted=self.interrupted or not ended)
+
+
+def supervised(engine: DrainingEngine, settings: RunSettings, jobs: Sequence[Job]) -> Supervised:
+    """The engine with a record in the run's store, numbers for Prometheus on Ray, and log lines where nobody watches.
+
+    `OROGRAPH_LOG` is `json` for log lines in any case, `off` for none.
+    """
+    wanted = os.environ.get("OROGRAPH_LOG", "off" if sys.stderr.isatty() or engine.name == "local" else "json")
+    if wanted == "json":
+        configure_logging()
+    digest = hashlib.sha256("".join(sorted(job.run_key for job in jobs)).encode()).hexdigest()
+    journal = Journal(
+        open_store(settings.store, endpoint_url=settings.s3_endpoint_url),
+        run_name(digest),
+        engine.name,
+        total=len(jobs),
+        workers=engine.workers,
+        price_per_hour=settings.price_per_worker_hour,
+    )
+    metrics = LazyRayMetrics(journal.run) if engine.name == "ray" else NoMetrics()
+    return Supervised(engine, journal, metrics)
+
+
+class _Callback:
+    """Hands events to the record, the numbers and whoever else asked."""
+
+    def __init__(self, journal: Journal, metrics: Metrics, also: EventCallback) -> None:
+        self.journal, self.metrics, self.also = journal, metrics, also
+
+    def __call__(self, event: Any) -> None:
+        self.journal.event(event)
+        self.metrics.event(event)
+        self.metrics.running(self.journal.running)
+        log.debug("%s %.0f %%", event.stage, 100 * event.fraction, extra={"tile": event.tile, "stage": event.stage})
+        self.also(event)
+
+
+@contextlib.contextmanager
+def draining_on_signals(engine: Any) -> Iterator[None]:
+    """Inside, SIGTERM and the first SIGINT drain the engine; outside the main thread nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def drain(number: int, _frame: FrameType | None) -> None:
+        log.warning("%s: ending the tiles that run, starting no more", signal.Signals(number).name)
+        engine.drain()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, drain) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _log_outcome(outcome: Outcome) -> None:
+    fields = {"tile": outcome.job.tile.id, "job": outcome.job.run_key, "attempt": outcome.attempts}
+    if outcome.error is None:
+        log.info("%s", outcome.status, extra=fields)
+        return
+    level = logging.ERROR if outcome.status in {Status.FAILED, Status.QUARANTINED} else logging.WARNING
+    log.log(level, "%s: %s", outcome.status, outcome.error, extra={**fields, "stage": outcome.error.stage})

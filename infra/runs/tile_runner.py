@@ -1,0 +1,147 @@
+"""One job from store to store: fetch, make, commit, publish. What every engine runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orograph.infra.engines.memory import peak_rss_mb
+from orograph.infra.engines.protocol import Receipt, Status
+from orograph.infra.runs.commit import commit_tile, is_done
+from orograph.infra.runs.fetch import Fetcher
+from orograph.infra.runs.model_weights import reading
+from orograph.infra.runs.scratch import ScratchFolder
+from orograph.infra.runs.source_records import keep_inputs
+from orograph.infra.stores.base import Store
+from orograph.infra.stores.open import open_store
+from orograph.pipeline.core.timing import StageClock
+from orograph.pipeline.core.weights_uri import read_weights_with
+from orograph.pipeline.errors import ObjectExists, OrographError
+from orograph.pipeline.job import Job, ProgressCallback, TileResult
+from orograph.pipeline.manifest import Manifest, canonical_json
+from orograph.pipeline.resampling.horizontal import use_grids
+from orograph.pipeline.settings import RunSettings
+from orograph.pipeline.sources.refs import SourceRef
+from orograph.pipeline.tile.memory import check_budget
+from orograph.pipeline.tile.run import estimate_alignment, run_tile
+from orograph.stac.publishing.publish import publish_item
+
+
+def estimate_key(job: Job) -> str:
+    """Where a tile's own estimates of shifts are kept for the second pass."""
+    return f"estimates/{job.tile.id}/{job.run_key}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateRunner:
+    """The first of two passes: estimates a tile's shifts and keeps them in the store; picklable."""
+
+    settings: RunSettings
+
+    def __call__(self, job: Job, progress: ProgressCallback) -> Receipt:
+        """Estimate, unless it was done before."""
+        clock = StageClock()
+        tiles = TileRunner(self.settings)
+        use_grids(self.settings.grids_dir)
+        store = open_store(self.settings.store, endpoint_url=self.settings.s3_endpoint_url)
+        read_weights_with(reading(self.settings, store))
+        key = estimate_key(job)
+        if store.head(key) is not None:
+            return tiles.receipt(job, clock, Status.UP_TO_DATE)
+        with ScratchFolder(self.settings.scratch, job.tile.id) as folder:
+            paths = tiles.fetch(job, folder, progress, clock)
+            with clock.of("coregister"):
+                records = estimate_alignment(job, paths, grids_dir=self.settings.grids_dir)
+        document = canonical_json([record.model_dump(mode="json") for record in records])
+        with contextlib.suppress(ObjectExists):  # another worker wrote the same estimate
+            store.put(key, document, if_absent=True, media_type="application/json")
+        progress("coregister", 1.0)
+        return tiles.receipt(job, clock, Status.DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class TileRunner:
+    """The runner of tiles; picklable, safe to call twice and by two workers at once."""
+
+    settings: RunSettings
+
+    def __call__(self, job: Job, progress: ProgressCallback) -> Receipt:
+        """Make a tile unless it is made already.
+
+        Raises:
+            OrographError: naming tile, source and stage.
+        """
+        try:
+            return self._run(job, progress)
+        except OrographError as error:
+            raise error.at(tile=job.tile.id) from error.__cause__
+
+    def _run(self, job: Job, progress: ProgressCallback) -> Receipt:
+        clock = StageClock()
+        use_grids(self.settings.grids_dir)
+        store = open_store(self.settings.store, endpoint_url=self.settings.s3_endpoint_url)
+        read_weights_with(reading(self.settings, store))
+        with clock.of("look"):
+            done = is_done(store, job)
+        if done is not None:
+            publish_item(store, done)
+            return self.receipt(job, clock, Status.UP_TO_DATE)
+        check_budget(job, self.settings.memory_limit_mb)
+        with ScratchFolder(self.settings.scratch, job.tile.id) as folder:
+            paths = self.fetch(job, folder, progress, clock)
+            result = run_tile(job, paths, folder, grids_dir=self.settings.grids_dir, progress=progress, clock=clock)
+            self._check_unchanged(job)
+            manifest = self._commit(store, result, progress, clock)
+        written = sum(asset.size_bytes for asset in manifest.assets)
+        read = sum(file.size_bytes for ref in job.sources for file in ref.files)
+        return self.receipt(job, clock, Status.DONE, read, written)
+
+    def fetch(self, job: Job, folder: Path, progress: ProgressCallback, clock: StageClock) -> dict[str, Sequence[Path]]:
+        """Local files of every source, by source id."""
+        files = [(ref, file) for ref in job.sources for file in ref.files]
+        paths: dict[str, list[Path]] = {ref.source.id: [] for ref in job.sources}
+        with clock.of("fetch"):
+            for number, (ref, file) in enumerate(files):
+                progress("fetch", number / len(files))
+                try:
+                    paths[ref.source.id].append(self._fetcher(ref).fetch(file, folder / "sources" / ref.source.id))
+                except OrographError as error:
+                    raise error.at(source=ref.source.id, stage="fetch") from error.__cause__
+        progress("fetch", 1.0)
+        return dict(paths)
+
+    def _check_unchanged(self, job: Job) -> None:
+        """A local source may be rewritten while it is read; then the tile starts again."""
+        for ref in job.sources:
+            for file in ref.files:
+                if "://" not in file.href:
+                    self._fetcher(ref).check_unchanged(file)
+
+    def _commit(self, store: Store, result: TileResult, progress: ProgressCallback, clock: StageClock) -> Manifest:
+        with clock.of("commit"):
+            progress("commit", 0.0)
+            keep_inputs(store, result.job)
+            manifest = commit_tile(store, result)
+            progress("commit", 0.5)
+            publish_item(store, manifest)
+            progress("commit", 1.0)
+        return manifest
+
+    def _fetcher(self, ref: SourceRef) -> Fetcher:
+        return Fetcher(endpoint_url=self.settings.s3_endpoint_url, anonymous=ref.source.anonymous)
+
+    def receipt(self, job: Job, clock: StageClock, status: Status, read: int = 0, written: int = 0) -> Receipt:
+        """What goes back to the driver."""
+        return Receipt(
+            tile=job.tile.id,
+            run_key=job.run_key,
+            status=status,
+            manifest_key=job.manifest_key,
+            seconds={name: round(value, 4) for name, value in clock.seconds.items()},
+            cpu_seconds={name: round(value, 4) for name, value in clock.cpu_seconds.items()},
+            bytes_read=read,
+            bytes_written=written,
+            peak_rss_mb=peak_rss_mb(),
+        )

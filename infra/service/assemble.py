@@ -1,0 +1,169 @@
+"""The service's real parts: store, engine, planner, runner, publisher."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from orograph.infra.engines.make import make_engine
+from orograph.infra.engines.protocol import Receipt
+from orograph.infra.runs.fetch import Fetcher
+from orograph.infra.runs.model_weights import keep_models, named_by_content
+from orograph.infra.runs.tile_runner import TileRunner
+from orograph.infra.service.dispatcher import Publisher
+from orograph.infra.service.published_tiles import Published, PublishedTile
+from orograph.infra.service.service import Parts
+from orograph.infra.stores.base import Store
+from orograph.infra.stores.open import open_store
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.errors import CatalogueError, SourceUnknown
+from orograph.pipeline.job import Job
+from orograph.pipeline.manifest import Manifest
+from orograph.pipeline.planning.planner import Planner
+from orograph.pipeline.resampling.horizontal import use_grids
+from orograph.pipeline.settings import ProcessingSettings, RunSettings
+from orograph.pipeline.sources.catalogue import Source, SourceCatalogue
+from orograph.pipeline.sources.refs import FileRef, SourceRef
+from orograph.stac.publishing.publish import publish_item, rebuild
+
+
+@dataclass(frozen=True, slots=True)
+class TilePlanner:
+    """Plans one tile from the sources it was made of, or from a catalogue's.
+
+    Attributes:
+        published: What is published; a tile's manifest tells its sources and settings.
+        sources: Of the catalogue in use.
+        run: Where grids and buckets are.
+        settings: Settings of tiles that are not published yet; of all tiles when `is_explicit`.
+        is_explicit: The operator named catalogue or settings, so they win over what is published.
+    """
+
+    published: Published
+    sources: Sequence[Source]
+    run: RunSettings
+    settings: ProcessingSettings
+    is_explicit: bool = False
+
+    def settings_for(self, tile: Tile) -> ProcessingSettings:
+        """The settings a tile is made with when a request changes none."""
+        found = self._published(tile)
+        if found is None:
+            return self.settings
+        return ProcessingSettings.model_validate(self.published.manifest(found).settings)
+
+    def __call__(self, tile: Tile, source_ids: tuple[str, ...], settings: ProcessingSettings) -> Job:
+        """The job of a tile, its files identified as they are now.
+
+        Raises:
+            SourceUnknown: an id that neither the catalogue nor the published tile knows.
+            OutsideCoverage, SourceMissing, SourceUnavailable: as `orograph.pipeline.planning.planner.Planner.job`.
+        """
+        use_grids(self.run.grids_dir)
+        known = {source.id: source for source in self.sources}
+        made_of = {ref.source.id: ref.source for ref in self._made_of(tile)}
+        known.update(made_of)
+        missing = sorted(set(source_ids) - set(known))
+        if missing:
+            raise SourceUnknown(f"unknown source {missing[0]!r}", source=missing[0])
+        chosen = [known[id_] for id_ in source_ids] or list((made_of or known).values())
+        return self._aligned_as_before(Planner(chosen, settings, self._probe).job(tile))
+
+    def _aligned_as_before(self, job: Job) -> Job:
+        """The job with the shifts its tile was told, which meet its neighbours', as long as they are of the same files."""
+        found = self._published(job.tile)
+        if found is None or not (told := self.published.alignment(found)):
+            return job
+        made_with = self.published.manifest(found).settings
+        same_method = all(made_with[name] == getattr(job.settings, name) for name in ("coregistration", "max_shift_m"))
+        same_files = _contents(self.published.sources(found)) == _contents(job.sources)
+        return replace(job, alignment=told) if same_method and same_files else job
+
+    def _made_of(self, tile: Tile) -> tuple[SourceRef, ...]:
+        found = self._published(tile)
+        return () if found is None else self.published.sources(found)
+
+    def _published(self, tile: Tile) -> PublishedTile | None:
+        return None if self.is_explicit else self.published.get(tile)
+
+    def _probe(self, href: str, anonymous: bool) -> FileRef:
+        return Fetcher(endpoint_url=self.run.s3_endpoint_url, anonymous=anonymous).probe(href)
+
+
+def _contents(refs: Sequence[SourceRef]) -> list[tuple[str, list[str]]]:
+    """What sources hold, in their order."""
+    return [(ref.source.id, [file.etag for file in ref.files]) for ref in refs]
+
+
+def parts_from(
+    run: RunSettings, sources: Sequence[Source] | None = None, processing: ProcessingSettings | None = None
+) -> Parts:
+    """The real parts.
+
+    Args:
+        run: Store, engine, grids.
+        sources: Sources orders may name; those of the shipped catalogue, and of each tile, when None.
+        processing: Settings of every tile; those each tile was published with when None.
+
+    Raises:
+        ConfigError: the store or engine cannot be had.
+    """
+    store = open_store(run.store, endpoint_url=run.s3_endpoint_url)
+    if processing is not None:
+        processing, weights = named_by_content(processing, run)
+        keep_models(store, weights)
+    # Map tiles are read by GDAL itself, in many threads: only the environment reaches them all.
+    os.environ.update(gdal_s3_options(run.s3_endpoint_url))
+    planner = TilePlanner(
+        published=Published(store),
+        sources=SourceCatalogue.load().sources if sources is None else sources,
+        run=run,
+        settings=processing or ProcessingSettings(),
+        is_explicit=sources is not None or processing is not None,
+    )
+    return Parts(
+        store=store,
+        planner=planner,
+        settings_for=planner.settings_for,
+        # A process of its own for every tile: a crash costs the tile, not the service, and a deadline can be kept.
+        engine=make_engine(run, workers=1, isolate=True),
+        runner=TileRunner(run),
+        publish=publisher_of(store),
+    )
+
+
+def gdal_s3_options(endpoint_url: str | None) -> dict[str, str]:
+    """GDAL's options for a bucket at an endpoint of one's own; none for Amazon's."""
+    if not endpoint_url:
+        return {}
+    address = urlsplit(endpoint_url)
+    return {
+        "AWS_S3_ENDPOINT": address.netloc + address.path.rstrip("/"),
+        "AWS_HTTPS": "YES" if address.scheme == "https" else "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+    }
+
+
+def parts_from_environment() -> Parts:
+    """The parts the environment's `OROGRAPH_...` settings name."""
+    return parts_from(RunSettings())
+
+
+def publisher_of(store: Store) -> Publisher:
+    """Publishes a finished run's item and brings the catalogue up to it."""
+    one_at_a_time = threading.Lock()
+
+    def publish(receipt: Receipt) -> str:
+        try:
+            manifest = Manifest.from_json(store.get(receipt.manifest_key))
+        except (KeyError, ValueError) as error:
+            raise CatalogueError(f"{receipt.manifest_key} cannot be read", tile=receipt.tile) from error
+        key = publish_item(store, manifest)
+        with one_at_a_time:
+            rebuild(store)
+        return key
+
+    return publish

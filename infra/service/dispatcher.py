@@ -1,0 +1,364 @@
+"""From accepted orders to the engine: a bounded queue, a few threads, and a lease that outlives no service.
+
+Nothing is computed in a request. A thread takes a job, runs it through the engine as `orograph run` would, and writes
+what came of it. A service that stops leaves its records behind; whoever starts next, or another replica, adopts them
+once their owner's lease has run out.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from pydantic import ValidationError
+
+from orograph.infra.engines.protocol import Engine, Event, Outcome, Receipt, Runner, Status
+from orograph.infra.reporting.redaction import redacted
+from orograph.infra.service.job_records import JobBook, JobRecord, JobStatus, now
+from orograph.infra.stores.base import Store
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.errors import ConfigError, OrographError, StoreError
+from orograph.pipeline.job import Job
+from orograph.pipeline.settings import NETWORK_OPTIONS, ProcessingSettings, first_fault
+from orograph.pipeline.superres.resolvers import takes_options
+
+OWNERS: Final = "service/owners/"
+_WRITE_EVERY_S: Final = 2.0
+# Where the stages of a run lie on the way from 0 to 1; by time spent, measured on the demo's tiles.
+_SPANS: Final = {
+    "fetch": (0.0, 0.05),
+    "coregister": (0.05, 0.2),
+    "windows": (0.2, 0.75),
+    "export": (0.75, 0.95),
+    "commit": (0.95, 1.0),
+}
+
+_log = logging.getLogger("orograph.service")
+
+
+class JobPlanner(Protocol):
+    """Turns an order into a job: finds the sources' files over the tile and their ETags."""
+
+    def __call__(self, tile: Tile, source_ids: tuple[str, ...], settings: ProcessingSettings) -> Job:
+        """The job; no source ids means every catalogued source that reaches the tile.
+
+        Raises:
+            SourceUnknown, OutsideCoverage, SourceUnavailable and others of the error tree.
+        """
+        ...
+
+
+SettingsOf = Callable[[Tile], ProcessingSettings]
+"""The settings a tile is made with when a request changes none."""
+
+Publisher = Callable[[Receipt], str]
+"""Makes a finished run visible in the catalogue and returns the item's key; safe to call twice."""
+
+
+def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -> ProcessingSettings:
+    """Settings with what an order changes.
+
+    A request for an interpolant or none takes along what only networks know: ensemble, gate, device and precision.
+
+    Raises:
+        ConfigError: a value a setting cannot take.
+    """
+    values = {**settings.model_dump(), **overrides}
+    if "superres" in overrides and not takes_options(overrides["superres"]):
+        defaults = {name: ProcessingSettings.model_fields[name].default for name in NETWORK_OPTIONS}
+        values = {**values, **defaults, **overrides}
+    try:
+        return ProcessingSettings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(first_fault(error)[:300]) from error
+
+
+class Dismissed(BaseException):
+    """Raised through the engine to stop a run nobody wants any more; no `except Exception` on the way may eat it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machinery:
+    """What runs jobs.
+
+    Attributes:
+        engine: Runs one job at a time for each thread.
+        runner: What the engine runs.
+        planner: Plans adopted jobs again.
+        publish: Called after a successful run.
+        settings_for: Settings of a tile without a request's overrides.
+    """
+
+    engine: Engine
+    runner: Runner
+    planner: JobPlanner
+    publish: Publisher
+    settings_for: SettingsOf
+
+
+class Dispatcher:
+    """Feeds accepted jobs to the engine.
+
+    Args:
+        book: Job records.
+        store: Where the lease lies.
+        machinery: Engine, runner, planner, publisher.
+        workers: Jobs at once.
+        limit: Jobs that may wait.
+        lease_s: A silent owner loses its jobs after so long.
+    """
+
+    def __init__(
+        self, book: JobBook, store: Store, machinery: Machinery, *, workers: int, limit: int, lease_s: float
+    ) -> None:
+        self.owner = secrets.token_hex(8)
+        self._book = book
+        self._store = store
+        self._machinery = machinery
+        self._lease_s = lease_s
+        self._queue: queue.Queue[tuple[str, Job] | None] = queue.Queue(limit)
+        self._mine: set[str] = set()
+        self._unwanted: set[str] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"orograph-job-{i}", daemon=True) for i in range(workers)
+        ]
+        self._threads.append(threading.Thread(target=self._watch, name="orograph-lease", daemon=True))
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in the queue."""
+        return self._queue.qsize()
+
+    def start(self) -> None:
+        """Start the threads; the first thing they do is adopt what a former service left."""
+        self._sign()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Take no more jobs, give the lease back, wait shortly for threads; unfinished records stay for adoption."""
+        self._stopping.set()
+        with self._lock:
+            self._unwanted |= self._mine
+        for _ in self._threads:
+            try:
+                self._queue.put_nowait(None)
+            except queue.Full:
+                break
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        try:
+            self._store.delete(f"{OWNERS}{self.owner}.json")
+        except OrographError as error:
+            _log.warning("the lease could not be given back: %s", redacted(str(error)))
+
+    def enqueue(self, id_: str, job: Job) -> bool:
+        """Queue a job whose record exists; False when the queue is full."""
+        with self._lock:
+            if id_ in self._mine:
+                return True
+            self._mine.add(id_)
+            self._unwanted.discard(id_)
+        try:
+            self._queue.put_nowait((id_, job))
+        except queue.Full:
+            with self._lock:
+                self._mine.discard(id_)
+            return False
+        return True
+
+    def dismiss(self, id_: str) -> None:
+        """Stop a job of this service if it waits or runs here."""
+        with self._lock:
+            if id_ in self._mine:
+                self._unwanted.add(id_)
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            entry = self._queue.get()
+            if entry is None:
+                return
+            id_, job = entry
+            try:
+                self._run(id_, job)
+            except Exception:  # noqa: BLE001 - the thread must outlive any job
+                _log.exception("job %s could not be looked after", id_)
+            finally:
+                with self._lock:
+                    self._mine.discard(id_)
+                    self._unwanted.discard(id_)
+
+    def _run(self, id_: str, job: Job) -> None:
+        record = self._book.change(id_, lambda found: None if found.status.is_final else self._started(found))
+        if record is None or record.status.is_final or self._is_unwanted(id_):
+            return
+        progress = _Progress(self._book, record, lambda: self._is_unwanted(id_))
+        try:
+            outcomes = list(self._machinery.engine.run([job], self._machinery.runner, progress))
+            outcome = outcomes[0]
+            item_key = self._machinery.publish(outcome.receipt) if outcome.receipt else ""
+        except Dismissed:
+            # Either dismissed by its owner, whose request wrote the record, or left for adoption by a stop.
+            return
+        except OrographError as error:
+            outcome, item_key = Outcome(job, Status.FAILED, error=error.at(tile=job.tile.id)), ""
+        except Exception as error:  # noqa: BLE001 - whatever happened, the record must end
+            _log.exception("job %s failed unexpectedly", id_)
+            message = f"unexpected {type(error).__name__}: {error}"
+            outcome, item_key = Outcome(job, Status.FAILED, error=OrographError(message, tile=job.tile.id)), ""
+        self._book.change(id_, lambda found: None if found.status.is_final else _ended(found, outcome, item_key))
+
+    def _started(self, record: JobRecord) -> JobRecord:
+        return record.changed(
+            status=JobStatus.RUNNING,
+            started=now(),
+            owner=self.owner,
+            attempts=record.attempts + 1,
+            message="running",
+            stage="starting",
+            progress=0.0,
+        )
+
+    def _is_unwanted(self, id_: str) -> bool:
+        with self._lock:
+            return id_ in self._unwanted
+
+    def _watch(self) -> None:
+        """Sign the lease and look for orphans, until stopped."""
+        while True:
+            try:
+                self._sign()
+                self._adopt()
+            except OrographError as error:
+                _log.warning("lease or adoption failed: %s", redacted(str(error)))
+            except Exception:  # noqa: BLE001 - the lease must go on
+                _log.exception("lease or adoption failed")
+            if self._stopping.wait(self._lease_s / 3):
+                return
+
+    def _sign(self) -> None:
+        self._store.put(f"{OWNERS}{self.owner}.json", str(datetime.now(UTC).timestamp()).encode())
+
+    def _adopt(self) -> None:
+        alive = {self.owner: True}
+        for record in self._book.refresh():
+            if self._stopping.is_set():
+                return
+            if record.owner not in alive:
+                alive[record.owner] = self._lives(record.owner)
+            with self._lock:
+                mine = record.id in self._mine
+            if mine or (alive[record.owner] and record.owner != self.owner):
+                continue
+            if record.owner == self.owner and (now() - record.updated).total_seconds() < self._lease_s:
+                continue  # accepted this moment, its request is about to queue it
+            self._take(record)
+
+    def _lives(self, owner: str) -> bool:
+        try:
+            signed = float(self._store.get(f"{OWNERS}{owner}.json")) if owner else 0.0
+        except (KeyError, ValueError):
+            return False
+        if time.time() - signed < self._lease_s:
+            return True
+        self._store.delete(f"{OWNERS}{owner}.json")
+        return False
+
+    def _take(self, record: JobRecord) -> None:
+        def claim(found: JobRecord) -> JobRecord | None:
+            if found.status.is_final or found.owner != record.owner:
+                return None
+            return found.changed(owner=self.owner, status=JobStatus.ACCEPTED, message="taken up again")
+
+        taken = self._book.change(record.id, claim)
+        if taken is None or taken.owner != self.owner or taken.status.is_final:
+            return
+        try:
+            tile = Tile.parse(record.tile)
+            settings = with_overrides(self._machinery.settings_for(tile), record.overrides)
+            job = self._machinery.planner(tile, record.sources, settings)
+        except OrographError as error:
+            failed = error
+            self._book.change(record.id, lambda found: _failed(found, failed))
+            return
+        self.enqueue(record.id, job)
+
+
+class _Progress:
+    """Turns the engine's events into record changes: every one for watchers here, a few to the store."""
+
+    def __init__(self, book: JobBook, record: JobRecord, is_unwanted: Callable[[], bool]) -> None:
+        self._book = book
+        self._record = record
+        self._is_unwanted = is_unwanted
+        self._written = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        if self._is_unwanted():
+            raise Dismissed
+        stage, fraction = event.stage[:40], min(1.0, max(0.0, event.fraction))
+        low, high = _SPANS.get(stage, (self._record.progress, self._record.progress))
+        progress = low + (high - low) * fraction
+        self._record = self._record.changed(stage=stage, progress=progress, message=f"{stage} {fraction:.0%}")
+        if time.monotonic() - self._written < _WRITE_EVERY_S:
+            self._book.show(self._record)
+            return
+        self._written = time.monotonic()
+        shown = self._record
+        try:
+            kept = self._book.change(
+                shown.id,
+                lambda found: (
+                    None
+                    if found.status.is_final
+                    else shown.model_copy(update={"revision": max(found.revision, shown.revision) + 1})
+                ),
+            )
+        except StoreError as error:
+            _log.warning("progress of job %s was not kept: %s", shown.id, redacted(str(error)))
+            return
+        if kept is None or kept.status.is_final:
+            raise Dismissed
+        self._record = kept
+
+
+def _ended(record: JobRecord, outcome: Outcome, item_key: str) -> JobRecord:
+    if outcome.receipt is None:
+        return _failed(record, outcome.error or OrographError("the engine gave neither receipt nor error"))
+    receipt = outcome.receipt
+    figures = {
+        "seconds": receipt.seconds,
+        "cpu_seconds": receipt.cpu_seconds,
+        "bytes_read": receipt.bytes_read,
+        "bytes_written": receipt.bytes_written,
+        "peak_rss_mb": receipt.peak_rss_mb,
+    }
+    return record.changed(
+        status=JobStatus.SUCCESSFUL,
+        finished=now(),
+        progress=1.0,
+        stage="done",
+        message="up to date" if receipt.status is Status.UP_TO_DATE else "done",
+        manifest_key=receipt.manifest_key,
+        run_key=receipt.run_key,
+        item_key=item_key,
+        figures=figures,
+        error=None,
+    )
+
+
+def _failed(record: JobRecord, error: OrographError) -> JobRecord:
+    details = {name: redacted(value) if isinstance(value, str) else value for name, value in error.to_dict().items()}
+    return record.changed(
+        status=JobStatus.FAILED, finished=now(), message=redacted(error.message), error=details, stage=error.stage or ""
+    )

@@ -1,0 +1,57 @@
+"""Waiting before another try: bounded, growing, and different for each of many workers."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from orograph.pipeline.errors import SourceChanged, TransientError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How often and how long to wait.
+
+    Attributes:
+        attempts: Tries altogether, the first among them.
+        first_s: Upper limit of the first wait; it doubles each time.
+        longest_s: No wait is longer, whatever the server asks for.
+        total_s: No try starts later than this after the first one did.
+    """
+
+    attempts: int = 6
+    first_s: float = 0.2
+    longest_s: float = 8.0
+    total_s: float = 180.0
+
+    def wait_s(self, failures: int, asked_s: float | None = None) -> float:
+        """Seconds to wait after the n-th failure: uniform between half the limit and the limit, or as asked."""
+        limit = min(self.longest_s, self.first_s * 2.0 ** (failures - 1))
+        # Jitter keeps a hundred workers from coming back in step; it shapes no result, so the generator needs no seed.
+        drawn = limit * random.uniform(0.5, 1.0)  # noqa: S311
+        return drawn if asked_s is None else min(self.longest_s, max(drawn, asked_s))
+
+
+def retrying(call: Callable[[], T], backoff: Backoff, sleep: Callable[[float], None] = time.sleep) -> T:
+    """Call until it succeeds; only `TransientError` is tried again, and the last one is raised.
+
+    A changed source is not asked for again: it will not change back. An error may carry `retry_after_s`, the wait its server asked for.
+    """
+    started = time.monotonic()
+    failures = 0
+    while True:
+        try:
+            return call()
+        except SourceChanged:
+            raise
+        except TransientError as error:
+            failures += 1
+            wait_s = backoff.wait_s(failures, getattr(error, "retry_after_s", None))
+            if failures >= backoff.attempts or time.monotonic() - started + wait_s > backoff.total_s:
+                raise
+            sleep(wait_s)

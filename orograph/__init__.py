@@ -1,0 +1,1 @@
+"""Orograph: one seamless, harmonised European terrain model from open elevation data."""

@@ -1,0 +1,1 @@
+"""Removes vegetation and buildings from surface models."""

@@ -1,0 +1,235 @@
+"""The trained bare-earth model: from a surface to heights above ground, their spread, and its file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import torch
+
+from orograph.pipeline.bare_earth.height_classes import Bins
+from orograph.pipeline.bare_earth.network import STRIDE, SurfaceNet, SurfaceSpec, features
+from orograph.pipeline.bare_earth.ordinal_head import Decoding, OrdinalHead
+from orograph.pipeline.core.bundled_weights import SHIPPED, shipped_index
+from orograph.pipeline.core.model_file import description_of, read_described
+from orograph.pipeline.core.weights_uri import is_content, parted, reader
+from orograph.pipeline.errors import ConfigError, ForeignModel, HeightsNotFinite
+
+FORMAT: Final = "orograph-bare-earth"
+VERSION: Final = 1
+_BLOCK_PX: Final = 512
+_PREFIX: Final = "bare-earth-"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AboveGround:
+    """What the model says of each pixel, float32 arrays.
+
+    Attributes:
+        height_m: Expected height above ground, metres.
+        spread_m: Standard deviation of that height, metres.
+        covered: Probability that something higher than the threshold stands there.
+    """
+
+    height_m: np.ndarray
+    spread_m: np.ndarray
+    covered: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Operating:
+    """How a model is to be used, chosen on ground it was not trained on.
+
+    Attributes:
+        probability: Something stands where P(height above ground > 2 m) exceeds this.
+        mapped_probability: The same where a land-cover map is given.
+        spread_factor: What the network's spread is multiplied by to be the error of the ground below, of which planes
+            fitted to many pixels have less than a single pixel has.
+    """
+
+    probability: float = 0.5
+    mapped_probability: float = 0.5
+    spread_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        for probability in (self.probability, self.mapped_probability):
+            if not 0 < probability < 1:
+                raise ConfigError(f"probability {probability} is not between 0 and 1")
+        if not self.spread_factor > 0:
+            raise ConfigError(f"spread factor {self.spread_factor} is not positive")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SurfaceModel:
+    """A network with the meaning of its inputs and outputs.
+
+    Attributes:
+        network: In evaluation.
+        spec: Its inputs.
+        bins: Its height classes.
+        name: Registry name.
+        sha256: Of the file it was read from; empty when fresh.
+        operating: Thresholds and the meaning of the spread.
+    """
+
+    network: SurfaceNet
+    spec: SurfaceSpec
+    bins: Bins
+    name: str
+    sha256: str = ""
+    operating: Operating = Operating()
+
+    def above_ground(
+        self,
+        dsm_m: np.ndarray,
+        pixel_size_m: float,
+        threshold_m: float = 2.0,
+        origin_px: tuple[int, int] = (0, 0),
+        shares: np.ndarray | None = None,
+    ) -> AboveGround:
+        """Heights above ground of a surface without voids.
+
+        Works block by block with the network's own halo. The network halves its grid three times, so blocks lie on
+        the lattice of every eighth pixel; with `origin_px` and a halo given, windows of one surface agree.
+
+        Args:
+            dsm_m: (rows, columns), metres, finite.
+            pixel_size_m: Ground size of a pixel, metres.
+            threshold_m: Height that `covered` refers to.
+            origin_px: Row and column of `dsm_m[0, 0]` on the surface's own global lattice.
+            shares: (2, rows, columns), share of trees and of buildings, 0 to 1, by a land-cover map; NaN is unknown.
+
+        Raises:
+            ConfigError: shares for a model that takes none, or of another shape, or a pixel size the model was not trained for.
+            HeightsNotFinite: a void or infinite height.
+        """
+        self.check_pixel_size(pixel_size_m)
+        if not np.isfinite(dsm_m).all():
+            raise HeightsNotFinite("the surface has voids", remedy="fill them first and mask the result")
+        if shares is not None and (not self.spec.cover or shares.shape != (2, *dsm_m.shape)):
+            raise ConfigError(
+                f"bare-earth model {self.name} cannot use land cover of {shares.shape} for {dsm_m.shape}",
+                remedy="give two planes on the surface's own pixels to a model trained with land cover",
+            )
+        halo = self.spec.halo_px
+        before = tuple(origin % STRIDE for origin in origin_px)
+        after = tuple(-(size + start) % STRIDE for size, start in zip(dsm_m.shape, before, strict=True))
+        pads = [(halo + start, halo + end) for start, end in zip(before, after, strict=True)]
+        padded = np.pad(np.asarray(dsm_m, dtype=np.float32), pads, mode="edge")
+        mapped = None if shares is None else np.pad(shares.astype(np.float32), [(0, 0), *pads], mode="edge")
+        rows, cols = (size - 2 * halo for size in padded.shape)
+        planes = np.empty((3, rows, cols), dtype=np.float32)
+        for row in range(0, rows, _BLOCK_PX):
+            for col in range(0, cols, _BLOCK_PX):
+                height, width = min(_BLOCK_PX, rows - row), min(_BLOCK_PX, cols - col)
+                seen = (slice(row, row + height + 2 * halo), slice(col, col + width + 2 * halo))
+                inputs = features(
+                    padded[seen], pixel_size_m, self.spec, None if mapped is None else mapped[(slice(None), *seen)]
+                )
+                planes[:, row : row + height, col : col + width] = self._block(inputs, threshold_m)
+        cut = (slice(before[0], before[0] + dsm_m.shape[0]), slice(before[1], before[1] + dsm_m.shape[1]))
+        return AboveGround(*(np.ascontiguousarray(plane[cut]) for plane in planes))
+
+    def _block(self, inputs: np.ndarray, threshold_m: float) -> np.ndarray:
+        """Height, spread and cover of the inside of a block with halo; its sides are multiples of 8."""
+        head, halo = OrdinalHead(self.bins), self.spec.halo_px
+        with torch.inference_mode():
+            outputs = self.network(torch.from_numpy(inputs[None]))
+            outputs = outputs[..., halo:-halo, halo:-halo]
+            estimate = head.decode(outputs, Decoding.EXPECTATION)
+            planes = (estimate.height_m, estimate.spread_m, head.exceeding(outputs, threshold_m))
+        return np.concatenate([plane.numpy() for plane in planes])
+
+    def check_pixel_size(self, pixel_size_m: float) -> None:
+        """Refuse pixel sizes the model has not seen.
+
+        Raises:
+            ConfigError: too small or too large.
+        """
+        low, high = self.spec.pixel_size_m
+        if not low <= pixel_size_m <= high:
+            raise ConfigError(
+                f"bare-earth model {self.name} works at {low:g} to {high:g} m, not at {pixel_size_m:g} m",
+                remedy="resample the surface, or use another model",
+            )
+
+    def save(self, path: Path, card: dict[str, str] | None = None) -> int:
+        """Write weights in half precision with what is needed to read them; returns the size in bytes."""
+        from safetensors.torch import save
+
+        document = {
+            "version": VERSION,
+            "name": self.name,
+            "spec": self.spec.to_dict(),
+            "bins": self.bins.to_dict(),
+            "card": card or {},
+            "operating": asdict(self.operating),
+        }
+        weights = {name: tensor.detach().half().contiguous() for name, tensor in self.network.state_dict().items()}
+        data = save(weights, metadata={FORMAT: json.dumps(document, sort_keys=True)})
+        path.write_bytes(data)
+        return len(data)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a weights file.
+
+        Raises:
+            SourceMissing: there is no such file.
+            ForeignModel: it is no bare-earth model, of another version, or damaged.
+        """
+        document, arrays = read_described(path, FORMAT, "a bare-earth model", VERSION)
+        with description_of(path):
+            spec, bins = SurfaceSpec.from_dict(document["spec"]), Bins.from_dict(document["bins"])
+            operating = Operating(**document.get("operating", {}))
+            network = SurfaceNet(spec, OrdinalHead(bins).channels)
+            network.load_state_dict({name: torch.from_numpy(array).float() for name, array in arrays.items()})
+            name = str(document["name"])
+        network.eval()
+        return cls(network, spec, bins, name, hashlib.sha256(path.read_bytes()).hexdigest(), operating)
+
+
+def bare_earth_names() -> tuple[str, ...]:
+    """Names of the models that ship."""
+    return tuple(sorted(name.removeprefix(_PREFIX) for name in shipped_index("bare-earth")))
+
+
+def load_bare_earth(name: str) -> SurfaceModel:
+    """A model by its registry name, or by the path of a weights file.
+
+    Raises:
+        ConfigError: no model has that name.
+        ForeignModel: the file is no bare-earth model, or has another digest than it must have.
+    """
+    href, expected = parted(name)
+    entry = shipped_index("bare-earth").get(f"{_PREFIX}{name}")
+    if entry is not None:
+        model = SurfaceModel.load(SHIPPED / entry["file"])
+        if model.sha256 != entry["sha256"]:
+            raise ForeignModel(
+                f"{entry['file']} has sha256 {model.sha256}, expected {entry['sha256']}", remedy="install it again"
+            )
+        return model
+    read = reader()
+    if is_content(href) and read is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            path.write_bytes(read(href))
+            return _checked(SurfaceModel.load(path), href, expected)
+    if not Path(href).is_file():
+        known = ", ".join(bare_earth_names()) or "none"
+        raise ConfigError(f"no bare-earth model is called {name!r}", remedy=f"shipped are {known}")
+    return _checked(SurfaceModel.load(Path(href)), href, expected)
+
+
+def _checked(model: SurfaceModel, href: str, expected: str | None) -> SurfaceModel:
+    if expected is not None and model.sha256 != expected:
+        raise ForeignModel(
+            f"{href} has sha256 {model.sha256}, expected {expected}", remedy="plan again with it as it is"
+        )
+    return model

@@ -1,0 +1,149 @@
+"""The ground below a surface source, read window by window as a terrain source would be.
+
+A model of what stands works at the pixel sizes it was trained at. A fine surface is therefore reduced at such a pixel
+first and averaged to the lattice that was asked for afterwards: a roof averaged with a street is neither.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from orograph.pipeline.bare_earth.remove import bare_earth, halo_px, pixel_sizes_m, takes_land_cover
+from orograph.pipeline.bare_earth.square_pixels import halo_px as oblong_halo_px
+from orograph.pipeline.core.block_mean import block_mean
+from orograph.pipeline.core.pixel_size import RowBand, row_bands
+from orograph.pipeline.core.raster import FloatArray, Surface
+from orograph.pipeline.resampling.node_grid import IndexWindow
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.land_cover import LandCover
+from orograph.pipeline.sources.reader import Lattice, SourceReader
+
+AUTO: Final = "auto"
+
+
+def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
+    """The model that takes a source down to the ground; None for terrain models and where nothing is asked for.
+
+    `auto` takes the shipped model trained at the source's pixels, or at their means over whole numbers of them that
+    the target pixel still holds. A surface for which there is none stays one, and the tile says so.
+    """
+    if source.surface is not Surface.DSM or setting == "none":
+        return None
+    if setting != AUTO:
+        return setting
+    # Imports torch: a second and 240 MB that a tile without bare earth must not pay.
+    from orograph.pipeline.bare_earth.model import bare_earth_names
+
+    most = max(1, int(pixel_size_m / source.resolution_m))
+    return next(
+        (name for name in bare_earth_names() if (averaged_px(name, source.resolution_m) or most + 1) <= most), None
+    )
+
+
+def averaged_px(model: str, resolution_m: float) -> int | None:
+    """The fewest source pixels, along each axis, whose mean is of a size the model works at; None if there is none."""
+    low, high = pixel_sizes_m(model)
+    fewest = max(1, math.ceil(low / resolution_m))
+    return fewest if fewest * resolution_m <= high else None
+
+
+class Ground(NamedTuple):
+    """What lies below a window of a surface, all of the window's shape.
+
+    Attributes:
+        heights_m: float32, NaN void.
+        sigma_m: What bare earth adds to the heights' uncertainty; None where all is void.
+        lowered: Share of each pixel that something was taken off, float32, 0 to 1; None where all is void.
+    """
+
+    heights_m: FloatArray
+    sigma_m: FloatArray | None = None
+    lowered: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroundReader:
+    """Reads ground where the source has a surface.
+
+    Attributes:
+        reader: Of the source.
+        model: Name of the bare-earth model.
+        land_cover: Map that goes into it, where the source has one and the model takes one.
+    """
+
+    reader: SourceReader
+    model: str
+    land_cover: LandCover | None = None
+
+    def read(self, lattice: Lattice, window: IndexWindow) -> Ground:
+        """The ground in a lattice window."""
+        size_m = self.reader.source.resolution_m * lattice.factor
+        bands = row_bands(lattice.scaled_affine, self.reader.source.horizontal_crs, size_m, window.row, window.height)
+        return stacked([self._band(lattice, window, band) for band in bands])
+
+    def _band(self, lattice: Lattice, window: IndexWindow, band: RowBand) -> Ground:
+        """The rows of a window whose pixels have one shape."""
+        worked = replace(lattice, factor=self._factor(lattice.factor))
+        ratio = lattice.factor // worked.factor
+        size_m = (band.pixel_size_m[0] / ratio, band.pixel_size_m[1] / ratio)
+        above, beside = oblong_halo_px(halo_px(self.model), size_m)
+        row, col = band.row * ratio - above, window.col * ratio - beside
+        rows, cols = band.height * ratio + 2 * above, window.width * ratio + 2 * beside
+        surface = self.reader.read(worked, row, col, rows, cols)
+        inner = slice(above, rows - above), slice(beside, cols - beside)
+        if np.isnan(surface[inner]).all():
+            return Ground(_reduced(surface[inner], ratio))
+        ground = bare_earth(
+            surface, size_m, self.model, origin_px=(row, col), shares=self._shares(worked, row, col, rows, cols)
+        )
+        # Nothing is known of a void; as zeros its spread and share would thin those of the pixels around it.
+        void = np.isnan(ground.heights_m)
+        sigma_m, lowered = (np.where(void, np.float32(np.nan), plane) for plane in (ground.sigma_m, ground.mask))
+        planes = (ground.heights_m, sigma_m, lowered)
+        return Ground(*(_reduced(plane[inner], ratio) for plane in planes))
+
+    @property
+    def multiple(self) -> int:
+        """What a lattice's factor must be a multiple of for the model to work below it."""
+        return averaged_px(self.model, self.reader.source.resolution_m) or 1
+
+    def _factor(self, factor: int) -> int:
+        """The coarsest division of the lattice the model works at; the lattice's own where there is none."""
+        low, high = pixel_sizes_m(self.model)
+        fits = [
+            k for k in range(1, factor + 1) if factor % k == 0 and low <= self.reader.source.resolution_m * k <= high
+        ]
+        return max(fits, default=factor)
+
+    def _shares(self, lattice: Lattice, row: int, col: int, rows: int, cols: int) -> FloatArray | None:
+        if self.land_cover is None or not takes_land_cover(self.model):
+            return None
+        affine = lattice.scaled_affine * lattice.affine.translation(col, row)
+        return self.land_cover.shares(affine, self.reader.source.horizontal_crs, (rows, cols))
+
+
+def _reduced(plane: FloatArray, ratio: int) -> FloatArray:
+    whole = np.ascontiguousarray(plane)
+    return whole if ratio == 1 else block_mean(whole, ratio)
+
+
+def stacked(windows: list[Ground]) -> Ground:
+    """Windows one below the other; a plane that only some have is nothing in the others."""
+    if len(windows) == 1:
+        return windows[0]
+
+    def joined(planes: list[FloatArray | None]) -> FloatArray | None:
+        if all(plane is None for plane in planes):
+            return None
+        nothing = [np.zeros_like(window.heights_m) for window in windows]
+        return np.concatenate([zero if plane is None else plane for plane, zero in zip(planes, nothing, strict=True)])
+
+    return Ground(
+        np.concatenate([window.heights_m for window in windows]),
+        joined([window.sigma_m for window in windows]),
+        joined([window.lowered for window in windows]),
+    )

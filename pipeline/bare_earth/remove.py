@@ -1,0 +1,258 @@
+"""Bare earth: what stands on the ground is taken off a surface model, where something stands.
+
+A trained network tells each pixel's height above ground as a distribution. Where it is probable that something higher
+than 2 m stands, its expected height is subtracted; elsewhere the surface stays as it is, bit for bit. The progressive
+morphological filter (Zhang et al., 2003) stands beside it as the classical answer.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.fill import fillnodata
+from scipy import ndimage
+
+from orograph.pipeline.bare_earth.square_pixels import Squares
+from orograph.pipeline.core.raster import BoolArray, FloatArray
+from orograph.pipeline.errors import AllVoid, ConfigError, HeightsNotFinite
+from orograph.pipeline.implicit.fill import fill_voids
+
+if TYPE_CHECKING:
+    from orograph.pipeline.bare_earth.model import SurfaceModel
+
+THRESHOLD_M: Final = 2.0
+# A surface's own error on open ground, so that a spread is never nothing.
+_FLOOR_SPREAD_M: Final = 0.1
+_OPENING_HALO_PX: Final = 256
+_SMOOTH_M: Final = 6.0
+_REACH_SIGMAS: Final = 4.0
+
+
+class BareEarth(NamedTuple):
+    """What the stage gives back, three arrays of the surface's shape.
+
+    Attributes:
+        heights_m: Bare earth, float32, metres; NaN where the surface is void.
+        sigma_m: Standard error the correction adds, float32, metres; 0 where nothing was taken off.
+        mask: True where something was taken off.
+    """
+
+    heights_m: FloatArray
+    sigma_m: FloatArray
+    mask: BoolArray
+
+
+def bare_earth(
+    heights_m: FloatArray,
+    pixel_size_m: float | tuple[float, float],
+    model: str,
+    *,
+    probability: float | None = None,
+    smooth: bool = True,
+    origin_px: tuple[int, int] = (0, 0),
+    shares: FloatArray | None = None,
+) -> BareEarth:
+    """Take canopy and buildings off a surface model.
+
+    Args:
+        heights_m: Surface heights, (rows, columns), metres; NaN is void.
+        pixel_size_m: Ground size of a pixel, metres, or along columns and along rows; each model works at the sizes it
+            was trained at. Oblong pixels are averaged to squares along their finer axis for the models to look at.
+        model: Registry name of a bare-earth model, the path of its file, or `opening` for the morphological filter.
+        probability: Something stands where P(height above ground > 2 m) exceeds this; None is the model's own.
+        smooth: Fit a plane around each corrected pixel, weighted by certainty and tied to open ground around it.
+        origin_px: Row and column of `heights_m[0, 0]` on the surface's own lattice; with it and `halo_px` of context
+            windows of one surface agree.
+        shares: (2, rows, columns), share of trees and of buildings by a land-cover map, NaN where unknown; only for
+            models trained with it.
+
+    Raises:
+        ConfigError: no such model, a pixel size it was not trained for, land cover it cannot use, or a probability
+            outside (0, 1).
+        AllVoid: there is no height.
+        HeightsNotFinite: infinite heights.
+    """
+    if probability is not None and not 0 < probability < 1:
+        raise ConfigError(f"probability {probability} is not between 0 and 1")
+    void = np.isnan(heights_m)
+    if void.all():
+        raise AllVoid("no height to find the ground below")
+    if np.isinf(heights_m).any():
+        raise HeightsNotFinite("infinite heights", remedy="mark them as nodata")
+    surface = fill_voids(heights_m) if void.any() else np.asarray(heights_m, dtype=np.float32)
+
+    def ground_below(
+        seen: FloatArray, size_m: float, origin: tuple[int, int], cover: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray, BoolArray]:
+        if model == "opening":
+            return _by_opening(seen, size_m)
+        return ground_of(
+            _loaded(model), seen, size_m, probability=probability, smooth=smooth, origin_px=origin, shares=cover
+        )
+
+    sizes_m = pixel_size_m if isinstance(pixel_size_m, tuple) else (pixel_size_m, pixel_size_m)
+    squares = Squares.of(sizes_m, origin_px, surface.shape)
+    if squares is None:
+        ground, sigma, mask = ground_below(surface, sizes_m[1], origin_px, shares)
+    else:
+        cover = None if shares is None else np.stack([squares.reduce(share) for share in shares])
+        square = ground_below(squares.reduce(surface), max(sizes_m), squares.origin(origin_px), cover)
+        ground, sigma, mask = _on_oblong(surface, squares, *square)
+    mask = mask & ~void
+    result = np.where(mask, ground, heights_m).astype(np.float32)
+    return BareEarth(result, np.where(mask, sigma, 0.0).astype(np.float32), mask)
+
+
+def _on_oblong(
+    surface_m: FloatArray, squares: Squares, ground_m: FloatArray, sigma_m: FloatArray, mask: BoolArray
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """What was found on squares, on the surface's own oblong pixels.
+
+    The ground is carried over, not the height taken off: of a square half roof and half street each pixel needs another.
+    """
+    share = squares.expand(mask.astype(np.float32))
+    lowered = share > 0.5
+    spread = squares.expand(np.where(mask, sigma_m, np.float32(0)).astype(np.float32))
+    spread = (spread / np.where(lowered, share, np.float32(1))).astype(np.float32)
+    return np.where(lowered, np.minimum(squares.expand(ground_m), surface_m), surface_m), spread, lowered
+
+
+@lru_cache(maxsize=4)
+def _loaded(name: str) -> SurfaceModel:
+    from orograph.pipeline.bare_earth.model import load_bare_earth
+
+    return load_bare_earth(name)
+
+
+def halo_px(model: str) -> int:
+    """Pixels of context the stage needs around a window.
+
+    Raises:
+        ConfigError: no such model.
+    """
+    if model == "opening":
+        return _OPENING_HALO_PX
+    spec = _loaded(model).spec
+    return spec.halo_px + round(_REACH_SIGMAS * max(1.0, _SMOOTH_M / spec.pixel_size_m[0]))
+
+
+def pixel_sizes_m(model: str) -> tuple[float, float]:
+    """Smallest and largest pixel size a model works at, metres."""
+    return (0.5, 5.0) if model == "opening" else _loaded(model).spec.pixel_size_m
+
+
+def takes_land_cover(model: str) -> bool:
+    """Whether a model can use shares of trees and buildings."""
+    return model != "opening" and _loaded(model).spec.cover
+
+
+def weights_sha256(model: str) -> str | None:
+    """Digest of a model's weights; the filter has none."""
+    return None if model == "opening" else _loaded(model).sha256
+
+
+def ground_of(
+    model: SurfaceModel,
+    surface_m: FloatArray,
+    pixel_size_m: float,
+    *,
+    probability: float | None = None,
+    smooth: bool = True,
+    origin_px: tuple[int, int] = (0, 0),
+    shares: FloatArray | None = None,
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Ground below a surface without voids, its standard error, and where something stands; as `bare_earth`."""
+    said = model.above_ground(surface_m, pixel_size_m, THRESHOLD_M, origin_px, shares)
+    mask = said.covered > _threshold(model, probability, shares)
+    ground = (surface_m - said.height_m).astype(np.float32)
+    if smooth and mask.any():
+        ground = smooth_ground(ground, said.spread_m, mask, pixel_size_m)
+    # The ground is not above the surface.
+    sigma = np.maximum(said.spread_m * np.float32(model.operating.spread_factor), _FLOOR_SPREAD_M)
+    return np.minimum(ground, surface_m), sigma, mask
+
+
+def _threshold(
+    model: SurfaceModel, probability: float | None, shares: FloatArray | None
+) -> float | npt.NDArray[np.float64]:
+    """The probability asked for, or the model's own: one where a map tells what stands, another where none does."""
+    own = model.operating
+    if probability is not None:
+        return probability
+    if shares is None:
+        return own.probability
+    return np.where(np.isfinite(shares).all(axis=0), own.mapped_probability, own.probability)
+
+
+def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, mask: BoolArray, pixel_size_m: float) -> FloatArray:
+    """Ground under cover as a plane fitted around each pixel, every neighbour weighted by its own certainty.
+
+    Estimates weigh by their spread, open ground around by the surface's own error, all by a Gaussian of 6 m (or one
+    pixel). Each pixel depends on a bounded neighbourhood, summed in one order, so windows agree.
+
+    Args:
+        ground_m: Estimated ground, metres, finite.
+        spread_m: Its standard deviation, metres; infinite where there is no estimate.
+        mask: Where the ground is an estimate; elsewhere it is measured and stays.
+        pixel_size_m: Ground size of a pixel, metres.
+    """
+    weight = 1.0 / np.maximum(np.where(mask, spread_m, _FLOOR_SPREAD_M), _FLOOR_SPREAD_M).astype(np.float64) ** 2
+    sigma_px = max(1.0, _SMOOTH_M / pixel_size_m)
+    offset = np.arange(-round(_REACH_SIGMAS * sigma_px), round(_REACH_SIGMAS * sigma_px) + 1, dtype=np.float64)
+    kernels = [np.exp(-0.5 * (offset / sigma_px) ** 2) * (offset / sigma_px) ** k for k in range(3)]
+
+    def moment(values: npt.NDArray[np.float64], down: int, right: int) -> npt.NDArray[np.float64]:
+        rows = ndimage.correlate1d(values, kernels[down], axis=0, mode="constant")
+        return np.asarray(ndimage.correlate1d(rows, kernels[right], axis=1, mode="constant"))
+
+    weighted = weight * ground_m
+    orders = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
+    w, wy, wx, wyy, wxy, wxx = (moment(weight, *order) for order in orders)
+    g, gy, gx = (moment(weighted, *order) for order in orders[:3])
+    # The plane's height at the pixel, by Cramer's rule on the centred moments; a trace keeps slopes bounded.
+    yy, xx, xy = wyy - wy * wy / w, wxx - wx * wx / w, wxy - wx * wy / w
+    ridge = 1e-3 * w
+    yy, xx = yy + ridge, xx + ridge
+    hy, hx = gy - wy * g / w, gx - wx * g / w
+    determinant = yy * xx - xy * xy
+    slope_y, slope_x = (hy * xx - hx * xy) / determinant, (hx * yy - hy * xy) / determinant
+    plane = (g - slope_y * wy - slope_x * wx) / w
+    return np.where(mask, plane, ground_m).astype(np.float32)
+
+
+def _by_opening(surface_m: FloatArray, pixel_size_m: float) -> tuple[FloatArray, FloatArray, BoolArray]:
+    mask = opening_mask(surface_m, pixel_size_m)
+    if mask.all():
+        raise AllVoid("the opening leaves no ground")
+    # Inverse distances, as the filter's users do; a thin plate over half a town costs minutes.
+    ground = fillnodata(surface_m.copy(), (~mask).astype(np.uint8), max_search_distance=100)
+    # The filter has no opinion of its own error: a fifth of what it takes off, at least the floor.
+    return np.minimum(ground, surface_m), np.maximum(0.2 * np.abs(surface_m - ground), _FLOOR_SPREAD_M), mask
+
+
+def opening_mask(
+    surface_m: FloatArray, pixel_size_m: float, *, widest_m: float = 120.0, slope: float = 0.15, least_m: float = 0.5
+) -> BoolArray:
+    """True where a progressive opening says that something stands (Zhang et al., 2003).
+
+    Windows double up to `widest_m`; what an opening lowers by more than the window's growth times `slope`, and at
+    least `least_m`, is no ground.
+
+    Args:
+        surface_m: Surface heights without voids, metres.
+        pixel_size_m: Ground size of a pixel, metres.
+        widest_m: Width of the widest window, metres.
+        slope: Steepest ground the filter believes in.
+        least_m: Lowest thing it takes for one.
+    """
+    mask = np.zeros(surface_m.shape, dtype=np.bool_)
+    current, before, width = surface_m, 1, 3
+    while width * pixel_size_m <= widest_m or width == 3:
+        opened = ndimage.grey_opening(current, size=(width, width), mode="nearest")
+        threshold = min(least_m + slope * (width - before) * pixel_size_m, 3.0)
+        mask |= (current - opened) > threshold
+        current, before, width = opened, width, 2 * width + 1
+    return mask

@@ -1,0 +1,88 @@
+"""The two-route check: from frame to frame through the geoids, and through the levelled European frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from orograph.pipeline.errors import DatumDisagreement, VerticalError
+from orograph.pipeline.vertical import VerticalCatalogue
+from orograph.pipeline.vertical.entries import ELLIPSOID
+
+WARN_M: Final = 0.05
+FAIL_M: Final = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCheck:
+    """How far two independent ways between the frames of a border differ.
+
+    Attributes:
+        verdict: `agree`, `warn` above 5 cm, `fail` above 15 cm, `impossible` where a way is lacking.
+        difference_m: Median of geoid way minus levelling way; positive: the geoids put A higher over B's frame.
+        spread_m: Largest departure from that median.
+        datum_uncertainty_m: What the frames themselves leave open: largest absolute difference.
+        reason: Why it is impossible.
+    """
+
+    verdict: Literal["agree", "warn", "fail", "impossible"]
+    difference_m: float = 0.0
+    spread_m: float = 0.0
+    datum_uncertainty_m: float | None = None
+    reason: str = ""
+
+    def insist(self, border: str) -> None:
+        """Raise where the routes disagree beyond the limit.
+
+        Raises:
+            DatumDisagreement: verdict `fail`.
+        """
+        if self.verdict == "fail":
+            raise DatumDisagreement(
+                f"{border}: geoid and levelling routes differ by {self.difference_m * 100:+.1f} cm,"
+                f" {(self.datum_uncertainty_m or 0) * 100:.1f} cm at most",
+                remedy="check the sources' vertical frames; --allow-disagreement goes on",
+            )
+
+
+def check_routes(
+    frames: tuple[str, str],
+    lon_deg: npt.NDArray[np.float64],
+    lat_deg: npt.NDArray[np.float64],
+    grids_dir: Path,
+    *,
+    hub: str = "EPSG:5621",
+) -> RouteCheck:
+    """Compare A -> ellipsoid -> B with A -> EVRF -> B at places along a border.
+
+    Args:
+        frames: Vertical frames of A and B.
+        lon_deg: Longitudes of the places, degrees of ETRS89.
+        lat_deg: Latitudes, the same shape.
+        grids_dir: Folder of the catalogue's grids.
+        hub: The levelled frame.
+    """
+    if frames[0] == frames[1]:
+        return RouteCheck("agree", datum_uncertainty_m=0.0)
+    catalogue = VerticalCatalogue.load()
+    try:
+        by_geoid = catalogue.operation(*frames, grids_dir=grids_dir, via=ELLIPSOID)
+        by_levelling = catalogue.operation(*frames, grids_dir=grids_dir, via=hub)
+    except VerticalError as error:
+        return RouteCheck("impossible", reason=str(error))
+    if by_geoid.labels == by_levelling.labels:
+        return RouteCheck("impossible", reason="both ways are the same operation")
+    differences = by_geoid.shift(lon_deg, lat_deg) - by_levelling.shift(lon_deg, lat_deg)
+    differences = differences[np.isfinite(differences)]
+    if not differences.size:
+        return RouteCheck("impossible", reason="no place of the border lies in both areas of use")
+    median = float(np.median(differences))
+    largest = float(np.abs(differences).max())
+    verdict: Literal["agree", "warn", "fail"] = (
+        "fail" if abs(median) > FAIL_M else "warn" if abs(median) > WARN_M else "agree"
+    )
+    return RouteCheck(verdict, median, float(np.abs(differences - median).max()), largest)

@@ -1,0 +1,1 @@
+"""Nouns and tools of every stage: grids, rasters, pixel sizes, hashing, timing."""

@@ -1,0 +1,66 @@
+"""What the catalogue needs of a store; `orograph.infra.stores.base.Store` fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+
+class ObjectInfo(Protocol):
+    """What a HEAD tells of an object."""
+
+    @property
+    def key(self) -> str:
+        """Key of the object."""
+        ...
+
+    @property
+    def etag(self) -> str:
+        """Identity of the content."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the object."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Objects by relative, `/`-separated key.
+
+    `get` and `download` raise KeyError for what is not there; `put` raises `ObjectExists` and `PreconditionFailed` of
+    the error tree.
+    """
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """What is known of an object, None when there is none."""
+        ...
+
+    def get(self, key: str, *, start: int = 0, end: int | None = None) -> bytes:
+        """The object's bytes, or those from `start` up to `end`."""
+        ...
+
+    def download(self, key: str, path: Path) -> ObjectInfo:
+        """Write the object to a local file."""
+        ...
+
+    def put(
+        self,
+        key: str,
+        data: bytes | Path,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+        media_type: str = "application/octet-stream",
+    ) -> ObjectInfo:
+        """Keep an object in one visible step."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Forget an object; nothing happens when there is none."""
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All objects whose key starts with the prefix, sorted by key."""
+        ...

@@ -1,0 +1,93 @@
+"""Arithmetic of networks: half precision only where the hardware convolves in it, float32 everywhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from orograph.pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["fp32", "bf16", "fp16"]
+PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16", "fp16")
+DEFAULT_PRECISION: Final[Precision] = "fp32"
+"""Computed by every processor and GPU, so heights agree to rounding wherever they are made."""
+
+
+def checked_precision(name: str) -> Precision:
+    """Return a precision by its name.
+
+    Raises:
+        ConfigError: No such precision.
+    """
+    for precision in PRECISIONS:
+        if name == precision:
+            return precision
+    raise ConfigError(f"unknown precision {name!r}", remedy=f"use one of: {', '.join(PRECISIONS)}")
+
+
+def check_trainable(precision: Precision) -> None:
+    """Reject a precision that gradients do not survive without loss scaling.
+
+    Raises:
+        ConfigError: Training cannot run in it.
+    """
+    if checked_precision(precision) == "fp16":
+        raise ConfigError("training cannot run in fp16", remedy="use fp32 or bf16")
+
+
+def used_precision(precision: Precision, device: str) -> Precision:
+    """Return the precision a device computes in when asked for `precision`: the same, or `fp32` where unsupported.
+
+    Args:
+        precision: The requested one.
+        device: Torch device by name: `cpu`, `cuda`, `cuda:1`.
+    """
+    return precision if precision == "fp32" or _convolves_in(precision, device) else "fp32"
+
+
+def body_dtype(precision: Precision, device: str) -> torch.dtype:
+    """Return the torch type in which a network's body runs on a device; see `used_precision`."""
+    import torch
+
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[used_precision(precision, device)]
+
+
+def autocast(precision: Precision) -> torch.autocast:
+    """Return a context in which a processor's convolutions run in `precision`; float32 where unsupported."""
+    import torch
+
+    dtype = body_dtype(precision, "cpu")
+    return torch.autocast("cpu", dtype, enabled=dtype is not torch.float32)
+
+
+def has_fused_convolutions(device: str) -> bool:
+    """Whether torch can fuse a rectifier into a convolution on this device: processors with oneDNN."""
+    return device == "cpu" and _has_onednn()
+
+
+def _convolves_in(precision: Precision, device: str) -> bool:
+    """Whether a device has convolutions of its own in half precision.
+
+    On a processor torch's answer decides: the operator exists in every build, and raises on processors without
+    AVX-512 (bf16) or AVX512-FP16 (fp16).
+    """
+    import torch
+
+    if device == "cpu":
+        # The queries are registered only in builds with oneDNN.
+        if not _has_onednn():
+            return False
+        ops = torch.ops.mkldnn
+        supported = ops._is_mkldnn_bf16_supported if precision == "bf16" else ops._is_mkldnn_fp16_supported  # noqa: SLF001
+        return bool(supported())
+    if device.startswith("cuda"):
+        return precision == "fp16" or torch.cuda.is_bf16_supported(including_emulation=False)
+    return False
+
+
+def _has_onednn() -> bool:
+    import torch
+
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]

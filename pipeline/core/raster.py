@@ -1,0 +1,61 @@
+"""Heights with everything needed to trust them: grid, vertical frame, surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+
+from orograph.pipeline.errors import SourceGridError, VerticalFrameMissing
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Surface(StrEnum):
+    """What the heights are heights of."""
+
+    DTM = "DTM"
+    """Bare earth."""
+    DSM = "DSM"
+    """The upper surface, with canopy and buildings."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raster:
+    """Heights on a grid.
+
+    Attributes:
+        heights_m: float32, shape (rows, columns), metres; NaN is void, the only void.
+        geobox: Horizontal CRS, affine and shape; pixels are areas, their centres carry the height.
+        frame: Vertical frame, an id of the vertical catalogue such as `EPSG:5621`.
+        surface: Bare earth or upper surface.
+    """
+
+    heights_m: FloatArray
+    geobox: GeoBox
+    frame: str
+    surface: Surface
+
+    def __post_init__(self) -> None:
+        if self.heights_m.dtype != np.float32:
+            raise SourceGridError(f"heights are {self.heights_m.dtype}, expected float32")
+        if self.heights_m.shape != self.geobox.shape.shape:
+            raise SourceGridError(f"heights of shape {self.heights_m.shape} on a grid of {self.geobox.shape.shape}")
+        if self.geobox.crs is None:
+            raise SourceGridError("heights without a horizontal CRS")
+        if not self.frame:
+            raise VerticalFrameMissing("heights without a vertical frame")
+
+    @property
+    def valid(self) -> BoolArray:
+        """True where there is a height."""
+        return np.isfinite(self.heights_m)
+
+    def with_heights(self, heights_m: FloatArray) -> Self:
+        """The same grid and frame with other heights (metres)."""
+        return replace(self, heights_m=heights_m)

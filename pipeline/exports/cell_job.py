@@ -1,0 +1,98 @@
+"""The second wave's unit of work: one 1 degree cell, the published tiles it is cut from, what is made of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from orograph.pipeline.core.grid import Cell, Tile
+from orograph.pipeline.manifest import MANIFEST_NAME, canonical_json
+from orograph.pipeline.version import PROCESSING_VERSION
+
+Product = Literal["geographic", "hgt1", "hgt3", "contours"]
+PRODUCTS: tuple[Product, ...] = ("geographic", "hgt1", "hgt3", "contours")
+
+
+class CellSettings(BaseModel):
+    """Everything that shapes a cell's files; part of its run key.
+
+    Attributes:
+        products: What is made: `geographic` (3600 x 3600 COG), `hgt1` (3601), `hgt3` (1201), `contours`.
+        frame: Vertical frame of all files; the tiles' own when None. `EPSG:5773` (EGM96) for readers that presume it.
+        missing: What unpublished tiles become: void, or a refusal of the cell.
+        contour_interval_m: Distance of contour levels.
+        contour_arc_seconds: Lattice the contours are drawn from.
+        contour_formats: `shp` (zipped), `gpkg`, `fgb`.
+        zip_hgt: Zip the 3601 file too (the 1201 one always is).
+        compression: Of the COG.
+        lerc_max_error_m: With `lerc-zstd`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    products: tuple[Product, ...] = PRODUCTS
+    frame: str | None = None
+    missing: Literal["void", "refuse"] = "void"
+    contour_interval_m: float = Field(default=25.0, gt=0)
+    contour_arc_seconds: Literal[1, 3] = 3
+    contour_formats: tuple[Literal["shp", "gpkg", "fgb"], ...] = ("shp", "gpkg", "fgb")
+    zip_hgt: bool = False
+    compression: Literal["zstd", "lerc-zstd"] = "zstd"
+    lerc_max_error_m: float = Field(default=0.005, ge=0)
+
+    @field_validator("products", "contour_formats")
+    @classmethod
+    def _once_and_in_order(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Each once, in the order of the defaults: however they were asked for, equal work has one key."""
+        known = cls.model_fields[str(info.field_name)].default
+        return tuple(name for name in known if name in value)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TileRef:
+    """A published tile: which run of it, and where its elevation and manifest lie in the store."""
+
+    tile: Tile
+    run_key: str
+    elevation_key: str
+    elevation_sha256: str
+    manifest_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellJob:
+    """One cell; engines and the commit protocol see what they see of a tile's job.
+
+    Attributes:
+        tile: The cell; the name is the engines'.
+        inputs: The published tiles it touches, sorted.
+        settings: What is made of it.
+    """
+
+    tile: Cell
+    inputs: tuple[TileRef, ...]
+    settings: CellSettings
+
+    @property
+    def run_key(self) -> str:
+        """Identity of the result: changes exactly when a touched tile's run, the settings or the processing change."""
+        document = {
+            "processing_version": PROCESSING_VERSION,
+            "settings": self.settings.model_dump(mode="json"),
+            "cell": self.tile.id,
+            "tiles": sorted([ref.tile.id, ref.run_key] for ref in self.inputs),
+        }
+        return hashlib.sha256(canonical_json(document)).hexdigest()[:32]
+
+    @property
+    def prefix(self) -> str:
+        """Key prefix of everything this job writes."""
+        return f"tiles/{self.tile.id}/{self.run_key}"
+
+    @property
+    def manifest_key(self) -> str:
+        """Key of the manifest; it exists exactly when the job is done."""
+        return f"{self.prefix}/{MANIFEST_NAME}"

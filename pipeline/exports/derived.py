@@ -1,0 +1,77 @@
+"""Files derived from one 50 km tile with its neighbours in sight: slope and hillshade COGs, contours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from orograph.pipeline.core.grid import TILE_CRS, TILE_SIZE_M, Tile, windows
+from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.exports.mosaic import FloatArray, Mosaic
+from orograph.pipeline.formats import cog
+from orograph.pipeline.formats.contours import Contours, Line, trace, write_contours
+from orograph.pipeline.formats.hillshade import hillshade, slope
+
+WINDOW_PX: Final = 1024
+Shading = Literal["hillshade", "slope"]
+
+
+def write_shading(mosaic: Mosaic, tile: Tile, out_path: Path, kind: Shading) -> cog.CogInfo:
+    """Write a tile's multidirectional hillshade (uint8, 0 void) or slope (float32 degrees) as COG, streamed.
+
+    Pixels on the tile's edge see the neighbours' heights where those are in the mosaic.
+
+    Raises:
+        ExportError, DiskFull, StoreUnwritable: as `cog.finish`.
+    """
+    scratch = out_path.with_name(f".{out_path.name}.scratch")
+    geobox = tile.geobox(mosaic.pixel_size_m)
+    shaded = kind == "hillshade"
+    with cog.scratch(scratch, geobox, dtype="uint8" if shaded else "float32", nodata=0 if shaded else None) as writer:
+        for window in windows(geobox.shape.shape, WINDOW_PX):
+            heights = mosaic.read_tile(tile, window, halo_px=1)
+            shade = hillshade if shaded else slope
+            writer.write(window, shade(heights, mosaic.pixel_size_m))
+    return cog.finish(scratch, out_path, band_names=(kind,), band_units=(None if shaded else "degree",))
+
+
+def tile_contours(mosaic: Mosaic, tile: Tile, *, spacing_m: float = 25.0, interval_m: float = 25.0) -> Contours:
+    """Contours of a tile from points every `spacing_m`, its edges included, so that neighbours' lines meet.
+
+    Raises:
+        ConfigError: the spacing does not divide 50 km, or is finer than the tiles' pixels.
+    """
+    steps = round(TILE_SIZE_M / spacing_m) if spacing_m > 0 else 0
+    if steps < 1 or steps * spacing_m != TILE_SIZE_M or spacing_m < mosaic.pixel_size_m:
+        raise ConfigError(
+            f"a contour lattice of {spacing_m} m does not fit tiles of {mosaic.pixel_size_m} m pixels",
+            remedy="use a multiple of the pixel size that divides 50 km",
+        )
+    return trace(_points(mosaic, tile, spacing_m, steps), interval_m)
+
+
+def write_tile_contours(
+    mosaic: Mosaic, tile: Tile, out_path: Path, *, spacing_m: float = 25.0, interval_m: float = 25.0
+) -> int:
+    """Write a tile's contours in EPSG:3035 as `.shp`, `.gpkg` or `.fgb`; returns how many lines."""
+    found = tile_contours(mosaic, tile, spacing_m=spacing_m, interval_m=interval_m)
+    west, _, _, north = tile.bounds_m
+
+    def place(points: Line) -> Line:
+        return np.column_stack([west + points[:, 0] * spacing_m, north - points[:, 1] * spacing_m])
+
+    return write_contours(found, out_path, place=place, crs=TILE_CRS, layer="contours")
+
+
+def _points(mosaic: Mosaic, tile: Tile, spacing_m: float, steps: int) -> FloatArray:
+    west, _, _, north = tile.bounds_m
+    heights = np.empty((steps + 1, steps + 1), np.float32)
+    level = mosaic.level_for(spacing_m)
+    for window in windows(heights.shape, 512):
+        rows, cols = np.arange(window.height) + window.row, np.arange(window.width) + window.col
+        east, up = np.meshgrid(west + cols * spacing_m, north - rows * spacing_m)
+        spacing = np.full(window.height, spacing_m)
+        heights[window.slices] = mosaic.sample_points(east, up, spacing, spacing, level=level)
+    return heights

@@ -1,0 +1,51 @@
+"""Geographic 1 degree tiles of 1 arc-second: 3600 x 3600 areas of EPSG:4258 with the vertical frame beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from orograph.pipeline.core.grid import Cell
+from orograph.pipeline.exports.cell_lattice import GEOGRAPHIC_CRS, cell_geobox, pixel_lattice
+from orograph.pipeline.exports.mosaic import Mosaic, Shift
+from orograph.pipeline.formats import cog
+from orograph.pipeline.vertical import geotiff_wkt
+
+PIXELS: Final = 3600
+
+
+def write_geographic(
+    mosaic: Mosaic,
+    cell: Cell,
+    out_path: Path,
+    *,
+    frame: str,
+    shift: Shift | None = None,
+    pixels: int = PIXELS,
+    encoding: cog.Encoding = cog.Encoding(),  # noqa: B008 - a frozen value
+) -> cog.CogInfo:
+    """Sample a cell at the centres of its pixels and write it as COG, streamed.
+
+    Args:
+        mosaic: The 50 km tiles, in any frame.
+        cell: The cell.
+        out_path: The COG, float32 metres, -32768 void.
+        frame: Vertical frame of the result, e.g. `EPSG:5621`.
+        shift: Moves heights from the tiles' frame to `frame`; None where they are the same.
+        pixels: A side.
+        encoding: Compression and overviews.
+
+    Raises:
+        ExportError, DiskFull, StoreUnwritable: as `cog.finish`.
+    """
+    scratch = out_path.with_name(f".{out_path.name}.scratch")
+    with cog.scratch(scratch, cell_geobox(cell, pixels), encoding=encoding) as writer:
+        for window, heights in mosaic.blocks(pixel_lattice(cell, pixels), shift):
+            writer.write(window, heights)
+    return cog.finish(
+        scratch,
+        out_path,
+        crs_wkt=geotiff_wkt(GEOGRAPHIC_CRS, frame),
+        band_names=("elevation",),
+        band_units=("m",),
+    )

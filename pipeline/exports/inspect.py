@@ -1,0 +1,223 @@
+"""What a file is: grid, frame, nodata, overviews, and which checks it passes; read in bounded memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyproj
+import rasterio
+from pyproj.exceptions import CRSError
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.errors import ConfigError, ExportError, OrographError
+from orograph.pipeline.exports.hgt import HIGHEST_M, LOWEST_M, VOID, read_hgt
+from orograph.pipeline.exports.sampling import metres_per_degree
+from orograph.pipeline.formats import cog
+from orograph.pipeline.formats.hillshade import hillshade
+
+_SAMPLE_PX: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that should hold of the file, whether it does, and what was found."""
+
+    name: str
+    passed: bool
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A file described.
+
+    Attributes:
+        facts: Name to value, JSON-ready.
+        checks: What was looked at.
+        sample_m: Heights at about 1024 pixels a side, NaN void; None for what holds no heights.
+        pixel_m: Width and height of a sample's pixel on the ground.
+    """
+
+    facts: dict[str, Any]
+    checks: tuple[Check, ...]
+    sample_m: npt.NDArray[np.float32] | None
+    pixel_m: tuple[float, float]
+
+    @property
+    def sound(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+
+def inspect(path: Path) -> Inspection:
+    """Describe a GeoTIFF or HGT file.
+
+    Raises:
+        ExportError: it is neither, or cannot be read.
+    """
+    if not path.is_file():
+        raise ExportError(f"{path} is no file")
+    if ".hgt" in path.name.lower():
+        return _inspect_hgt(path)
+    try:
+        with rasterio.open(path) as dataset:
+            return _inspect_raster(path, dataset)
+    except RasterioError as fault:
+        raise ExportError(f"{path.name} cannot be read as a raster: {fault}") from fault
+
+
+def draw(inspection: Inspection, out_path: Path) -> None:
+    """Write a hillshade of the sample as grey PNG, voids transparent.
+
+    Raises:
+        ExportError: the file holds no heights.
+    """
+    from PIL import Image
+
+    if inspection.sample_m is None or min(inspection.sample_m.shape) < 3:
+        raise ExportError("there are no heights to draw")
+    padded = np.pad(inspection.sample_m, 1, constant_values=np.nan)
+    width, height = inspection.pixel_m
+    shade = hillshade(padded, width, pixel_height_m=height, exaggeration=2.0)
+    picture = np.stack([shade, np.where(shade > 0, 255, 0).astype(np.uint8)], axis=-1)
+    Image.fromarray(picture, "LA").save(out_path)
+
+
+def _inspect_hgt(path: Path) -> Inspection:
+    cell, samples = read_hgt(path)
+    valid = samples[samples != VOID]
+    side = samples.shape[0]
+    seconds = 3600 // (side - 1)
+    step = max(1, (side - 1) // _SAMPLE_PX)
+    sample = np.where(samples == VOID, np.nan, samples).astype(np.float32)[::step, ::step]
+    east, north = metres_per_degree(cell.lat + 0.5)
+    facts = {
+        "file": path.name,
+        "kind": "HGT",
+        "cell": cell.id,
+        "samples": [side, side],
+        "arc_seconds": seconds,
+        "bounds_of_samples": list(cell.bounds_deg),
+        "data_type": "int16, big-endian",
+        "vertical_frame": "not stated by the format",
+        "nodata": VOID,
+        "void_percent": round(100 - 100 * valid.size / samples.size, 4),
+        "minimum": int(valid.min()) if valid.size else None,
+        "maximum": int(valid.max()) if valid.size else None,
+    }
+    checks = (
+        Check("name and size fit", True, f"{path.name}, {side} x {side}"),
+        _range_check(float(valid.min()) if valid.size else math.nan, float(valid.max()) if valid.size else math.nan),
+    )
+    return Inspection(facts, checks, sample, (east / (side - 1) * step, north / (side - 1) * step))
+
+
+def _inspect_raster(path: Path, dataset: Any) -> Inspection:
+    is_height = dataset.dtypes[0] in {"float32", "float64", "int16"} and dataset.count == 1
+    sample = _sample(dataset)
+    frame = _frames(dataset)
+    pixel = _ground_pixel(dataset)
+    facts = {
+        "file": path.name,
+        "kind": "COG" if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG" else dataset.driver,
+        "size": [dataset.height, dataset.width],
+        "bands": dataset.count,
+        "band_names": [name for name in dataset.descriptions if name],
+        "data_type": dataset.dtypes[0],
+        "crs": frame["horizontal"],
+        "vertical_frame": frame["vertical"],
+        "pixel_size": [dataset.transform.a, -dataset.transform.e],
+        "bounds": list(dataset.bounds),
+        "tile": _tile_of(dataset),
+        "compression": dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION", "none"),
+        "block": list(dataset.block_shapes[0]),
+        "overviews": dataset.overviews(1),
+        "nodata": dataset.nodata,
+        "pixels_are": dataset.tags().get("AREA_OR_POINT", "not stated"),
+        "void_percent": round(100.0 * float(np.isnan(sample).mean()), 3),
+        "minimum": float(np.nanmin(sample)) if np.isfinite(sample).any() else None,
+        "maximum": float(np.nanmax(sample)) if np.isfinite(sample).any() else None,
+        "size_bytes": path.stat().st_size,
+    }
+    rows, cols = sample.shape
+    ground = (pixel[0] * dataset.width / cols, pixel[1] * dataset.height / rows)
+    return Inspection(facts, _checks(path, dataset, facts, is_height=is_height), sample if is_height else None, ground)
+
+
+def _checks(path: Path, dataset: Any, facts: dict[str, Any], *, is_height: bool) -> tuple[Check, ...]:
+    checks = [_cog_check(path), Check("horizontal CRS", facts["crs"] is not None, str(facts["crs"]))]
+    north_up = dataset.transform.b == dataset.transform.d == 0 and dataset.transform.e < 0
+    checks.append(Check("north up", north_up, "yes" if north_up else str(tuple(dataset.transform)[:6])))
+    if is_height:
+        checks.append(Check("vertical frame", facts["vertical_frame"] is not None, str(facts["vertical_frame"])))
+        checks.append(Check("nodata declared", facts["nodata"] is not None, str(facts["nodata"])))
+        low, high = (math.nan if facts[name] is None else facts[name] for name in ("minimum", "maximum"))
+        checks.append(_range_check(low, high))
+    return tuple(checks)
+
+
+def _cog_check(path: Path) -> Check:
+    try:
+        cog.validate(path)
+    except OrographError as fault:
+        return Check("cloud-optimised", False, fault.message)
+    return Check("cloud-optimised", True, "strictly valid")
+
+
+def _range_check(low: float, high: float) -> Check:
+    if math.isnan(low):
+        return Check("heights plausible", False, "no heights at all")
+    return Check("heights plausible", low >= LOWEST_M and high <= HIGHEST_M, f"{low:g} to {high:g} m")
+
+
+def _sample(dataset: Any) -> npt.NDArray[np.float32]:
+    factor = max(1.0, max(dataset.shape) / _SAMPLE_PX)
+    shape = tuple(max(1, round(side / factor)) for side in dataset.shape)
+    values = dataset.read(1, out_shape=shape, masked=True, resampling=Resampling.average)
+    return values.astype(np.float32).filled(np.nan)
+
+
+def _frames(dataset: Any) -> dict[str, str | None]:
+    if dataset.crs is None:
+        return {"horizontal": None, "vertical": None}
+    try:
+        crs = pyproj.CRS(dataset.crs.to_wkt())
+    except CRSError:
+        return {"horizontal": str(dataset.crs), "vertical": None}
+    parts = crs.sub_crs_list if crs.is_compound else [crs]
+    named = [_name(part) for part in parts]
+    ellipsoidal = len(parts) == 1 and len(crs.axis_info) == 3
+    return {
+        "horizontal": named[0],
+        "vertical": named[1] if len(named) > 1 else "ellipsoidal" if ellipsoidal else None,
+    }
+
+
+def _name(crs: pyproj.CRS) -> str:
+    code = crs.to_epsg()
+    return f"EPSG:{code} ({crs.name})" if code else crs.name
+
+
+def _ground_pixel(dataset: Any) -> tuple[float, float]:
+    width, height = abs(dataset.transform.a), abs(dataset.transform.e)
+    if dataset.crs is not None and dataset.crs.is_geographic:
+        middle = (dataset.bounds.top + dataset.bounds.bottom) / 2
+        east, north = metres_per_degree(max(-89.0, min(89.0, middle)))
+        return width * east, height * north
+    return width, height
+
+
+def _tile_of(dataset: Any) -> str | None:
+    try:
+        tile = Tile(round(dataset.bounds.left / 1000), round(dataset.bounds.bottom / 1000))
+        geobox = tile.geobox(dataset.transform.a)
+    except (OrographError, ConfigError):
+        return None
+    return tile.id if geobox.affine == dataset.transform and geobox.shape.shape == dataset.shape else None

@@ -1,0 +1,87 @@
+"""Pictures of an evaluation and of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.errors import StoreUnwritable
+from orograph.pipeline.learning.superres.evaluate import Tile
+
+_SHOWN: Final = 98.0
+"""Percentile of the absolute error at which the colour scale ends."""
+
+
+class MapWriter:
+    """Draws a map of |original - derived| for every method and tile; call it as `evaluate`'s listener."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._scale: dict[str, float] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnwritable(f"cannot make {folder}: {error}") from error
+
+    def __call__(self, method: str, tile: Tile, fine_m: FloatArray) -> None:
+        """Draw one map; the scale of a tile is that of its first method, so that maps compare."""
+        from matplotlib.figure import Figure
+
+        error = np.abs(fine_m - tile.fine_m)
+        scale = self._scale.setdefault(tile.name, float(np.nanpercentile(error, _SHOWN)) or 1.0)
+        figure = Figure(figsize=(6, 5), layout="constrained")
+        axes = figure.subplots()
+        image = axes.imshow(error, cmap="magma", vmin=0.0, vmax=scale, interpolation="nearest")
+        rmse = float(np.sqrt(np.nanmean(np.square(error))))
+        axes.set_title(f"{tile.name}: {method}, RMSE {rmse:.2f} m", fontsize=9)
+        axes.set_axis_off()
+        figure.colorbar(image, label="|original - derived| (m)", shrink=0.8)
+        stem = f"{tile.name} {method}".replace(" ", "_").replace(",", "_").replace("/", "_")
+        figure.savefig(self.folder / f"{stem}.png", dpi=110)
+
+
+def plot_gains(report: dict[str, Any], path: Path) -> None:
+    """Bars of the gain in RMSE, MAE and slope RMSE over GDAL's cubic, by method."""
+    from matplotlib.figure import Figure
+
+    methods = list(report["methods"])
+    kinds = (("gain_rmse_percent", "RMSE"), ("gain_mae_percent", "MAE"), ("gain_slope_rmse_percent", "slope RMSE"))
+    figure = Figure(figsize=(8, 0.45 * len(methods) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(methods))
+    for k, (key, label) in enumerate(kinds):
+        axes.barh(places + (k - 1) * 0.27, [report["methods"][m][key] for m in methods], 0.25, label=label)
+    axes.set_yticks(places, methods)
+    axes.invert_yaxis()
+    axes.axvline(0.0, color="black", linewidth=0.8)
+    axes.set_xlabel("gain over GDAL cubic (%)")
+    axes.set_title(f"x{report['factor']} {report['thinning']}, {report['pixels']} pixels", fontsize=10)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def plot_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
+    """Relative squared error of training by mode, and the gains on held-out ground, over steps."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    steps = [row["step"] for row in rows]
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name, np.nan) for row in rows]
+        if name.startswith("relative_mse_"):
+            left.plot(steps, values, label=name.removeprefix("relative_mse_"))
+        elif name.startswith("gain_"):
+            right.plot(steps, values, label=name.removeprefix("gain_"))
+    left.set_title("squared error relative to the base, training", fontsize=9)
+    right.set_title("gain over GDAL cubic in RMSE (%), held-out sites", fontsize=9)
+    for axes in (left, right):
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize=7)
+    figure.savefig(path, dpi=110)

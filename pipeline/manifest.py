@@ -1,0 +1,172 @@
+"""The manifest of a tile: everything that is known about its assets, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from orograph.pipeline.sources.refs import SourceRef
+
+MANIFEST_NAME: Final = "manifest.json"
+
+
+_SEAL: Final = "sha256"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+
+class CoregistrationRecord(_Frozen):
+    """What was estimated of a source against the tile's best one; shifts are added to the source's coordinates."""
+
+    source: str
+    reference: str
+    method: str
+    status: Literal["converged", "unobservable", "too_few", "rejected", "reference", "none"]
+    shift_east_m: float = 0.0
+    shift_north_m: float = 0.0
+    shift_up_m: float = 0.0
+    nmad_before_m: float | None = None
+    nmad_after_m: float | None = None
+    sample_count: int = 0
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class Band(_Frozen):
+    """One band of an asset, as STAC describes bands."""
+
+    name: str
+    description: str
+    data_type: Literal["uint8", "int16", "float32"]
+    unit: str | None = None
+    nodata: float | Literal["nan"] | None = None
+    statistics: dict[str, float] = Field(default_factory=dict)
+
+
+class ProductInfo(_Frozen):
+    """How an asset is described in manifest and catalogue."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    filename: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    title: str
+    media_type: str
+    roles: tuple[str, ...]
+    bands: tuple[Band, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A finished local file, validated, ready to be committed."""
+
+    info: ProductInfo
+    path: Path
+
+
+class Asset(ProductInfo):
+    """A committed product: where it lies and what it must hash to."""
+
+    key: str
+    size_bytes: int
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class OperationRecord(_Frozen):
+    """A vertical operation that was applied to a source; its shifts are the extremes over the tile and 5 km around it."""
+
+    source: str
+    frame_from: str
+    frame_to: str
+    operation: str
+    steps: tuple[str, ...]
+    grids: dict[str, str] = Field(default_factory=dict)
+    accuracy_m: float
+    shift_min_m: float
+    shift_max_m: float
+    derived: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Quality(_Frozen):
+    """Figures of one tile."""
+
+    pixels: int
+    void_fraction: float
+    filled_fraction: float
+    source_fractions: dict[str, float]
+    height_min_m: float
+    height_max_m: float
+    height_mean_m: float
+    height_std_m: float
+    uncertainty_median_m: float | None = None
+    border_step_m: float | None = None
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class Manifest(_Frozen):
+    """The record of a finished tile; deterministic, so a second worker writes the same bytes.
+
+    Times and machines are not in here: they belong to the run report.
+    """
+
+    schema_version: Literal[1] = 1
+    tile: str
+    run_key: str
+    processing_version: int
+    software: dict[str, str]
+    settings: dict[str, Any]
+    sources: tuple[SourceRef, ...]
+    grid: dict[str, Any]
+    surface: Literal["DTM", "DSM", "mixed"]
+    vertical_frame: str
+    crs_wkt2: str
+    operations: tuple[OperationRecord, ...]
+    coregistration: tuple[CoregistrationRecord, ...] = ()
+    models: dict[str, str] = Field(default_factory=dict)
+    quality: Quality
+    assets: tuple[Asset, ...]
+
+    def to_json(self) -> bytes:
+        """Canonical JSON, sealed by the sha256 of everything else in it."""
+        document = self.model_dump(mode="json")
+        return canonical_json({**document, _SEAL: _sha256(document)})
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read a manifest; one without a seal (they have it since version 0.1) is taken as it is.
+
+        Raises:
+            ValueError: a single bit of it is not as it was written, or it is no manifest at all.
+        """
+        document = json.loads(data)
+        if not isinstance(document, dict) or canonical_json(document) != data:
+            raise ValueError("is not canonical JSON")
+        seal = document.pop(_SEAL, None)
+        if seal is not None and seal != _sha256(document):
+            raise ValueError("its contents do not hash to the sha256 it tells")
+        try:
+            return cls.model_validate_json(canonical_json(document))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+
+    def asset(self, name: str) -> Asset:
+        """The asset of a name; KeyError when there is none."""
+        for asset in self.assets:
+            if asset.name == name:
+                return asset
+        raise KeyError(name)
+
+
+def _sha256(document: Any) -> str:
+    return hashlib.sha256(canonical_json(document)).hexdigest()
+
+
+def canonical_json(document: Any) -> bytes:
+    """JSON with sorted keys, no blanks, no NaN: equal documents are equal bytes."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()

@@ -1,0 +1,1 @@
+"""Which tiles an area needs and which files each tile reads."""

@@ -1,0 +1,92 @@
+"""Tiles and cells that an area touches."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import shapely
+from pyproj import Transformer
+from shapely.geometry import box, shape
+from shapely.geometry.base import BaseGeometry
+
+from orograph.pipeline.core.grid import TILE_CRS, Cell, Tile, tiles_in
+from orograph.pipeline.errors import ConfigError
+
+MARGIN_M: Final = 2_000.0
+"""Files this close to a tile are part of its job: halos of stages and kernels reach that far."""
+
+
+def tiles_of_bbox(west_deg: float, south_deg: float, east_deg: float, north_deg: float) -> tuple[Tile, ...]:
+    """The tiles that a box of longitude and latitude touches."""
+    if not (-180 <= west_deg < east_deg <= 180 and -90 <= south_deg < north_deg <= 90):
+        raise ConfigError(
+            f"no area: {west_deg}, {south_deg}, {east_deg}, {north_deg}", remedy="west,south,east,north in degrees"
+        )
+    return _touching(footprint_of((west_deg, south_deg, east_deg, north_deg), "EPSG:4258"))
+
+
+def tiles_of_geojson(path: Path) -> tuple[Tile, ...]:
+    """The tiles that the geometries of a GeoJSON file (longitude, latitude) touch.
+
+    Raises:
+        ConfigError: the file is no GeoJSON.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        features = document.get("features", [document])
+        geometry = shapely.unary_union([shape(feature.get("geometry", feature)) for feature in features])
+    except (OSError, ValueError, AttributeError, KeyError, shapely.GEOSException) as error:
+        raise ConfigError(f"{path} is no GeoJSON of polygons: {error}") from error
+    return _touching(_projected(shapely.segmentize(geometry, 0.05), "EPSG:4258"))
+
+
+def tile_bounds_deg(tile: Tile) -> tuple[float, float, float, float]:
+    """West, south, east, north of a tile in degrees, its curved edges and the planning margin included."""
+    west, south, east, north = tile.bounds_m
+    ring = shapely.segmentize(box(west - MARGIN_M, south - MARGIN_M, east + MARGIN_M, north + MARGIN_M), 2_500.0)
+    lon, lat = _to_degrees().transform(*np.asarray(ring.exterior.coords).T)
+    return float(np.min(lon)), float(np.min(lat)), float(np.max(lon)), float(np.max(lat))
+
+
+def cells_in(bounds_deg: tuple[float, float, float, float]) -> Iterator[Cell]:
+    """1 degree cells that touch a box of degrees, south to north, west to east."""
+    west, south, east, north = bounds_deg
+    for lat in range(math.floor(south), math.ceil(north)):
+        for lon in range(math.floor(west), math.ceil(east)):
+            yield Cell(lat, lon)
+
+
+def footprint_of(bounds: tuple[float, float, float, float], crs: str) -> BaseGeometry:
+    """A box of any CRS as a polygon of EPSG:3035, its edges bent as they are."""
+    west, south, east, north = bounds
+    return _projected(shapely.segmentize(box(*bounds), max(east - west, north - south) / 40), crs)
+
+
+def _projected(geometry: BaseGeometry, crs: str) -> BaseGeometry:
+    transformer = _to_tiles(crs)
+
+    def move(points: np.ndarray) -> np.ndarray:
+        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
+
+    return shapely.make_valid(shapely.transform(geometry, move))
+
+
+def _touching(geometry: BaseGeometry) -> tuple[Tile, ...]:
+    return tuple(tile for tile in tiles_in(*geometry.bounds) if geometry.intersection(box(*tile.bounds_m)).area > 0)
+
+
+@lru_cache(maxsize=64)
+def _to_tiles(crs: str) -> Transformer:
+    # Footprints only choose files; a metre does not matter here.
+    return Transformer.from_crs(crs, TILE_CRS, always_xy=True)
+
+
+@lru_cache(maxsize=1)
+def _to_degrees() -> Transformer:
+    return Transformer.from_crs(TILE_CRS, "EPSG:4258", always_xy=True)

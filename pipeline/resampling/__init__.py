@@ -1,0 +1,1 @@
+"""Horizontal operations and the one kernel that interpolates a height."""

@@ -1,0 +1,1 @@
+"""Where heights come from: catalogue, headers, reading, nodata, land cover."""

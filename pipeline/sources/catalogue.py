@@ -1,0 +1,231 @@
+"""Sources: datasets of heights, described well enough to be moved rightly, and the files of them a tile needs."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from orograph.pipeline.core.raster import Surface
+from orograph.pipeline.errors import ConfigError, SourceUnknown
+from orograph.pipeline.sources.land_cover import LandCover
+
+SHIPPED_CATALOGUE: Final = Path(__file__).with_name("sources.yaml")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Thinning(StrEnum):
+    """How a coarse product was made from fine measurements; super-resolution must know."""
+
+    DECIMATED = "decimated"
+    """Every n-th sample was kept."""
+    AVERAGED = "averaged"
+    """Samples are means over a footprint."""
+
+
+class PixelIs(StrEnum):
+    """What a raster's georeferencing points at."""
+
+    AREA = "area"
+    POINT = "point"
+
+
+class Provider(_Frozen):
+    """Who made, licensed or hosts the data; STAC's provider object."""
+
+    name: str
+    roles: tuple[Literal["licensor", "producer", "processor", "host"], ...] = ("producer", "licensor")
+    url: str | None = None
+
+
+class Files(_Frozen):
+    """Data in a list of files; local paths may hold glob patterns."""
+
+    kind: Literal["files"] = "files"
+    hrefs: tuple[str, ...] = Field(min_length=1)
+
+
+class CellTemplate(_Frozen):
+    """Data in one file per 1 degree cell.
+
+    The template may use `{ns}`, `{lat:02d}`, `{ew}`, `{lon:03d}` of the cell's south-west corner (absolute values).
+    A cell without an object is sea or outside the product when `missing_is_void`.
+    """
+
+    kind: Literal["cells"] = "cells"
+    href: str
+    missing_is_void: bool = True
+
+
+class StacLocation(_Frozen):
+    """Data listed by a STAC collection (static) or API."""
+
+    kind: Literal["stac"] = "stac"
+    href: str
+    collection: str | None = None
+    asset: str = "data"
+
+
+Location = Annotated[Files | CellTemplate | StacLocation, Field(discriminator="kind")]
+
+
+class UserGrid(_Frozen):
+    """A grid of the user's own: path and the sha256 it must have.
+
+    Attributes:
+        path: GeoTIFF in degrees of geographic ETRS89.
+        frame_to: Frame the grid leads to, H_to = H + grid: the ETRS89 ellipsoid for a geoid.
+        accuracy_m: Standard deviation of its values.
+    """
+
+    path: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    accuracy_m: float = Field(gt=0)
+    frame_to: str = "EPSG:4937"
+
+
+class Source(_Frozen):
+    """One dataset of heights.
+
+    Attributes:
+        horizontal_crs: CRS of the files (2D), e.g. `EPSG:28992`; files that declare another are refused.
+        vertical_frame: Id in the vertical catalogue, e.g. `EPSG:5709`; there is no default.
+        vertical_grid: The user's own geoid grid to the ETRS89 ellipsoid, for frames the catalogue has no grid of.
+        resolution_m: Ground sampling distance, metres.
+        nodata: Values that mean void, besides the one a file declares and NaN.
+        priority: Larger wins where sources overlap; equal priorities go by resolution.
+        accuracy_m: Standard deviation of a height on open ground, metres.
+        noise_m: Standard deviation from pixel to pixel, metres. A network then takes samples for uncertain; at 0 it returns
+            them exactly.
+        epoch: Decimal year of the data's coordinates, for time-dependent operations.
+        area_deg: West, south, east, north beyond which the source has no data.
+        land_cover: Map that tells a bare-earth model where trees and buildings stand.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    title: str
+    providers: tuple[Provider, ...] = Field(min_length=1)
+    licence: str
+    licence_url: str | None = None
+    attribution: str
+    data: Location
+    horizontal_crs: str
+    vertical_frame: str
+    vertical_grid: UserGrid | None = None
+    surface: Surface
+    resolution_m: float = Field(gt=0)
+    thinning: Thinning
+    nodata: tuple[float, ...] = ()
+    pixel: PixelIs = PixelIs.AREA
+    priority: int = 0
+    accuracy_m: float = Field(gt=0)
+    noise_m: float = Field(default=0.0, ge=0)
+    epoch: float | None = Field(default=None, ge=1900, le=2100)
+    start: datetime | None = None
+    end: datetime | None = None
+    area_deg: tuple[float, float, float, float] = (-180.0, -90.0, 180.0, 90.0)
+    trust_thinning: bool = False
+    anonymous: bool = False
+    land_cover: LandCover | None = None
+
+    @model_validator(mode="after")
+    def _crs_are_known(self) -> Self:
+        try:
+            horizontal = CRS.from_user_input(self.horizontal_crs)
+        except CRSError as error:
+            raise ValueError(f"horizontal_crs {self.horizontal_crs!r} is not a CRS") from error
+        if horizontal.is_compound or horizontal.is_vertical:
+            raise ValueError(f"horizontal_crs {self.horizontal_crs!r} must be 2D; heights go by vertical_frame")
+        return self
+
+    @property
+    def rank(self) -> tuple[int, float, str]:
+        """Sort key, best source first."""
+        return (-self.priority, self.resolution_m, self.id)
+
+
+class SourceCatalogue(_Frozen):
+    """The datasets a run may use."""
+
+    sources: tuple[Source, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        ids = [source.id for source in self.sources]
+        repeated = sorted({i for i in ids if ids.count(i) > 1})
+        if repeated:
+            raise ValueError(f"source ids appear twice: {', '.join(repeated)}")
+        return self
+
+    @classmethod
+    def load(cls, path: Path = SHIPPED_CATALOGUE) -> Self:
+        """Read a YAML catalogue; relative hrefs and grid paths are taken from the file's folder.
+
+        Raises:
+            ConfigError: the file is missing, no YAML, or an entry is incomplete (the vertical frame above all).
+        """
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"source catalogue {path} cannot be read: {error}") from error
+        try:
+            catalogue = cls.model_validate(document)
+        except ValidationError as error:
+            raise ConfigError(f"source catalogue {path}: {_first_faults(error, document)}") from error
+        return cls(sources=tuple(_anchored(source, path.parent) for source in catalogue.sources))
+
+    def get(self, source_id: str) -> Source:
+        """The source of an id.
+
+        Raises:
+            SourceUnknown: there is none.
+        """
+        for source in self.sources:
+            if source.id == source_id:
+                return source
+        known = ", ".join(source.id for source in self.sources)
+        raise SourceUnknown(f"unknown source {source_id!r}", source=source_id, remedy=f"known are {known}")
+
+
+def _anchored(source: Source, folder: Path) -> Source:
+    updates: dict[str, object] = {}
+    if isinstance(source.data, Files):
+        hrefs = tuple(_absolute(href, folder) for href in source.data.hrefs)
+        updates["data"] = source.data.model_copy(update={"hrefs": hrefs})
+    else:
+        updates["data"] = source.data.model_copy(update={"href": _absolute(source.data.href, folder)})
+    if source.vertical_grid is not None:
+        path = _absolute(source.vertical_grid.path, folder)
+        updates["vertical_grid"] = source.vertical_grid.model_copy(update={"path": path})
+    if source.land_cover is not None:
+        path = _absolute(source.land_cover.path, folder)
+        updates["land_cover"] = source.land_cover.model_copy(update={"path": path})
+    return source.model_copy(update=updates)
+
+
+def _absolute(href: str, folder: Path) -> str:
+    if "://" in href or href.startswith("/"):
+        return href
+    return str((folder / href).resolve())
+
+
+def _first_faults(error: ValidationError, document: object) -> str:
+    """The first three faults, naming the source they lie in."""
+    texts = []
+    for fault in error.errors()[:3]:
+        where = list(fault["loc"])
+        if len(where) >= 2 and where[0] == "sources" and isinstance(document, dict):
+            with contextlib.suppress(KeyError, IndexError, TypeError):
+                where[1] = document["sources"][where[1]]["id"]
+        texts.append(f"{'.'.join(map(str, where))}: {fault['msg']}")
+    return "; ".join(texts)

@@ -1,0 +1,103 @@
+"""Land cover beside a surface source: what share of each pixel a map says is under trees or built up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import rasterio
+from affine import Affine
+from pydantic import BaseModel, ConfigDict, Field
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+
+from orograph.pipeline.core.hashing import file_sha256
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing
+
+LAND_COVER_SHA256: Final = "bare_earth_land_cover_sha256"
+"""The entry of a manifest's models that names the maps which bare earth was shown."""
+
+
+class LandCover(BaseModel):
+    """A categorical raster with one band of classes.
+
+    Attributes:
+        path: GeoTIFF, in any CRS.
+        sha256: Digest it must have; a map that changes changes heights.
+        trees: Classes under trees; those of ESA WorldCover by default.
+        built: Classes that are built up.
+        attribution: Who is to be named where the map went into heights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    trees: tuple[int, ...] = (10, 95)
+    built: tuple[int, ...] = (50,)
+    attribution: str = ""
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """A map with the default classes, as the file is now.
+
+        Raises:
+            SourceMissing: there is no such file.
+        """
+        return cls(path=str(path), sha256=_digest(str(path)))
+
+    def shares(self, affine: Affine, crs: str, shape: tuple[int, int]) -> FloatArray:
+        """Share of trees and of buildings in each pixel of a grid.
+
+        Args:
+            affine: Pixel to CRS, corner based.
+            crs: Of the grid.
+            shape: Rows and columns.
+
+        Returns:
+            float32, (2, rows, columns), 0 to 1; NaN where the map says nothing.
+
+        Raises:
+            SourceMissing, SourceCorrupt: the file is missing, or another than the one meant.
+            SourceGridError: it has no CRS, or more than one band.
+        """
+        if _digest(self.path) != self.sha256:
+            raise SourceCorrupt(
+                f"{self.path} has sha256 {_digest(self.path)}, expected {self.sha256}", remedy="fetch the map again"
+            )
+        try:
+            with rasterio.open(self.path) as dataset:
+                if dataset.crs is None or dataset.count != 1:
+                    raise SourceGridError(f"{self.path} is no map of one band with a CRS")
+                # Classes are put on pixels of a third and counted there, so that every window counts alike.
+                fine = {"transform": affine * Affine.scale(1 / _FINER), "width": shape[1] * _FINER}
+                with WarpedVRT(
+                    dataset, crs=crs, height=shape[0] * _FINER, resampling=Resampling.nearest, add_alpha=True, **fine
+                ) as warped:
+                    classes, known = warped.read(1), warped.read(2) > 0
+                if dataset.nodata is not None:
+                    known &= classes != dataset.nodata
+        except RasterioError as error:
+            raise SourceCorrupt(f"{self.path} cannot be read: {error}") from error
+        counted = _counted(known)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            planes = [_counted(np.isin(classes, chosen) & known) / counted for chosen in (self.trees, self.built)]
+        return np.where(counted > 0, np.stack(planes), np.nan).astype(np.float32)
+
+
+_FINER: Final = 3
+
+
+def _counted(fine: np.ndarray) -> np.ndarray:
+    rows, cols = (size // _FINER for size in fine.shape)
+    return np.asarray(fine.reshape(rows, _FINER, cols, _FINER).sum(axis=(1, 3)), dtype=np.float64)
+
+
+def _digest(path: str) -> str:
+    """Sha256 of a file as it is now."""
+    if not Path(path).is_file():
+        raise SourceMissing(f"no land-cover map {path}")
+    return file_sha256(path)

@@ -1,0 +1,86 @@
+"""Nodata: every way a file says "no height here" becomes NaN, and values that look like it undeclared are refused."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.errors import NodataError
+
+SENTINELS: Final = (-9999.0, -99999.0, -32768.0, -32767.0, 9999.0, 32767.0, 99999.0)
+"""Values commonly written for voids; none is a height on land."""
+LOWEST_M: Final = -12_000.0
+HIGHEST_M: Final = 9_000.0
+HUGE: Final = 1e30
+"""Beyond this a float is one of the +-3.4e38 that tools write for voids."""
+
+
+def to_void(array: npt.NDArray[Any], declared: float | None, extra: tuple[float, ...] = ()) -> FloatArray:
+    """Heights with NaN for every void.
+
+    Comparison is exact in the array's own type, so a true zero stays a height unless 0 itself is declared, and
+    9999 beside 0 costs no zero.
+
+    Args:
+        array: Heights of any numeric type and shape, metres.
+        declared: The file's own nodata value, None when it declares none.
+        extra: Further void values of the source.
+
+    Returns:
+        A new float32 array of the same shape; NaN, infinities and values beyond 1e30 are void.
+    """
+    heights = array.astype(np.float32)
+    for value in (declared, *extra):
+        if value is not None and not np.isnan(value):
+            heights[_equals(array, value)] = np.nan
+    heights[~(np.abs(heights) < HUGE)] = np.nan
+    return heights
+
+
+def refuse_undeclared(heights_m: FloatArray, *, source: str | None = None) -> None:
+    """Refuse heights that hold what can only be an undeclared void.
+
+    Args:
+        heights_m: float32 metres after `to_void`.
+        source: Named in the error.
+
+    Raises:
+        NodataError: a common void value, or a height beyond the Earth's range, with how to declare it.
+    """
+    with np.errstate(invalid="ignore"):
+        if not (heights_m.size and np.nanmin(heights_m, initial=0.0) <= _SUSPECT_BELOW) and not (
+            heights_m.size and np.nanmax(heights_m, initial=0.0) >= HIGHEST_M
+        ):
+            return
+    for value in SENTINELS:
+        count = int(np.count_nonzero(heights_m == np.float32(value)))
+        if count:
+            raise NodataError(
+                f"{count} pixels hold {value:g}, which is no height but is not declared as nodata",
+                source=source,
+                remedy=f"declare it (gdal_edit.py -a_nodata {value:g}), name it with --nodata, or add {value:g} to the source's nodata values",
+            )
+    beyond = heights_m[(heights_m < LOWEST_M) | (heights_m > HIGHEST_M)]
+    if beyond.size:
+        raise NodataError(
+            f"{beyond.size} pixels lie beyond the Earth's heights, e.g. {float(beyond.flat[0]):g} m",
+            source=source,
+            remedy="declare the value as nodata, or correct the unit: heights are metres",
+        )
+
+
+_SUSPECT_BELOW: Final = -9_999.0
+
+
+def _equals(array: npt.NDArray[Any], value: float) -> npt.NDArray[np.bool_]:
+    """Exact equality after the value went through the array's type; a value the type cannot hold equals nothing."""
+    if np.issubdtype(array.dtype, np.integer):
+        limits = np.iinfo(array.dtype)
+        if value != int(value) or not limits.min <= value <= limits.max:
+            return np.zeros(array.shape, dtype=np.bool_)
+        return np.asarray(array == array.dtype.type(int(value)))
+    with np.errstate(over="ignore"):
+        return np.asarray(array == array.dtype.type(value))

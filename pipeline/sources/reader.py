@@ -1,0 +1,193 @@
+"""Heights of a source in its own grid: windows over all its files as if they were one, voids translated to NaN.
+
+Files that share a lattice (pixel size and phase) are read as one raster; a source whose files do not (GLO-30 across a
+change of longitude spacing) is read as several groups, in the order of its files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import rasterio
+from affine import Affine
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from orograph.pipeline.core.block_mean import block_mean
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.errors import SourceCorrupt, SourceGridError
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.header import Header, read_header
+from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
+
+LOWEST_M: Final = -500.0
+HIGHEST_M: Final = 9000.0
+_PHASE_TOLERANCE_PX: Final = 2e-3
+_SIZE_TOLERANCE: Final = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a group and where its first pixel lies on the group's lattice."""
+
+    header: Header
+    row: int
+    col: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Files on one pixel grid.
+
+    Attributes:
+        affine: Lattice index to CRS of the source, corner based.
+        members: Files, earlier ones win.
+        factor: Native pixels a pixel of this lattice is the mean of, along each axis.
+    """
+
+    affine: Affine
+    members: tuple[Member, ...]
+    factor: int = 1
+
+    @property
+    def scaled_affine(self) -> Affine:
+        """Index of the means to CRS, corner based."""
+        return self.affine * Affine.scale(self.factor)
+
+    @property
+    def index_bounds(self) -> tuple[int, int, int, int]:
+        """First row, first column, end row, end column in lattice pixels."""
+        rows = [(m.row, m.col, m.row + m.header.shape[0], m.col + m.header.shape[1]) for m in self.members]
+        top, left = min(r[0] for r in rows), min(r[1] for r in rows)
+        bottom, right = max(r[2] for r in rows), max(r[3] for r in rows)
+        k = self.factor
+        return top // k, left // k, -(-bottom // k), -(-right // k)
+
+
+def group_files(headers: Sequence[Header], source: Source) -> tuple[Lattice, ...]:
+    """Sort files into lattices.
+
+    The lattice's index is counted from a point that depends on pixel size and phase alone, not on which files a tile
+    needs, so that neighbouring tiles see equal indices and thus equal bits.
+    """
+    groups: list[tuple[Affine, list[Member]]] = []
+    for header in headers:
+        for affine, members in groups:
+            place = _place(header, affine)
+            if place is not None:
+                members.append(Member(header, *place))
+                break
+        else:
+            anchor = _anchor(header.affine)
+            place = _place(header, anchor)
+            if place is None:
+                raise SourceGridError(f"{header.path} has no usable pixel grid {header.affine!r}", source=source.id)
+            groups.append((anchor, [Member(header, *place)]))
+    return tuple(Lattice(affine, tuple(members)) for affine, members in groups)
+
+
+def _anchor(affine: Affine) -> Affine:
+    """The same lattice, counted from the pixel corner next to the CRS's origin.
+
+    Size and phase are rounded (to a millionth of a pixel), lest the last bits of one file's georeferencing make
+    another lattice of it than its neighbour's.
+    """
+    width, height = float(f"{affine.a:.12g}"), float(f"{affine.e:.12g}")
+    cols, rows = affine.c / width, affine.f / height
+    phase_x, phase_y = round(cols - round(cols), 6), round(rows - round(rows), 6)
+    return Affine(width, 0.0, phase_x * width, 0.0, height, phase_y * height)
+
+
+def _place(header: Header, lattice: Affine) -> tuple[int, int] | None:
+    """Row and column of a file's first pixel on a lattice; None where it does not fit."""
+    same_size = (
+        abs(header.affine.a / lattice.a - 1) < _SIZE_TOLERANCE
+        and abs(header.affine.e / lattice.e - 1) < _SIZE_TOLERANCE
+    )
+    col, row = (header.affine.c - lattice.c) / lattice.a, (header.affine.f - lattice.f) / lattice.e
+    fits = abs(col - round(col)) < _PHASE_TOLERANCE_PX and abs(row - round(row)) < _PHASE_TOLERANCE_PX
+    return (round(row), round(col)) if same_size and fits else None
+
+
+class SourceReader:
+    """Reads windows of a source's lattices; open it with `with`, in one thread.
+
+    Args:
+        source: The source.
+        paths: Local files, earlier ones win.
+
+    Raises:
+        SourceMissing, SourceCorrupt, SourceGridError, NodataError: from headers and samples.
+    """
+
+    def __init__(self, source: Source, paths: Sequence[Path]) -> None:
+        self.source = source
+        self.lattices = group_files([read_header(path, source) for path in paths], source)
+        self.bytes_read = 0
+        self._open = ExitStack()
+        self._datasets: dict[str, rasterio.DatasetReader] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+        self._datasets.clear()
+
+    def read(self, lattice: Lattice, row: int, col: int, height: int, width: int) -> FloatArray:
+        """Heights of a lattice window in metres: float32, NaN where no file has a height."""
+        k = lattice.factor
+        native = self._read_native(lattice, row * k, col * k, height * k, width * k)
+        return native if k == 1 else block_mean(native, k)
+
+    def _read_native(self, lattice: Lattice, row: int, col: int, height: int, width: int) -> FloatArray:
+        out = np.full((height, width), np.nan, np.float32)
+        for member in lattice.members:
+            top, left = max(row, member.row), max(col, member.col)
+            bottom = min(row + height, member.row + member.header.shape[0])
+            right = min(col + width, member.col + member.header.shape[1])
+            if top >= bottom or left >= right:
+                continue
+            window = Window(left - member.col, top - member.row, right - left, bottom - top)
+            heights = self._samples(member.header, window)
+            target = out[top - row : bottom - row, left - col : right - col]
+            np.copyto(target, heights, where=np.isnan(target))
+        return out
+
+    def _samples(self, header: Header, window: Window) -> FloatArray:
+        try:
+            dataset = self._datasets.get(header.path)
+            if dataset is None:
+                dataset = self._datasets[header.path] = self._open.enter_context(rasterio.open(header.path))
+            samples = dataset.read(1, window=window)
+        except RasterioError as error:
+            raise SourceCorrupt(
+                f"{header.path} cannot be read at {window}: {error}",
+                source=self.source.id,
+                remedy="the file is truncated or damaged; fetch it again",
+            ) from error
+        self.bytes_read += samples.nbytes
+        heights = to_void(samples, header.nodata, self.source.nodata)
+        refuse_undeclared(heights, source=self.source.id)
+        return _gate(heights, header.path, self.source)
+
+
+def _gate(heights_m: FloatArray, path: str, source: Source) -> FloatArray:
+    """No height on land lies beyond -500 to 9000 m: a flipped bit or a wrong unit does."""
+    with np.errstate(invalid="ignore"):
+        low, high = np.fmin.reduce(heights_m, axis=None), np.fmax.reduce(heights_m, axis=None)
+    if low < LOWEST_M or high > HIGHEST_M:
+        raise SourceCorrupt(
+            f"{path} holds heights from {low:g} to {high:g} m, beyond {LOWEST_M:g} to {HIGHEST_M:g} m",
+            source=source.id,
+            remedy="declare the nodata value in the source catalogue, or fetch the file again",
+        )
+    return heights_m

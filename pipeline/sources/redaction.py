@@ -1,0 +1,41 @@
+"""What of a source may be told to everybody: names instead of paths of a machine, addresses without secrets."""
+
+from __future__ import annotations
+
+import posixpath
+from urllib.parse import urlsplit
+
+from orograph.pipeline.sources.catalogue import Files, Location
+from orograph.pipeline.sources.refs import SourceRef
+
+
+def public_href(href: str) -> str:
+    """A local path's last part; a URL without user, query and fragment, which may hold a signature or a password.
+
+    `/home/me/heights/a.tif` -> `a.tif`; `https://me:secret@host/a.tif?sig=x` -> `https://host/a.tif`.
+    """
+    parts = urlsplit(href)
+    if "://" not in href or parts.scheme == "file":
+        return posixpath.basename(href.rstrip("/"))
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def public_ref(ref: SourceRef) -> SourceRef:
+    """A source as manifests show it: its files by name and ETag, which tell everybody else whether theirs are the same."""
+    source = ref.source
+    grid, cover = source.vertical_grid, source.land_cover
+    shown = source.model_copy(
+        update={
+            "data": _public_location(source.data),
+            "vertical_grid": grid and grid.model_copy(update={"path": public_href(grid.path)}),
+            "land_cover": cover and cover.model_copy(update={"path": public_href(cover.path)}),
+        }
+    )
+    files = tuple(file.model_copy(update={"href": public_href(file.href)}) for file in ref.files)
+    return ref.model_copy(update={"source": shown, "files": files})
+
+
+def _public_location(location: Location) -> Location:
+    if isinstance(location, Files):
+        return location.model_copy(update={"hrefs": tuple(map(public_href, location.hrefs))})
+    return location.model_copy(update={"href": public_href(location.href)})

@@ -1,0 +1,200 @@
+"""What a raster file must be before anything decodes it: a TIFF or HGT of sane size, told from its header alone.
+
+Decoders trust headers: four megabytes of sparse TIFF may declare 360 GB, one block may unpack to gigabytes, a chain of
+directories may have no end, and GDAL opens files by content, so that a `.tif` may be a VRT that reads another file.
+The header is read here with a few seeks, before GDAL sees the file, and GDAL is told which drivers it may use.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from orograph.pipeline.errors import SourceCorrupt
+from orograph.pipeline.formats.tiff import TYPE_SIZES
+
+ALLOWED_DRIVERS: Final = ("GTiff", "COG", "SRTMHGT")
+"""For `rasterio.open(path, driver=...)`; COG is what GTiff files with the right layout are also called."""
+
+_HGT_SIZES: Final = {1201 * 1201 * 2, 3601 * 3601 * 2, 3601 * 1801 * 2, 1801 * 3601 * 2}
+_WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS = 256, 257, 258, 277, 278
+_TILE_WIDTH, _TILE_HEIGHT, _PLANAR = 322, 323, 284
+_READ_TAGS: Final = {_WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS, _TILE_WIDTH, _TILE_HEIGHT, _PLANAR}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest raster that is read.
+
+    Attributes:
+        pixels: Of one image; 200 km squared at 1 m is 4e10.
+        block_bytes: One block is decoded as a whole, so it bounds the memory of the smallest read.
+        blocks: Their offsets are all held in memory.
+        bands: Heights need one; a few may accompany it.
+        directories: Overviews and masks; sixteen levels of both are more than any pyramid has.
+    """
+
+    pixels: int = 40_000_000_000
+    block_bytes: int = 256 * 2**20
+    blocks: int = 4_000_000
+    bands: int = 16
+    directories: int = 64
+    entries: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class RasterHeader:
+    """What the file says of its first image."""
+
+    driver: str
+    width_px: int
+    height_px: int
+    bands: int
+    block_bytes: int
+    directories: int
+
+
+def check_raster_file(path: Path, limits: Limits | None = None) -> RasterHeader:
+    """Read a raster's header and refuse what would hurt to decode.
+
+    Raises:
+        SourceCorrupt: empty, HTML or XML, not TIFF or HGT, truncated header, or beyond a limit; the message says which.
+    """
+    limits = limits or Limits()
+    source = str(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(16)
+            if start[:4] in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
+                return _check_tiff(_Tiff(file, start, size, source), limits)
+    except (struct.error, OverflowError) as error:
+        raise SourceCorrupt("the TIFF header is truncated", source=source) from error
+    except OSError as error:
+        raise SourceCorrupt(f"cannot be read: {error.strerror}", source=source) from error
+    if path.suffix.lower() == ".hgt" and size in _HGT_SIZES:
+        side = round((size / 2) ** 0.5)
+        return RasterHeader("SRTMHGT", side, side, 1, size, 1)
+    raise SourceCorrupt(_what_it_is(start, size), source=source, remedy="sources are GeoTIFF, COG or HGT files")
+
+
+def _what_it_is(start: bytes, size: int) -> str:
+    text = start.lstrip().lower()
+    if not size:
+        return "the file is empty"
+    if text.startswith((b"<!doctype", b"<html", b"<head")):
+        return "the file is an HTML page, not a raster: the server answered with a page"
+    if text.startswith(b"<"):
+        return "the file is XML (perhaps a VRT or an error message), not a raster"
+    return f"not a TIFF or HGT file ({size} bytes, beginning {start[:4]!r})"
+
+
+@dataclass(slots=True)
+class _Tiff:
+    file: BinaryIO
+    start: bytes
+    size: int
+    source: str
+
+    @property
+    def order(self) -> str:
+        return "<" if self.start[:2] == b"II" else ">"
+
+    @property
+    def big(self) -> bool:
+        return b"+" in self.start[2:4]
+
+    @property
+    def first_directory(self) -> int:
+        if self.big:
+            return int(struct.unpack(self.order + "Q", self.start[8:16])[0])
+        return int(struct.unpack(self.order + "I", self.start[4:8])[0])
+
+    def directory(self, offset: int, most_entries: int) -> tuple[dict[int, tuple[int, ...]], int]:
+        """The tags we need of the directory at an offset, and the offset of the next."""
+        count_format, entry_bytes, next_format = ("Q", 20, "Q") if self.big else ("H", 12, "I")
+        if not 0 < offset < self.size:
+            raise SourceCorrupt(
+                f"truncated: a directory at byte {offset} of {self.size}", source=self.source, remedy="fetch it again"
+            )
+        self.file.seek(offset)
+        (entries,) = self._unpack(count_format)
+        if entries > most_entries:
+            raise SourceCorrupt(f"a TIFF directory of {entries} entries", source=self.source)
+        body = self._read(entries * entry_bytes)
+        (following,) = self._unpack(next_format)
+        tags = {}
+        for at in range(0, len(body), entry_bytes):
+            tag, values = self._entry(body[at : at + entry_bytes])
+            if tag in _READ_TAGS:
+                tags[tag] = values
+        return tags, int(following)
+
+    def _entry(self, entry: bytes) -> tuple[int, tuple[int, ...]]:
+        tag, kind = struct.unpack(self.order + "HH", entry[:4])
+        letter = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind)
+        if tag not in _READ_TAGS or letter is None:
+            return tag, ()
+        value = entry[12:] if self.big else entry[8:]
+        (count,) = struct.unpack(self.order + ("Q" if self.big else "I"), entry[4:12] if self.big else entry[4:8])
+        # Lists too long for the entry lie elsewhere (bits per sample of many bands); the first suffices there.
+        fitting = min(count, len(value) // TYPE_SIZES[kind])
+        if count * TYPE_SIZES[kind] > len(value):
+            return tag, (0,) * min(count, 64)
+        return tag, struct.unpack(f"{self.order}{fitting}{letter}", value[: fitting * TYPE_SIZES[kind]])
+
+    def _read(self, count: int) -> bytes:
+        data = self.file.read(count)
+        if len(data) != count:
+            raise SourceCorrupt("the TIFF header is truncated", source=self.source, remedy="fetch it again")
+        return data
+
+    def _unpack(self, letters: str) -> tuple[int, ...]:
+        return struct.unpack(self.order + letters, self._read(struct.calcsize(self.order + letters)))
+
+
+def _check_tiff(tiff: _Tiff, limits: Limits) -> RasterHeader:
+    offset, seen = tiff.first_directory, set[int]()
+    first: RasterHeader | None = None
+    while offset:
+        if offset in seen:
+            raise SourceCorrupt("the TIFF's directories form a circle", source=tiff.source)
+        seen.add(offset)
+        if len(seen) > limits.directories:
+            raise SourceCorrupt(f"more than {limits.directories} TIFF directories", source=tiff.source)
+        tags, offset = tiff.directory(offset, limits.entries)
+        header = _check_image(tags, limits, tiff.source)
+        first = first or header
+    if first is None:
+        raise SourceCorrupt("a TIFF without an image", source=tiff.source)
+    return RasterHeader("GTiff", first.width_px, first.height_px, first.bands, first.block_bytes, len(seen))
+
+
+def _check_image(tags: dict[int, tuple[int, ...]], limits: Limits, source: str) -> RasterHeader:
+    def first(tag: int, default: int) -> int:
+        return (tags.get(tag) or (default,))[0]
+
+    width, height, bands = first(_WIDTH, 0), first(_HEIGHT, 0), first(_SAMPLES, 1)
+    if width < 1 or height < 1:
+        raise SourceCorrupt(f"an image of {width} x {height} pixels", source=source)
+    if width * height > limits.pixels:
+        raise SourceCorrupt(f"{width} x {height} pixels are more than {limits.pixels:.2g}", source=source)
+    if not 1 <= bands <= limits.bands:
+        raise SourceCorrupt(f"{bands} bands, at most {limits.bands} are read", source=source)
+    block_width = first(_TILE_WIDTH, width)
+    block_height = first(_TILE_HEIGHT, min(first(_ROWS, height), height))
+    sample_bytes = (first(_BITS, 32) or 64) / 8
+    interleaved = bands if first(_PLANAR, 1) == 1 else 1
+    block_bytes = int(block_width * block_height * sample_bytes * interleaved)
+    if block_bytes > limits.block_bytes or not block_bytes:
+        raise SourceCorrupt(
+            f"blocks of {block_width} x {block_height} pixels take {block_bytes / 2**20:.0f} MiB each",
+            source=source,
+            remedy="rewrite it tiled: gdal_translate -of COG",
+        )
+    blocks = -(-width // block_width) * -(-height // block_height)
+    if blocks > limits.blocks:
+        raise SourceCorrupt(f"{blocks} blocks, at most {limits.blocks} are read", source=source)
+    return RasterHeader("GTiff", width, height, bands, block_bytes, 1)

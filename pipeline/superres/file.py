@@ -1,0 +1,159 @@
+"""Super-resolution of a raster file, window by window, into a COG of heights and their standard error."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import rasterio
+from odc.geo.geobox import GeoBox
+from rasterio.windows import Window
+
+from orograph.pipeline.core.grid import PixelWindow, windows
+from orograph.pipeline.core.pixel_size import ground_pixel_size_m
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.errors import AllVoid
+from orograph.pipeline.formats import cog
+from orograph.pipeline.sources.catalogue import Thinning
+from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
+from orograph.pipeline.sources.single_raster import opened_heights, refuse_overwriting
+from orograph.pipeline.superres.resolver import Resolver
+from orograph.pipeline.superres.thinning_evidence import PLACES, log_odds_at, overruled
+
+_LOG = logging.getLogger(__name__)
+
+WINDOW_PX: Final = 480
+"""Coarse pixels read at once: two lattice blocks of the networks, so that none is computed twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuperresReport:
+    """What was written.
+
+    Attributes:
+        path: The COG.
+        shape: Rows and columns.
+        pixel_size_m: On the ground, along columns and rows.
+        median_sigma_m: Median of the standard error over a sample, or None when the resolver states none.
+        thinning: The mode that was used: decimated where averaging was declared and the heights contradict it.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    pixel_size_m: tuple[float, float]
+    median_sigma_m: float | None
+    thinning: Thinning
+
+
+def superresolve_file(
+    source: Path,
+    target: Path,
+    up: Resolver,
+    factor: int,
+    thinning: Thinning,
+    *,
+    extra_nodata: tuple[float, ...] = (),
+    lerc_max_error_m: float | None = None,
+    trust_thinning: bool = False,
+) -> SuperresReport:
+    """Write `source` at `factor` times its resolution: band 1 heights, band 2 their standard error in metres.
+
+    The standard error is the half-width of the 68 % band. The peak memory does not depend on the raster's size.
+
+    Args:
+        source: Raster of heights, north up, metres.
+        target: The COG; appears whole or not at all.
+        up: Resolver, by `orograph.pipeline.superres.resolver`.
+        factor: Fine pixels along a coarse pixel's side.
+        thinning: How the source was made.
+        extra_nodata: Void values the file does not declare.
+        lerc_max_error_m: Largest error LERC compression may make; lossless ZSTD when None.
+        trust_thinning: Take the declared mode without checking it against the heights.
+
+    Raises:
+        SourceMissing, SourceCorrupt, BandMismatch: There is no such file, or it is no raster of one band.
+        SourceGridError: It has no CRS, is rotated, or its heights are not in metres.
+        ConfigError: The target is the source.
+        AllVoid: It holds no height.
+        NodataError: It holds an undeclared void value.
+        ModelError: The network gave NaN or infinity.
+    """
+    refuse_overwriting(source, target)
+    with opened_heights(source) as dataset:
+        size = ground_pixel_size_m(dataset)
+        coarse = GeoBox(dataset.shape, dataset.transform, dataset.crs)
+        shape = (coarse.shape[0] * factor, coarse.shape[1] * factor)
+        fine = GeoBox(shape, coarse.affine * coarse.affine.scale(1.0 / factor), coarse.crs)
+        if not trust_thinning:
+            thinning = _checked(dataset, thinning, extra_nodata)
+        bands = 2 if _states_errors(up, factor, thinning) else 1
+        partial = target.with_name(f".{target.name}.scratch.tif")
+        compression: cog.Compression = "zstd" if lerc_max_error_m is None else "lerc-zstd"
+        encoding = cog.Encoding(compression, lerc_max_error_m or 0.0)
+        sample: list[FloatArray] = []
+        held = False
+        with cog.scratch(partial, fine, bands=bands, encoding=encoding) as writer:
+            for window in windows(dataset.shape, WINDOW_PX):
+                heights, sigma = _one(dataset, window, up, factor, thinning, size, extra_nodata)
+                held = held or bool(np.isfinite(heights).any())
+                layers = heights[None] if bands == 1 or sigma is None else np.stack((heights, sigma))
+                place = PixelWindow(
+                    window.row * factor, window.col * factor, window.height * factor, window.width * factor
+                )
+                writer.write(place, layers)
+                if sigma is not None:
+                    sample.append(sigma[::37, ::37].ravel())
+            if not held:
+                raise AllVoid(f"{source.name} holds no height", source=str(source), remedy="look at its nodata value")
+        cog.finish(
+            partial,
+            target,
+            band_names=("elevation", "standard error")[:bands],
+            band_units=("m", "m")[:bands],
+            tags={"OROGRAPH_MODEL": up.name, "OROGRAPH_FACTOR": str(factor), "OROGRAPH_THINNING": thinning.value},
+        )
+    known = np.concatenate(sample) if sample else np.empty(0, np.float32)
+    known = known[np.isfinite(known) & (known > 0.0)]
+    fine_size = (size[0] / factor, size[1] / factor)
+    return SuperresReport(target, shape, fine_size, float(np.median(known)) if known.size else None, thinning)
+
+
+def _checked(dataset: rasterio.DatasetReader, declared: Thinning, extra_nodata: tuple[float, ...]) -> Thinning:
+    """The declared mode, checked on up to nine windows spread over the raster: the median of their evidence."""
+    if declared is not Thinning.AVERAGED:
+        return declared
+    found = (log_odds_at(dataset, place, extra_nodata) for place in range(PLACES))
+    if overruled([odds for odds in found if odds is not None]):
+        _LOG.warning("%s is declared averaged but its heights are samples; it is treated as decimated", dataset.name)
+        return Thinning.DECIMATED
+    return declared
+
+
+def _states_errors(up: Resolver, factor: int, thinning: Thinning) -> bool:
+    return up(np.zeros((3, 3), np.float32), factor=factor, thinning=thinning)[1] is not None
+
+
+def _one(
+    dataset: rasterio.DatasetReader,
+    window: PixelWindow,
+    up: Resolver,
+    factor: int,
+    thinning: Thinning,
+    size: tuple[float, float],
+    extra_nodata: tuple[float, ...],
+) -> tuple[FloatArray, FloatArray | None]:
+    """One window with its halo, super-resolved and cropped."""
+    halo = up.halo_px
+    top, left = max(0, window.row - halo), max(0, window.col - halo)
+    bottom = min(dataset.height, window.row + window.height + halo)
+    right = min(dataset.width, window.col + window.width + halo)
+    raw = dataset.read(1, window=Window(left, top, right - left, bottom - top))
+    heights = to_void(raw, dataset.nodata, extra_nodata)
+    refuse_undeclared(heights, source=dataset.name)
+    fine, sigma = up(heights, factor=factor, thinning=thinning, pixel_size_m=size, origin_px=(top, left))
+    rows = slice((window.row - top) * factor, (window.row - top + window.height) * factor)
+    columns = slice((window.col - left) * factor, (window.col - left + window.width) * factor)
+    return np.ascontiguousarray(fine[rows, columns]), None if sigma is None else sigma[rows, columns]

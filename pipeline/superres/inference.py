@@ -1,0 +1,314 @@
+"""A trained network as a resolver: global lattice of fixed-shape blocks, the same bits for any tiling."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor
+
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype, checked_precision
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.core.torch_device import torch_device
+from orograph.pipeline.core.weights_uri import Read
+from orograph.pipeline.errors import ConfigError, ModelError, OutOfMemory
+from orograph.pipeline.sources.catalogue import Thinning
+from orograph.pipeline.superres.edge_padding import context_px, mask_fine, with_context
+from orograph.pipeline.superres.error_head import ErrorModel
+from orograph.pipeline.superres.folded_network import FoldedNet
+from orograph.pipeline.superres.interpolants import Interpolant
+from orograph.pipeline.superres.network import Condition, Preset, TerrainNet
+from orograph.pipeline.superres.significance_gate import GATE_REACH_PX, Gate
+from orograph.pipeline.superres.symmetry import is_symmetric
+from orograph.pipeline.superres.weights import Weights, load_weights
+
+BLOCK_PX: Final = 240
+"""Coarse pixels along a lattice block: large against the halo, small enough for a processor's cache."""
+
+_LOG = logging.getLogger(__name__)
+_ASPECT_STEP: Final = 0.1
+_ASPECT_LIMIT: Final = math.log(2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceOptions:
+    """How a network is run.
+
+    Attributes:
+        ensemble: Mean over the square's eight symmetries, at eight times the work; a symmetric network gives it in one pass.
+        precision: Of the body; the base, the head and the output are float32 always. Half precision runs in float32 on
+            devices that do not convolve in it.
+        gate: Keep GDAL's cubic in blocks where the gain is not significant and shorten corrections elsewhere: fewer
+            blocks worse than cubic, for about a point of gain.
+        noise_m: Noise of the source, metres; above zero the samples are no longer reproduced.
+        device: Torch device; CUDA runs deterministic algorithms.
+        batch: Blocks at once; halved when a device runs out of memory.
+    """
+
+    ensemble: bool = False
+    precision: Precision = DEFAULT_PRECISION
+    gate: bool = False
+    noise_m: float = 0.0
+    device: str = "cpu"
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        checked_precision(self.precision)
+        if self.noise_m < 0.0 or self.batch < 1:
+            raise ConfigError(f"noise {self.noise_m} m, batch {self.batch}")
+
+
+class NetResolver:
+    """A trained network behind the resolver's signature; see `orograph.pipeline.superres.resolvers.Resolver`.
+
+    Args:
+        name: Name it goes by.
+        weights: Trained tensors.
+        options: How to run.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
+
+    def __init__(self, name: str, weights: Weights, options: InferenceOptions) -> None:
+        self._name, self.weights, self.options = name, weights, options
+        self.factor = int(weights.plan["factor"])
+        self.preset = Preset(weights.plan["network"]["channels"], tuple(weights.plan["network"]["dilations"]))
+        own = {k: v for k, v in weights.tensors.items() if not k.startswith(("error.", "gate."))}
+        self._net = TerrainNet(self.preset, self.factor, own["bases"].clone())
+        self._net.load_state_dict(own, strict=True)
+        self._net.requires_grad_(False)
+        self._turns = options.ensemble and not is_symmetric(self._net)
+        self._errors = ErrorModel.from_tensors(weights.tensors)
+        self._gate = Gate.from_tensors(weights.tensors) if options.gate else None
+        self._folded: dict[Condition, FoldedNet] = {}
+        self._batch = options.batch
+        torch_device(options.device)
+
+    @property
+    def name(self) -> str:
+        """Name it goes by."""
+        return self._name
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights."""
+        return self.weights.sha256
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether the weights come with a gate that does something."""
+        gate = Gate.from_tensors(self.weights.tensors)
+        return gate is not None and not (max(gate.closed_below) <= 0.0 and min(gate.opening) >= 1.0)
+
+    @property
+    def radius_px(self) -> int:
+        """Receptive radius in coarse pixels."""
+        return self.preset.radius_px
+
+    @property
+    def halo_px(self) -> int:
+        """Context in coarse pixels: receptive field, continued voids, and the gate's neighbourhood if it is on."""
+        return context_px(self.radius_px) + (0 if self._gate is None else GATE_REACH_PX)
+
+    def wide_ratio(self, thinning: Thinning) -> float:
+        """Half-width of the 95 % band over that of the 68 % band."""
+        return 1.96 if self._errors is None else self._errors.wide_ratio(thinning, self.options.ensemble)
+
+    def __call__(
+        self,
+        heights_m: FloatArray,
+        *,
+        factor: int = 3,
+        thinning: Thinning = Thinning.DECIMATED,
+        pixel_size_m: tuple[float, float] = (30.0, 30.0),
+        origin_px: tuple[int, int] = (0, 0),
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Super-resolve; see `Resolver`. The standard error is the half-width of the 68 % band.
+
+        A factor the weights were not trained for falls back to Keys' interpolant, without error, and says so.
+
+        Raises:
+            ModelError: The network gave NaN or infinity.
+            OutOfMemory: The device has no memory for a single block.
+        """
+        if factor != self.factor:
+            _LOG.warning("%s holds weights for x%d; x%d is interpolated with keys6", self.name, self.factor, factor)
+            return Interpolant("keys6")(heights_m, factor=factor, thinning=thinning)
+        condition = self._condition(thinning, pixel_size_m)
+        context, valid = with_context(heights_m, self.radius_px)
+        padded = context.astype(np.float32)
+        fine = np.full((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.nan, np.float32)
+        sigma = np.full_like(fine, np.nan) if self._errors is not None else None
+        blocks = [b for b in self._blocks(heights_m.shape, origin_px) if valid[b.rows, b.columns].any()]
+        while blocks:
+            taken = blocks[: self._batch]
+            made = self._tried(taken, padded, condition)
+            if made is None:
+                self._halve()
+                continue
+            self._place(taken, *made, padded, condition, fine, sigma)
+            blocks = blocks[len(taken) :]
+        if self._gate is not None and sigma is not None:
+            cubic, _ = Interpolant("gdal-cubic")(heights_m, factor=factor)
+            fine, sigma = self._gate(fine, cubic, sigma, factor, thinning, origin_px)
+        mask_fine(fine, valid, factor)
+        return fine, None if sigma is None else mask_fine(sigma, valid, factor)
+
+    def _condition(self, thinning: Thinning, pixel_size_m: tuple[float, float]) -> Condition:
+        """The condition, its aspect rounded so that neighbouring tiles agree on it."""
+        aspect = math.log(pixel_size_m[1] / pixel_size_m[0])
+        aspect = min(_ASPECT_LIMIT, max(-_ASPECT_LIMIT, round(aspect / _ASPECT_STEP) * _ASPECT_STEP))
+        return Condition(thinning, aspect, consistent=self.options.noise_m == 0.0)
+
+    def _folded_for(self, condition: Condition) -> FoldedNet:
+        found = self._folded.get(condition)
+        if found is None:
+            error = None if self._errors is None else self._errors.kernels(condition)
+            dtype = body_dtype(self.options.precision, self.options.device)
+            found = FoldedNet(self._net, condition, error, dtype, self.options.device, self.options.noise_m)
+            self._folded[condition] = found
+        return found
+
+    def _blocks(self, shape: tuple[int, ...], origin_px: tuple[int, int]) -> Iterator[_Block]:
+        for i in range(origin_px[0] // BLOCK_PX, -(-(origin_px[0] + shape[0]) // BLOCK_PX)):
+            for j in range(origin_px[1] // BLOCK_PX, -(-(origin_px[1] + shape[1]) // BLOCK_PX)):
+                row, column = i * BLOCK_PX - origin_px[0], j * BLOCK_PX - origin_px[1]
+                yield _Block(
+                    row,
+                    column,
+                    slice(max(0, row), min(shape[0], row + BLOCK_PX)),
+                    slice(max(0, column), min(shape[1], column + BLOCK_PX)),
+                )
+
+    def _window(self, block: _Block, padded: FloatArray) -> FloatArray:
+        """A block with its halo, always of one shape; what lies beyond the array is flat and never reaches a pixel."""
+        side = BLOCK_PX + 2 * self.radius_px
+        rows = slice(max(0, block.row), min(padded.shape[0], block.row + side))
+        columns = slice(max(0, block.column), min(padded.shape[1], block.column + side))
+        window = np.zeros((side, side), np.float32)
+        window[
+            rows.start - block.row : rows.stop - block.row, columns.start - block.column : columns.stop - block.column
+        ] = padded[rows, columns]
+        return window
+
+    def _tried(
+        self, blocks: list[_Block], padded: FloatArray, condition: Condition
+    ) -> tuple[FloatArray, FloatArray | None] | None:
+        """Corrections and error scales of a batch of blocks; None where the device has no memory for so many.
+
+        The caller makes the batch smaller: only there, with the error gone, is the memory free that its traceback held.
+        """
+        windows = np.zeros((self._batch, 1, *(BLOCK_PX + 2 * self.radius_px,) * 2), np.float32)
+        for k, block in enumerate(blocks):
+            windows[k, 0] = self._window(block, padded)
+        try:
+            return self._infer(torch.from_numpy(windows).to(self.options.device), condition)
+        except torch.OutOfMemoryError as error:
+            if self._batch == 1:
+                raise OutOfMemory(
+                    f"{self.options.device} has no memory for one block of {self.name}",
+                    remedy="let fewer workers share the device, or run on the processor",
+                ) from error
+        return None
+
+    def _halve(self) -> None:
+        """For good: what did not fit once is not tried again."""
+        self._batch //= 2
+        torch.cuda.empty_cache()
+        _LOG.warning("%s ran out of device memory; batch is now %d", self.name, self._batch)
+
+    def _place(
+        self,
+        blocks: list[_Block],
+        corrections: FloatArray,
+        scales: FloatArray | None,
+        padded: FloatArray,
+        condition: Condition,
+        fine: FloatArray,
+        sigma: FloatArray | None,
+    ) -> None:
+        """Put the results of a batch in place."""
+        r = self.radius_px
+        for k, block in enumerate(blocks):
+            part = (slice(block.rows.start - block.row, block.rows.stop - block.row),
+                    slice(block.columns.start - block.column, block.columns.stop - block.column))  # fmt: skip
+            coarse = padded[
+                block.rows.start + r : block.rows.stop + r, block.columns.start + r : block.columns.stop + r
+            ]
+            heights = corrections[k][:, part[0], part[1]] + coarse
+            scale = None if scales is None else scales[k][:, part[0], part[1]]
+            if not np.isfinite(heights).all() or not (scale is None or np.isfinite(scale).all()):
+                raise ModelError(
+                    f"{self.name} gave heights or errors that are not finite",
+                    remedy="check the source's values, or use keys6",
+                )
+            target = (
+                slice(block.rows.start * self.factor, block.rows.stop * self.factor),
+                slice(block.columns.start * self.factor, block.columns.stop * self.factor),
+            )
+            fine[target] = _shuffled(heights, self.factor)
+            if sigma is not None and scale is not None and self._errors is not None:
+                widths = self._errors.half_width(scale, condition.thinning, self.options.ensemble)
+                sigma[target] = _shuffled(widths, self.factor)
+
+    def _infer(self, windows: Tensor, condition: Condition) -> tuple[FloatArray, FloatArray | None]:
+        """Corrections and error scales by phase of the block; a mean over symmetries in the ensemble."""
+        with torch.inference_mode():
+            if not self._turns:
+                return _arrays(*self._folded_for(condition)(windows))
+            total, spread = None, None
+            for turns in range(4):
+                for mirrored in (False, True):
+                    turned = torch.rot90(windows, turns, (2, 3))
+                    turned = turned.flip(3) if mirrored else turned
+                    aspect = -condition.log_aspect if turns % 2 else condition.log_aspect
+                    own = Condition(condition.thinning, aspect, condition.consistent)
+                    raw, raw_scale = self._folded_for(own)(turned.contiguous())
+                    value = _turned_back(raw, self.factor, turns, mirrored)
+                    total = value if total is None else total + value
+                    if raw_scale is not None:
+                        scale = _turned_back(raw_scale, self.factor, turns, mirrored)
+                        spread = scale if spread is None else spread + scale
+        if total is None:
+            raise ModelError("the ensemble is empty")
+        return _arrays(total / 8.0, None if spread is None else spread / 8.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A lattice block: its corner relative to the array, and the part of it inside the array."""
+
+    row: int
+    column: int
+    rows: slice
+    columns: slice
+
+
+def _arrays(corrections: Tensor, scales: Tensor | None) -> tuple[FloatArray, FloatArray | None]:
+    return corrections.cpu().numpy(), None if scales is None else scales.cpu().numpy()
+
+
+def _turned_back(phases: Tensor, factor: int, turns: int, mirrored: bool) -> Tensor:
+    """Undo a symmetry on values by phase: on the fine grid, then back to phases."""
+    fine = F.pixel_shuffle(phases, factor)
+    fine = fine.flip(3) if mirrored else fine
+    return F.pixel_unshuffle(torch.rot90(fine, -turns, (2, 3)), factor)
+
+
+def _shuffled(phases: npt.NDArray[np.float32], factor: int) -> FloatArray:
+    """Phases (factor**2, rows, columns) to the fine grid."""
+    rows, columns = phases.shape[1:]
+    return phases.reshape(factor, factor, rows, columns).transpose(2, 0, 3, 1).reshape(rows * factor, columns * factor)
+
+
+def net_resolver(name: str, sha256: str | None = None, fetch: Read | None = None, **options: object) -> NetResolver:
+    """A resolver over weights, by shipped name, path or URL; see `load_weights` and `InferenceOptions`."""
+    return NetResolver(name, load_weights(name, sha256, fetch), InferenceOptions(**options))  # type: ignore[arg-type]

@@ -1,0 +1,111 @@
+"""The gate: block by block, the network's correction is taken in part or not at all, and GDAL's cubic kept instead.
+
+For an unbiased network the squared error of cubic exceeds its own by the square of what it changes; the ratio of that
+change to its own error says whether the gain can show in a small block. Blocks of 10 x 10 coarse pixels of the global
+lattice with a small ratio are closed. In open ones the correction is shortened: half a step towards the truth loses a
+quarter of the gain in squared error but is on the wrong side of cubic far more rarely. Closing is all or nothing within
+a block, because fewer corrected pixels make a block's luck worse, not better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import minimum_filter
+from torch import Tensor
+
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.sources.catalogue import Thinning
+from orograph.pipeline.superres.interpolants import Interpolant
+from orograph.pipeline.superres.network import MODES
+
+GATE_BLOCK_PX: Final = 10
+GATE_REACH_PX: Final = GATE_BLOCK_PX + 4
+"""Coarse pixels beyond a pixel that its gate depends on: the rest of its block, the next one's rim, the ramp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Opening by ratio of squared change to squared error.
+
+    Attributes:
+        closed_below: Ratio below which a block keeps cubic, by mode.
+        opening: Share of the correction that open blocks take, by mode; 1 and a ratio of 0 switch the gate off.
+    """
+
+    closed_below: tuple[float, ...]
+    opening: tuple[float, ...]
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> Self | None:
+        """The gate stored beside a network's weights, or None."""
+        if "gate.thresholds" not in tensors:
+            return None
+        ratio, opening = tensors["gate.thresholds"].T.tolist()
+        return cls(tuple(ratio), tuple(opening))
+
+    def __call__(
+        self,
+        fine: FloatArray,
+        cubic: FloatArray,
+        sigma: FloatArray,
+        factor: int,
+        mode: Thinning,
+        origin_px: tuple[int, int] = (0, 0),
+    ) -> tuple[FloatArray, FloatArray]:
+        """Heights and standard errors with the gate applied; NaN stays.
+
+        Args:
+            fine: The network's heights.
+            cubic: GDAL's cubic on the same grid.
+            sigma: Standard error of `fine`.
+            factor: Fine pixels along a coarse pixel's side.
+            mode: How the source was thinned.
+            origin_px: Row and column of the first coarse pixel on the source's global lattice.
+        """
+        index = MODES.index(mode)
+        least, share = self.closed_below[index], self.opening[index]
+        if least <= 0.0 and share >= 1.0:
+            return fine, sigma
+        ratio = change_ratio(fine, cubic, sigma, factor, origin_px)
+        # Ramps lie inside open blocks, so that a closed block is cubic to its last pixel.
+        coarse = minimum_filter((ratio >= least).astype(np.float32) * np.float32(share), size=3, mode="nearest")
+        opening, _ = Interpolant("bilinear")(coarse, factor=factor)
+        withheld = (1.0 - opening) * (fine - cubic)
+        return np.where(opening == 0.0, cubic, fine - withheld), np.hypot(sigma, withheld)
+
+
+def change_ratio(
+    fine: FloatArray, cubic: FloatArray, sigma: FloatArray, factor: int, origin_px: tuple[int, int] = (0, 0)
+) -> npt.NDArray[np.float64]:
+    """Squared change over squared error, both summed over the lattice block of each coarse pixel.
+
+    Shape (rows, columns) of the coarse grid; voids do not count.
+    """
+    change = _by_block(np.nan_to_num(np.square(fine - cubic)), factor, origin_px)
+    error = _by_block(np.nan_to_num(np.square(sigma)), factor, origin_px)
+    return change / np.maximum(error, 1e-12)
+
+
+def _by_block(values: FloatArray, factor: int, origin_px: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """Sums over lattice blocks at every coarse pixel, in one order of summation wherever the window begins."""
+    rows, columns = values.shape[0] // factor, values.shape[1] // factor
+    cells = values.reshape(rows, factor, columns, factor).astype(np.float64)
+    pixel = np.zeros((rows, columns))
+    for p in range(factor):
+        for q in range(factor):
+            pixel += cells[:, p, :, q]
+    n = GATE_BLOCK_PX
+    before = (origin_px[0] % n, origin_px[1] % n)
+    after = (-(before[0] + rows) % n, -(before[1] + columns) % n)
+    padded = np.pad(pixel, ((before[0], after[0]), (before[1], after[1])))
+    blocks = padded.reshape(padded.shape[0] // n, n, padded.shape[1] // n, n)
+    total = np.zeros((blocks.shape[0], blocks.shape[2]))
+    for i in range(n):
+        for j in range(n):
+            total += blocks[:, i, :, j]
+    spread = np.repeat(np.repeat(total, n, axis=0), n, axis=1)
+    return spread[before[0] : before[0] + rows, before[1] : before[1] + columns]

@@ -1,0 +1,75 @@
+"""Is a source thinned as its catalogue says? Looked at once a source, before a network relies on it.
+
+A network told that samples are means is worse than cubic. The decision must not differ between neighbouring tiles, so
+it depends on the source alone, never on the tile or the area that is planned.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+
+from orograph.pipeline.errors import SourceCorrupt
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.catalogue import Source, Thinning
+from orograph.pipeline.sources.header import gdal_path, opening
+from orograph.pipeline.sources.refs import ThinningCheck
+from orograph.pipeline.superres.thinning_evidence import PLACES, log_odds_at, overruled
+
+SUPERRES_FROM: Final = 1.5
+"""A source is super-resolved when its pixel is at least this many target pixels."""
+_EUROPE_DEG: Final = (-25.0, 34.0, 45.0, 72.0)
+_LOG = logging.getLogger(__name__)
+
+
+def relies_on_thinning(source: Source, settings: ProcessingSettings) -> bool:
+    """Whether a wrong declaration would harm: averaging declared, and something that knows modes raises the source."""
+    # Planning, and `orograph --help`, should not wait for the compiler behind these.
+    from orograph.pipeline.superres.interpolants import INTERPOLANTS
+
+    return (
+        source.thinning is Thinning.AVERAGED
+        and not source.trust_thinning
+        and settings.superres not in ("none", *INTERPOLANTS)
+        and source.resolution_m / settings.pixel_size_m >= SUPERRES_FROM
+    )
+
+
+def sample_points_deg(source: Source) -> Iterator[tuple[float, float, float, float]]:
+    """Nine points spread over a source's area (within Europe where it reaches beyond), as boxes without extent."""
+    west, south = (max(a, b) for a, b in zip(source.area_deg[:2], _EUROPE_DEG[:2], strict=True))
+    east, north = (min(a, b) for a, b in zip(source.area_deg[2:], _EUROPE_DEG[2:], strict=True))
+    if west >= east or south >= north:
+        west, south, east, north = source.area_deg
+    for row in (5, 3, 1):
+        for column in (1, 3, 5):
+            lon, lat = west + (east - west) * column / 6.0, south + (north - south) * row / 6.0
+            # A hair of extent: a point on a whole degree belongs to one cell all the same.
+            yield lon, lat, lon + 1e-9, lat + 1e-9
+
+
+def check_thinning(source: Source, hrefs: Sequence[str]) -> ThinningCheck:
+    """Look at nine windows of 96 pixels, spread over the source's files in the order given, or over its only one.
+
+    Raises:
+        SourceCorrupt: a file cannot be read.
+    """
+    odds = []
+    for place in range(PLACES) if hrefs else ():
+        href = hrefs[place * len(hrefs) // PLACES]
+        try:
+            with opening(source), rasterio.open(gdal_path(href)) as dataset:
+                found = log_odds_at(dataset, place, source.nodata)
+        except RasterioError as error:
+            raise SourceCorrupt(f"{href} cannot be read: {error}", source=source.id) from error
+        if found is not None:
+            odds.append(found)
+    used = Thinning.DECIMATED if overruled(odds) else source.thinning
+    if used is not source.thinning:
+        _LOG.warning("%s is declared averaged but its heights are samples; it is treated as decimated", source.id)
+    return ThinningCheck(used=used, windows=len(odds), log_odds=round(float(np.median(odds)), 3) if odds else None)

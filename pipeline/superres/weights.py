@@ -1,0 +1,109 @@
+"""Weights by name and sha256: shipped in the package, in a file, or at a URL; safetensors only, never pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors.torch import load as load_bytes
+from torch import Tensor
+
+from orograph.pipeline.core.bundled_weights import SHIPPED, shipped_index
+from orograph.pipeline.core.weights_uri import Read, is_content, is_own, parted, reader
+from orograph.pipeline.errors import ModelError, SourceMissing
+
+FORMAT: Final = "orograph-superres-2"
+"""Metadata of a file: `plan` with the network's shape, `about`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """Trained tensors and what they say of themselves.
+
+    Attributes:
+        name: Name or href they were asked for by.
+        sha256: Hexadecimal digest of the file.
+        tensors: By parameter name.
+        plan: The training plan they came from.
+        about: Data, folds, figures: the machine-readable part of the model card.
+    """
+
+    name: str
+    sha256: str
+    tensors: dict[str, Tensor]
+    plan: dict[str, Any]
+    about: dict[str, Any]
+
+
+def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None) -> Weights:
+    """Read weights and prove them to be the ones meant.
+
+    Args:
+        name: A shipped name, a path, a URL, or `sha256:<hex>`; a path or URL may end in `#sha256=<hex>`.
+        sha256: Expected digest; compulsory for URLs, known for shipped names.
+        fetch: Reader of what is neither shipped nor a file; what `read_weights_with` was told when None.
+
+    Raises:
+        SourceMissing: No such file.
+        ModelError: Another digest, a format that can carry code, or tensors that do not parse.
+    """
+    href, pin = parted(name)
+    expected = sha256 or pin
+    entry = shipped_index("superres").get(href)
+    if entry is not None:
+        return _parsed(href, (SHIPPED / entry["file"]).read_bytes(), expected or entry["sha256"])
+    if not is_own(name):
+        raise ModelError(
+            f"{href!r} is neither a shipped model nor a .safetensors file",
+            remedy=f"shipped: {', '.join(sorted(shipped_index('superres'))) or 'none'}; pickled formats are refused, they carry code",
+        )
+    if "://" in href or is_content(href):
+        if expected is None:
+            raise ModelError(f"{href} needs a sha256", remedy="append #sha256=<hex> to the URL")
+        return _read(href, expected) if fetch is None else _parsed(href, fetch(href), expected)
+    if not Path(href).exists():
+        raise SourceMissing(f"no weights at {href}", source=href)
+    return _parsed(href, Path(href).read_bytes(), expected)
+
+
+@lru_cache(maxsize=4)
+def _read(href: str, expected: str) -> Weights:
+    """Once a process: what a digest pins does not change."""
+    read = reader()
+    if read is None:
+        raise ModelError(f"nothing here reads {href}", remedy="download it, and name the file")
+    return _parsed(href, read(href), expected)
+
+
+def compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as they are stored: the body's kernels, which run in half precision, as float16, all else as it is."""
+    return {
+        name: (tensor.half() if name.endswith((".first", ".second")) else tensor).cpu().contiguous()
+        for name, tensor in tensors.items()
+    }
+
+
+def _parsed(name: str, content: bytes, expected: str | None) -> Weights:
+    digest = hashlib.sha256(content).hexdigest()
+    if expected is not None and digest != expected.lower():
+        raise ModelError(
+            f"weights {name} have sha256 {digest}, expected {expected}", remedy="fetch them again, trust nothing else"
+        )
+    return _cached(name, digest, content)
+
+
+@lru_cache(maxsize=4)
+def _cached(name: str, digest: str, content: bytes) -> Weights:
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        tensors = load_bytes(content)
+    except Exception as error:
+        raise ModelError(f"weights {name} do not parse: {error}") from error
+    meta = header.get("__metadata__", {})
+    if meta.get("format") != FORMAT:
+        raise ModelError(f"weights {name} are of format {meta.get('format')!r}, expected {FORMAT}")
+    return Weights(name, digest, tensors, json.loads(meta["plan"]), json.loads(meta["about"]))

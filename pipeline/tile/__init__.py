@@ -1,0 +1,1 @@
+"""One tile from its sources to its products."""

@@ -1,0 +1,140 @@
+"""A tile's sources made ready: files read in their own grid, moved in height, aligned, and given out window by window.
+
+Order of things, per source: header and value gates; vertical operation to the target frame (known and deterministic, so
+it comes before coregistration, which would absorb a wrong datum); horizontal shift against the tile's best source,
+estimated on a bounded sample; super-resolution on the source's own grid where it is coarser than the target; then one
+interpolation, with shift and vertical delta folded in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from orograph.pipeline.bare_earth.reader import GroundReader, model_for
+from orograph.pipeline.errors import OutsideAreaOfUse
+from orograph.pipeline.job import Job
+from orograph.pipeline.resampling.node_grid import Mapping, NodeGrid, Target
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.reader import SourceReader
+from orograph.pipeline.sources.refs import SourceRef
+from orograph.pipeline.superres import takes_options
+from orograph.pipeline.tile.prepared_source import PreparedSource, View, pinned
+from orograph.pipeline.tile.stages.stage import Layer
+from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
+
+HALO_M: Final = 5_000.0
+"""How far around a tile its sources are read for estimation and halos."""
+
+
+class TileAssembly:
+    """All sources of a job, ready to be read; a context manager that closes their files.
+
+    Args:
+        job: The job.
+        paths: Local files of each source, by source id, in the order of the job's file references.
+        grids_dir: Folder of geoid grids.
+    """
+
+    def __init__(self, job: Job, paths: MappingABC[str, Sequence[Path]], grids_dir: Path) -> None:
+        self.job = job
+        west, south, east, north = job.tile.bounds_m
+        self._reach = (west - HALO_M, south - HALO_M, east + HALO_M, north + HALO_M)
+        self.nodes = NodeGrid.around(self._reach)
+        self._stack = ExitStack()
+        self.sources: list[PreparedSource] = []
+        self.refused: list[OutsideAreaOfUse] = []
+        try:
+            for number, ref in enumerate(job.sources, start=1):
+                prepared = self._prepare(number, ref, paths[ref.source.id], grids_dir)
+                if prepared is not None:
+                    self.sources.append(prepared)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def layers(self, geobox: GeoBox) -> tuple[Layer, ...]:
+        """Layers with data in the window, best first; sources wholly hidden by better ones are not read."""
+        target = Target.of(geobox)
+        found: list[Layer] = []
+        covered = np.zeros((target.rows, target.cols), bool)
+        for source in self.sources:
+            layer = source.layer(target)
+            if layer is not None:
+                found.append(layer)
+                covered |= layer.valid
+                if covered.all():
+                    break
+        return tuple(found)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of samples read so far."""
+        return sum(source.reader.bytes_read for source in self.sources)
+
+    def _prepare(self, number: int, ref: SourceRef, paths: Sequence[Path], grids_dir: Path) -> PreparedSource | None:
+        source, settings = ref.source, self.job.settings
+        reader = self._stack.enter_context(SourceReader(source, paths))
+        operation = VerticalCatalogue.load().operation(
+            source.vertical_frame,
+            settings.target_frame,
+            grids_dir=grids_dir,
+            user_grid=source.vertical_grid,
+            epoch=source.epoch,
+        )
+        try:
+            surface = delta_surface(operation, self.nodes.extent, spacing_m=self.nodes.spacing_m)
+            if (adjustment := dict(settings.adjustments).get(source.id)) is not None:
+                surface = surface.adjusted(adjustment)
+        except OutsideAreaOfUse as error:
+            # Another source may cover the tile; if none does, this is the error the tile ends with.
+            self.refused.append(error.at(tile=self.job.tile.id, source=source.id, stage="vertical"))
+            return None
+        # A rough geoid asks for a denser lattice than projections do.
+        nodes = NodeGrid.around(self._reach, surface.step_x)
+        delta = surface.nodes_m[: nodes.rows, : nodes.cols]
+        record = surface.record(source.id)
+        model = model_for(source, settings.bare_earth, settings.pixel_size_m)
+        ground = None if model is None else GroundReader(reader, model, source.land_cover)
+        multiple = 1 if ground is None else ground.multiple
+        return PreparedSource(
+            index=number,
+            ref=ref,
+            reader=reader,
+            delta_m=delta,
+            operation=record,
+            view=View.of(
+                reader.lattices,
+                source.resolution_m,
+                settings.pixel_size_m,
+                settings.superres,
+                multiple,
+                **_options(source, settings),
+            ),
+            mapping=Mapping.build(nodes, pinned(ref), delta),
+            sigma_m=math.hypot(source.accuracy_m, record.accuracy_m, settings.rounding_m),
+            ground=ground,
+        )
+
+
+def _options(source: Source, settings: ProcessingSettings) -> dict[str, Any]:
+    """What the settings and the source ask of the resolver; an interpolant has no use for a source's noise."""
+    noise = {"noise_m": source.noise_m} if source.noise_m and takes_options(settings.superres) else {}
+    return settings.superres_options | noise

@@ -1,0 +1,298 @@
+"""One source of a tile, shifted, aligned and upsampled, read by window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from orograph.pipeline.bare_earth.reader import Ground, GroundReader, stacked
+from orograph.pipeline.core.pixel_size import row_bands
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.errors import SourceGridError
+from orograph.pipeline.manifest import OperationRecord
+from orograph.pipeline.resampling.node_grid import IndexWindow, Mapping, Target, resample, window_needed
+from orograph.pipeline.sources.reader import Lattice, SourceReader
+from orograph.pipeline.sources.refs import HorizontalOperation, SourceRef
+from orograph.pipeline.superres import Resolver, resolver
+from orograph.pipeline.superres.thinning_check import SUPERRES_FROM
+from orograph.pipeline.tile.stages.stage import Layer
+
+LARGEST_ZOOM: Final = 10
+
+
+IN_PLACE: Final = "keys6"
+"""What raises a source by a factor the network that was asked for does not know."""
+
+
+MOST_NATIVE_PX: Final = 8_000_000
+"""Source pixels held at once while sampling."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """How a source is looked at for one target pixel size.
+
+    Attributes:
+        lattices: The source's lattices, averaged down where it is at least twice as fine as the target.
+        zoom: Factor of super-resolution; 1 for none.
+        scale: Width of the kernel in (zoomed) source pixels.
+        upscale: Resolver that zooms.
+    """
+
+    lattices: tuple[Lattice, ...]
+    zoom: int
+    scale: float
+    upscale: Resolver | None
+
+    @classmethod
+    def of(
+        cls,
+        lattices: Sequence[Lattice],
+        resolution_m: float,
+        pixel_size_m: float,
+        superres: str,
+        multiple: int = 1,
+        **options: Any,
+    ) -> View:
+        """The view for a target pixel size; `superres` names a resolver, which takes the options, or is `none`.
+
+        Where pixels are averaged, a `multiple` of so many are.
+        """
+        zoom = _zoom(resolution_m, pixel_size_m) if superres != "none" else 1
+        factor = 1 if zoom > 1 else max(1, int(pixel_size_m / resolution_m))
+        factor -= factor % multiple if factor > multiple else 0
+        fine_m = resolution_m * factor / zoom
+        return cls(
+            tuple(replace(lattice, factor=factor) for lattice in lattices),
+            zoom,
+            max(1.0, pixel_size_m / fine_m),
+            _resolver_for(zoom, superres, options) if zoom > 1 else None,
+        )
+
+
+class _Seen(NamedTuple):
+    """A source on a target window: heights, their standard deviation, and the share bare earth lowered; see `Layer`."""
+
+    heights_m: FloatArray
+    sigma_m: FloatArray | float
+    lowered: FloatArray | None = None
+
+
+@dataclass(slots=True)
+class PreparedSource:
+    """One source of a tile with all it takes to put it on a window.
+
+    Attributes:
+        index: Number in the tile's source index, from 1.
+        mapping: Target to source coordinates, shift and delta folded in.
+        delta_m: Vertical operation at the mapping's nodes.
+        sigma_m: Standard deviation from source, datum, alignment and lossy storage, metres.
+        ground: Reads the ground below a surface; None for terrain models or where not asked for.
+    """
+
+    index: int
+    ref: SourceRef
+    reader: SourceReader
+    view: View
+    mapping: Mapping
+    delta_m: npt.NDArray[np.float64]
+    operation: OperationRecord
+    sigma_m: float
+    ground: GroundReader | None = None
+
+    def shift(self, shift_m: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike], error_m: float = 0.0) -> None:
+        """Fold a displacement (east, north, up; numbers or node arrays, metres) into the mapping.
+
+        How well its upward part is known (`error_m`, a standard deviation) belongs to every height that it moves.
+        """
+        self.mapping = Mapping.build(self.mapping.nodes, pinned(self.ref), self.delta_m, shift_m)
+        self.sigma_m = math.hypot(self.sigma_m, error_m)
+
+    def layer(self, target: Target) -> Layer | None:
+        """The source on a target window; None where it has nothing."""
+        found = self._seen(self.view, target)
+        return None if found is None else Layer(self.index, *found)
+
+    def sampled(self, target: Target) -> FloatArray | None:
+        """Heights for estimation at any pixel size, without super-resolution, in bounded memory."""
+        multiple = 1 if self.ground is None else self.ground.multiple
+        view = View.of(self.reader.lattices, self.ref.source.resolution_m, target.pixel_size_m, "none", multiple)
+        across = max(1.0, target.pixel_size_m / self.ref.source.resolution_m)
+        rows_at_once = max(16, int(MOST_NATIVE_PX / (target.cols * across * across)))
+        out = np.full((target.rows, target.cols), np.nan, np.float32)
+        for row in range(0, target.rows, rows_at_once):
+            part = replace(target, row=target.row + row, rows=min(rows_at_once, target.rows - row))
+            found = self._seen(view, part)
+            if found is not None:
+                out[row : row + part.rows] = found.heights_m
+        return None if np.isnan(out).all() else out
+
+    def bounds_m(self) -> tuple[float, float, float, float] | None:
+        """West, south, east, north of the nodes that fall into the source's files; None if none does."""
+        inside = np.zeros(self.mapping.x.shape, bool)
+        for lattice in self.reader.lattices:
+            rows, cols = self.mapping.indices(lattice)
+            top, left, bottom, right = lattice.index_bounds
+            with np.errstate(invalid="ignore"):
+                inside |= (rows >= top) & (rows < bottom) & (cols >= left) & (cols < right)
+        inside &= np.isfinite(self.mapping.delta_m)
+        if not inside.any():
+            return None
+        east, north = self.mapping.nodes.coordinates()
+        spacing_m = self.mapping.nodes.spacing_m
+        return (
+            float(east[inside].min()) - spacing_m,
+            float(north[inside].min()) - spacing_m,
+            float(east[inside].max()) + spacing_m,
+            float(north[inside].max()) + spacing_m,
+        )
+
+    def _seen(self, view: View, target: Target) -> _Seen | None:
+        seen: _Seen | None = None
+        for lattice in view.lattices:
+            found = self._on(view, lattice, target)
+            if found is not None:
+                seen = found if seen is None else _beneath(seen, found)
+        return None if seen is None or np.isnan(seen.heights_m).all() else seen
+
+    def _on(self, view: View, lattice: Lattice, target: Target) -> _Seen | None:
+        part = self.mapping.around(target)
+        indices = part.indices(lattice, view.zoom)
+        within = tuple(bound * view.zoom for bound in lattice.index_bounds)
+        needed = window_needed(indices, view.scale, within)
+        if needed is None:
+            return None
+        if view.upscale is not None:
+            return self._upscaled(view, lattice, target, part, needed)
+        return self._placed(self._native(lattice, needed), needed, part, indices, target, view.scale)
+
+    def _placed(
+        self,
+        ground: Ground,
+        origin: IndexWindow,
+        part: Mapping,
+        indices: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+        target: Target,
+        scale: float,
+    ) -> _Seen | None:
+        """A lattice window interpolated on the target; None where it is all void."""
+        if np.isnan(ground.heights_m).all():
+            return None
+
+        def placed(plane: FloatArray | None) -> FloatArray | None:
+            if plane is None:
+                return None
+            made = resample(plane, origin, part, indices, target, scale, with_delta=False)
+            return np.maximum(made, np.float32(0))
+
+        heights = resample(ground.heights_m, origin, part, indices, target, scale)
+        return _Seen(heights, _combined(self.sigma_m, placed(ground.sigma_m)), placed(ground.lowered))
+
+    def _native(self, lattice: Lattice, window: IndexWindow) -> Ground:
+        """A lattice window as its source has it, or the ground below where that was asked for."""
+        if self.ground is None:
+            return Ground(self.reader.read(lattice, window.row, window.col, window.height, window.width))
+        return self.ground.read(lattice, window)
+
+    def _upscaled(
+        self, view: View, lattice: Lattice, target: Target, part: Mapping, needed: IndexWindow
+    ) -> _Seen | None:
+        """Super-resolve the part of the lattice that is needed, then interpolate."""
+        upscale, zoom = view.upscale, view.zoom
+        if upscale is None:
+            return None
+        row0, col0 = needed.row // zoom, needed.col // zoom
+        row1, col1 = -(-(needed.row + needed.height) // zoom), -(-(needed.col + needed.width) // zoom)
+        source = self.ref.source
+        bands = [
+            self._zoomed(
+                upscale, zoom, lattice, IndexWindow(band.row, col0, band.height, col1 - col0), band.pixel_size_m
+            )
+            for band in row_bands(lattice.affine, source.horizontal_crs, source.resolution_m, row0, row1 - row0)
+        ]
+        zoomed = stacked(bands)
+        origin = IndexWindow(row0 * zoom, col0 * zoom, *zoomed.heights_m.shape)
+        return self._placed(zoomed, origin, part, part.indices(lattice, zoom), target, view.scale)
+
+    def _zoomed(
+        self, upscale: Resolver, zoom: int, lattice: Lattice, window: IndexWindow, pixel_size_m: tuple[float, float]
+    ) -> Ground:
+        """A lattice window `zoom` times as fine; pixels of one size on the ground."""
+        halo = upscale.halo_px
+        row, col = window.row - halo, window.col - halo
+        native = self._native(lattice, IndexWindow(row, col, window.height + 2 * halo, window.width + 2 * halo))
+        if np.isnan(native.heights_m).all():
+            return Ground(np.full((window.height * zoom, window.width * zoom), np.nan, np.float32))
+        fine, sigma = upscale(
+            native.heights_m,
+            factor=zoom,
+            thinning=self.ref.thinning,
+            origin_px=(row, col),
+            pixel_size_m=pixel_size_m,
+        )
+        # What was taken off is as uncertain on the fine grid as on the coarse one.
+        spread, lowered = _repeated(native.sigma_m, zoom), _repeated(native.lowered, zoom)
+        if spread is not None:
+            sigma = spread if sigma is None else np.hypot(sigma, spread)
+        rim = halo * zoom
+
+        def cut(plane: FloatArray) -> FloatArray:
+            return np.ascontiguousarray(plane[rim : plane.shape[0] - rim, rim : plane.shape[1] - rim])
+
+        return Ground(cut(fine), None if sigma is None else cut(sigma), None if lowered is None else cut(lowered))
+
+
+def pinned(ref: SourceRef) -> HorizontalOperation:
+    """The horizontal operation the planner chose.
+
+    Raises:
+        SourceGridError: it chose none.
+    """
+    if ref.horizontal is None:
+        raise SourceGridError(
+            "no horizontal operation was pinned", source=ref.source.id, remedy="plan the job with orograph plan"
+        )
+    return ref.horizontal
+
+
+def _zoom(resolution_m: float, pixel_size_m: float) -> int:
+    ratio = resolution_m / pixel_size_m
+    return 1 if ratio < SUPERRES_FROM else min(LARGEST_ZOOM, max(2, round(ratio + 0.2)))
+
+
+def _resolver_for(zoom: int, superres: str, options: MappingABC[str, Any]) -> Resolver:
+    """The resolver asked for, or the interpolant in its place where it was trained for another factor.
+
+    The tile then tells what was used, not what was asked for.
+    """
+    asked = resolver(superres, **options)
+    return asked if getattr(asked, "factor", zoom) == zoom else resolver(IN_PLACE)
+
+
+def _combined(sigma_m: float, model_sigma: FloatArray | None) -> FloatArray | float:
+    return sigma_m if model_sigma is None else np.hypot(np.float32(sigma_m), model_sigma).astype(np.float32)
+
+
+def _beneath(upper: _Seen, lower: _Seen) -> _Seen:
+    """Both in one, the first where it has heights."""
+    empty = np.isnan(upper.heights_m)
+    sigma, lowered = upper.sigma_m, upper.lowered
+    if isinstance(sigma, np.ndarray) or isinstance(lower.sigma_m, np.ndarray):
+        sigma = np.where(empty, lower.sigma_m, sigma).astype(np.float32)
+    if lowered is not None or lower.lowered is not None:
+        lowered = np.where(empty, _or_nothing(lower.lowered), _or_nothing(lowered)).astype(np.float32)
+    return _Seen(np.where(empty, lower.heights_m, upper.heights_m), sigma, lowered)
+
+
+def _or_nothing(lowered: FloatArray | None) -> FloatArray | np.float32:
+    return np.float32(0) if lowered is None else lowered
+
+
+def _repeated(plane: FloatArray | None, zoom: int) -> FloatArray | None:
+    return None if plane is None else np.repeat(np.repeat(plane, zoom, axis=0), zoom, axis=1)

@@ -1,0 +1,274 @@
+"""A tile's products: elevation, source index, uncertainty, hillshade, thumbnail; and what its manifest says.
+
+Where bare earth lowers a source, a mask tells which pixels and how much of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from orograph.pipeline.bare_earth.reader import GroundReader
+from orograph.pipeline.bare_earth.remove import takes_land_cover, weights_sha256
+from orograph.pipeline.core.grid import TILE_CRS, PixelWindow
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.core.software import software_versions
+from orograph.pipeline.core.timing import StageClock
+from orograph.pipeline.formats import cog
+from orograph.pipeline.formats.statistics import BandStatistics
+from orograph.pipeline.formats.thumbnail import write_thumbnail
+from orograph.pipeline.job import Job, ProgressCallback
+from orograph.pipeline.manifest import Band, CoregistrationRecord, Product, ProductInfo
+from orograph.pipeline.sources.land_cover import LAND_COVER_SHA256
+from orograph.pipeline.superres import Resolver
+from orograph.pipeline.tile.assembly import TileAssembly
+from orograph.pipeline.tile.quality import QualityTally
+from orograph.pipeline.tile.stages.stage import IndexArray
+from orograph.pipeline.version import PROCESSING_VERSION
+from orograph.pipeline.vertical import compound_crs, geotiff_wkt
+
+COG_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
+
+Kind = Literal["elevation", "source_index", "uncertainty", "hillshade", "bare_earth_mask"]
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """How one of the raster products is written."""
+
+    name: Kind
+    title: str
+    dtype: Literal["float32", "uint8"]
+    roles: tuple[str, ...]
+    band: str
+    unit: str | None
+    overview: Literal["average", "mode"]
+    nodata: float = cog.NODATA
+
+
+RASTERS: Final = (
+    Raster("elevation", "Elevation", "float32", ("data",), "elevation", "m", "average"),
+    Raster("source_index", "Source of each height", "uint8", ("data-mask", "provenance"), "source", None, "mode", 0),
+    Raster(
+        "uncertainty", "Standard deviation of each height", "float32", ("data", "uncertainty"), "sigma", "m", "average"
+    ),
+    Raster("hillshade", "Multidirectional hillshade", "uint8", ("visual", "overview"), "hillshade", None, "average", 0),
+)
+VOID_PERCENT: Final = 255
+BARE_EARTH_MASK: Final = Raster(
+    "bare_earth_mask",
+    "Share of each pixel lowered to bare earth",
+    "uint8",
+    ("data-mask",),
+    "lowered",
+    "%",
+    "average",
+    VOID_PERCENT,
+)
+
+Finished = list[tuple[Product, BandStatistics | None]]
+
+
+class ProductFiles:
+    """The raster products of a tile, open for windows."""
+
+    def __init__(
+        self,
+        job: Job,
+        folder: Path,
+        rasters: tuple[Raster, ...],
+        writers: dict[str, cog.ScratchWriter],
+        stack: ExitStack,
+    ) -> None:
+        self._job = job
+        self._rasters = rasters
+        self._folder = folder
+        self._writers = writers
+        self._stack = stack
+
+    @classmethod
+    @contextmanager
+    def open(cls, job: Job, folder: Path, *, lowers: bool = False) -> Iterator[ProductFiles]:
+        """Scratch files for all products, with a mask where bare earth lowers a source; a failing body leaves none."""
+        rasters = (*RASTERS, BARE_EARTH_MASK) if lowers else RASTERS
+        geobox = job.tile.geobox(job.settings.pixel_size_m)
+        with ExitStack() as stack:
+            writers: dict[str, cog.ScratchWriter] = {
+                raster.name: stack.enter_context(
+                    cog.scratch(
+                        _scratch(folder, raster),
+                        geobox,
+                        dtype=raster.dtype,
+                        nodata=raster.nodata if raster.dtype == "uint8" else None,
+                        encoding=cog.Encoding(
+                            job.settings.compression if raster.name == "elevation" else "zstd",
+                            job.settings.lerc_max_error_m,
+                            raster.overview,
+                        ),
+                    )
+                )
+                for raster in rasters
+            }
+            yield cls(job, folder, rasters, writers, stack)
+
+    def write(
+        self,
+        core: PixelWindow,
+        heights_m: FloatArray,
+        index: IndexArray,
+        sigma_m: FloatArray,
+        shade: npt.NDArray[np.uint8],
+        lowered: FloatArray | None = None,
+    ) -> None:
+        """Write one window of every product; `lowered` is the share of each pixel lowered to bare earth, None for none."""
+        self._writers["elevation"].write(core, heights_m)
+        self._writers["source_index"].write(core, index)
+        self._writers["uncertainty"].write(core, sigma_m)
+        self._writers["hillshade"].write(core, shade)
+        if BARE_EARTH_MASK in self._rasters:
+            self._writers[BARE_EARTH_MASK.name].write(core, _percent(heights_m, lowered))
+
+    def finish(self, clock: StageClock, progress: ProgressCallback) -> Finished:
+        """Turn scratch files into COGs and draw the thumbnail."""
+        with clock.of("write"):
+            self._stack.close()
+        products: Finished = []
+        for number, raster in enumerate(self._rasters):
+            with clock.of("export"):
+                products.append(self._finish(raster))
+            progress("export", (number + 1) / (len(self._rasters) + 1))
+        paths = {product.info.name: product.path for product, _ in products}
+        thumbnail = self._folder / f"{self._job.tile.id}_thumbnail.png"
+        with clock.of("export"):
+            write_thumbnail(paths["elevation"], paths["hillshade"], thumbnail)
+        info = ProductInfo(
+            name="thumbnail", filename=thumbnail.name, title="Thumbnail", media_type="image/png", roles=("thumbnail",)
+        )
+        products.append((Product(info, thumbnail), None))
+        progress("export", 1.0)
+        return products
+
+    def _finish(self, raster: Raster) -> tuple[Product, BandStatistics]:
+        job, settings = self._job, self._job.settings
+        path = self._folder / f"{job.tile.id}_{raster.name}.tif"
+        compound = geotiff_wkt(TILE_CRS, settings.target_frame) if raster.name == "elevation" else None
+        heights = raster.name == "elevation"
+        result = cog.finish(
+            _scratch(self._folder, raster),
+            path,
+            crs_wkt=compound,
+            overview=raster.overview,
+            compression=settings.compression if heights else "zstd",
+            lerc_max_error_m=settings.lerc_max_error_m,
+            band_names=(raster.band,),
+            band_units=(raster.unit,),
+            tags={"TILE": job.tile.id, "RUN_KEY": job.run_key},
+        )
+        statistics = result.statistics[0]
+        band = Band(
+            name=raster.band,
+            description=raster.title,
+            data_type=raster.dtype,
+            unit=raster.unit,
+            nodata=raster.nodata,
+            statistics=statistics.to_dict(),
+        )
+        info = ProductInfo(
+            name=raster.name,
+            filename=path.name,
+            title=raster.title,
+            media_type=COG_TYPE,
+            roles=raster.roles,
+            bands=(band,),
+        )
+        return Product(info, path), statistics
+
+
+def _percent(heights_m: FloatArray, lowered: FloatArray | None) -> npt.NDArray[np.uint8]:
+    """Whole percents, rounded up: 0 says that nothing was taken off, 255 that there is no height."""
+    share = np.zeros(heights_m.shape, np.float32) if lowered is None else np.nan_to_num(lowered)
+    # A cubic kernel leaves a trace of nothing around what was lowered.
+    percent = np.ceil(100.0 * np.clip(share, 0.0, 1.0) - 0.05)
+    return np.where(np.isnan(heights_m), VOID_PERCENT, percent).astype(np.uint8)
+
+
+def draft_manifest(
+    job: Job,
+    assembly: TileAssembly,
+    alignment: tuple[CoregistrationRecord, ...],
+    tally: QualityTally,
+    products: Finished,
+) -> dict[str, Any]:
+    """Everything a manifest says but its assets; nothing in it changes from one run of the job to the next."""
+    settings = job.settings
+    geobox = job.tile.geobox(settings.pixel_size_m)
+    quality = tally.result(next(s for product, s in products if s is not None and product.info.name == "elevation"))
+    if assembly.refused:
+        told = {str(error.source): error.message for error in assembly.refused}
+        quality = quality.model_copy(update={"details": {**quality.details, "sources_refused": told}})
+    # A source that is wholly hidden by better ones gave the tile nothing, and neither did what raised or lowered it.
+    shown = [source for source in assembly.sources if source.ref.source.id in quality.source_fractions]
+    below = {source.ref.source.id: source.ground for source in shown if source.ground is not None}
+    surfaces = {
+        "DTM" if ref.source.id in below else ref.source.surface.value
+        for ref in job.sources
+        if ref.source.id in quality.source_fractions
+    }
+    resolvers = [source.view.upscale for source in shown if source.view.upscale is not None]
+    return {
+        "tile": job.tile.id,
+        "run_key": job.run_key,
+        "processing_version": PROCESSING_VERSION,
+        "software": software_versions(),
+        "settings": settings.model_dump(mode="json"),
+        "sources": job.sources,
+        "grid": {
+            "crs": TILE_CRS,
+            "transform": list(geobox.affine)[:6],
+            "shape": list(geobox.shape.shape),
+            "bounds": list(job.tile.bounds_m),
+        },
+        "surface": surfaces.pop() if len(surfaces) == 1 else "mixed",
+        "vertical_frame": settings.target_frame,
+        "crs_wkt2": compound_crs(TILE_CRS, settings.target_frame).to_wkt("WKT2_2019"),
+        "operations": tuple(source.operation for source in assembly.sources),
+        "coregistration": alignment,
+        "models": {
+            **_raised(resolvers),
+            **_below(below.values()),
+        },
+        "quality": quality,
+    }
+
+
+def _raised(resolvers: Sequence[Resolver]) -> dict[str, str]:
+    """Names of the resolvers used, best source first, and the sha256 of the weights of those that have any."""
+    digests = dict.fromkeys(digest for resolver in resolvers if (digest := getattr(resolver, "sha256", None)))
+    return {
+        **({"superres": "+".join(dict.fromkeys(resolver.name for resolver in resolvers))} if resolvers else {}),
+        **({"superres_sha256": "+".join(digests)} if digests else {}),
+    }
+
+
+def _below(readers: Collection[GroundReader]) -> dict[str, str]:
+    """Names of the bare-earth models used, the sha256 of their weights and of the maps they were shown, if any."""
+    names = sorted({reader.model for reader in readers})
+    digests = [digest for digest in map(weights_sha256, names) if digest]
+    maps = sorted(
+        {reader.land_cover.sha256 for reader in readers if reader.land_cover and takes_land_cover(reader.model)}
+    )
+    return {
+        **({"bare_earth": "+".join(names)} if names else {}),
+        **({"bare_earth_sha256": "+".join(digests)} if digests else {}),
+        **({LAND_COVER_SHA256: "+".join(maps)} if maps else {}),
+    }
+
+
+def _scratch(folder: Path, raster: Raster) -> Path:
+    return folder / f"{raster.name}.scratch.tif"

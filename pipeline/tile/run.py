@@ -1,0 +1,155 @@
+"""One tile from local files to finished products: the one place where stages are folded over windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from orograph.pipeline.core.grid import PixelWindow, windows
+from orograph.pipeline.core.timing import StageClock
+from orograph.pipeline.errors import AllVoid, OrographError, OutsideCoverage
+from orograph.pipeline.formats.hillshade import hillshade
+from orograph.pipeline.job import Job, ProgressCallback, TileResult
+from orograph.pipeline.manifest import CoregistrationRecord
+from orograph.pipeline.tile.align import coregister
+from orograph.pipeline.tile.assembly import TileAssembly
+from orograph.pipeline.tile.memory import tile_halo_px, window_px
+from orograph.pipeline.tile.products import ProductFiles, draft_manifest
+from orograph.pipeline.tile.quality import QualityTally
+from orograph.pipeline.tile.stages import Context, Stage, TileWindow, chain
+
+_NARROW_PX = 1
+
+
+def run_tile(
+    job: Job,
+    paths: Mapping[str, Sequence[Path]],
+    folder: Path,
+    *,
+    grids_dir: Path,
+    progress: ProgressCallback = lambda _stage, _fraction: None,
+    clock: StageClock | None = None,
+) -> TileResult:
+    """Make a tile's products in a local folder.
+
+    Args:
+        job: What to do.
+        paths: Local files of each source, by source id, in the order of the job's references.
+        folder: Where products go; it must exist. What fails leaves nothing that looks finished.
+        grids_dir: Folder of geoid and datum grids.
+        progress: Told stage and fraction.
+        clock: Gathers seconds by stage.
+
+    Returns:
+        Products and the manifest but for its assets.
+
+    Raises:
+        OutsideCoverage, AllVoid: nothing to make a tile of.
+        InputError, ModelError, ExportError, DiskFull: naming tile, source and stage.
+    """
+    clock = clock or StageClock()
+    if not job.sources:
+        raise OutsideCoverage(
+            "no source has data here", tile=job.tile.id, remedy="add a source that covers the tile (orograph plan)"
+        )
+    try:
+        with ExitStack() as stack:
+            with clock.of("open"):
+                assembly = stack.enter_context(TileAssembly(job, paths, grids_dir))
+            if not assembly.sources:
+                raise assembly.refused[0]
+            progress("coregister", 0.0)
+            with clock.of("coregister"):
+                alignment = coregister(assembly)
+            progress("coregister", 1.0)
+            return _make(job, assembly, alignment, folder, progress, clock)
+    except OrographError as error:
+        raise error.at(tile=job.tile.id) from None
+
+
+def estimate_alignment(
+    job: Job, paths: Mapping[str, Sequence[Path]], *, grids_dir: Path
+) -> tuple[CoregistrationRecord, ...]:
+    """Only the coregistration of a tile: what the first of two passes needs.
+
+    Raises:
+        OutsideCoverage, InputError: as `run_tile`.
+    """
+    try:
+        with TileAssembly(job, paths, grids_dir) as assembly:
+            if not assembly.sources:
+                raise assembly.refused[0]
+            return coregister(assembly)
+    except OrographError as error:
+        raise error.at(tile=job.tile.id, stage="coregister") from error.__cause__
+
+
+def _make(
+    job: Job,
+    assembly: TileAssembly,
+    alignment: tuple[CoregistrationRecord, ...],
+    folder: Path,
+    progress: ProgressCallback,
+    clock: StageClock,
+) -> TileResult:
+    stages = chain(job.settings.stages)
+    context = Context(job, assembly)
+    tally = QualityTally(tuple(ref.source.id for ref in job.sources))
+    geobox = job.tile.geobox(job.settings.pixel_size_m)
+    progress("windows", 0.0)
+    blocks = list(windows(geobox.shape.shape, window_px(job)))
+    with ProductFiles.open(job, folder, lowers=any(source.ground for source in assembly.sources)) as files:
+        for number, core in enumerate(blocks):
+            window = _through(stages, core, context, clock)
+            with clock.of("write"):
+                if window is None:
+                    tally.add_void(core)
+                else:
+                    _keep(files, window, job, tally)
+            progress("windows", (number + 1) / len(blocks))
+        if tally.void == tally.pixels:
+            raise AllVoid(
+                "every pixel is void",
+                source=", ".join(ref.source.id for ref in job.sources),
+                remedy="the sources' files touch the tile but hold no height in it; leave it out of the area",
+            )
+        products = files.finish(clock, progress)
+    draft = draft_manifest(job, assembly, alignment, tally, products)
+    return TileResult(job, tuple(product for product, _ in products), draft)
+
+
+def _through(stages: Sequence[Stage], core: PixelWindow, context: Context, clock: StageClock) -> TileWindow | None:
+    """Pass one window through the stages; None where no source has anything in it or within reach of it.
+
+    Stages look around only where there is something to join or to fill. So a window is first made with the narrow halo
+    that the hillshade needs; when its best source covers all of it, nothing beyond can matter, and that is it.
+    """
+    wide = tile_halo_px(context.job)
+    whole = context.job.tile.geobox(context.job.settings.pixel_size_m)
+    with clock.of("regrid"):
+        narrow = TileWindow(core, _NARROW_PX, core.geobox(whole, _NARROW_PX))
+        best = stages[0](narrow, context)
+        if wide > _NARROW_PX and not (best.layers and best.layers[0].valid.all()):
+            best = stages[0](TileWindow(core, wide, core.geobox(whole, wide)), context)
+    if not best.layers:
+        return None
+    for stage in stages[1:]:
+        with clock.of(stage.name):
+            best = stage(best, context)
+    return best
+
+
+def _keep(files: ProductFiles, window: TileWindow, job: Job, tally: QualityTally) -> None:
+    tally.add(window)
+    if window.heights_m is None or window.source_index is None or window.sigma_m is None:
+        raise ValueError("the chain ended without heights")
+    shade = hillshade(window.inner(window.heights_m, 1).copy(), job.settings.pixel_size_m)
+    files.write(
+        window.core,
+        window.inner(window.heights_m),
+        window.inner(window.source_index),
+        window.inner(window.sigma_m),
+        shade,
+        None if window.lowered is None else window.inner(window.lowered),
+    )

@@ -1,0 +1,162 @@
+"""Blend: one surface from several, best source first, its heights untouched.
+
+Where a better source ends, the next one is bent to meet it: the difference between the two is added there and fades
+with distance. So the better source is never altered, the step along its edge is gone, and beyond the blend's width the
+lesser source is as it was. The difference is split in a smooth surface (`orograph.pipeline.tile.stages.bend`), which fades over the
+whole width, and the rest (noise of single pixels), which fades over an eighth of it, lest noise be drawn out into
+stripes.
+
+Rules: a void takes no part. The sea keeps its level: where the lesser source is sea and the better one ends on land,
+nothing is added, and on the lesser source's land the bend fades towards that sea. Lakes are land to this rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
+
+from orograph.pipeline.core.raster import BoolArray, FloatArray
+from orograph.pipeline.job import Job
+from orograph.pipeline.tile.stages.bend import Bend
+from orograph.pipeline.tile.stages.stage import Context, IndexArray, Layer, TileWindow
+
+_NOISE_SHARE = 8.0
+_DEEPEST = 2
+SEA_LEVEL_M: Final = 1.0
+"""Sea surfaces of terrain models lie within a metre of any levelled frame's zero."""
+SEA_FLAT_M: Final = 0.002
+"""A sea surface is written as one number; a geoid tilts it by less than this over three pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Merge the layers of a window."""
+
+    name: str = "blend"
+
+    def halo_px(self, job: Job) -> int:
+        """What the bend looks around, twice where a third source may meet one that was bent itself."""
+        width_px = job.settings.blend_width_m / job.settings.pixel_size_m
+        if width_px <= 0:
+            return 1
+        return Bend.of(width_px, (0, 0)).halo_px * min(max(1, len(job.sources) - 1), _DEEPEST) + 3
+
+    def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
+        """Distance (float64), nearest indices (2 int32), differences, bend and weights, besides the layers and their masks."""
+        lowered = 0 if job.settings.bare_earth == "none" else 4 * (1 + len(job.sources))
+        return shape[0] * shape[1] * (72 + 4 * len(job.sources) + lowered)
+
+    def __call__(self, window: TileWindow, context: Context) -> TileWindow:
+        """Merge; the window leaves with heights, source index and sigma, and without layers."""
+        width_px = context.job.settings.blend_width_m / context.job.settings.pixel_size_m
+        if window.layers and window.layers[0].valid.all():
+            # Nothing shows from under a best source without voids; most windows are such.
+            best = window.layers[0]
+            return window.evolve(
+                layers=(),
+                heights_m=best.heights_m,
+                source_index=np.full(window.shape, best.index, np.uint8),
+                sigma_m=np.broadcast_to(np.asarray(best.sigma_m, np.float32), window.shape),
+                lowered=best.lowered,
+            )
+        heights = np.full(window.shape, np.nan, np.float32)
+        index = np.zeros(window.shape, np.uint8)
+        sigma = np.full(window.shape, np.nan, np.float32)
+        bend = Bend.of(width_px, _origin(window)) if width_px > 0 else None
+        lowered = None
+        for layer in window.layers:
+            before = index
+            heights, index, sigma = _under(heights, index, sigma, layer, bend, width_px)
+            if layer.lowered is not None:
+                new = (index == layer.index) & (before == 0)
+                lowered = np.where(new, layer.lowered, np.float32(0) if lowered is None else lowered)
+        return window.evolve(layers=(), heights_m=heights, source_index=index, sigma_m=sigma, lowered=lowered)
+
+
+def _origin(window: TileWindow) -> tuple[int, int]:
+    """Row and column of the window's first pixel, counted from the origin of the CRS southwards and eastwards."""
+    affine = window.geobox.affine
+    return round(affine.f / affine.e), round(affine.c / affine.a)
+
+
+def _under(
+    heights_m: FloatArray, index: IndexArray, sigma_m: FloatArray, layer: Layer, bend: Bend | None, width_px: float
+) -> tuple[FloatArray, IndexArray, FloatArray]:
+    """Put a lesser layer under what is already there."""
+    have = np.isfinite(heights_m)
+    new = layer.valid & ~have
+    if not new.any():
+        return heights_m, index, sigma_m
+    lower, lower_sigma = layer.heights_m, np.broadcast_to(np.float32(layer.sigma_m), heights_m.shape)
+    if isinstance(layer.sigma_m, np.ndarray):
+        lower_sigma = layer.sigma_m
+    both = have & layer.valid
+    if bend is not None and both.any():
+        offset, weight = _offset(heights_m, lower, both, new, bend, width_px)
+        lower = lower + offset
+        # Near the edge the bent source is known from both sides; what is left is how well it was bent.
+        lower_sigma = np.sqrt(lower_sigma**2 + (weight * offset / 3.0) ** 2)
+    return (
+        np.where(new, lower, heights_m).astype(np.float32, copy=False),
+        np.where(new, np.uint8(layer.index), index),
+        np.where(new, lower_sigma, sigma_m).astype(np.float32, copy=False),
+    )
+
+
+def _offset(
+    upper_m: FloatArray, lower_m: FloatArray, both: BoolArray, new: BoolArray, bend: Bend, width_px: float
+) -> tuple[FloatArray, FloatArray]:
+    """What to add to the lower source, and the weight of it: 1 at the better source's edge, 0 beyond the width."""
+    difference = np.where(both, upper_m - lower_m, np.float32(0)).astype(np.float32)
+    away, (rows, cols) = distance_transform_edt(~both, return_indices=True)
+    near = new & (away < width_px)
+    rim = np.zeros(both.shape, np.bool_)
+    rim[rows[near], cols[near]] = True
+    smooth = bend.surface(difference, both, near | rim)
+    weight = np.where(near, 1 - _smoothstep(away / width_px), np.float32(0)).astype(np.float32)
+    noise_weight = 1 - _smoothstep(away / max(width_px / _NOISE_SHARE, 1.0))
+    weight *= _beside_sea(upper_m, lower_m, near, (rows, cols), width_px)
+    rest = (difference - np.nan_to_num(smooth))[rows, cols]
+    offset = np.where(near, np.nan_to_num(smooth) * weight + rest * np.minimum(noise_weight, weight), np.float32(0))
+    return offset.astype(np.float32), weight
+
+
+def _beside_sea(
+    upper_m: FloatArray,
+    lower_m: FloatArray,
+    near: BoolArray,
+    nearest: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]],
+    width_px: float,
+) -> FloatArray | np.float32:
+    """Factor of the bend: 0 on sea that meets land, growing to 1 over an eighth of the width on the land behind it."""
+    sea = _sea(lower_m) & near
+    if not sea.any():
+        return np.float32(1)
+    upper_sea = _sea(upper_m)
+    kept = sea & ~upper_sea[nearest]
+    if not kept.any():
+        return np.float32(1)
+    fade_px = max(width_px / _NOISE_SHARE, 1.0)
+    return _smoothstep(distance_transform_edt(~kept) / fade_px)
+
+
+def _sea(heights_m: FloatArray) -> BoolArray:
+    """Level ground at sea level: three by three pixels of one height, voids apart, within a metre of zero."""
+    with np.errstate(invalid="ignore"):
+        close: BoolArray = np.abs(heights_m) <= SEA_LEVEL_M
+    if not close.any():
+        return close
+    void = np.isnan(heights_m)
+    highest = maximum_filter(np.where(void, np.float32(-np.inf), heights_m), 3)
+    lowest = minimum_filter(np.where(void, np.float32(np.inf), heights_m), 3)
+    flat: BoolArray = highest - lowest <= SEA_FLAT_M
+    return flat & close
+
+
+def _smoothstep(ratio: npt.NDArray[np.floating]) -> FloatArray:
+    t = np.clip(ratio, 0, 1).astype(np.float32)
+    return t * t * (3 - 2 * t)

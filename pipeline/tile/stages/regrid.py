@@ -1,0 +1,28 @@
+"""Regrid: every source on the window's grid, in the target frame, interpolated exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orograph.pipeline.job import Job
+from orograph.pipeline.tile.stages.stage import Context, TileWindow
+
+
+@dataclass(frozen=True, slots=True)
+class Regrid:
+    """Read, shift, raise and interpolate the sources; `orograph.pipeline.tile.assembly` holds how."""
+
+    name: str = "regrid"
+
+    def halo_px(self, job: Job) -> int:  # noqa: ARG002 - part of the stage's signature
+        """The reader fetches what the kernel needs beyond the window itself."""
+        return 0
+
+    def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
+        """Each source: its native window (at most the target's pixels times 4) and the result."""
+        pixels = shape[0] * shape[1]
+        return pixels * 4 * (4 + len(job.sources))
+
+    def __call__(self, window: TileWindow, context: Context) -> TileWindow:
+        """Fill in the layers."""
+        return window.evolve(layers=context.reader.layers(window.geobox))

@@ -1,0 +1,181 @@
+"""One raster from its own vertical frame to another, streamed by windows into a COG."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import rasterio
+from odc.geo.geobox import GeoBox
+from pyproj import CRS
+from rasterio.errors import RasterioError
+
+from orograph.pipeline.core.grid import PixelWindow, windows
+from orograph.pipeline.errors import (
+    OutsideAreaOfUse,
+    SourceCorrupt,
+    SourceGridError,
+    SourceMissing,
+    VerticalFrameMissing,
+)
+from orograph.pipeline.formats import cog
+from orograph.pipeline.manifest import OperationRecord
+from orograph.pipeline.sources.catalogue import UserGrid
+from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
+from orograph.pipeline.sources.single_raster import refuse_overwriting
+from orograph.pipeline.vertical import DeltaSurface, VerticalCatalogue, delta_surface, geotiff_wkt
+
+WINDOW_PX: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a raster.
+
+    Attributes:
+        frame_to: Frame wanted.
+        frame_from: Frame of the heights; None takes the vertical part of the file's compound CRS.
+        nodata: Further void values.
+        horizontal_crs: 2D CRS, for files that declare none.
+        user_grid: The user's own grid.
+        epoch: Decimal year, for dynamic frames.
+        via: A frame to pass through.
+        allow_outside: Let heights beyond the operation's area become void; otherwise they refuse the file.
+    """
+
+    frame_to: str
+    frame_from: str | None = None
+    nodata: tuple[float, ...] = ()
+    horizontal_crs: str | None = None
+    user_grid: UserGrid | None = None
+    epoch: float | None = None
+    via: str | None = None
+    allow_outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Harmonised:
+    """What was done to a raster.
+
+    Attributes:
+        record: The operation, as manifests hold it.
+        surface_error_m: Largest difference of the delta surface from the operation at 1,000 points.
+        moved, void, outside: Pixels moved, void before, and void because the operation does not reach them.
+        size_bytes: Size of the COG.
+    """
+
+    record: OperationRecord
+    surface_error_m: float
+    moved: int
+    void: int
+    outside: int
+    size_bytes: int
+
+
+def harmonise(source: Path, out: Path, request: Request, grids_dir: Path) -> Harmonised:
+    """Move a raster's heights to another frame on its own grid; nodata is never moved, heights are never resampled.
+
+    Args:
+        source: Any raster of heights GDAL reads, one band, metres, with axes along the pixels.
+        out: The COG; it appears whole or not at all. Its CRS is compound.
+        request: What is wanted.
+        grids_dir: Folder of the catalogue's grids.
+
+    Raises:
+        SourceMissing, SourceCorrupt, SourceGridError: the file cannot be used.
+        ConfigError: `out` is the file itself.
+        VerticalFrameMissing: neither the file nor the request names the frame.
+        NodataError: it holds what can only be an undeclared void.
+        VerticalError: see `VerticalCatalogue.operation` and `delta_surface`.
+    """
+    if not source.exists():
+        raise SourceMissing(f"there is no file {source}", source=source.name)
+    refuse_overwriting(source, out)
+    try:
+        with rasterio.open(source) as dataset:
+            return _stream(dataset, out, request, grids_dir, source.name)
+    except RasterioError as error:
+        raise SourceCorrupt(f"{source.name} cannot be read: {error}", source=source.name) from error
+
+
+def declared_frames(crs: CRS) -> tuple[CRS, str | None]:
+    """The 2D CRS and the vertical frame of a file's CRS; the frame is None where it declares none."""
+    if crs.is_compound:
+        horizontal, vertical = crs.sub_crs_list[:2]
+        code = vertical.to_epsg()
+        return horizontal, f"EPSG:{code}" if code else None
+    return crs.to_2d(), None
+
+
+def _stream(dataset: Any, out: Path, request: Request, grids_dir: Path, name: str) -> Harmonised:
+    horizontal, frame_from = _frames(dataset, request, name)
+    affine = dataset.transform
+    if affine.b or affine.d or affine.e >= 0:
+        raise SourceGridError(f"{name} is not north up", source=name, remedy="warp it to a north-up grid first")
+    whole = GeoBox(dataset.shape, affine, horizontal)
+    operation = VerticalCatalogue.load().operation(
+        frame_from,
+        request.frame_to,
+        grids_dir=grids_dir,
+        user_grid=request.user_grid,
+        epoch=request.epoch,
+        via=request.via,
+    )
+    surface = delta_surface(operation, whole)
+    counts = np.zeros(3, dtype=np.int64)
+    wkt = geotiff_wkt(horizontal, request.frame_to)
+    scratch_path = out.with_name(f".{out.name}.scratch.tif")
+    with cog.scratch(scratch_path, whole) as writer:
+        for window in windows(dataset.shape, WINDOW_PX):
+            heights, tally = _moved(dataset, window, whole, surface, request, name)
+            counts += tally
+            writer.write(window, heights)
+        if counts[2] and not request.allow_outside:
+            raise OutsideAreaOfUse(
+                f"{counts[2]} heights of {name} lie beyond {operation.id}",
+                source=name,
+                remedy="cut the file, use another operation, or allow them to become void with --allow-outside",
+            )
+    info = cog.finish(
+        scratch_path,
+        out,
+        crs_wkt=wkt,
+        band_names=("elevation",),
+        band_units=("metre",),
+        tags={"OROGRAPH_OPERATION": operation.id, "OROGRAPH_FRAME_FROM": frame_from},
+    )
+    moved, void, outside = (int(count) for count in counts)
+    return Harmonised(surface.record(name), surface.error_m, moved, void, outside, info.size_bytes)
+
+
+def _moved(
+    dataset: Any, window: PixelWindow, whole: GeoBox, surface: DeltaSurface, request: Request, name: str
+) -> tuple[Any, Any]:
+    heights = to_void(dataset.read(1, window=window.rasterio), dataset.nodata, request.nodata)
+    refuse_undeclared(heights, source=name)
+    valid = np.isfinite(heights)
+    surface.add_to(heights, window.geobox(whole))
+    void = heights.size - int(valid.sum())
+    outside = int(np.count_nonzero(valid & ~np.isfinite(heights)))
+    return heights, (heights.size - void - outside, void, outside)
+
+
+def _frames(dataset: Any, request: Request, name: str) -> tuple[str, str]:
+    if dataset.count != 1:
+        raise SourceGridError(f"{name} has {dataset.count} bands, heights have one", source=name)
+    if dataset.crs is None and request.horizontal_crs is None:
+        raise SourceGridError(f"{name} declares no CRS", source=name, remedy="name it with --crs")
+    declared = CRS.from_wkt(dataset.crs.to_wkt()) if dataset.crs else CRS.from_user_input(request.horizontal_crs)
+    horizontal, frame = declared_frames(declared)
+    if frame is None and request.frame_from is None:
+        raise VerticalFrameMissing(
+            f"{name} does not say which vertical frame its heights are in",
+            source=name,
+            remedy="name it with --from, e.g. --from EPSG:5709",
+        )
+    if frame is not None and request.frame_from is not None and request.frame_from.partition("@")[0] != frame:
+        raise VerticalFrameMissing(f"{name} declares {frame}, not {request.frame_from}", source=name)
+    code = horizontal.to_epsg()
+    return (f"EPSG:{code}" if code else horizontal.to_wkt()), request.frame_from or str(frame)

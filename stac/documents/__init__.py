@@ -1,0 +1,1 @@
+"""STAC documents as pure functions of manifests."""

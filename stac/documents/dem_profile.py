@@ -1,0 +1,175 @@
+"""The `dem:` profile: vertical frame, surface, sources, operations and quality figures of an elevation item.
+
+No STAC extension says in which vertical frame heights are, of which surface, or how they got there; the profile does,
+in fields of one prefix, with its own JSON schema. The schema ships in the package and lies in every catalogue.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from orograph.pipeline.core.network_adjustment import NETWORK_ADJUSTMENT
+from orograph.pipeline.manifest import CoregistrationRecord, Manifest, OperationRecord
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.land_cover import LAND_COVER_SHA256
+from orograph.pipeline.sources.refs import HorizontalOperation, SourceRef
+from orograph.stac.documents.json import Document
+
+PROFILE_URI: Final = "https://orograph.github.io/dem/v1.0.0/schema.json"
+PROFILE_PATH: Final = "dem/v1.0.0/schema.json"
+PROFILE_FILE: Final = Path(__file__).with_name("dem.schema.json")
+
+_LE90_OF_SIGMA: Final = 1.6448536269514722
+"""Half width of the interval that holds 90 % of a normal distribution, in standard deviations."""
+
+
+def profile_schema() -> Document:
+    """The profile's JSON schema."""
+    schema: Document = json.loads(PROFILE_FILE.read_text(encoding="utf-8"))
+    return schema
+
+
+def contributing(manifest: Manifest) -> tuple[SourceRef, ...]:
+    """The sources that really gave heights to the tile; all of them where no fractions were counted."""
+    fractions = manifest.quality.source_fractions
+    used = tuple(ref for ref in manifest.sources if fractions.get(ref.source.id, 0.0) > 0.0)
+    return used or manifest.sources
+
+
+def dem_fields(manifest: Manifest) -> Document:
+    """The profile's properties of a manifest; lengths in metres."""
+    quality = manifest.quality
+    sigma = quality.uncertainty_median_m
+    return {
+        "dem:surface": manifest.surface,
+        "dem:vertical_datum": manifest.vertical_frame,
+        "dem:run_key": manifest.run_key,
+        "dem:vertical_accuracy_le90_m": None if sigma is None else round(sigma * _LE90_OF_SIGMA, 3),
+        "dem:uncertainty_median_m": sigma,
+        "dem:border_step_m": quality.border_step_m,
+        "dem:void_fraction": quality.void_fraction,
+        "dem:filled_fraction": quality.filled_fraction,
+        "dem:sources": _sources(manifest),
+        "dem:operations": [_operation(record) for record in manifest.operations],
+        "dem:coregistration": [_coregistration(record) for record in manifest.coregistration],
+        "dem:models": dict(manifest.models),
+        "dem:quality": quality.details,
+    }
+
+
+def public_name(href: str) -> str:
+    """The last part of a path or URL, without a query that may hold a signature."""
+    return posixpath.basename(href.split("?", 1)[0])
+
+
+def lineage(manifest: Manifest) -> str:
+    """One sentence a person understands: from which sources, by which steps."""
+    used = contributing(manifest)
+    ids = {ref.source.id for ref in used}
+    is_cell = "tiles" in manifest.settings
+    moves = {step for r in manifest.operations if is_cell or r.source in ids for step in r.steps}
+    steps = ["moved to " + manifest.vertical_frame] if moves - {NETWORK_ADJUSTMENT} else []
+    if NETWORK_ADJUSTMENT in moves:
+        steps.append("levelled by a network adjustment")
+    # A survey is measured against another but not moved.
+    if any(r.details.get("applied", r.status == "converged") for r in manifest.coregistration if r.source in ids):
+        steps.append("coregistered")
+    for kind, done in (("bare_earth", "reduced to bare earth"), ("superres", "super-resolved")):
+        if kind in manifest.models:
+            steps.append(f"{done} by {manifest.models[kind]}")
+    steps.append("resampled to tiles and from these to the cell" if is_cell else "resampled once")
+    if len(used) > 1:
+        steps.append("blended")
+    if manifest.quality.filled_fraction > 0:
+        steps.append("voids filled")
+    return f"{' and '.join(ref.source.title for ref in used)}: {', '.join(steps)}."
+
+
+def _sources(manifest: Manifest) -> list[Document]:
+    """The sources that gave heights, each with its number in the source index where there is such a file."""
+    numbers = {ref.source.id: number for number, ref in enumerate(manifest.sources, start=1)}
+    indexed = any(asset.name == "source_index" for asset in manifest.assets)
+    return [
+        {
+            **_source(ref, manifest.quality.source_fractions.get(ref.source.id)),
+            "attribution": _attribution(ref.source, manifest),
+            **({"index": numbers[ref.source.id]} if indexed else {}),
+        }
+        for ref in contributing(manifest)
+    ]
+
+
+def _attribution(source: Source, manifest: Manifest) -> str:
+    """Whom to name: the source's makers, and those of the land-cover map by which it was lowered."""
+    used = manifest.models.get(LAND_COVER_SHA256, "").split("+")
+    cover = source.land_cover
+    named = cover.attribution if cover is not None and cover.sha256 in used else ""
+    return "; ".join(filter(None, (source.attribution, named)))
+
+
+def _source(ref: SourceRef, fraction: float | None) -> Document:
+    source = ref.source
+    check = ref.thinning_check
+    looked_at = (
+        {}
+        if check is None
+        else {
+            "thinning_declared": source.thinning.value,
+            "thinning_log_odds": check.log_odds,
+            "thinning_windows": check.windows,
+        }
+    )
+    return {
+        "id": source.id,
+        "title": source.title,
+        "fraction": fraction,
+        "surface": source.surface.value,
+        "vertical_datum": source.vertical_frame,
+        "resolution_m": source.resolution_m,
+        "thinning": ref.thinning.value,
+        **looked_at,
+        "accuracy_m": source.accuracy_m,
+        "license": source.licence,
+        **({} if ref.horizontal is None else {"horizontal": _horizontal(ref.horizontal)}),
+        "files": [{"name": public_name(file.href), "etag": file.etag} for file in ref.files],
+    }
+
+
+def _horizontal(operation: HorizontalOperation) -> Document:
+    """How the tile's pixels were found in the source, how well, and what a missing grid would have made better."""
+    told = {"accuracy_m": operation.accuracy_m, "better": operation.better}
+    return {
+        "operation": operation.description,
+        **{name: value for name, value in told.items() if value is not None},
+        "grids": _grids(operation.grids),
+    }
+
+
+def _grids(grids: Mapping[str, str]) -> list[Document]:
+    return [
+        {"name": public_name(name), "sha256": digest.removeprefix("sha256:")} for name, digest in sorted(grids.items())
+    ]
+
+
+def _operation(record: OperationRecord) -> Document:
+    return {
+        "source": record.source,
+        "from": record.frame_from,
+        "to": record.frame_to,
+        "operation": record.operation,
+        "steps": list(record.steps),
+        "grids": _grids(record.grids),
+        "accuracy_m": record.accuracy_m,
+        "shift_min_m": record.shift_min_m,
+        "shift_max_m": record.shift_max_m,
+        "derived": record.derived,
+        "notes": list(record.notes),
+    }
+
+
+def _coregistration(record: CoregistrationRecord) -> dict[str, Any]:
+    return record.model_dump(mode="json")

@@ -1,0 +1,106 @@
+"""JSON documents of the catalogue: encoding, reading, and change by compare-and-swap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from orograph.pipeline.core.objects import ObjectStore
+from orograph.pipeline.errors import CatalogueError, ObjectExists, PreconditionFailed
+
+JSON_TYPE: Final = "application/json"
+ITEM_TYPE: Final = "application/geo+json"
+PARQUET_TYPE: Final = "application/vnd.apache.parquet"
+
+SHA256_MULTIHASH: Final = "1220"
+"""What a multihash puts before a sha256: its code and its length."""
+
+_SWAP_ATTEMPTS: Final = 20
+
+Document = dict[str, Any]
+
+
+def encode(document: Document) -> bytes:
+    """JSON bytes: indented for people, keys in the order given, so equal documents are equal bytes."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def read(store: ObjectStore, key: str) -> Document:
+    """A JSON object of the store.
+
+    Raises:
+        CatalogueError: there is none, or it is no JSON object.
+    """
+    try:
+        document = orjson.loads(store.get(key))
+    except KeyError as error:
+        raise CatalogueError(f"{key} is not in the store") from error
+    except orjson.JSONDecodeError as error:
+        raise CatalogueError(f"{key} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise CatalogueError(f"{key} holds a JSON {type(document).__name__}, expected an object")
+    return document
+
+
+def swap(
+    store: ObjectStore, key: str, change: Callable[[bytes | None], bytes | None], media_type: str = JSON_TYPE
+) -> bool:
+    """Replace an object by what `change` makes of its present bytes; starts again when somebody else was quicker.
+
+    `change` gets None where there is no object and returns None to leave things as they are. Returns whether
+    something was written.
+
+    Raises:
+        CatalogueError: others were quicker every time.
+    """
+    for _ in range(_SWAP_ATTEMPTS):
+        info = store.head(key)
+        try:
+            present = None if info is None else store.get(key)
+        except KeyError:
+            continue
+        wanted = change(present)
+        if wanted is None or wanted == present:
+            return False
+        try:
+            if info is None:
+                store.put(key, wanted, if_absent=True, media_type=media_type)
+            else:
+                store.put(key, wanted, if_match=info.etag, media_type=media_type)
+        except (ObjectExists, PreconditionFailed):
+            continue
+        return True
+    raise CatalogueError(f"{key} was changed by others {_SWAP_ATTEMPTS} times in a row", remedy="run the command again")
+
+
+def put_absent(store: ObjectStore, key: str, data: bytes, media_type: str = JSON_TYPE) -> bytes:
+    """Keep bytes under a key that is never rewritten; what is there already wins and is returned."""
+    try:
+        store.put(key, data, if_absent=True, media_type=media_type)
+    except ObjectExists:
+        return store.get(key)
+    return data
+
+
+def pruned(value: Any) -> Any:
+    """The value without members that are None, empty, or numbers JSON cannot hold."""
+    if isinstance(value, dict):
+        kept = {key: pruned(member) for key, member in value.items()}
+        return {key: member for key, member in kept.items() if member is not None and member not in ({}, [])}
+    if isinstance(value, list | tuple):
+        return [member for member in map(pruned, value) if member is not None]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def timestamp(moment: datetime | None = None) -> str:
+    """RFC 3339 in UTC, whole seconds; now when no moment is given."""
+    moment = moment or datetime.now(UTC)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

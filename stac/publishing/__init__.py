@@ -1,0 +1,1 @@
+"""Publishes manifests as items and keeps the catalogue current."""

@@ -1,0 +1,66 @@
+"""Finished runs that no item shows: found, read, and refused where it is not clear which one is meant."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Final
+
+from orograph.pipeline.core.objects import ObjectStore
+from orograph.pipeline.errors import BadIdentifier, CatalogueError
+from orograph.pipeline.manifest import MANIFEST_NAME, Manifest
+from orograph.stac.documents.collections import COLLECTIONS
+from orograph.stac.documents.layout import item_key, parse_square
+
+_ROOTS: Final = ("tiles", "cells")
+_RUN: Final = re.compile(r"([A-Z0-9]+)/([0-9a-f]{32})", re.ASCII)
+
+
+def manifest_of(store: ObjectStore, run: str) -> Manifest:
+    """The manifest of a run named `TILE/RUN_KEY`.
+
+    Raises:
+        BadIdentifier: the text is no run's name.
+        CatalogueError: there is no such run, or its manifest is damaged.
+    """
+    match = _RUN.fullmatch(run)
+    if match is None:
+        raise BadIdentifier(f"not a run: {run[:60]!r}", remedy="name it TILE/RUN_KEY, as under tiles/ in the store")
+    parse_square(match[1])
+    for root in _ROOTS:
+        key = f"{root}/{run}/{MANIFEST_NAME}"
+        if store.head(key) is not None:
+            return _read(store, key)
+    raise CatalogueError(f"the store holds no finished run {run}", tile=match[1])
+
+
+def committed(store: ObjectStore) -> list[Manifest]:
+    """Manifests of tiles and cells of which nothing is published.
+
+    Raises:
+        CatalogueError: several runs of such a tile are finished; one must be named.
+    """
+    runs: dict[str, list[str]] = defaultdict(list)
+    for root in _ROOTS:
+        for info in store.list(f"{root}/"):
+            parts = info.key.split("/")
+            if parts[-1] == MANIFEST_NAME and len(parts) == 4:
+                runs[parts[1]].append(info.key)
+    found = []
+    for square, keys in sorted(runs.items()):
+        if any(store.head(item_key(info.id, square)) is not None for info in COLLECTIONS):
+            continue
+        if len(keys) > 1:
+            names = ", ".join(key.split("/")[2] for key in keys)
+            raise CatalogueError(
+                f"several runs are finished: {names}", tile=square, remedy=f"publish {square}/RUN_KEY of one of them"
+            )
+        found.append(_read(store, keys[0]))
+    return found
+
+
+def _read(store: ObjectStore, key: str) -> Manifest:
+    try:
+        return Manifest.from_json(store.get(key))
+    except (KeyError, ValueError) as error:
+        raise CatalogueError(f"{key} cannot be read: {str(error).splitlines()[0]}") from error

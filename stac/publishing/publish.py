@@ -1,0 +1,155 @@
+"""Publishing: one atomic step per item, and a publisher whose cost follows what changed.
+
+`publish_item` is what a worker does when its tile is committed; it touches only keys of that tile. `rebuild` is what one
+publisher does now and then: it reads the notes the workers left and rewrites the blocks they lie in, the collection and
+the root. A block holds at most 100 tiles and Europe has some 140 blocks, so neither depends on how many items there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from orograph.pipeline.core.objects import ObjectStore
+from orograph.pipeline.errors import CatalogueError
+from orograph.pipeline.manifest import MANIFEST_NAME, Manifest
+from orograph.pipeline.sources.catalogue import Source
+from orograph.stac.documents import layout
+from orograph.stac.documents.collections import CollectionInfo, collections_of
+from orograph.stac.documents.dem_profile import contributing
+from orograph.stac.documents.items import item_from_manifest
+from orograph.stac.documents.json import ITEM_TYPE, SHA256_MULTIHASH, Document, encode, put_absent, swap, timestamp
+from orograph.stac.publishing.change_notes import leave_note
+from orograph.stac.publishing.rebuild import rebuild, source_collection
+
+__all__ = ["present_run_key", "publish_item", "rebuild"]
+
+
+def publish_item(store: ObjectStore, manifest: Manifest, *, now: str | None = None) -> str:
+    """Make a committed manifest the present state of its tile: write its items, swap the stable keys.
+
+    Publishing the present state again changes nothing; publishing an earlier manifest again is a rollback.
+
+    Args:
+        store: Where the assets lie.
+        manifest: The record of a finished tile or cell; its assets and manifest are in the store.
+        now: The time to write, RFC 3339 in UTC.
+
+    Returns:
+        Key of the tile's item (of the first one, where a cell shows in several collections).
+
+    Raises:
+        CatalogueError: the manifest is not in the store or shows no asset in any collection.
+        BadIdentifier: the manifest's tile is neither a tile nor a cell.
+    """
+    collections = collections_of(manifest)
+    if not collections:
+        raise CatalogueError("the manifest has no asset any collection shows", tile=manifest.tile)
+    prefix = _prefix(manifest)
+    if store.head(f"{prefix}/{MANIFEST_NAME}") is None:
+        raise CatalogueError(f"{prefix}/{MANIFEST_NAME} is not in the store", tile=manifest.tile, remedy="commit first")
+    for ref in contributing(manifest):
+        _describe_source(store, ref.source)
+    moment = now or timestamp()
+    keys = [_publish_in(store, info, manifest, prefix, moment) for info in collections]
+    return keys[0]
+
+
+def present_run_key(store: ObjectStore, collection: str, item_id: str) -> str | None:
+    """Run key of what is published of a tile; None when nothing is."""
+    try:
+        item = orjson.loads(store.get(layout.item_key(collection, item_id)))
+    except KeyError:
+        return None
+    run_key: str | None = item["properties"].get("dem:run_key")
+    return run_key
+
+
+def _describe_source(store: ObjectStore, source: Source) -> None:
+    wanted = encode(source_collection(source))
+    swap(store, layout.source_key(source.id), lambda _: wanted)
+
+
+def _prefix(manifest: Manifest) -> str:
+    return manifest.assets[0].key.rsplit("/", 1)[0]
+
+
+def _publish_in(store: ObjectStore, info: CollectionInfo, manifest: Manifest, prefix: str, moment: str) -> str:
+    stable = layout.item_key(info.id, manifest.tile)
+    first = _first_version(store, info, manifest, prefix, moment)
+
+    def repoint(present: bytes | None) -> bytes | None:
+        if present is not None and _run_key(orjson.loads(present)) == manifest.run_key:
+            return None
+        wanted = encode(_stable_item(first, layout.version_key(info.id, prefix), stable, moment))
+        leave_note(store, info.id, manifest.tile, present, wanted)
+        return wanted
+
+    swap(store, stable, repoint, ITEM_TYPE)
+    return stable
+
+
+def _first_version(store: ObjectStore, info: CollectionInfo, manifest: Manifest, prefix: str, moment: str) -> Document:
+    """The immutable item beside the assets; it names what was published when it was written as its predecessor."""
+    key = layout.version_key(info.id, prefix)
+    try:
+        present = store.get(key)
+    except KeyError:
+        item = item_from_manifest(
+            manifest,
+            asset_href=lambda target: layout.relative(key, target),
+            created=moment,
+            predecessor=_present_version(store, info.id, manifest),
+            collection=info,
+        )
+        item["id"] = f"{manifest.tile}-{manifest.run_key[:12]}"
+        stable = layout.item_key(info.id, manifest.tile)
+        item["links"] = [
+            *item["links"],
+            {"rel": "latest-version", "href": layout.relative(key, stable), "type": ITEM_TYPE},
+        ]
+        record = manifest.to_json()
+        item["assets"]["manifest"] = {
+            "href": f"./{MANIFEST_NAME}",
+            "title": "Record of the run",
+            "type": "application/json",
+            "roles": ["metadata"],
+            "file:size": len(record),
+            "file:checksum": SHA256_MULTIHASH + hashlib.sha256(record).hexdigest(),
+        }
+        present = put_absent(store, key, encode(item), ITEM_TYPE)
+    document: Document = orjson.loads(present)
+    return document
+
+
+def _present_version(store: ObjectStore, collection: str, manifest: Manifest) -> str | None:
+    run_key = present_run_key(store, collection, manifest.tile)
+    if run_key is None or run_key == manifest.run_key:
+        return None
+    return layout.version_key(collection, f"{_prefix(manifest).rsplit('/', 1)[0]}/{run_key}")
+
+
+def _stable_item(first: Document, version_key: str, stable: str, moment: str) -> Document:
+    """The first version's item as it reads from the stable key."""
+
+    def moved(link: Document) -> Document:
+        target = layout.resolve(version_key, link["href"])
+        return link if target is None else {**link, "href": layout.relative(stable, target)}
+
+    tile, collection = stable.rsplit("/", 2)[1], first["collection"]
+    parent = layout.block_key(collection, layout.block_of(tile))
+    links: list[Document] = [
+        {"rel": "parent", "href": layout.relative(stable, parent), "type": "application/json"},
+        {"rel": "alternate", "href": layout.relative(stable, version_key), "type": ITEM_TYPE, "title": "This version"},
+    ]
+    kept = [moved(link) for link in first["links"] if link["rel"] != "latest-version"]
+    assets: dict[str, Any] = {name: moved(asset) for name, asset in first["assets"].items()}
+    properties = {**first["properties"], "updated": moment}
+    return {**first, "id": tile, "properties": properties, "links": [*kept[:2], *links, *kept[2:]], "assets": assets}
+
+
+def _run_key(item: Document) -> str | None:
+    run_key: str | None = item["properties"].get("dem:run_key")
+    return run_key

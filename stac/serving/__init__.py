@@ -1,0 +1,1 @@
+"""The STAC API, search and files over HTTP."""

@@ -1,0 +1,113 @@
+"""Objects of a store over HTTP: ranges, ETags and the CORS headers that browsers need to read COGs.
+
+Only what is published is served: the catalogue and the products, never job records or anything else a store may hold.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from orograph.pipeline.core.objects import ObjectInfo, ObjectStore
+from orograph.pipeline.errors import BadIdentifier
+from orograph.stac.documents.json import ITEM_TYPE, PARQUET_TYPE
+
+SERVED_PREFIXES: Final = ("stac/", "tiles/", "cells/")
+_HIDDEN_PREFIXES: Final = ("stac/pending/",)
+_CHUNK: Final = 1 << 20
+_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
+_CHANGING: Final = "no-cache"
+
+CORS_EXPOSED: Final = ("Accept-Ranges", "Content-Encoding", "Content-Length", "Content-Range", "ETag")
+"""Response headers a browser lets scripts of other origins see; without Content-Range no client reads COGs."""
+
+
+def files_router(store: ObjectStore) -> APIRouter:
+    """`GET` and `HEAD /{key}` with single ranges, conditional requests and 404 for all that is not published."""
+    router = APIRouter()
+
+    def serve(key: str, request: Request) -> Response:
+        if not _is_served(key):
+            return Response(status_code=404)
+        try:
+            info = store.head(key)
+            return Response(status_code=404) if info is None else _answer(store, info, request)
+        except (BadIdentifier, KeyError):
+            return Response(status_code=404)
+
+    router.add_api_route("/{key:path}", serve, methods=["GET", "HEAD"], include_in_schema=False)
+    return router
+
+
+def media_type_of(key: str) -> str:
+    """Media type by name; STAC items are GeoJSON."""
+    name = key.rsplit("/", 1)[-1]
+    if name.endswith(".parquet"):
+        return PARQUET_TYPE
+    if name.endswith((".tif", ".tiff")):
+        return "image/tiff; application=geotiff; profile=cloud-optimized"
+    if name.endswith(".json") and not name.startswith(("catalog", "collection", "manifest", "schema")):
+        return ITEM_TYPE
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def _is_served(key: str) -> bool:
+    parts = key.split("/")
+    return (
+        key.startswith(SERVED_PREFIXES)
+        and not key.startswith(_HIDDEN_PREFIXES)
+        and not any(part in {"", ".", ".."} for part in parts)
+        and "\\" not in key
+        and "\0" not in key
+    )
+
+
+def _answer(store: ObjectStore, info: ObjectInfo, request: Request) -> Response:
+    etag = f'"{info.etag.strip(chr(34))}"'
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": _CHANGING if info.key.startswith("stac/") else _IMMUTABLE,
+        "X-Content-Type-Options": "nosniff",
+    }
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    span = _span(request.headers.get("range"), info.size_bytes)
+    if span is None:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{info.size_bytes}"})
+    start, end = span
+    status = 200
+    if request.headers.get("range") and (start, end) != (0, info.size_bytes):
+        status = 206
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size_bytes}"
+    headers["Content-Length"] = str(end - start)
+    media_type = media_type_of(info.key)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=media_type)
+    if end - start <= _CHUNK:
+        return Response(store.get(info.key, start=start, end=end), status, headers, media_type)
+    return StreamingResponse(_pieces(store, info.key, start, end), status, headers, media_type)
+
+
+def _pieces(store: ObjectStore, key: str, start: int, end: int) -> Iterator[bytes]:
+    for at in range(start, end, _CHUNK):
+        yield store.get(key, start=at, end=min(at + _CHUNK, end))
+
+
+def _span(header: str | None, size: int) -> tuple[int, int] | None:
+    """First byte and the one after the last; the whole for headers we do not know, None for impossible ones."""
+    match = _RANGE.fullmatch(header or "")
+    if match is None or not any(match.groups()):
+        return 0, size
+    first, last = match.groups()
+    if not first:
+        length = min(int(last), size)
+        return (size - length, size) if length else None
+    start, end = int(first), min(int(last) + 1, size) if last else size
+    return (start, end) if start < end else None

@@ -1,0 +1,309 @@
+"""Search over the geoparquet index, in memory: arrays for the first sieve, geometry and CQL2 for what passes it.
+
+A snapshot is immutable and swapped as a whole. It is brought up to date by comparing the hashes of the blocks' index
+files which the collection records, so a publication costs a search one HEAD a collection and the changed blocks.
+An item is kept as the bytes it is answered with; `FILES` and `API` stand where the addresses go.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import islice
+from typing import Any, Final
+
+import cql2
+import numpy as np
+import numpy.typing as npt
+import orjson
+import shapely
+
+from orograph.pipeline.core.objects import ObjectStore
+from orograph.stac.documents import layout
+from orograph.stac.documents.collections import COLLECTIONS
+from orograph.stac.documents.index import decode_items
+from orograph.stac.documents.json import ITEM_TYPE, Document
+from orograph.stac.serving.query import Filter, Query, microseconds
+
+FILES: Final = "@files@"
+API: Final = "@api@"
+_CRS: Final = b'"@crs@"'
+_REPLACED_LINKS: Final = ("root", "parent", "collection", "self")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The items of one block, sorted by id.
+
+    Attributes:
+        digest: sha256 of the index file it was read from.
+        names: `collection/id` of each item.
+        bounds_deg: float64, shape (items, 4): west, south, east, north.
+        times_us: int64, shape (items, 2): first and last instant, microseconds since 1970.
+        bodies: Answers, but for addresses and the CRS.
+        crs: PROJJSON of each item, shared between items that have the same.
+    """
+
+    digest: str
+    names: tuple[str, ...]
+    bounds_deg: npt.NDArray[np.float64]
+    times_us: npt.NDArray[np.int64]
+    geometries: npt.NDArray[Any]
+    bodies: tuple[bytes, ...]
+    crs: tuple[bytes, ...]
+
+    def body(self, row: int) -> bytes:
+        """The item's JSON, with `FILES` and `API` in place of addresses."""
+        return self.bodies[row].replace(_CRS, self.crs[row], 1)
+
+    @cached_property
+    def queryables(self) -> tuple[Document, ...]:
+        """What a CQL2 filter may ask of each item besides its geometry: scalar properties, id, collection."""
+        return tuple(_queryable(orjson.loads(body)) for body in self.bodies)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Items found.
+
+    Attributes:
+        bodies: JSON of the items, with `FILES` and `API` in place of addresses.
+        matched: How many there are on all pages; None where that was not counted.
+        next_after: Where the next page begins; None on the last.
+    """
+
+    bodies: list[bytes]
+    matched: int | None
+    next_after: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All items at one moment, sorted by `collection/id`.
+
+    Attributes:
+        collections: Published collection documents by id.
+        names: `collection/id` of each item, sorted.
+        places: Where each item's body lies.
+        bounds_deg: float64, shape (items, 4).
+        times_us: int64, shape (items, 2).
+        geometries: Footprints.
+    """
+
+    collections: dict[str, Document]
+    names: tuple[str, ...]
+    places: tuple[tuple[Part, int], ...]
+    bounds_deg: npt.NDArray[np.float64]
+    times_us: npt.NDArray[np.int64]
+    geometries: npt.NDArray[Any]
+
+    @classmethod
+    def of(cls, collections: dict[str, Document], parts: Iterable[Part]) -> Snapshot:
+        """The snapshot of collections and the items of their blocks."""
+        parts = tuple(parts)
+        places = [(part, row) for part in parts for row in range(len(part.names))]
+        names = [name for part in parts for name in part.names]
+        order = sorted(range(len(names)), key=names.__getitem__)
+        return cls(
+            collections=collections,
+            names=tuple(names[i] for i in order),
+            places=tuple(places[i] for i in order),
+            bounds_deg=np.concatenate([np.empty((0, 4)), *(part.bounds_deg for part in parts)])[order],
+            times_us=np.concatenate([np.empty((0, 2), np.int64), *(part.times_us for part in parts)])[order],
+            geometries=np.concatenate([np.empty(0, object), *(part.geometries for part in parts)])[order],
+        )
+
+    def search(self, query: Query) -> Page:
+        """The items a query asks for, in the order of collection and id.
+
+        With a filter, items are looked at only until the page is full, and `matched` is not counted.
+        """
+        found = self._sieved(query)
+        after = 0 if query.after is None else bisect_right(self.names, query.after)
+        rest: Iterable[int] = found[np.searchsorted(found, after) :].tolist()
+        if query.matches is not None:
+            rest = self._filtered(rest, query.matches)
+        rows = list(islice(rest, query.limit + 1))
+        page, more = rows[: query.limit], len(rows) > query.limit
+        matched = len(found) if query.matches is None else None
+        return Page([self._body(row) for row in page], matched, self.names[page[-1]] if more else None)
+
+    def get(self, collection: str, item_id: str) -> bytes | None:
+        """One item's JSON; None when there is none."""
+        row = self._row(f"{collection}/{item_id}")
+        return None if row is None else self._body(row)
+
+    def _body(self, row: int) -> bytes:
+        part, index = self.places[row]
+        return part.body(index)
+
+    def _sieved(self, query: Query) -> npt.NDArray[np.intp]:
+        """Rows by everything but the filter."""
+        start, end = query.interval
+        keep = (self.times_us[:, 0] <= end) & (self.times_us[:, 1] >= start)
+        if query.area is not None:
+            west, south, east, north = query.area.bounds
+            box = self.bounds_deg
+            keep &= (box[:, 0] <= east) & (box[:, 2] >= west) & (box[:, 1] <= north) & (box[:, 3] >= south)
+        rows = np.flatnonzero(keep)
+        if query.collections or query.ids:
+            rows = np.intersect1d(rows, self._named(query), assume_unique=True)
+        if query.area is not None and len(rows):
+            shapely.prepare(query.area)
+            rows = rows[shapely.intersects(query.area, self.geometries[rows])]
+        return rows
+
+    def _named(self, query: Query) -> npt.NDArray[np.intp]:
+        """Rows of the collections and ids a query names."""
+        spans = []
+        for collection in sorted(query.collections or self.collections):
+            first, last = bisect_left(self.names, f"{collection}/"), bisect_left(self.names, f"{collection}0")
+            if query.ids:
+                wanted = (f"{collection}/{item_id}" for item_id in query.ids)
+                spans.append([row for name in wanted if (row := self._row(name)) is not None])
+            else:
+                spans.append(list(range(first, last)))
+        return np.array([row for span in spans for row in span], dtype=np.intp)
+
+    def _row(self, name: str) -> int | None:
+        row = bisect_left(self.names, name)
+        return row if row < len(self.names) and self.names[row] == name else None
+
+    def _filtered(self, rows: Iterable[int], wanted: Filter) -> Iterator[int]:
+        # Handing a document over costs most of an evaluation, so it holds only what the filter speaks of.
+        for row in rows:
+            part, index = self.places[row]
+            known = part.queryables[index]
+            asked = {word: known[word] for word in wanted.words if word in known}
+            if "geometry" in wanted.words:
+                asked["geometry"] = orjson.loads(shapely.to_geojson(self.geometries[row]))
+            if _matches(wanted.expression, asked):
+                yield row
+
+
+class ItemIndex:
+    """The published items, kept up to date with the store.
+
+    Args:
+        store: The store that holds the catalogue.
+        max_age_s: How long a snapshot is used before the store is asked whether it is still right.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self, store: ObjectStore, *, max_age_s: float = 2.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._checked_s = -float("inf")
+        self._etags: dict[str, str] = {}
+        self._parts: dict[tuple[str, str], Part] = {}
+        self._snapshot = Snapshot.of({}, ())
+
+    def snapshot(self) -> Snapshot:
+        """The items as of at most `max_age_s` ago; while one thread looks, others are served what is known."""
+        stale = self._clock() - self._checked_s >= self._max_age_s
+        first = self._checked_s < 0
+        if stale and self._lock.acquire(blocking=first):
+            try:
+                if self._clock() - self._checked_s >= self._max_age_s:
+                    self._refresh()
+                    self._checked_s = self._clock()
+            finally:
+                self._lock.release()
+        return self._snapshot
+
+    def _refresh(self) -> None:
+        keys = {info.id: layout.collection_key(info.id) for info in COLLECTIONS}
+        heads = {name: self._store.head(key) for name, key in keys.items()}
+        etags = {name: head.etag for name, head in heads.items() if head is not None}
+        if etags == self._etags:
+            return
+        documents: dict[str, Document] = {}
+        parts: dict[tuple[str, str], Part] = {}
+        for name in etags:
+            try:
+                documents[name] = orjson.loads(self._store.get(keys[name]))
+            except KeyError:
+                continue
+            for block, summary in documents[name]["dem:blocks"].items():
+                part = self._part(name, block, summary["index_sha256"])
+                if part is not None:
+                    parts[name, block] = part
+        self._snapshot, self._parts, self._etags = Snapshot.of(documents, parts.values()), parts, etags
+
+    def _part(self, collection: str, block: str, digest: str) -> Part | None:
+        known = self._parts.get((collection, block))
+        if known is not None and known.digest == digest:
+            return known
+        try:
+            return read_part(self._store.get(layout.index_key(collection, block)), digest)
+        except KeyError:
+            return None
+
+
+def read_part(data: bytes, digest: str) -> Part:
+    """The items of an index file, ready to be answered with."""
+    items = decode_items(data)
+    crs = {orjson.dumps(item["properties"].get("proj:projjson")): None for item in items}
+    shared = {text: text for text in crs}
+    texts = tuple(shared[orjson.dumps(item["properties"].get("proj:projjson"))] for item in items)
+    return Part(
+        digest=digest,
+        names=tuple(f"{item['collection']}/{item['id']}" for item in items),
+        bounds_deg=np.array([item["bbox"] for item in items], dtype=np.float64).reshape(-1, 4),
+        times_us=np.array([_times(item["properties"]) for item in items], dtype=np.int64).reshape(-1, 2),
+        geometries=shapely.from_geojson([orjson.dumps(item["geometry"]).decode() for item in items]),
+        bodies=tuple(orjson.dumps(_answer(item)) for item in items),
+        crs=texts,
+    )
+
+
+def _answer(item: Document) -> Document:
+    """The item with placeholders: for addresses in links and assets, for the CRS all items share."""
+    collection, item_id = item["collection"], item["id"]
+    above = f"{API}/collections/{collection}"
+    links = [
+        {"rel": "self", "href": f"{above}/items/{item_id}", "type": ITEM_TYPE},
+        {"rel": "root", "href": f"{API}/", "type": "application/json"},
+        {"rel": "parent", "href": above, "type": "application/json"},
+        {"rel": "collection", "href": above, "type": "application/json"},
+        *(_addressed(link) for link in item["links"] if link["rel"] not in _REPLACED_LINKS),
+        {"rel": "canonical", "href": f"{FILES}/{layout.item_key(collection, item_id)}", "type": ITEM_TYPE},
+    ]
+    properties = item["properties"]
+    if "proj:projjson" in properties:
+        properties = {**properties, "proj:projjson": "@crs@"}
+    assets = {name: _addressed(asset) for name, asset in item["assets"].items()}
+    return {**item, "properties": properties, "links": links, "assets": assets}
+
+
+def _addressed(member: Document) -> Document:
+    href = member["href"]
+    return member if "://" in href else {**member, "href": f"{FILES}/{href}"}
+
+
+def _times(properties: Document) -> tuple[int, int]:
+    nominal = properties["datetime"]
+    first, last = (properties.get(name) or nominal for name in ("start_datetime", "end_datetime"))
+    return microseconds(datetime.fromisoformat(first)), microseconds(datetime.fromisoformat(last))
+
+
+def _queryable(item: Document) -> Document:
+    scalars = {name: v for name, v in item["properties"].items() if not isinstance(v, dict | list)}
+    scalars.pop("proj:projjson", None)
+    return {**scalars, "id": item["id"], "collection": item["collection"]}
+
+
+def _matches(expression: cql2.Expr, queryable: Document) -> bool:
+    try:
+        return expression.matches(queryable)
+    except Exception:  # noqa: BLE001 - cql2 raises a bare Exception where a property is absent: the answer is unknown
+        return False

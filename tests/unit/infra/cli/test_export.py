@@ -1,0 +1,65 @@
+"""The export and derive commands, as people type them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from orograph.infra.cli.app import app
+from orograph.infra.stores.local import LocalStore
+from orograph.pipeline.core.grid import Tile
+from tests.support.formats_world import hills
+from tests.support.published_world import World
+
+TILE = Tile.parse("E4300N2650")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "made").mkdir()
+    world = World(LocalStore(folder / "store"), folder / "made", hills, 250.0)
+    world.publish([TILE])
+    return world.store.url
+
+
+def invoke(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_plan_make_copy_and_again(store: str, tmp_path: Path) -> None:
+    words = ("export", "--store", store, "--cell", "N47E010", "--product", "hgt3")
+    plan = invoke(*words, "--dry-run", "--json")
+    assert json.loads(plan.stdout) == {
+        "due": [{"cell": "N47E010", "tiles": ["E4300N2650"]}],
+        "up_to_date": [],
+        "refused": [],
+    }
+    made = invoke(*words, "--copy-to", tmp_path)
+    assert made.exit_code == 0, made.output
+    assert (tmp_path / "hgt3/N47E010.SRTMGL3.hgt.zip").exists()
+    again = invoke(*words, "--dry-run", "--json")
+    assert json.loads(again.stdout)["up_to_date"] == ["N47E010"]
+
+
+def test_refusals_and_bad_words(store: str) -> None:
+    refused = invoke("export", "--store", store, "--cell", "N47E010", "--missing", "refuse", "--dry-run", "--json")
+    assert "not published" in json.loads(refused.stdout)["refused"][0]["message"]
+    assert invoke("export", "--store", store, "--cell", "N47E010", "--missing", "refuse").exit_code == 1
+    for words in (("--product", "kmz"), ("--cell", "47N010E"), ("--interval", "0"), ("--missing", "guess")):
+        result = invoke("export", "--store", store, *words)
+        assert getattr(result.exception, "exit_code", None) == 2, (words, result.output)
+
+
+def test_derive(store: str, tmp_path: Path) -> None:
+    lines = invoke("derive", "contours", TILE.id, tmp_path / "c.fgb", "--spacing", "250", "--store", store, "--json")
+    assert json.loads(lines.stdout)["lines"] > 100
+    slope = invoke("derive", "shade", TILE.id, tmp_path / "s.tif", "--store", store, "--json")
+    assert 0 < json.loads(slope.stdout)["mean"] < 45
+    web = invoke("derive", "terrain", tmp_path / "t.pmtiles", "--max-zoom", "8", "--store", store, "--json")
+    assert json.loads(web.stdout)["max_zoom"] == 8
+    assert (tmp_path / "t_void.geojson").exists()
+    assert "E4350N2650" in str(invoke("derive", "shade", "E4350N2650", tmp_path / "x.tif", "--store", store).exception)

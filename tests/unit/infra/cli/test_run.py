@@ -1,0 +1,154 @@
+"""The command as a person meets it: exit codes, dry runs, JSON."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orograph.infra.cli import app as cli
+from orograph.infra.cli.common import ending
+from orograph.infra.cli.options import Request, processing_settings
+from orograph.infra.service.settings import ServiceSettings
+from orograph.pipeline.core.network_adjustment import AdjustmentFile
+from orograph.pipeline.errors import ConfigError, GridMissing, SourceUnknown
+from orograph.pipeline.settings import RunSettings
+from tests.support.made import source, write_source
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    path = write_source(tmp_path / "a.tif", "EPSG:3035", (4_210_000.0, 3_010_000.0, 4_212_000.0, 3_012_000.0), 50)
+    file = tmp_path / "catalogue.yaml"
+    entry = json.loads(source(path, resolution_m=50.0).model_dump_json(exclude_none=True))
+    file.write_text(yaml.safe_dump({"sources": [entry]}))
+    return file
+
+
+def run(*arguments):
+    """The command in this process; returns its exit code."""
+    return ending(lambda: cli.app([str(argument) for argument in arguments], standalone_mode=True))
+
+
+def test_a_dry_run_tells_tiles_sources_bytes_and_memory_and_changes_nothing(catalogue, tmp_path, capsys):
+    store = tmp_path / "store"
+    assert run("run", "-c", catalogue, "--store", store, "-p", 50, "--dry-run", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    (tile,) = document["tiles"]
+    assert (tile["tile"], tile["sources"]) == ("E4200N3000", ["made"])
+    assert tile["bytes_to_read"] > 0
+    assert tile["projected_peak_bytes"] > 0
+    assert not store.exists()
+
+
+def test_exit_codes(catalogue, tmp_path):
+    store = tmp_path / "store"
+    assert run("run", "-c", catalogue, "--store", store, "-s", "atlantis") == 2
+    assert run("run", "-c", catalogue, "--store", store, "-t", "../x") == 2
+    assert run("run", "-c", catalogue, "--store", store, "--set", "blend=3") == 2
+    assert run("run", "-c", catalogue, "--store", store, "-t", "E5000N3000") == 1
+    assert run("run", "-c", catalogue, "--store", store, "--data", f"made={tmp_path}/none/*.tif") == 4
+
+
+def test_an_interrupted_command_ends_with_130():
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert ending(interrupted) == 130
+
+
+def test_an_errors_exit_code_is_the_commands():
+    def missing():
+        raise GridMissing("no grid", remedy="fetch it")
+
+    assert ending(missing) == GridMissing.exit_code == 4
+
+
+def test_settings_come_from_flags_and_bad_ones_are_named():
+    settings = processing_settings(25.0, "EPSG:5730", ["blend_width_m=50", "stages=regrid,blend"])
+    assert (settings.pixel_size_m, settings.target_frame, settings.blend_width_m) == (25.0, "EPSG:5730", 50.0)
+    assert settings.stages == ("regrid", "blend")
+    with pytest.raises(ConfigError, match="known are"):
+        processing_settings(None, None, ["nonsense=1"])
+    with pytest.raises(ConfigError, match="does not divide"):
+        processing_settings(3.0, None, [])
+
+
+def test_data_options_place_a_sources_files_and_choose_it(catalogue, tmp_path):
+    request = Request(catalogue, data=(f"made={tmp_path}/*.tif", "made=s3://bucket/x.tif"))
+    (chosen,) = request.sources()
+    assert chosen.data.hrefs == (f"{tmp_path}/*.tif", "s3://bucket/x.tif")
+    with pytest.raises(ConfigError):
+        Request(catalogue, data=("made",)).sources()
+    with pytest.raises(SourceUnknown):
+        Request(catalogue, data=("other=x.tif",)).sources()
+
+
+def test_help_answers_without_loading_the_heavy_libraries():
+    code = "import sys, orograph.infra.cli.app; print([m for m in ('torch', 'ray', 'matplotlib', 'numba') if m in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--engine", "sparks"), ("--workers", "many"), ("--memory-limit-mb", 0), ("--engine", "")]
+)
+def test_a_value_no_run_can_take_is_a_sentence_and_exit_code_2(catalogue, arguments, capsys):
+    assert run("run", "-c", catalogue, *arguments) == 2
+    assert "ConfigError: setting" in capsys.readouterr().err
+
+
+def test_a_variable_set_to_nothing_counts_as_not_set(monkeypatch):
+    expected = RunSettings.with_flags()
+    for name in ("SCRATCH", "WORKERS", "GRIDS_DIR", "S3_ENDPOINT_URL", "STORE"):
+        monkeypatch.setenv(f"OROGRAPH_{name}", "")
+    assert RunSettings.with_flags() == expected
+    monkeypatch.setenv("OROGRAPH_SERVICE_AUTH", "")
+    assert ServiceSettings.with_flags().auth is None
+    monkeypatch.setenv("OROGRAPH_SERVICE_OVERRIDES", "superres,fill_max_m")
+    with pytest.raises(ConfigError, match="overrides"):
+        ServiceSettings.with_flags()
+
+
+def test_adjustments_must_be_for_the_frame_however_it_is_named(tmp_path):
+    kept = AdjustmentFile(target_frame="EPSG:9389", model="constant", sources={})
+    path = tmp_path / "adjustment.json"
+    path.write_text(kept.model_dump_json())
+    asked = [f"adjustments={path}"]
+    assert processing_settings(None, None, ["target_frame=EPSG:9389", *asked]).target_frame == "EPSG:9389"
+    assert processing_settings(None, "EPSG:9389", asked).target_frame == "EPSG:9389"
+    with pytest.raises(ConfigError, match="adjusts heights in EPSG:9389"):
+        processing_settings(None, None, asked)
+    path.write_text(kept.model_copy(update={"target_frame": "EPSG:5621"}).model_dump_json())
+    with pytest.raises(ConfigError, match="adjusts heights in EPSG:5621"):
+        processing_settings(None, None, ["target_frame=EPSG:9389", *asked])
+
+
+def test_serve_takes_data_of_a_shipped_source(tmp_path, monkeypatch):
+    """Without `--catalogue` the places of `--data` were dropped without a word."""
+    given = []
+
+    def stop(_run, sources):
+        given.append(sources)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("orograph.infra.service.assemble.parts_from", stop)
+    assert run("serve", "--store", tmp_path, "--data", f"glo-30={tmp_path}/*.tif") == 130
+    assert run("serve", "--store", tmp_path) == 130
+    ((source_,), none) = given
+    assert (source_.id, source_.data.hrefs) == ("glo-30", (f"{tmp_path}/*.tif",))
+    assert none is None
+
+
+@pytest.mark.parametrize("wrong", ["superres=superres-typo", "superres_ensemble=true", "superres_device=cuda"])
+def test_super_resolution_that_cannot_be_is_refused_when_planned(catalogue, wrong, capsys):
+    """Where no source was coarse they did nothing but make another key."""
+    assert run("plan", "-c", catalogue, "-p", 50, "--set", wrong) == 2
+    assert "ConfigError" in capsys.readouterr().err
+    assert run("plan", "-c", catalogue, "-p", 50, "--set", "superres=none") == 0

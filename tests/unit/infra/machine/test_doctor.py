@@ -1,0 +1,51 @@
+import pytest
+
+from orograph.infra.machine.doctor import Level, examine
+from orograph.pipeline.settings import RunSettings
+
+
+def findings(tmp_path, **flags):
+    settings = RunSettings.with_flags(
+        store=str(tmp_path / "store"), grids_dir=tmp_path / "grids", scratch=tmp_path / "scratch", **flags
+    )
+    return {finding.subject: finding for finding in examine(settings)}
+
+
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def test_a_good_machine_has_no_failures_and_every_warning_a_remedy(tmp_path):
+    found = findings(tmp_path)
+    assert {"software", "PROJ", "GDAL", "grids", "machine", "scratch", "store", "Ray", "GPU"} <= set(found)
+    assert not [finding for finding in found.values() if finding.level is Level.FAILURE]
+    assert all(finding.remedy for finding in found.values() if finding.level is Level.WARNING)
+
+
+def test_missing_grids_are_a_warning_that_says_how_to_get_them(tmp_path):
+    grids = findings(tmp_path)["grids"]
+    assert (grids.level, grids.remedy) == (Level.WARNING, "orograph grids fetch")
+
+
+def test_a_damaged_grid_is_a_failure(tmp_path):
+    (tmp_path / "grids").mkdir()
+    (tmp_path / "grids" / "nl_nsgi_nlgeo2018.tif").write_bytes(b"not a grid")
+    settings = RunSettings.with_flags(store=str(tmp_path / "store"), grids_dir=tmp_path / "grids")
+    bad = [finding for finding in examine(settings) if finding.level is Level.FAILURE]
+    assert [finding.subject for finding in bad] == ["grids"]
+    assert "nlgeo2018" in bad[0].text
+
+
+def test_a_store_that_cannot_be_written_is_a_failure(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    settings = RunSettings.with_flags(store=str(tmp_path / "file" / "store"), grids_dir=tmp_path / "grids")
+    store = next(finding for finding in examine(settings) if finding.subject == "store")
+    assert store.level is Level.FAILURE
+    assert store.remedy
+
+
+def test_risky_gdal_options_of_the_users_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDAL_NUM_THREADS", "ALL_CPUS")
+    found = findings(tmp_path)["GDAL options"]
+    assert (found.level, found.remedy) == (Level.WARNING, "unset GDAL_NUM_THREADS")

@@ -1,0 +1,38 @@
+"""What an order may change of a tile's settings, and what goes along with it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from orograph.infra.service.dispatcher import with_overrides
+from orograph.infra.service.orders import Overrides
+from orograph.infra.service.settings import Overridable, ServiceSettings
+from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.settings import ProcessingSettings
+
+MADE = ProcessingSettings(superres="superres-s", superres_ensemble=True, superres_gate=True)
+
+
+def test_everything_that_may_be_changed_is_offered_and_nothing_else() -> None:
+    assert set(Overrides.model_fields) == set(get_args(Overridable)) == set(ServiceSettings().overrides)
+    assert set(Overrides.model_fields) <= set(ProcessingSettings.model_fields)
+
+
+def test_an_order_may_ask_for_ensemble_and_gate() -> None:
+    asked = Overrides(superres_ensemble=False, superres_gate=True).model_dump(exclude_none=True)
+    made = with_overrides(MADE, asked)
+    assert (made.superres, made.superres_ensemble, made.superres_gate) == ("superres-s", False, True)
+
+
+def test_an_interpolant_takes_no_network_options_along() -> None:
+    made = with_overrides(MADE.model_copy(update={"superres_device": "cuda"}), {"superres": "keys6"})
+    assert made == ProcessingSettings(superres="keys6")
+    assert with_overrides(MADE, {"superres": "superres-s"}) == MADE
+    assert with_overrides(MADE, {"fill_max_m": 5.0}) == MADE.model_copy(update={"fill_max_m": 5.0})
+
+
+def test_a_value_no_setting_takes_is_refused() -> None:
+    with pytest.raises(ConfigError, match="max_shift_m"):
+        with_overrides(MADE, {"max_shift_m": -1.0})

@@ -1,0 +1,79 @@
+"""Inspection tells what a file is and finds what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+from typer.testing import CliRunner
+
+from orograph.infra.cli.app import app
+from orograph.pipeline.core.grid import Cell, Tile
+from orograph.pipeline.errors import ExportError
+from orograph.pipeline.exports.hgt import write_hgt
+from orograph.pipeline.exports.inspect import draw, inspect
+from tests.support.formats_world import hills, write_tile
+
+
+def test_a_published_tile_is_sound(tmp_path: Path) -> None:
+    path = write_tile(tmp_path, Tile.parse("E4300N2650"), 50, hills)
+    found = inspect(path)
+    assert found.sound, found.checks
+    assert found.facts["kind"] == "COG"
+    assert found.facts["tile"] == "E4300N2650"
+    assert found.facts["vertical_frame"].startswith("EPSG:5621")
+    assert found.facts["overviews"] == [2]
+    draw(found, tmp_path / "p.png")
+    picture = np.asarray(Image.open(tmp_path / "p.png"))
+    assert picture.shape == (1000, 1000, 2)
+    assert picture[..., 0].std() > 10
+
+
+def test_a_plain_file_fails_by_name(tmp_path: Path) -> None:
+    with rasterio.open(
+        tmp_path / "x.tif",
+        "w",
+        driver="GTiff",
+        width=700,
+        height=700,
+        count=1,
+        dtype="float32",
+        crs="EPSG:32633",
+        transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5e6),
+    ) as dataset:
+        dataset.write(np.full((700, 700), 12_000, np.float32), 1)
+    failed = {check.name for check in inspect(tmp_path / "x.tif").checks if not check.passed}
+    assert failed == {"cloud-optimised", "vertical frame", "nodata declared", "heights plausible"}
+
+
+def test_hgt(tmp_path: Path) -> None:
+    samples = (np.arange(1201 * 1201) % 3000).reshape(1201, 1201).astype(np.int16)
+    samples[0, :10] = -32768
+    write_hgt(tmp_path / "N47E010.hgt.zip", Cell(47, 10), samples)
+    found = inspect(tmp_path / "N47E010.hgt.zip")
+    assert found.sound
+    assert (found.facts["cell"], found.facts["arc_seconds"]) == ("N47E010", 3)
+    assert found.facts["maximum"] == 2999
+
+
+def test_what_is_no_raster(tmp_path: Path) -> None:
+    (tmp_path / "x.tif").write_text("no")
+    for name in ("x.tif", "absent.tif"):
+        with pytest.raises(ExportError, match=name):
+            inspect(tmp_path / name)
+
+
+def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_tile(tmp_path, Tile.parse("E4300N2650"), 100, hills)
+    result = CliRunner().invoke(app, ["inspect", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "strictly valid" in result.output
+    assert (tmp_path / "E4300N2650_elevation_hillshade.png").exists()
+    (tmp_path / "N47E010.hgt").write_bytes(bytes(2 * 1201 * 1201))
+    result = CliRunner().invoke(app, ["inspect", "--json", "--no-png", str(tmp_path / "N47E010.hgt")])
+    assert result.exit_code == 0, result.output
+    assert '"cell": "N47E010"' in result.output

@@ -1,0 +1,355 @@
+"""Vertical operations: pinned, verified, refused where they do not serve."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from rasterio.transform import from_origin
+
+from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.errors import (
+    ConfigError,
+    EpochMissing,
+    GridCorrupt,
+    GridMissing,
+    NoVerticalOperation,
+    OutsideAreaOfUse,
+    SourceGridError,
+    VerticalError,
+    VerticalFrameMissing,
+)
+from orograph.pipeline.sources.catalogue import UserGrid
+from orograph.pipeline.vertical import Area, VerticalCatalogue, compound_crs, delta_surface, geotiff_wkt
+from orograph.pipeline.vertical.entries import Method
+
+CATALOGUE = VerticalCatalogue.load()
+VAALS = (6.0209, 50.7546)
+
+
+def make_grid(path: Path, values: np.ndarray, *, west=5.0, north=52.0, step=0.25) -> UserGrid:
+    """A geoid grid as a user has one: plain GeoTIFF in degrees, no PROJ tags."""
+    profile = {"driver": "GTiff", "count": 1, "dtype": "float32", "crs": "EPSG:4258"}
+    transform = from_origin(west - step / 2, north + step / 2, step, step)
+    with rasterio.open(
+        path, "w", height=values.shape[0], width=values.shape[1], transform=transform, **profile
+    ) as file:
+        file.write(values.astype(np.float32), 1)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return UserGrid(path=str(path), sha256=digest, accuracy_m=0.02)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [e for e in CATALOGUE.operations if e.method in {Method.SLOPE, Method.CONSTANT} and not e.derived],
+    ids=lambda e: e.id,
+)
+def test_registered_offsets_equal_the_registry(entry, tmp_path):
+    west, south, east, north = entry.area
+    lon, lat = np.linspace(west, east, 5), np.linspace(south, north, 5)
+    registry = Transformer.from_pipeline(f"urn:ogc:def:coordinateOperation:{entry.id.replace(':', '::')}")
+    expected = registry.transform(lon, lat, np.zeros(5))[2]
+    operation = CATALOGUE.operation(entry.frame_from, entry.frame_to, grids_dir=tmp_path)
+    np.testing.assert_allclose(operation.shift(lon, lat), expected, atol=1e-6)
+    backwards = CATALOGUE.operation(entry.frame_to, entry.frame_from, grids_dir=tmp_path)
+    np.testing.assert_allclose(backwards.shift(lon, lat), -operation.shift(lon, lat), atol=1e-6)
+
+
+def test_nap_reaches_evrf2007_by_a_labelled_derived_constant(tmp_path):
+    operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path)
+    assert operation.derived
+    assert operation.shift(5.0, 52.0) == pytest.approx(0.028)
+    assert operation.accuracy_m == pytest.approx(0.02)
+    assert "border with Germany" in operation.notes[0]
+
+
+def test_opendems_constant_is_another_method_under_its_own_name(tmp_path):
+    operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path, method="opendem")
+    assert operation.id == "opendem/Netherlands/evrf2007"
+    assert operation.shift(5.0, 52.0) == pytest.approx(0.02)
+
+
+def test_a_missing_grid_is_named_with_the_remedy(tmp_path):
+    with pytest.raises(GridMissing, match=r"nl_nsgi_nlgeo2018.tif.*orograph grids fetch nl_nsgi_nlgeo2018.tif"):
+        CATALOGUE.operation("EPSG:5709", "EPSG:7837", grids_dir=tmp_path)
+
+
+def test_a_changed_grid_is_refused(shared, tmp_path):
+    path = tmp_path / "nl_nsgi_nlgeo2018.tif"
+    path.write_bytes(shared("proj-grids/nl_nsgi_nlgeo2018.tif").read_bytes())
+    operation = CATALOGUE.operation("EPSG:5709", "EPSG:4937", grids_dir=tmp_path)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(GridCorrupt, match="pinned"):
+        CATALOGUE.operation("EPSG:5709", "EPSG:4937", grids_dir=tmp_path)
+    with pytest.raises(GridCorrupt, match="pinned"):
+        operation.shift(5.0, 52.0)
+
+
+def test_shared_codes_ask_for_the_country(tmp_path):
+    with pytest.raises(NoVerticalOperation, match=r"EPSG:8357@CZ, EPSG:8357@SK"):
+        CATALOGUE.operation("EPSG:8357", "EPSG:5621", grids_dir=tmp_path)
+
+
+def test_no_chain_through_a_neighbour(tmp_path):
+    with pytest.raises(NoVerticalOperation, match="no pinned operation"):
+        CATALOGUE.operation("EPSG:5610", "EPSG:5709", grids_dir=tmp_path)
+
+
+def test_evrf2019_asks_for_the_users_grid(tmp_path):
+    with pytest.raises(NoVerticalOperation, match="no open licence"):
+        CATALOGUE.operation("EPSG:5709", "EPSG:9389", grids_dir=tmp_path)
+
+
+def test_known_shifts_through_the_ellipsoid(shared):
+    grids = shared("proj-grids")
+    nap_to_dhhn = CATALOGUE.operation("EPSG:5709", "EPSG:7837", grids_dir=grids)
+    assert nap_to_dhhn.shift(*VAALS) == pytest.approx(0.0417, abs=1e-4)
+    ostend_to_nap = CATALOGUE.operation("EPSG:5710", "EPSG:5709", grids_dir=grids)
+    assert ostend_to_nap.shift(*VAALS) == pytest.approx(-2.3683, abs=1e-4)
+    assert [grid.name for grid in ostend_to_nap.grids] == ["be_ign_hBG18.tif", "nl_nsgi_nlgeo2018.tif"]
+    assert ostend_to_nap.labels == ("EPSG:9908", "EPSG:9283 (inverse)")
+
+
+def test_swapped_axes_are_refused_with_a_hint(tmp_path):
+    operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path)
+    with pytest.raises(OutsideAreaOfUse, match="swapped"):
+        operation.shift(52.0, 5.0)
+
+
+def test_arrays_are_void_outside_the_area(tmp_path):
+    operation = CATALOGUE.operation("EPSG:7837", "EPSG:5621", grids_dir=tmp_path)
+    shifts = operation.shift(np.array([10.0, 30.0]), np.array([50.0, 50.0]))
+    assert np.isfinite(shifts).tolist() == [True, False]
+
+
+def test_operations_survive_pickling(shared):
+    operation = CATALOGUE.operation("EPSG:5720", "EPSG:5773", grids_dir=shared("proj-grids"))
+    twin = pickle.loads(pickle.dumps(operation))  # noqa: S301 - our own bytes
+    assert twin == operation
+    assert twin.shift(6.5, 44.0) == operation.shift(6.5, 44.0)
+
+
+def test_grid_folders_may_have_blanks_but_no_commas(shared, tmp_path):
+    for name in ("a folder", "a,b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(shared("proj-grids/be_ign_hBG18.tif"), tmp_path / name)
+    operation = CATALOGUE.operation("EPSG:5710", "EPSG:4937", grids_dir=tmp_path / "a folder")
+    assert operation.shift(4.5, 50.5) == pytest.approx(45.1, abs=2.0)
+    with pytest.raises(GridMissing, match="comma"):
+        CATALOGUE.operation("EPSG:5710", "EPSG:4937", grids_dir=tmp_path / "a,b")
+
+
+def test_dynamic_frames_ask_for_an_epoch(shared):
+    grids = shared("proj-grids")
+    with pytest.raises(EpochMissing, match="epoch"):
+        CATALOGUE.operation("EPSG:7912", "EPSG:5709", grids_dir=grids)
+    early = CATALOGUE.operation("EPSG:7912", "EPSG:4937", grids_dir=grids, epoch=2012.5)
+    late = CATALOGUE.operation("EPSG:7912", "EPSG:4937", grids_dir=grids, epoch=2024.0)
+    assert early.shift(*VAALS) == pytest.approx(-0.01, abs=0.006)
+    assert late.shift(*VAALS) == pytest.approx(-0.02, abs=0.006)
+
+
+def test_identity_between_equal_frames(tmp_path):
+    operation = CATALOGUE.operation("EPSG:5773", "EPSG:5773", grids_dir=tmp_path)
+    assert operation.shift(7.0, 43.5) == 0.0
+    assert operation.accuracy_m == 0.0
+
+
+class TestUserGrid:
+    def test_a_geoid_leads_to_the_ellipsoid(self, tmp_path):
+        grid = make_grid(tmp_path / "geoid.tif", np.add.outer(np.arange(9.0), np.arange(9.0)) + 40)
+        operation = CATALOGUE.operation("mine", "EPSG:4937", grids_dir=tmp_path, user_grid=grid)
+        assert operation.shift(5.125, 51.625) == pytest.approx(42.0, abs=1e-5)
+        assert operation.accuracy_m == pytest.approx(0.02)
+
+    def test_nothing_is_extrapolated(self, tmp_path):
+        grid = make_grid(tmp_path / "geoid.tif", np.full((9, 9), 45.0))
+        operation = CATALOGUE.operation("mine", "EPSG:4937", grids_dir=tmp_path, user_grid=grid)
+        with pytest.raises(OutsideAreaOfUse):
+            operation.shift(4.9, 51.75)
+
+    def test_it_goes_on_by_a_national_geoid(self, shared, tmp_path):
+        grid = make_grid(tmp_path / "geoid.tif", np.full((9, 9), 45.0))
+        operation = CATALOGUE.operation("mine", "EPSG:5709", grids_dir=shared("proj-grids"), user_grid=grid)
+        down = CATALOGUE.operation("EPSG:4937", "EPSG:5709", grids_dir=shared("proj-grids"))
+        assert operation.shift(6.0, 51.5) == pytest.approx(45.0 + down.shift(6.0, 51.5), abs=1e-5)
+
+    def test_for_evrf2019_it_is_the_shift_itself(self, tmp_path):
+        grid = make_grid(tmp_path / "nl_2019z.tif", np.full((9, 9), 0.015))
+        operation = CATALOGUE.operation("EPSG:5709", "EPSG:9389", grids_dir=tmp_path, user_grid=grid)
+        assert operation.shift(6.0, 51.5) == pytest.approx(0.015, abs=1e-6)
+
+    def test_a_shift_to_a_named_frame_is_never_taken_for_a_geoid(self, tmp_path):
+        """A grid to EVRF2007 goes on from EVRF2007: to NAP by the derived constant, not by the Dutch geoid."""
+        grid = make_grid(tmp_path / "shift.tif", np.full((9, 9), 0.5)).model_copy(update={"frame_to": "EPSG:5621"})
+        direct = CATALOGUE.operation("mine", "EPSG:5621", grids_dir=tmp_path, user_grid=grid)
+        assert direct.shift(6.0, 51.5) == pytest.approx(0.5)
+        further = CATALOGUE.operation("mine", "EPSG:5709", grids_dir=tmp_path, user_grid=grid)
+        assert further.shift(6.0, 51.5) == pytest.approx(0.5 - 0.028)
+        with pytest.raises(NoVerticalOperation, match="nothing leads on"):
+            CATALOGUE.operation("mine", "EPSG:4937", grids_dir=tmp_path, user_grid=grid)
+        geoid = make_grid(tmp_path / "geoid.tif", np.full((9, 9), 45.0)).model_copy(update={"frame_to": "EPSG:5621"})
+        with pytest.raises(VerticalError, match="too much"):
+            CATALOGUE.operation("mine", "EPSG:5621", grids_dir=tmp_path, user_grid=geoid)
+
+    def test_a_geoid_is_no_shift_to_evrf2019(self, tmp_path):
+        grid = make_grid(tmp_path / "geoid.tif", np.full((9, 9), 45.0))
+        with pytest.raises(VerticalError, match="too much"):
+            CATALOGUE.operation("EPSG:5709", "EPSG:9389", grids_dir=tmp_path, user_grid=grid)
+
+    def test_another_file_under_the_name_is_refused(self, tmp_path):
+        grid = make_grid(tmp_path / "geoid.tif", np.full((9, 9), 45.0))
+        make_grid(tmp_path / "geoid.tif", np.full((9, 9), 46.0))
+        with pytest.raises(GridCorrupt):
+            CATALOGUE.operation("mine", "EPSG:4937", grids_dir=tmp_path, user_grid=grid)
+
+    def test_without_a_way_down_it_is_refused(self, tmp_path):
+        grid = make_grid(tmp_path / "geoid.tif", np.full((9, 9), 45.0))
+        with pytest.raises(NoVerticalOperation, match="nothing leads on"):
+            CATALOGUE.operation("mine", "EPSG:5621", grids_dir=tmp_path, user_grid=grid)
+
+
+class TestDeltaSurface:
+    def test_pixel_centres_are_exact_where_the_shift_is_linear(self, tmp_path):
+        operation = CATALOGUE.operation("EPSG:7837", "EPSG:5621", grids_dir=tmp_path)
+        whole = Tile(4300, 3000).geobox(100.0)
+        surface = delta_surface(operation, whole)
+        centre = whole[200:201, 130:131]
+        lon, lat = Transformer.from_crs("EPSG:3035", "EPSG:4258", always_xy=True).transform(
+            centre.affine.c + 50.0, centre.affine.f - 50.0
+        )
+        assert surface.sample(centre)[0, 0] == pytest.approx(operation.shift(lon, lat), abs=1e-6)
+        assert surface.error_m < 1e-4
+
+    def test_windows_agree_with_the_whole_bit_for_bit(self, shared):
+        operation = CATALOGUE.operation("EPSG:5709", "EPSG:7837", grids_dir=shared("proj-grids"))
+        whole = Tile(4050, 3150).geobox(100.0).pad(8)
+        surface = delta_surface(operation, whole)
+        part = surface.sample(whole[50:90, 13:77])
+        assert np.isfinite(part).any()
+        np.testing.assert_array_equal(surface.sample(whole)[50:90, 13:77], part)
+
+    @pytest.mark.parametrize(
+        ("frame", "tile"),
+        [
+            ("EPSG:5709", Tile(4000, 3200)),
+            ("EPSG:5728", Tile(4150, 2600)),
+            ("EPSG:5778", Tile(4500, 2700)),
+            ("EPSG:5720", Tile(4000, 2450)),
+            ("EPSG:5941", Tile(4150, 4250)),
+        ],
+    )
+    def test_within_its_tolerance_on_real_geoids(self, shared, frame, tile):
+        operation = CATALOGUE.operation(frame, "EPSG:4937", grids_dir=shared("proj-grids"))
+        surface = delta_surface(operation, tile.geobox(100.0).pad(4))
+        assert 0 < surface.error_m <= (0.010 if frame in {"EPSG:5778", "EPSG:5728"} else 0.002)
+
+    def test_partly_outside_is_void_there_or_refused(self, tmp_path):
+        operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path)
+        south = Tile(4000, 3050).geobox(100.0)
+        shifts = delta_surface(operation, south).sample(south)
+        assert 0 < np.isnan(shifts).sum() < shifts.size
+        with pytest.raises(OutsideAreaOfUse):
+            delta_surface(operation, south, partial=False)
+
+    def test_wholly_outside_is_refused(self, tmp_path):
+        operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path)
+        with pytest.raises(OutsideAreaOfUse, match="area of use"):
+            delta_surface(operation, Tile(4500, 2650).geobox(100.0))
+
+    def test_it_records_what_was_done(self, shared):
+        operation = CATALOGUE.operation("EPSG:5710", "EPSG:5709", grids_dir=shared("proj-grids"))
+        record = delta_surface(operation, Tile(3950, 3100).geobox(100.0)).record("flanders")
+        assert record.steps == ("EPSG:9908", "EPSG:9283 (inverse)")
+        assert set(record.grids) == {"be_ign_hBG18.tif", "nl_nsgi_nlgeo2018.tif"}
+        assert -2.5 < record.shift_min_m <= record.shift_max_m < -2.2
+
+    def test_geographic_grids_work_too(self, shared):
+        operation = CATALOGUE.operation("EPSG:5773", "EPSG:4937", grids_dir=shared("proj-grids"))
+        box = GeoBox.from_bbox((7.0, 43.0, 7.25, 43.25), "EPSG:4326", shape=(120, 120))
+        shifts = delta_surface(operation, box).sample(box)
+        assert shifts[0, 0] == pytest.approx(operation.shift(7.0 + 0.125 / 120, 43.25 - 0.125 / 120), abs=2e-3)
+
+    def test_foreign_windows_are_refused(self, tmp_path):
+        operation = CATALOGUE.operation("EPSG:7837", "EPSG:5621", grids_dir=tmp_path)
+        box = Tile(4300, 3000).geobox(100.0)
+        surface = delta_surface(operation, box)
+        with pytest.raises(SourceGridError, match="beyond"):
+            surface.sample(box.translate_pix(600, 0))
+        with pytest.raises(SourceGridError, match="delta surface in"):
+            surface.sample(GeoBox((4, 4), box.affine, "EPSG:25832"))
+        with pytest.raises(ConfigError, match="spacing"):
+            delta_surface(operation, box, spacing_m=0.0)
+
+
+class TestCompoundCrs:
+    def test_both_parts_are_kept(self):
+        crs = compound_crs("EPSG:3035", "EPSG:5621")
+        assert [part.to_epsg() for part in crs.sub_crs_list] == [3035, 5621]
+        assert compound_crs("EPSG:3035", "EPSG:8357@CZ").sub_crs_list[1].to_epsg() == 8357
+
+    def test_ellipsoidal_frames_give_three_axes(self):
+        assert len(compound_crs("EPSG:3035", "EPSG:4937").axis_info) == 3
+
+    @pytest.mark.parametrize("frame", ["EPSG:5621", "EPSG:5730", "EPSG:5720", "EPSG:4937"])
+    def test_geotiff_reads_back_what_was_written(self, tmp_path, frame):
+        written = rasterio.crs.CRS.from_wkt(geotiff_wkt("EPSG:3035", frame))
+        profile = {"driver": "GTiff", "width": 4, "height": 4, "count": 1, "dtype": "float32"}
+        with rasterio.open(tmp_path / "x.tif", "w", crs=written, transform=from_origin(0, 40, 10, 10), **profile):
+            pass
+        with rasterio.open(tmp_path / "x.tif") as file:
+            assert file.crs == written
+        assert [path.name for path in tmp_path.iterdir()] == ["x.tif"]
+
+    def test_what_is_no_frame_is_refused(self):
+        with pytest.raises(VerticalFrameMissing):
+            compound_crs("EPSG:3035", "mine")
+        with pytest.raises(VerticalFrameMissing):
+            compound_crs("EPSG:3035", "EPSG:4326")
+        with pytest.raises(SourceGridError):
+            compound_crs("EPSG:7423", "EPSG:5621")
+
+
+@settings(max_examples=60, deadline=None)
+@given(lon=st.floats(-180, 180), lat=st.floats(-90, 90))
+def test_a_height_is_moved_or_void_never_left_alone(lon, lat):
+    operation = CATALOGUE.operation("EPSG:5710", "EPSG:5621", grids_dir=Path("/nowhere"))
+    shift = operation.shift(np.array([lon]), np.array([lat]))[0]
+    inside = Area(2.5, 49.5, 6.4, 51.51).holds(np.array([lon]), np.array([lat]))[0]
+    assert (-2.34 < shift < -2.28) if inside else np.isnan(shift)
+
+
+def test_cells_beside_a_grids_voids_count_as_void(tmp_path):
+    """PROJ averages the corners that are left there, a step of centimetres; a height is not guessed."""
+    values = np.add.outer(np.arange(9.0), np.arange(9.0)) + 40
+    values[4, 4] = np.nan
+    grid = make_grid(tmp_path / "geoid.tif", values)
+    operation = CATALOGUE.operation("mine", "EPSG:4937", grids_dir=tmp_path, user_grid=grid)
+    lon = np.array([5.6, 5.9, 6.1, 6.4])
+    shifts = operation.shift(lon, np.full(4, 51.1))
+    assert np.isfinite(shifts).tolist() == [True, False, False, True]
+
+
+def test_another_grid_at_the_same_path_gives_its_own_shifts(tmp_path):
+    path = tmp_path / "own.tif"
+    found = []
+    for value_m in (45.0, 50.0):
+        profile = {"driver": "GTiff", "width": 40, "height": 40, "count": 1, "dtype": "float32", "crs": "EPSG:4258"}
+        with rasterio.open(tmp_path / "made.tif", "w", transform=from_origin(5, 50, 0.1, 0.1), **profile) as file:
+            file.write(np.full((1, 40, 40), value_m, np.float32))
+        (tmp_path / "made.tif").replace(path)
+        grid = UserGrid(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), accuracy_m=0.05)
+        operation = VerticalCatalogue.load().operation("EPSG:5783", "EPSG:4937", grids_dir=tmp_path, user_grid=grid)
+        found.append(operation.shift(6.0, 49.0))
+    assert found == pytest.approx([45.0, 50.0])
