@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, cast
 
+import click
 import typer
 
 from orograph.infra.reporting.console import err
 
 
 def submit(
+    ctx: typer.Context,
     arguments: Annotated[list[str], typer.Argument(help="What to run there, e.g. `run --area 5,45,16,48`.")],
     address: Annotated[
         str | None,
@@ -23,14 +25,11 @@ def submit(
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the submission id and leave.")] = False,
 ) -> None:
     """Run a command on a Ray cluster; submitting the same again joins or resumes it."""
-    from typer.main import get_group
-
-    from orograph.infra.cli.app import app
     from orograph.infra.cluster import submit as submitting
     from orograph.pipeline.errors import UsageError
 
-    if arguments[0] not in get_group(app).commands:
-        raise UsageError(f"{arguments[0]!r} is no command", remedy="say `orograph submit -- run --area ...`")
+    if arguments[0] not in cast(click.Group, ctx.find_root().command).commands:
+        raise UsageError(f"{arguments[0]!r} is not a command", remedy="say `orograph submit -- run --area ...`")
     submission = submitting.submission_of(arguments, env, installed=installed)
     client, name = submitting.submit(address, submission, lambda text: err.print(text, markup=False))
     if no_wait:

@@ -60,10 +60,10 @@ class RayOptions:
 class TileWorker:
     """The actor: one process, one tile at a time."""
 
-    def __init__(self, mailbox: Any) -> None:
-        # What every tile needs is imported before the worker calls itself ready: a first tile's deadline is for the tile.
-        import orograph.infra.runs.tile_runner  # noqa: F401
-
+    def __init__(self, mailbox: Any, runner_type: type) -> None:
+        # Unpickling the type imported its module, and with it everything that a job needs, before this worker becomes
+        # ready: the deadline of the first job is for the job alone.
+        del runner_type
         apply_gdal_env()
         self._mailbox = mailbox
 
@@ -239,7 +239,7 @@ class _Actors:
         """As many actors as there is work for, and no more: an idle one would keep a node from being given back."""
         wanted = self.schedule.wanted(self.size)
         while len(self.workers) < wanted:
-            self.workers.append(_Worker(self.actor_class.remote(self.mailbox)))
+            self.workers.append(_Worker(self.actor_class.remote(self.mailbox, type(self.runner))))
         for worker in [w for w in self.workers if w.attempt is None][: len(self.workers) - wanted]:
             self._dismiss(worker)
 

@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ConfigError, ExportError
-from orograph.pipeline.exports.mosaic import FloatArray
 from orograph.pipeline.formats.marching_squares import lines_by_level
 from orograph.pipeline.formats.scratch import writing
 

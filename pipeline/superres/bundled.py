@@ -1,24 +1,18 @@
-"""Learned super-resolution: a bias-free residual network in low-resolution space over an exact interpolant."""
+"""Bundled networks by name: a bias-free residual network in low-resolution space over an exact interpolant."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-import yaml
 
 from orograph.pipeline.core.bundled_weights import shipped_index
 from orograph.pipeline.superres.resolver import Resolver
-from orograph.pipeline.superres.resolvers import register
 
 
-def register_shipped() -> None:
-    """Register the networks whose weights the package ships; torch is imported when one is asked for."""
-    index = Path(__file__).parents[1] / "weights" / "index.yaml"
-    names = yaml.safe_load(index.read_text()) if index.exists() else None
-    for name in names or ():
-        register(name, lambda name=name, **options: _net(name, **options))
-    register("best-linear", _linear)
+def bundled_factories() -> dict[str, Callable[..., Resolver]]:
+    """Factories of the bundled networks; torch is imported when a network is made."""
+    return {name: partial(_net, name) for name in shipped_index("superres")} | {"best-linear": _linear}
 
 
 def _linear() -> Resolver:

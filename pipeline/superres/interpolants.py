@@ -14,7 +14,6 @@ from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.edge_padding import context_px, mask_fine, with_context
-from orograph.pipeline.superres.resolvers import register
 
 Kernel = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 
@@ -154,12 +153,6 @@ class Interpolant:
         fine = np.empty((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.float32)
         _separable(context, weights, fine)
         return mask_fine(fine, valid, factor), None
-
-
-def register_all() -> None:
-    """Register every exact interpolant under its name."""
-    for name in _KERNELS:
-        register(name, lambda name=name: Interpolant(name))
 
 
 BASE_RADIUS_PX = 4

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from functools import cache, partial
+from typing import Any
 
 from orograph.pipeline.core.weights_uri import is_own
 from orograph.pipeline.errors import ConfigError
@@ -12,18 +13,10 @@ from orograph.pipeline.superres.resolver import Resolver
 
 Factory = Callable[..., Resolver]
 
-_FACTORIES: Final[dict[str, Factory]] = {}
-
-
-def register(name: str, factory: Factory) -> None:
-    """Make a resolver available by name; a later registration replaces an earlier one."""
-    _FACTORIES[name] = factory
-
 
 def resolver_names() -> tuple[str, ...]:
-    """Every registered name, sorted."""
-    _load_builtins()
-    return tuple(sorted(_FACTORIES))
+    """Every name, sorted."""
+    return tuple(sorted(_factories()))
 
 
 def resolver(name: str, **options: Any) -> Resolver:
@@ -38,7 +31,7 @@ def resolver(name: str, **options: Any) -> Resolver:
         ConfigError: No resolver has the name, or it takes no such options.
     """
     check_resolver(name, options)
-    factory = _FACTORIES.get(name)
+    factory = _factories().get(name)
     if factory is None:
         from orograph.pipeline.superres.inference import net_resolver
 
@@ -52,9 +45,8 @@ def check_resolver(name: str, options: Collection[str] = ()) -> None:
     Raises:
         ConfigError: No resolver has the name, or it takes no such options.
     """
-    _load_builtins()
-    if name not in _FACTORIES and not is_own(name):
-        raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(sorted(_FACTORIES))}")
+    if name not in _factories() and not is_own(name):
+        raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(resolver_names())}")
     if options and not takes_options(name):
         raise ConfigError(
             f"{name!r} takes no options, given are {', '.join(sorted(options))}",
@@ -64,8 +56,7 @@ def check_resolver(name: str, options: Collection[str] = ()) -> None:
 
 def takes_options(name: str) -> bool:
     """Whether a resolver can be told of noise, devices, ensembles: networks can, interpolants cannot."""
-    _load_builtins()
-    factory = _FACTORIES.get(name)
+    factory = _factories().get(name)
     return is_own(name) if factory is None else _open(factory)
 
 
@@ -73,11 +64,10 @@ def _open(factory: Factory) -> bool:
     return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
 
 
-def _load_builtins() -> None:
-    """Import the modules that register what ships; networks import torch only when they are called."""
-    from orograph.pipeline.superres import interpolants
+@cache
+def _factories() -> dict[str, Factory]:
+    """Every bundled resolver by name; networks import torch only when they are made."""
+    from orograph.pipeline.superres.bundled import bundled_factories
+    from orograph.pipeline.superres.interpolants import INTERPOLANTS, Interpolant
 
-    interpolants.register_all()
-    from orograph.pipeline.superres.bundled import register_shipped
-
-    register_shipped()
+    return {name: partial(Interpolant, name) for name in INTERPOLANTS} | bundled_factories()

@@ -1,41 +1,168 @@
-"""The layers: pipeline imports nobody else, stac only pipeline, and heavy or forbidden libraries stay where they belong."""
+"""The floors of the house: imports run down only, without circles, and nothing on a tile's way imports training."""
+
+from __future__ import annotations
 
 import ast
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FORBIDDEN = {
-    "pipeline": {"infra", "stac", "ray", "s3fs", "boto3", "botocore", "aiobotocore", "tests"},
-    "stac": {"infra", "ray", "s3fs", "boto3", "botocore", "aiobotocore", "tests"},
-    "infra": {"tests"},
-}
+FOLDERS = ("pipeline", "infra", "stac")
+
+# From the ground floor up, in the order in which a height travels; a room may import the rooms above it in this list.
+FLOORS = (
+    "pipeline.version",
+    "pipeline.errors",
+    "pipeline.core",
+    "pipeline.settings",
+    "pipeline.formats",
+    "pipeline.sources",
+    "pipeline.manifest",
+    "pipeline.job",
+    "pipeline.resampling",
+    "pipeline.vertical",
+    "pipeline.coregistration",
+    "pipeline.borders",
+    "pipeline.superres",
+    "pipeline.implicit",
+    "pipeline.bare_earth",
+    "pipeline.planning",
+    "pipeline.tile.stages",
+    "pipeline.tile",
+    "pipeline.exports",
+    "pipeline.demo",
+    "pipeline.learning.bare_earth",
+    "pipeline.learning.image_heights",
+    "pipeline.learning.superres",
+    "stac.documents",
+    "stac.publishing",
+    "stac.serving",
+    "stac.verify",
+    "infra.stores",
+    "infra.engines",
+    "infra.reporting",
+    "infra.runs",
+    "infra.machine",
+    "infra.cluster",
+    "infra.service",
+    "infra.cli",
+)
+CLUSTER_LIBRARIES = {"ray", "s3fs", "boto3", "botocore", "aiobotocore"}
+MOST_LOOSE_MODULES = {"pipeline": 6, "infra": 2, "stac": 2}
 
 
-def imported(path: Path) -> set[str]:
+def module_of(path: Path) -> str:
+    """Name of a module below `orograph`, as `pipeline.core.grid`."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def modules() -> dict[str, Path]:
+    return {module_of(path): path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """What a module imports, also inside functions: ours as `pipeline.core.grid`, other packages by their first name."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            found.add(node.module.split(".")[0])
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            first, _, rest = name.partition(".")
+            if first != "orograph":
+                found.add(first)
+            elif rest:
+                while rest and rest not in modules():
+                    rest = rest.rpartition(".")[0]
+                found.add(rest or first)
+    return frozenset(found - {module})
+
+
+def ours(module: str) -> set[str]:
+    return {name for name in imports(module) if name in modules()}
+
+
+def room_of(module: str) -> str | None:
+    """The most special room that contains a module; None for the three packages themselves."""
+    rooms = [room for room in FLOORS if module == room or module.startswith(f"{room}.")]
+    return max(rooms, key=len, default=None)
+
+
+def reached_from(module: str) -> set[str]:
+    found, todo = set(), [module]
+    while todo:
+        for name in ours(todo.pop()) - found:
+            found.add(name)
+            todo.append(name)
     return found
 
 
-@pytest.mark.parametrize("package", sorted(FORBIDDEN))
-def test_a_package_imports_only_what_it_may(package):
+def test_every_module_is_in_a_room() -> None:
+    roomless = {module for module in modules() if room_of(module) is None}
+    assert roomless == {*FOLDERS, "pipeline.learning"}
+
+
+def test_no_import_runs_back_up() -> None:
+    offences = []
+    for module in modules():
+        floor = room_of(module)
+        for name in ours(module):
+            other = room_of(name)
+            if floor and other and FLOORS.index(other) > FLOORS.index(floor):
+                offences.append(f"{module} imports {name}")
+    assert offences == []
+
+
+def test_no_circle_of_files() -> None:
+    try:
+        TopologicalSorter({module: ours(module) for module in modules()}).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("start", ["pipeline.tile.run", "infra.runs.tile_runner", "infra.runs.cell_runner"])
+def test_nothing_on_a_tiles_way_imports_training(start: str) -> None:
+    reached = reached_from(start)
+    assert len(reached) > 30, "the walk saw too little to prove anything"
+    assert not {name for name in reached if name.startswith("pipeline.learning")}
+
+
+@pytest.mark.parametrize("folder", ["pipeline", "stac"])
+def test_only_infra_knows_clusters_and_stores(folder: str) -> None:
     offences = {
-        str(path.relative_to(ROOT)): sorted(imported(path) & FORBIDDEN[package])
-        for path in (ROOT / package).rglob("*.py")
-        if imported(path) & FORBIDDEN[package]
+        module: sorted(imports(module) & CLUSTER_LIBRARIES)
+        for module in modules()
+        if module.startswith(folder) and imports(module) & CLUSTER_LIBRARIES
     }
     assert offences == {}
 
 
-def test_top_level_holds_exactly_the_agreed_folders():
-    known = {"pipeline", "infra", "stac", "tests", "deploy", "docs"}
+def test_modules_are_imported_by_their_one_name() -> None:
+    assert {module for module in modules() if imports(module) & {*FOLDERS, "tests"}} == set()
+
+
+@pytest.mark.parametrize(("folder", "most"), MOST_LOOSE_MODULES.items())
+def test_modules_live_in_rooms(folder: str, most: int) -> None:
+    loose = [path.name for path in (ROOT / folder).glob("*.py") if path.name != "__init__.py"]
+    assert len(loose) <= most, loose
+
+
+def test_the_package_links_the_folders() -> None:
+    links = {path.name: path.resolve() for path in (ROOT / "orograph").iterdir() if path.is_symlink()}
+    assert links == {folder: ROOT / folder for folder in FOLDERS}
+
+
+def test_top_level_holds_exactly_the_agreed_folders() -> None:
     folders = {
         p.name for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith(".") and (p / "__init__.py").exists()
     }
-    assert folders <= known
+    assert folders <= {"orograph", *FOLDERS, "tests"}

@@ -13,8 +13,8 @@ from orograph.pipeline.bare_earth.model import Operating, SurfaceModel
 from orograph.pipeline.bare_earth.remove import THRESHOLD_M, BareEarth, bare_earth, ground_of, takes_land_cover
 from orograph.pipeline.errors import NoTrainingPixels
 from orograph.pipeline.implicit.fill import fill_voids
+from orograph.pipeline.learning.bare_earth.metrics import GroundMetrics
 from orograph.pipeline.learning.bare_earth.sites import Site
-from orograph.pipeline.learning.image_heights.metrics import GroundMetrics
 
 _SQUARE_PX: Final = 256
 _PROBABILITIES: Final = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.999)

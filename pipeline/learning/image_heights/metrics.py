@@ -1,4 +1,4 @@
-"""The paper's six figures (Eigen et al., 2014), and what bare earth is judged by."""
+"""The paper's six figures (Eigen et al., 2014)."""
 
 from __future__ import annotations
 
@@ -84,53 +84,3 @@ def rmse_by_height(predicted_m: np.ndarray, true_m: np.ndarray) -> dict[str, flo
         for k, low in enumerate(HEIGHT_CLASSES_M)
         if (number == k).any()
     }
-
-
-@dataclass(frozen=True, slots=True)
-class GroundMetrics:
-    """Errors of a bare-earth estimate, metres.
-
-    Attributes:
-        covered_mae_m: Mean absolute error where something stands (truth above 2 m).
-        open_mae_m: The same on open ground (truth below 0.5 m).
-        rmse_m: Root mean square error of all.
-        bias_m: Mean error of all.
-        covered_fraction: Part of the pixels that is covered.
-    """
-
-    covered_mae_m: float
-    open_mae_m: float
-    rmse_m: float
-    bias_m: float
-    covered_fraction: float
-
-    @classmethod
-    def between(
-        cls, estimate_m: np.ndarray, ground_m: np.ndarray, surface_m: np.ndarray, *, among: np.ndarray | None = None
-    ) -> Self:
-        """Compare an estimate with the ground, by what the surface says stands on it.
-
-        Args:
-            estimate_m: The estimate.
-            ground_m: True ground; NaN pixels are left out.
-            surface_m: The surface it was made from.
-            among: Pixels to look at; all by default.
-
-        Raises:
-            NoTrainingPixels: no pixel to compare.
-        """
-        valid = np.isfinite(estimate_m) & np.isfinite(ground_m) & np.isfinite(surface_m)
-        if among is not None:
-            valid &= among
-        if not valid.any():
-            raise NoTrainingPixels("no pixel to compare")
-        error = (estimate_m - ground_m)[valid].astype(np.float64)
-        above = (surface_m - ground_m)[valid]
-        covered, opened = above > 2.0, above < 0.5
-        return cls(
-            covered_mae_m=float(np.abs(error[covered]).mean()) if covered.any() else float("nan"),
-            open_mae_m=float(np.abs(error[opened]).mean()) if opened.any() else float("nan"),
-            rmse_m=float(np.sqrt(np.mean(error**2))),
-            bias_m=float(error.mean()),
-            covered_fraction=float(covered.mean()),
-        )

@@ -27,6 +27,7 @@ from orograph.pipeline.errors import (
     SourceMissing,
     UsageError,
 )
+from orograph.pipeline.learning.bare_earth.metrics import GroundMetrics
 from orograph.pipeline.learning.bare_earth.sites import Site
 from orograph.pipeline.learning.image_heights.ablation import VARIANTS, ablate, scene_of
 from orograph.pipeline.learning.image_heights.backbone import DilatedResNet, load_imagenet
@@ -39,7 +40,7 @@ from orograph.pipeline.learning.image_heights.data import (
     split_tiles,
     surface_scene,
 )
-from orograph.pipeline.learning.image_heights.metrics import GroundMetrics, HeightMetrics
+from orograph.pipeline.learning.image_heights.metrics import HeightMetrics
 from orograph.pipeline.learning.image_heights.model import ImageModel, Stitching
 from orograph.pipeline.learning.image_heights.network import HeightNet, NetworkSpec
 from orograph.pipeline.learning.image_heights.stitch import Layout, assemble, chain_offsets, global_offsets
