@@ -52,7 +52,8 @@ class Submission:
     @property
     def entrypoint(self) -> str:
         """The command line the cluster runs."""
-        return shlex.join(["python", "-m", "orograph", *self.arguments])
+        # -P: nothing in the job's working directory but the package itself may be imported by accident.
+        return shlex.join(["python", "-P", "-m", "orograph", *self.arguments])
 
     @property
     def key(self) -> str:
