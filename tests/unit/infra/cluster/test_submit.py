@@ -22,12 +22,12 @@ def test_the_key_is_of_what_is_asked_for() -> None:
         submission_of(["run", "--area", "5,45,6,46", *STORE], [], installed=True),
     ]
     assert len({first.key, *(other.key for other in others)}) == 4
-    assert first.entrypoint == "python -m orograph run --area 5,45,6,46 --store s3://bucket/eu"
+    assert first.entrypoint == "python -P -m orograph run --area 5,45,6,46 --store s3://bucket/eu"
 
 
 def test_arguments_reach_the_shell_quoted() -> None:
     submission = submission_of(["plan", "--area", "1; rm -rf /", "--set", "a b"], [], installed=True)
-    assert submission.entrypoint == "python -m orograph plan --area '1; rm -rf /' --set 'a b'"
+    assert submission.entrypoint == "python -P -m orograph plan --area '1; rm -rf /' --set 'a b'"
 
 
 def test_local_catalogues_are_shipped_by_content(tmp_path: Path) -> None:
@@ -67,7 +67,8 @@ def test_nonsense_is_refused(arguments: list[str], environment: list[str]) -> No
 
 def test_only_the_packages_are_shipped(tmp_path: Path) -> None:
     size = copy_packages(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == set(PACKAGES)
+    assert [path.name for path in tmp_path.iterdir()] == ["orograph"]
+    assert {path.name for path in (tmp_path / "orograph").iterdir() if path.is_dir()} == set(PACKAGES)
     assert (tmp_path / "orograph/pipeline/sources/sources.yaml").exists()
     assert not [path for path in tmp_path.rglob("*") if path.name in {"__pycache__", ".git"} or path.suffix == ".pyc"]
     assert size < 60 * 2**20
