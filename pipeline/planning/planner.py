@@ -14,13 +14,13 @@ from orograph.pipeline.core.weights_uri import pinned
 from orograph.pipeline.errors import ConfigError, OrographError, OutsideCoverage, SourceMissing
 from orograph.pipeline.job import Job
 from orograph.pipeline.planning.areas import MARGIN_M, cells_in, footprint_of, tile_bounds_deg
+from orograph.pipeline.planning.check_settings import check_settings
 from orograph.pipeline.planning.stac_source import _stac_items
 from orograph.pipeline.resampling.horizontal import pin_operation
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import CellTemplate, Files, Source
 from orograph.pipeline.sources.header import read_header
 from orograph.pipeline.sources.refs import FileRef, SourceRef, ThinningCheck
-from orograph.pipeline.superres.resolvers import check_resolver
 from orograph.pipeline.superres.thinning_check import check_thinning, relies_on_thinning, sample_points_deg
 
 Probe = Callable[[str, bool], FileRef]
@@ -59,7 +59,7 @@ class Planner:
         probe: Identifies objects.
 
     Raises:
-        ConfigError: no way of super-resolution has the name, or it takes no such options.
+        ConfigError: a setting names nothing that exists, or gives it options that it does not take.
     """
 
     sources: Sequence[Source]
@@ -73,8 +73,7 @@ class Planner:
     def __post_init__(self) -> None:
         names = {"superres": pinned(self.settings.superres), "bare_earth": pinned(self.settings.bare_earth)}
         self.settings = self.settings.model_copy(update=names)
-        if self.settings.superres != "none" or self.settings.superres_options:
-            check_resolver(self.settings.superres, self.settings.superres_options)
+        check_settings(self.settings)
 
     def plan(self, tiles: Iterable[Tile], *, asked_for: bool = True) -> Plan:
         """Jobs for tiles; a tile without data is a refusal when it was asked for by id, else left out."""

@@ -1,0 +1,36 @@
+"""Validates processing settings against every registry before a tile is planned."""
+
+from __future__ import annotations
+
+from orograph.pipeline.core.bundled_weights import shipped_index
+from orograph.pipeline.core.weights_uri import is_own
+from orograph.pipeline.coregistration.methods import parse_method
+from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.superres.resolvers import check_resolver
+from orograph.pipeline.tile.stages import chain
+from orograph.pipeline.vertical.catalogue import VerticalCatalogue
+
+_BARE_EARTH_WITHOUT_WEIGHTS = ("none", "auto", "opening")
+
+
+def check_settings(settings: ProcessingSettings) -> None:
+    """Check that every name in the settings exists and takes the options given.
+
+    Raises:
+        ConfigError: an unknown resolver, bare-earth model, coregistration method, stage or vertical frame; the remedy
+            lists the known ones.
+    """
+    if settings.superres != "none" or settings.superres_options:
+        check_resolver(settings.superres, settings.superres_options)
+    _check_bare_earth(settings.bare_earth)
+    if settings.coregistration != "none":
+        parse_method(settings.coregistration)
+    chain(settings.stages)
+    VerticalCatalogue.load().frame(settings.target_frame)
+
+
+def _check_bare_earth(name: str) -> None:
+    known = (*_BARE_EARTH_WITHOUT_WEIGHTS, *shipped_index("bare-earth"))
+    if name not in known and not is_own(name):
+        raise ConfigError(f"unknown bare-earth model {name!r}", remedy=f"use one of: {', '.join(known)}")
