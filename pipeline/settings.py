@@ -13,7 +13,6 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from orograph.pipeline.core.grid import pixels_per_tile
 from orograph.pipeline.core.network_adjustment import Adjustment
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.errors import ConfigError
@@ -66,6 +65,8 @@ class ProcessingSettings(BaseModel):
     @field_validator("pixel_size_m")
     @classmethod
     def _divides_the_tile(cls, value: float) -> float:
+        from orograph.pipeline.core.grid import pixels_per_tile
+
         pixels_per_tile(value)
         return value
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orograph.infra.cli.common import sharing
-from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.core.network_adjustment import Adjustment, AdjustmentFile
 from orograph.pipeline.errors import ConfigError
-from orograph.pipeline.planning.areas import tiles_of_bbox, tiles_of_geojson
-from orograph.pipeline.planning.planner import Plan, Planner
 from orograph.pipeline.settings import ProcessingSettings, RunSettings, first_fault
 from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, Files, Source, SourceCatalogue
+
+if TYPE_CHECKING:  # geometry and rasters are heavy, and `orograph --help` needs neither
+    from orograph.pipeline.planning.planner import Plan
 
 Catalogue = Annotated[
     Path, typer.Option("--catalogue", "-c", help="YAML catalogue of sources.", show_default="the one that ships")
@@ -91,6 +91,9 @@ class Request:
     def plan(self, settings: ProcessingSettings, run: RunSettings) -> Plan:
         """Tiles and their files, identified."""
         from orograph.infra.runs.fetch import Fetcher
+        from orograph.pipeline.core.grid import Tile
+        from orograph.pipeline.planning.areas import tiles_of_bbox, tiles_of_geojson
+        from orograph.pipeline.planning.planner import Planner
         from orograph.pipeline.resampling.horizontal import use_grids
 
         use_grids(run.grids_dir)

@@ -16,7 +16,8 @@ from orograph.pipeline.bare_earth.remove import bare_earth, halo_px, pixel_sizes
 from orograph.pipeline.bare_earth.square_pixels import halo_px as oblong_halo_px
 from orograph.pipeline.core.block_mean import block_mean
 from orograph.pipeline.core.pixel_size import RowBand, row_bands
-from orograph.pipeline.core.raster import FloatArray, Surface
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.resampling.node_grid import IndexWindow
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.land_cover import LandCover

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.errors import SourceGridError, VerticalFrameMissing
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
-
-
-class Surface(StrEnum):
-    """What the heights are heights of."""
-
-    DTM = "DTM"
-    """Bare earth."""
-    DSM = "DSM"
-    """The upper surface, with canopy and buildings."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

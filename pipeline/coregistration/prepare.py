@@ -20,7 +20,8 @@ from rasterio.transform import array_bounds
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 from rasterio.windows import Window
 
-from orograph.pipeline.core.raster import BoolArray, FloatArray, Raster, Surface
+from orograph.pipeline.core.raster import BoolArray, FloatArray, Raster
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import kernels
 from orograph.pipeline.coregistration.despike import mend
 from orograph.pipeline.coregistration.field import crs_of, require_metric

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from orograph.pipeline.core.raster import Surface
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.errors import ConfigError, SourceUnknown
 from orograph.pipeline.sources.land_cover import LandCover
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
-import rasterio
 from affine import Affine
 from pydantic import BaseModel, ConfigDict, Field
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
-from rasterio.vrt import WarpedVRT
 
 from orograph.pipeline.core.hashing import file_sha256
-from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing
+
+if TYPE_CHECKING:  # every command reads a catalogue, few read rasters
+    from orograph.pipeline.core.raster import FloatArray
 
 LAND_COVER_SHA256: Final = "bare_earth_land_cover_sha256"
 """The entry of a manifest's models that names the maps which bare earth was shown."""
@@ -64,6 +62,11 @@ class LandCover(BaseModel):
             SourceMissing, SourceCorrupt: the file is missing, or another than the one meant.
             SourceGridError: it has no CRS, or more than one band.
         """
+        import rasterio
+        from rasterio.enums import Resampling
+        from rasterio.errors import RasterioError
+        from rasterio.vrt import WarpedVRT
+
         if _digest(self.path) != self.sha256:
             raise SourceCorrupt(
                 f"{self.path} has sha256 {_digest(self.path)}, expected {self.sha256}", remedy="fetch the map again"

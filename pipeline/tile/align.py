@@ -13,7 +13,8 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.core.grid import TILE_CRS
-from orograph.pipeline.core.raster import Raster, Surface
+from orograph.pipeline.core.raster import Raster
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import fit
 from orograph.pipeline.coregistration.tile_smoothing import corner_displacement, smoothed_error_m
 from orograph.pipeline.errors import CoregistrationError

@@ -14,7 +14,8 @@ from pyproj import Transformer
 from rasterio.warp import calculate_default_transform
 from scipy.ndimage import map_coordinates, spline_filter
 
-from orograph.pipeline.core.raster import Raster, Surface
+from orograph.pipeline.core.raster import Raster
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import Status, fit
 from orograph.pipeline.coregistration.prepare import prepare_pair
 from orograph.pipeline.errors import NodataError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orograph.pipeline.core.grid import Tile
-from orograph.pipeline.core.raster import Surface
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.job import Job, TileResult
 from orograph.pipeline.manifest import Product, ProductInfo, Quality
 from orograph.pipeline.settings import ProcessingSettings

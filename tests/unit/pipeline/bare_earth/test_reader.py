@@ -12,7 +12,7 @@ from affine import Affine
 
 from orograph.pipeline.bare_earth.reader import Ground, GroundReader, averaged_px, model_for, stacked
 from orograph.pipeline.core.grid import Tile
-from orograph.pipeline.core.raster import Surface
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.job import Job
 from orograph.pipeline.resampling.node_grid import IndexWindow
 from orograph.pipeline.settings import ProcessingSettings

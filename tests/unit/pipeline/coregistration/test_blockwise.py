@@ -10,7 +10,8 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
-from orograph.pipeline.core.raster import Raster, Surface
+from orograph.pipeline.core.raster import Raster
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import Status, fit
 from orograph.pipeline.coregistration.pair import Blocks
 from orograph.pipeline.coregistration.smooth_field import Lattice

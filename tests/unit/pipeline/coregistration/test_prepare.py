@@ -12,7 +12,8 @@ from odc.geo.geobox import GeoBox
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
-from orograph.pipeline.core.raster import Raster, Surface
+from orograph.pipeline.core.raster import Raster
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import Status, fit
 from orograph.pipeline.coregistration.prepare import prepare_pair, read_heights, read_mask
 from orograph.pipeline.errors import SourceGridError, SourceMissing, VerticalError

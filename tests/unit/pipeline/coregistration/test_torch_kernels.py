@@ -9,7 +9,8 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from scipy.ndimage import gaussian_filter
 
-from orograph.pipeline.core.raster import Raster, Surface
+from orograph.pipeline.core.raster import Raster
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import DisplacementField, fit
 from orograph.pipeline.coregistration.fit import make_pair
 from orograph.pipeline.coregistration.pair import Blocks

@@ -14,7 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
-from orograph.pipeline.core.raster import Raster, Surface
+from orograph.pipeline.core.raster import Raster
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.errors import (
     BadIdentifier,
     BandMismatch,
