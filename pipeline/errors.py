@@ -4,6 +4,7 @@ OrographError
 ├── UsageError                    what was asked for makes no sense                        exit 2
 │   ├── BadIdentifier             a tile, cell or source id that does not parse
 │   ├── ConfigError               a setting with a bad value
+│   ├── PackageMissing            a command that needs an extra which is not installed
 │   └── OutsideExtent             a query beyond the ground a model was fitted to
 ├── InputError                    the input cannot give right heights
 │   ├── SourceUnknown             a source id that no catalogue holds
@@ -137,6 +138,10 @@ class BadIdentifier(UsageError):
 
 class ConfigError(UsageError):
     """A setting with a bad value."""
+
+
+class PackageMissing(UsageError):
+    """A Python package of an extra is not installed."""
 
 
 class OutsideExtent(UsageError):

@@ -8,6 +8,7 @@ from inspect import Signature, signature
 from typing import Any
 
 from orograph.infra.reporting.console import err
+from orograph.pipeline.core.extras import missing_package
 from orograph.pipeline.errors import OrographError
 
 
@@ -19,9 +20,12 @@ def ending(run: Callable[[], object]) -> int:
     try:
         run()
     except OrographError as error:
-        err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
-        err.print(str(error), markup=False)
-        return error.exit_code
+        return _explained(error)
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        return _explained(missing)
     except OSError as error:
         # What no command expected of the system: a folder that is a file, permissions, a full disk.
         err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
@@ -33,6 +37,12 @@ def ending(run: Callable[[], object]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     return 0
+
+
+def _explained(error: OrographError) -> int:
+    err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
+    err.print(str(error), markup=False)
+    return error.exit_code
 
 
 def sharing(made: Callable[..., tuple[Any, ...]], *names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

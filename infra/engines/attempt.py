@@ -11,6 +11,7 @@ from typing import Final
 from orograph.infra.engines.memory import reset_peak
 from orograph.infra.engines.protocol import Outcome, Receipt, Runner
 from orograph.infra.engines.schedule import Attempt, Policy, Schedule
+from orograph.pipeline.core.extras import missing_package
 from orograph.pipeline.errors import DeadlineExceeded, DiskFull, EngineError, OrographError, OutOfMemory
 from orograph.pipeline.job import Job, ProgressCallback
 
@@ -51,11 +52,11 @@ def as_orograph_error(error: Exception) -> OrographError:
         return OutOfMemory(f"memory ran out: {error}", remedy="give each worker more memory, or run fewer workers")
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskFull(f"scratch disk: {error}", remedy="free some space or set OROGRAPH_SCRATCH to a larger disk")
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
+        return missing
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
-    return EngineError(
-        f"{type(error).__name__}: {error}{where}", remedy="this is a fault of the program: please report it"
-    )
+    return EngineError(f"{type(error).__name__}: {error}{where}", remedy="this is a bug in Orograph: please report it")
 
 
 def settle(schedule: Schedule, attempt: Attempt, end: Receipt | OrographError) -> Outcome | None:
