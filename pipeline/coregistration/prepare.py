@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ from orograph.pipeline.coregistration.despike import mend
 from orograph.pipeline.coregistration.field import crs_of, require_metric
 from orograph.pipeline.coregistration.threads import in_bands
 from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing, VerticalError
+from orograph.pipeline.formats.vertical_datum import declared_datum
 from orograph.pipeline.sources.nodata import to_void
 from orograph.pipeline.sources.untrusted_header import check_raster_file
 
@@ -77,7 +79,7 @@ def read_heights(path: Path) -> tuple[Raster, tuple[str, ...]]:
         raise SourceCorrupt(f"cannot be read: {error}", source=str(path)) from error
     if crs is None:
         raise SourceGridError("the file has no CRS", source=str(path), remedy="assign it with gdal_edit.py -a_srs")
-    horizontal, frame = split_crs(CRS.from_user_input(crs.to_wkt()))
+    horizontal, frame = split_crs(CRS.from_user_input(crs.to_wkt()), tags)
     notes: tuple[str, ...] = ()
     if tags.get("AREA_OR_POINT", "Area").lower() == "point":
         notes = (f"{path.name}: pixels are points; the grid was moved by half a pixel, as GDAL does",)
@@ -107,18 +109,18 @@ def read_mask(path: Path, reference: Raster) -> BoolArray:
     if crs is None:
         raise SourceGridError("the mask has no CRS", source=str(path))
     mask = (np.nan_to_num(values) != 0).astype(np.uint8)
-    horizontal, _ = split_crs(CRS.from_user_input(crs.to_wkt()))
+    horizontal, _ = split_crs(CRS.from_user_input(crs.to_wkt()), {})
     return _warped_mask(mask, GeoBox(mask.shape, transform, horizontal.to_wkt()), reference.geobox)
 
 
-def split_crs(crs: CRS) -> tuple[CRS, str]:
-    """Horizontal part of a CRS, and its vertical frame: an authority code, a name, or `undeclared`."""
+def split_crs(crs: CRS, tags: Mapping[str, str]) -> tuple[CRS, str]:
+    """Horizontal part of a file's CRS, and its vertical frame: an authority code, a name, or `undeclared`."""
     if crs.is_compound:
         horizontal, vertical = crs.sub_crs_list[0], crs.sub_crs_list[1]
         return horizontal, _name(vertical)
     if len(crs.axis_info) == 3:
         return crs.to_2d(), "ellipsoid"
-    return crs, UNDECLARED
+    return crs, declared_datum(crs, tags) or UNDECLARED
 
 
 def _name(crs: CRS) -> str:

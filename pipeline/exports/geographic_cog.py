@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from orograph.pipeline.core.grid import Cell
-from orograph.pipeline.exports.cell_lattice import GEOGRAPHIC_CRS, cell_geobox, pixel_lattice
+from orograph.pipeline.exports.cell_lattice import cell_geobox, pixel_lattice
 from orograph.pipeline.exports.mosaic import Mosaic, Shift
 from orograph.pipeline.formats import cog
-from orograph.pipeline.vertical import geotiff_wkt
+from orograph.pipeline.formats.vertical_datum import vertical_tags
 
 PIXELS: Final = 3600
 
@@ -45,7 +45,7 @@ def write_geographic(
     return cog.finish(
         scratch,
         out_path,
-        crs_wkt=geotiff_wkt(GEOGRAPHIC_CRS, frame),
+        tags=vertical_tags(frame),
         band_names=("elevation",),
         band_units=("m",),
     )

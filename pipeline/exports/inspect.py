@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from orograph.pipeline.exports.hgt import HIGHEST_M, LOWEST_M, VOID, read_hgt
 from orograph.pipeline.exports.sampling import metres_per_degree
 from orograph.pipeline.formats import cog
 from orograph.pipeline.formats.hillshade import hillshade
+from orograph.pipeline.formats.vertical_datum import VERTICAL_DATUM_TAG, VERTICAL_NAME_TAG
 
 _SAMPLE_PX: Final = 1024
 
@@ -196,8 +198,14 @@ def _frames(dataset: Any) -> dict[str, str | None]:
     ellipsoidal = len(parts) == 1 and len(crs.axis_info) == 3
     return {
         "horizontal": named[0],
-        "vertical": named[1] if len(named) > 1 else "ellipsoidal" if ellipsoidal else None,
+        "vertical": named[1] if len(named) > 1 else "ellipsoidal" if ellipsoidal else _tagged_datum(dataset.tags()),
     }
+
+
+def _tagged_datum(tags: Mapping[str, str]) -> str | None:
+    """The vertical datum that metadata names, as `_name` writes it."""
+    code, name = tags.get(VERTICAL_DATUM_TAG), tags.get(VERTICAL_NAME_TAG)
+    return f"{code} ({name})" if code and name else code
 
 
 def _name(crs: pyproj.CRS) -> str:

@@ -77,7 +77,7 @@ def finish(
     Args:
         scratch_path: What `scratch` wrote.
         out_path: The COG; it appears whole or not at all.
-        crs_wkt: Compound CRS as WKT2; the scratch file's horizontal CRS when None.
+        crs_wkt: CRS as WKT; the scratch file's horizontal CRS when None.
         compression: Lossless ZSTD level 1 with predictor, or LERC + ZSTD (floats only); None as in the scratch file.
             Anything else than what the scratch file was given is encoded a second time.
         lerc_max_error_m: Largest error LERC may make, metres; None as in the scratch file.

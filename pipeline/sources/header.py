@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from rasterio.errors import RasterioError
 
 from orograph.pipeline.core.grid import Cell
 from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing
+from orograph.pipeline.formats.vertical_datum import declared_datum
 from orograph.pipeline.sources.catalogue import PixelIs, Source
 
 
@@ -89,14 +91,15 @@ def read_header(path: Path | str, source: Source) -> Header:
             declared = dataset.crs
             affine = dataset.transform
             header = Header(gdal_path(name), affine, dataset.shape, dataset.nodata, dataset.dtypes[0])
-            points = dataset.tags().get("AREA_OR_POINT") == "Point"
+            tags = dataset.tags()
+            points = tags.get("AREA_OR_POINT") == "Point"
     except RasterioError as error:
         raise SourceCorrupt(
             f"{name} cannot be opened as a raster: {error}",
             source=source.id,
             remedy="fetch the file again, or take it out of the source catalogue",
         ) from error
-    _check_crs(None if declared is None else declared.to_wkt(), name, source)
+    _check_crs(None if declared is None else declared.to_wkt(), tags, name, source)
     if affine.b or affine.d or affine.a <= 0 or affine.e >= 0:
         raise SourceGridError(
             f"{name} is rotated or not north-up: {tuple(affine)[:6]}",
@@ -121,14 +124,14 @@ def opening(source: Source) -> rasterio.Env:
     return rasterio.Env(AWS_NO_SIGN_REQUEST="YES") if source.anonymous else rasterio.Env()
 
 
-def _check_crs(wkt: str | None, name: str, source: Source) -> None:
+def _check_crs(wkt: str | None, tags: Mapping[str, str], name: str, source: Source) -> None:
     if wkt is None:
         raise SourceGridError(
             f"{name} declares no CRS",
             source=source.id,
             remedy=f"assign {source.horizontal_crs} (gdal_edit.py -a_srs) if that is what it is in",
         )
-    _check_vertical(wkt, name, source)
+    _check_vertical(wkt, tags, name, source)
     if not _same_horizontal(wkt, source.horizontal_crs):
         raise SourceGridError(
             f"{name} is in {CRS.from_wkt(wkt).name!r}, its source says {source.horizontal_crs}",
@@ -137,15 +140,12 @@ def _check_crs(wkt: str | None, name: str, source: Source) -> None:
         )
 
 
-def _check_vertical(wkt: str, name: str, source: Source) -> None:
-    """A file that declares its own vertical CRS must not contradict its source."""
-    crs = CRS.from_wkt(wkt)
-    if not crs.is_compound:
-        return
-    declared = crs.sub_crs_list[1].to_epsg()
-    if declared is not None and f"EPSG:{declared}" != source.vertical_frame:
+def _check_vertical(wkt: str, tags: Mapping[str, str], name: str, source: Source) -> None:
+    """A file that declares its own vertical datum must not contradict its source."""
+    declared = declared_datum(CRS.from_wkt(wkt), tags)
+    if declared is not None and declared != source.vertical_frame.partition("@")[0]:
         raise SourceGridError(
-            f"{name} declares vertical CRS EPSG:{declared}, its source says {source.vertical_frame}",
+            f"{name} declares vertical CRS {declared}, its source says {source.vertical_frame}",
             source=source.id,
             remedy="correct vertical_frame in the source catalogue, or the file",
         )

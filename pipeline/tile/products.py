@@ -23,6 +23,7 @@ from orograph.pipeline.core.timing import StageClock
 from orograph.pipeline.formats import cog
 from orograph.pipeline.formats.statistics import BandStatistics
 from orograph.pipeline.formats.thumbnail import write_thumbnail
+from orograph.pipeline.formats.vertical_datum import vertical_tags
 from orograph.pipeline.job import Job, ProgressCallback
 from orograph.pipeline.manifest import Band, CoregistrationRecord, Product, ProductInfo
 from orograph.pipeline.sources.land_cover import LAND_COVER_SHA256
@@ -31,7 +32,7 @@ from orograph.pipeline.tile.assembly import TileAssembly
 from orograph.pipeline.tile.quality import QualityTally
 from orograph.pipeline.tile.stages.stage import IndexArray
 from orograph.pipeline.version import PROCESSING_VERSION
-from orograph.pipeline.vertical import compound_crs, geotiff_wkt
+from orograph.pipeline.vertical import compound_crs
 
 COG_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 
@@ -157,18 +158,20 @@ class ProductFiles:
     def _finish(self, raster: Raster) -> tuple[Product, BandStatistics]:
         job, settings = self._job, self._job.settings
         path = self._folder / f"{job.tile.id}_{raster.name}.tif"
-        compound = geotiff_wkt(TILE_CRS, settings.target_frame) if raster.name == "elevation" else None
         heights = raster.name == "elevation"
         result = cog.finish(
             _scratch(self._folder, raster),
             path,
-            crs_wkt=compound,
             overview=raster.overview,
             compression=settings.compression if heights else "zstd",
             lerc_max_error_m=settings.lerc_max_error_m,
             band_names=(raster.band,),
             band_units=(raster.unit,),
-            tags={"TILE": job.tile.id, "RUN_KEY": job.run_key},
+            tags={
+                "TILE": job.tile.id,
+                "RUN_KEY": job.run_key,
+                **(vertical_tags(settings.target_frame) if heights else {}),
+            },
         )
         statistics = result.statistics[0]
         band = Band(

@@ -12,7 +12,7 @@ within that nation's area; several sources, each by its own operation, meet ther
 
 from orograph.pipeline.core.network_adjustment import Adjustment, AdjustmentFile
 from orograph.pipeline.vertical.catalogue import VerticalCatalogue
-from orograph.pipeline.vertical.crs import compound_crs, geotiff_wkt
+from orograph.pipeline.vertical.crs import compound_crs
 from orograph.pipeline.vertical.grids import GridFile, GridState, grid_states, verified
 from orograph.pipeline.vertical.operation import Area, Operation, Step
 from orograph.pipeline.vertical.surface import DeltaSurface, delta_surface
@@ -29,7 +29,6 @@ __all__ = [
     "VerticalCatalogue",
     "compound_crs",
     "delta_surface",
-    "geotiff_wkt",
     "grid_states",
     "verified",
 ]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Final
 
 from pyproj import CRS
 from pyproj.crs.crs import CompoundCRS
 from pyproj.exceptions import CRSError
 
 from orograph.pipeline.errors import SourceGridError, VerticalFrameMissing
-
-_ELLIPSOIDAL: Final = "ETRS89 ellipsoidal height over GRS 1980"
 
 
 @lru_cache(maxsize=64)
@@ -58,17 +55,3 @@ def _compound_crs(horizontal: str, frame: str) -> CRS:
     if upright.is_geographic and len(upright.axis_info) == 3:
         return flat.to_3d(f"{flat.name} with ellipsoidal height")
     raise VerticalFrameMissing(f"{frame!r} is neither a vertical CRS nor a geographic 3D one")
-
-
-def geotiff_wkt(horizontal: str, frame: str) -> str:
-    """The CRS as WKT2:2019 that GDAL keeps inside a GeoTIFF and reads back equal.
-
-    GeoTIFF keys cannot hold a projected 3D CRS (GDAL puts it into a file beside); ellipsoidal heights are written as a
-    compound CRS whose vertical part says so in its name.
-    """
-    crs = compound_crs(horizontal, frame)
-    if crs.is_compound:
-        return crs.to_wkt("WKT2_2019")
-    flat = CRS.from_user_input(horizontal)
-    upright = f'VERTCRS["{_ELLIPSOIDAL}",VDATUM["unknown"],CS[vertical,1],AXIS["up",up,LENGTHUNIT["metre",1]]]'
-    return f'COMPOUNDCRS["{flat.name} + {_ELLIPSOIDAL}",{flat.to_wkt("WKT2_2019")},{upright}]'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +22,12 @@ from orograph.pipeline.errors import (
     VerticalFrameMissing,
 )
 from orograph.pipeline.formats import cog
+from orograph.pipeline.formats.vertical_datum import declared_datum, vertical_tags
 from orograph.pipeline.manifest import OperationRecord
 from orograph.pipeline.sources.catalogue import UserGrid
 from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
 from orograph.pipeline.sources.single_raster import refuse_overwriting
-from orograph.pipeline.vertical import DeltaSurface, VerticalCatalogue, delta_surface, geotiff_wkt
+from orograph.pipeline.vertical import DeltaSurface, VerticalCatalogue, delta_surface
 
 WINDOW_PX: Final = 2048
 
@@ -36,7 +38,7 @@ class Request:
 
     Attributes:
         frame_to: Frame wanted.
-        frame_from: Frame of the heights; None takes the vertical part of the file's compound CRS.
+        frame_from: Frame of the heights; None takes what the file's metadata or compound CRS declares.
         nodata: Further void values.
         horizontal_crs: 2D CRS, for files that declare none.
         user_grid: The user's own grid.
@@ -79,7 +81,7 @@ def harmonise(source: Path, out: Path, request: Request, grids_dir: Path) -> Har
 
     Args:
         source: Any raster of heights GDAL reads, one band, metres, with axes along the pixels.
-        out: The COG; it appears whole or not at all. Its CRS is compound.
+        out: The COG; it appears whole or not at all. Its metadata names the vertical datum.
         request: What is wanted.
         grids_dir: Folder of the catalogue's grids.
 
@@ -100,13 +102,10 @@ def harmonise(source: Path, out: Path, request: Request, grids_dir: Path) -> Har
         raise SourceCorrupt(f"{source.name} cannot be read: {error}", source=source.name) from error
 
 
-def declared_frames(crs: CRS) -> tuple[CRS, str | None]:
-    """The 2D CRS and the vertical frame of a file's CRS; the frame is None where it declares none."""
-    if crs.is_compound:
-        horizontal, vertical = crs.sub_crs_list[:2]
-        code = vertical.to_epsg()
-        return horizontal, f"EPSG:{code}" if code else None
-    return crs.to_2d(), None
+def declared_frames(crs: CRS, tags: Mapping[str, str]) -> tuple[CRS, str | None]:
+    """The 2D CRS and the vertical frame of a file's CRS and metadata; the frame is None where they declare none."""
+    horizontal = crs.sub_crs_list[0] if crs.is_compound else crs.to_2d()
+    return horizontal, declared_datum(crs, tags)
 
 
 def _stream(dataset: Any, out: Path, request: Request, grids_dir: Path, name: str) -> Harmonised:
@@ -125,7 +124,6 @@ def _stream(dataset: Any, out: Path, request: Request, grids_dir: Path, name: st
     )
     surface = delta_surface(operation, whole)
     counts = np.zeros(3, dtype=np.int64)
-    wkt = geotiff_wkt(horizontal, request.frame_to)
     scratch_path = out.with_name(f".{out.name}.scratch.tif")
     with cog.scratch(scratch_path, whole) as writer:
         for window in windows(dataset.shape, WINDOW_PX):
@@ -141,10 +139,13 @@ def _stream(dataset: Any, out: Path, request: Request, grids_dir: Path, name: st
     info = cog.finish(
         scratch_path,
         out,
-        crs_wkt=wkt,
         band_names=("elevation",),
         band_units=("metre",),
-        tags={"OROGRAPH_OPERATION": operation.id, "OROGRAPH_FRAME_FROM": frame_from},
+        tags={
+            "OROGRAPH_OPERATION": operation.id,
+            "OROGRAPH_FRAME_FROM": frame_from,
+            **vertical_tags(request.frame_to),
+        },
     )
     moved, void, outside = (int(count) for count in counts)
     return Harmonised(surface.record(name), surface.error_m, moved, void, outside, info.size_bytes)
@@ -168,7 +169,7 @@ def _frames(dataset: Any, request: Request, name: str) -> tuple[str, str]:
     if dataset.crs is None and request.horizontal_crs is None:
         raise SourceGridError(f"{name} declares no CRS", source=name, remedy="name it with --crs")
     declared = CRS.from_wkt(dataset.crs.to_wkt()) if dataset.crs else CRS.from_user_input(request.horizontal_crs)
-    horizontal, frame = declared_frames(declared)
+    horizontal, frame = declared_frames(declared, dataset.tags())
     if frame is None and request.frame_from is None:
         raise VerticalFrameMissing(
             f"{name} does not say which vertical frame its heights are in",

@@ -1,7 +1,7 @@
 """The index: items as stac-geoparquet, one file a block, read back as the items they were.
 
 Columns are those of the stac-geoparquet 1.0 specification: properties at the top level, geometry as WKB, the bounding
-box as a struct, times as timestamps. Members of no fixed shape (PROJJSON, quality details) are JSON text. References
+box as a struct, times as timestamps. Members of no fixed shape (quality details) are JSON text. References
 are keys of the store, or URLs where the store's public address is known.
 """
 
@@ -23,7 +23,7 @@ from orograph.stac.documents import layout
 from orograph.stac.documents.json import Document
 
 _TIMES: Final = ("datetime", "start_datetime", "end_datetime", "created", "updated", "processing:datetime")
-_FREE_FORM: Final = ("proj:projjson", "dem:quality", "dem:coregistration")
+_FREE_FORM: Final = ("dem:quality", "dem:coregistration")
 _TEXT_COLUMNS: Final = "orograph:json-columns"
 _CORE: Final = ("type", "stac_version", "stac_extensions", "id", "collection", "links", "assets")
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
-from pyproj import CRS, Transformer
+from pyproj import Transformer
 
 from orograph.pipeline.core.grid import TILE_CRS, Cell, Tile
 from orograph.pipeline.manifest import Asset, Band, Manifest
@@ -155,7 +155,6 @@ def _aware(moment: datetime) -> datetime:
 
 
 def _projection(manifest: Manifest, square: Tile | Cell, collection: CollectionInfo) -> Document:
-    compound = CRS.from_wkt(manifest.crs_wkt2).to_json_dict() if manifest.crs_wkt2 else None
     shape: Any
     transform: Any
     if isinstance(square, Tile):
@@ -172,7 +171,6 @@ def _projection(manifest: Manifest, square: Tile | Cell, collection: CollectionI
         "proj:shape": shape,
         "proj:transform": transform,
         "proj:bbox": list(bounds),
-        "proj:projjson": compound,
     }
 
 

@@ -23,7 +23,6 @@ import rasterio
 from orograph.pipeline.core.grid import Tile, windows
 from orograph.pipeline.formats import cog
 from orograph.pipeline.formats.hillshade import hillshade
-from orograph.pipeline.vertical import geotiff_wkt
 
 WINDOW_PX = 1024
 
@@ -85,7 +84,6 @@ def stream(size: int, folder: Path, ground: Ground, compression: str) -> dict[st
     """Write elevation and hillshade of one tile; sizes in bytes."""
     pixel = 50_000 / size
     geobox = Tile.parse("E4300N2650").geobox(pixel)
-    wkt = geotiff_wkt("EPSG:3035", "EPSG:5621")
     how = cog.Encoding(compression)  # type: ignore[arg-type]
     with (
         cog.scratch(folder / "e.scratch", geobox, encoding=how) as elevation,
@@ -96,8 +94,8 @@ def stream(size: int, folder: Path, ground: Ground, compression: str) -> dict[st
             elevation.write(window, np.ascontiguousarray(heights[1:-1, 1:-1]))
             shade.write(window, hillshade(heights, pixel))
     written = time.process_time()
-    first = cog.finish(folder / "e.scratch", folder / "elevation.tif", crs_wkt=wkt, band_names=("elevation",))
-    second = cog.finish(folder / "h.scratch", folder / "hillshade.tif", crs_wkt=wkt)
+    first = cog.finish(folder / "e.scratch", folder / "elevation.tif", band_names=("elevation",))
+    second = cog.finish(folder / "h.scratch", folder / "hillshade.tif")
     return {"elevation_bytes": first.size_bytes, "hillshade_bytes": second.size_bytes, "written_cpu_s": written}
 
 

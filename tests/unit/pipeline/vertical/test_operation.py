@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 from hypothesis import given, settings
@@ -28,8 +29,14 @@ from orograph.pipeline.errors import (
     VerticalError,
     VerticalFrameMissing,
 )
+from orograph.pipeline.formats.vertical_datum import declared_datum, vertical_tags
 from orograph.pipeline.sources.catalogue import UserGrid
-from orograph.pipeline.vertical import Area, VerticalCatalogue, compound_crs, delta_surface, geotiff_wkt
+from orograph.pipeline.vertical import (
+    Area,
+    VerticalCatalogue,
+    compound_crs,
+    delta_surface,
+)
 from orograph.pipeline.vertical.entries import Method
 
 CATALOGUE = VerticalCatalogue.load()
@@ -302,15 +309,18 @@ class TestCompoundCrs:
     def test_ellipsoidal_frames_give_three_axes(self):
         assert len(compound_crs("EPSG:3035", "EPSG:4937").axis_info) == 3
 
-    @pytest.mark.parametrize("frame", ["EPSG:5621", "EPSG:5730", "EPSG:5720", "EPSG:4937"])
-    def test_geotiff_reads_back_what_was_written(self, tmp_path, frame):
-        written = rasterio.crs.CRS.from_wkt(geotiff_wkt("EPSG:3035", frame))
-        profile = {"driver": "GTiff", "width": 4, "height": 4, "count": 1, "dtype": "float32"}
-        with rasterio.open(tmp_path / "x.tif", "w", crs=written, transform=from_origin(0, 40, 10, 10), **profile):
-            pass
-        with rasterio.open(tmp_path / "x.tif") as file:
-            assert file.crs == written
-        assert [path.name for path in tmp_path.iterdir()] == ["x.tif"]
+    @pytest.mark.parametrize("frame", ["EPSG:5621", "EPSG:5730", "EPSG:8357@CZ", "EPSG:4937"])
+    def test_metadata_names_the_datum(self, frame):
+        tags = vertical_tags(frame)
+        code = frame.partition("@")[0]
+        assert declared_datum(pyproj.CRS(3035), tags) == code
+        assert tags["VERTICAL_DATUM_NAME"] == pyproj.CRS(code).name
+        assert declared_datum(pyproj.CRS(3035), {}) is None
+        assert declared_datum(compound_crs("EPSG:3035", "EPSG:5709"), {}) == "EPSG:5709"
+
+    def test_a_frame_without_a_code_cannot_be_named(self):
+        with pytest.raises(VerticalFrameMissing):
+            vertical_tags("mine")
 
     def test_what_is_no_frame_is_refused(self):
         with pytest.raises(VerticalFrameMissing):

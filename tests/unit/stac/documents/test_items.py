@@ -34,7 +34,7 @@ def test_item_satisfies_all_its_schemas(library):
         (("properties", "dem:surface"), "roof"),
         (("properties", "dem:sources"), []),
         (("properties", "grid:code"), "lower case"),
-        (("properties", "proj:projjson"), {"type": "CompoundCRS"}),
+        (("properties", "proj:code"), 3035),
         (("assets", "dem", "file:checksum"), "XYZ"),
         (("assets", "dem", "raster:sampling"), "somehow"),
     ],
@@ -117,12 +117,12 @@ def test_footprint_of_a_cell_is_the_square():
     assert shape({"type": "Polygon", "coordinates": [footprint_deg(Cell.parse("N47E010"))]}).bounds == (10, 47, 11, 48)
 
 
-def test_compound_crs_and_grid():
+def test_crs_and_grid():
     properties = item_from_manifest(make_manifest(None), asset_href=str)["properties"]
     assert properties["proj:code"] == "EPSG:3035"
     assert properties["proj:shape"] == [5000, 5000]
     assert properties["proj:transform"] == [10.0, 0.0, 4_300_000.0, 0.0, -10.0, 2_700_000.0]
-    assert properties["proj:projjson"]["components"][1]["id"] == {"authority": "EPSG", "code": 5621}
+    assert properties["dem:vertical_datum"] == "EPSG:5621"
     assert properties["dem:vertical_accuracy_le90_m"] == pytest.approx(0.987)
 
 
