@@ -21,6 +21,14 @@ def serve(
     store: options.StoreUrl = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port to listen on.")] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option("--public-url", help="Address clients use, such as https://dem.example.org/terrain; for links."),
+    ] = None,
+    forwarded_allow_ips: Annotated[
+        str | None,
+        typer.Option("--forwarded-allow-ips", help="Proxies whose X-Forwarded-Proto and -For are believed."),
+    ] = None,
     auth: Annotated[
         str | None, typer.Option("--auth", help="off (this machine only), run (orders need keys) or all.")
     ] = None,
@@ -46,7 +54,15 @@ def serve(
     from orograph.infra.service.settings import ServiceSettings
     from orograph.pipeline.settings import RunSettings
 
-    settings = ServiceSettings.with_flags(host=host, port=port, auth=auth, workers=workers, keys_file=keys_file)
+    settings = ServiceSettings.with_flags(
+        host=host,
+        port=port,
+        public_url=public_url,
+        forwarded_allow_ips=forwarded_allow_ips,
+        auth=auth,
+        workers=workers,
+        keys_file=keys_file,
+    )
     run = RunSettings.with_flags(store=store, engine=engine, grids_dir=grids_dir)
     asked = options.Request(catalogue or SHIPPED_CATALOGUE, data=tuple(data))
     sources = asked.sources() if catalogue or data else None
@@ -60,6 +76,7 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
         limit_concurrency=2000,
         timeout_graceful_shutdown=5,
     )
@@ -68,7 +85,7 @@ def serve(
 @keys.command()
 def create(
     name: Annotated[str, typer.Option("--name", help="Whose key it is.")],
-    scopes: Annotated[str, typer.Option("--scopes", help="read, or read,run.")] = "read,run",
+    scopes: Annotated[str, typer.Option("--scopes", help="Of read, run and admin (dismiss any job).")] = "read,run",
     days: Annotated[float | None, typer.Option("--days", help="Days until it expires; default never.")] = None,
     keys_file: KeysFile = None,
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from orograph.infra.reporting.redaction import RedactingFilter
 from orograph.infra.service import jobs, maps, processes
 from orograph.infra.service import problem_documents as problems
+from orograph.infra.service.addresses import PublicAddress
 from orograph.infra.service.auth import Gate, KeyRing, verifier_from
 from orograph.infra.service.dispatcher import Dispatcher, Machinery
 from orograph.infra.service.events import Broadcast
@@ -31,7 +32,9 @@ from orograph.infra.service.settings import ServiceSettings
 from orograph.infra.service.static import FOLDER
 from orograph.pipeline.version import __version__
 from orograph.stac.serving.api import search_app
+from orograph.stac.serving.conditional import HeadAsGet
 from orograph.stac.serving.file_routes import files_router
+from orograph.stac.serving.openapi30 import as_openapi30
 
 _log = logging.getLogger("orograph")
 
@@ -69,6 +72,7 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
         redirect_slashes=False,  # no answer sends a caller to an address made of what they sent
     )
     app.state.service = service
+    _describe_as_openapi30(app)
     problems.install(app)
     for router in (processes.router, jobs.router, maps.router):
         app.include_router(router)
@@ -81,8 +85,8 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
     return app
 
 
-async def _to_search() -> RedirectResponse:
-    return RedirectResponse("/stac/")
+async def _to_search(request: Request) -> RedirectResponse:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/stac/")
 
 
 def _assembled(settings: ServiceSettings, parts: Parts) -> Service:
@@ -145,13 +149,26 @@ def _gdal_href(href: str) -> str:
     return href.removeprefix("file://")
 
 
+def _describe_as_openapi30(app: FastAPI) -> None:
+    described = app.openapi
+    app.openapi = lambda: as_openapi30(described())  # type: ignore[method-assign]  # FastAPI's documented hook
+
+
+def _answers_head(path: str) -> bool:
+    """Files have routes for HEAD; a stream of events ends only with its job."""
+    return path.startswith(("/files/", "/static/")) or path.endswith("/events")
+
+
 def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
     """Outermost last: headers on every answer, then the host, then sizes."""
+    prefix = settings.public.prefix
+    app.add_middleware(HeadAsGet, except_at=_answers_head)
+    app.add_middleware(PublicAddress, url=settings.public)
     app.add_middleware(SizeLimits, max_body_bytes=settings.max_body_bytes, max_url_bytes=settings.max_url_bytes)
     if settings.hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.hosts), www_redirect=False)
-    app.add_middleware(PublicReading)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(PublicReading, prefix=prefix)
+    app.add_middleware(SafeHeaders, prefix=prefix)
 
 
 def _redact_logs() -> None:

@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orograph.pipeline.errors import ConfigError
 
-Scope = Literal["read", "run"]
-SCOPES: Final[tuple[Scope, ...]] = ("read", "run")
+Scope = Literal["read", "run", "admin"]
+SCOPES: Final[tuple[Scope, ...]] = ("read", "run", "admin")
+"""Reading, ordering, and dismissing jobs that others ordered."""
 
 _KEY: Final = re.compile(r"oro_([0-9a-f]{8})_([A-Za-z0-9_-]{43})", re.ASCII)
 # Compared with when a key id is unknown, so that unknown and wrong take the same time.

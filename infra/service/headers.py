@@ -8,6 +8,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orograph.infra.service.addresses import path_below
+
 _PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
@@ -22,8 +24,9 @@ _EXPOSED: Final = "Accept-Ranges, Content-Length, Content-Range, ETag, Location"
 class SafeHeaders:
     """Security headers where an answer sets none of its own."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, prefix: str = "") -> None:
         self._app = app
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, with headers."""
@@ -35,7 +38,7 @@ class SafeHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 # Nothing of a store is ever a page: no script in a published file may run here.
-                is_file = str(scope.get("path", "")).startswith(("/files/", "/stac"))
+                is_file = path_below(scope, self._prefix).startswith(("/files/", "/stac"))
                 headers.setdefault("Content-Security-Policy", _FILE_POLICY if is_file else _PAGE_POLICY)
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "no-referrer")
@@ -52,8 +55,9 @@ class PublicReading:
     refused here; so an open service on one's own machine takes orders from its own page alone.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, prefix: str = "") -> None:
         self._app = app
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer preflights, add the headers to what may be read."""
@@ -62,9 +66,9 @@ class PublicReading:
             return
         wanted = Headers(scope=scope).get("access-control-request-method")
         if scope["method"] == "OPTIONS" and wanted is not None:
-            await _preflight(wanted in _READABLE or _is_search(scope))(scope, receive, send)
+            await _preflight(wanted in _READABLE or _is_search(scope, self._prefix))(scope, receive, send)
             return
-        if scope["method"] not in _READABLE and not _is_search(scope):
+        if scope["method"] not in _READABLE and not _is_search(scope, self._prefix):
             await self._app(scope, receive, send)
             return
 
@@ -78,8 +82,8 @@ class PublicReading:
         await self._app(scope, receive, with_headers)
 
 
-def _is_search(scope: Scope) -> bool:
-    return str(scope.get("path", "")).rstrip("/") in _PUBLIC_POSTS
+def _is_search(scope: Scope, prefix: str) -> bool:
+    return path_below(scope, prefix).rstrip("/") in _PUBLIC_POSTS
 
 
 def _preflight(allowed: bool) -> Response:

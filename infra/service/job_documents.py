@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 
+from orograph.infra.service.execution import OUTPUTS, OutputName
+from orograph.infra.service.job_filter import JOB_TYPE, PROCESS_ID
 from orograph.infra.service.job_records import JobRecord, JobStatus
 
 
@@ -34,8 +36,8 @@ def status_document(request: Request, record: JobRecord) -> dict[str, Any]:
         links.extend(result_links(request, record).values())
     document = {
         "jobID": record.id,
-        "processID": "reprocess-tile",
-        "type": "process",
+        "processID": PROCESS_ID,
+        "type": JOB_TYPE,
         "status": record.status.value,
         "message": record.message,
         "progress": round(record.progress * 100),
@@ -54,8 +56,10 @@ def status_document(request: Request, record: JobRecord) -> dict[str, Any]:
     return {name: value for name, value in document.items() if value is not None}
 
 
-def result_links(request: Request, record: JobRecord) -> dict[str, dict[str, str]]:
-    """Where a job's results lie."""
+def result_links(
+    request: Request, record: JobRecord, outputs: tuple[OutputName, ...] = tuple(OUTPUTS)
+) -> dict[str, dict[str, str]]:
+    """Links to a job's results by output."""
     found = {}
     if record.item_key:
         found["item"] = link(
@@ -63,7 +67,7 @@ def result_links(request: Request, record: JobRecord) -> dict[str, dict[str, str
         )
     if record.manifest_key:
         found["manifest"] = link(request, "describedby", f"/files/{record.manifest_key}", "Manifest")
-    return found
+    return {name: found[name] for name in outputs if name in found}
 
 
 def _text(moment: datetime | None) -> str | None:

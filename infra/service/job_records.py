@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -45,6 +45,7 @@ class JobRecord(BaseModel):
     Attributes:
         id: 32 hexadecimal digits.
         tile, sources, overrides: What was ordered; no sources means all that reach the tile.
+        response, outputs: Form in which the results are answered: `document` or `raw`, and which; none means all.
         run_key: What it comes down to, as planned.
         progress: 0 to 1 over all stages.
         owner: The service process that looks after it.
@@ -61,6 +62,8 @@ class JobRecord(BaseModel):
     tile: str
     sources: tuple[str, ...] = ()
     overrides: dict[str, Any] = Field(default_factory=dict)
+    response: Literal["document", "raw"] = "document"
+    outputs: tuple[Literal["item", "manifest"], ...] = ()
     run_key: str
     status: JobStatus = JobStatus.ACCEPTED
     stage: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
@@ -10,10 +11,12 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from orograph.infra.service.events import KEEPALIVE_S, Watcher, event, keepalive
+from orograph.infra.service.execution import OUTPUTS, ResultForm
 from orograph.infra.service.job_documents import link, result_links, status_document
+from orograph.infra.service.job_filter import JobFilter
 from orograph.infra.service.job_records import JobRecord, JobStatus, now
 from orograph.infra.service.problem_documents import NO_SUCH_JOB, RESULT_NOT_READY, Problem, busy
-from orograph.infra.service.service import Orderer, Reader, Service, TheService
+from orograph.infra.service.service import Dismisser, Reader, Service, TheService
 
 router = APIRouter(tags=["jobs"])
 
@@ -29,20 +32,21 @@ async def jobs(
     _caller: Reader,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    status: Annotated[JobStatus | None, Query()] = None,
+    type_: Annotated[list[str] | None, Query(alias="type", description="Of jobs, `process` is the one.")] = None,
+    process_id: Annotated[list[str] | None, Query(alias="processID", description="Processes.")] = None,
+    status: Annotated[list[str] | None, Query(description="States, comma-separated.")] = None,
+    datetime: Annotated[str | None, Query(description="RFC 3339 instant or interval of creation.")] = None,
+    min_duration: Annotated[int | None, Query(alias="minDuration", ge=0, description="Seconds.")] = None,
+    max_duration: Annotated[int | None, Query(alias="maxDuration", ge=0, description="Seconds.")] = None,
     tile: Annotated[str | None, Query(pattern=r"^E[0-9]{4}N[0-9]{4}$")] = None,
 ) -> dict[str, Any]:
-    """Jobs, newest first."""
-    records = [
-        record
-        for record in service.book.recent()
-        if (status is None or record.status is status) and (tile is None or record.tile == tile)
-    ]
+    """Jobs, newest first; filters of OGC API - Processes, and by tile."""
+    wanted = JobFilter.parse(type_, process_id, status, datetime, min_duration, max_duration, tile)
+    records = [record for record in service.book.recent() if wanted.matches(record)]
     links = [link(request, "self", "/jobs", "Jobs")]
     if offset + limit < len(records):
-        query = {"limit": str(limit), "offset": str(offset + limit)}
-        query |= {"status": status.value} if status else {}
-        query |= {"tile": tile} if tile else {}
+        query = {name: value for name, value in request.query_params.items() if name not in {"limit", "offset"}}
+        query |= {"limit": str(limit), "offset": str(offset + limit)}
         links.append(link(request, "next", "/jobs", "Older jobs", **query))
     page = records[offset : offset + limit]
     return {
@@ -60,10 +64,26 @@ async def job(job_id: JobId, request: Request, service: TheService, _caller: Rea
     return JSONResponse(status_document(request, record), headers={"Cache-Control": "no-store"})
 
 
-@router.get("/jobs/{job_id}/results", summary="Results of a job")
-async def results(job_id: JobId, request: Request, service: TheService, _caller: Reader) -> dict[str, Any]:
-    """Links to the item and the manifest."""
+@router.get(
+    "/jobs/{job_id}/results",
+    summary="Results of a job",
+    responses={204: {"description": "Links in headers, where the order asked for `raw` results."}},
+    response_class=JSONResponse,
+)
+async def results(job_id: JobId, request: Request, service: TheService, _caller: Reader) -> Response:
+    """Links to the item and the manifest, in the form the order asked for."""
     record = await _record(service, job_id)
+    return results_response(request, record, ResultForm(record.response, record.outputs or tuple(OUTPUTS)))
+
+
+def results_response(
+    request: Request, record: JobRecord, form: ResultForm, headers: dict[str, str] | None = None
+) -> Response:
+    """The results of a job that is over.
+
+    Raises:
+        Problem: it failed, or has none (yet).
+    """
     if record.status is JobStatus.FAILED:
         error = record.error or {}
         kind = f"urn:orograph:problem:{error.get('error', 'OrographError')}"
@@ -71,15 +91,44 @@ async def results(job_id: JobId, request: Request, service: TheService, _caller:
         raise Problem(500, "Job Failed", record.message, kind=kind, **members)
     if record.status is not JobStatus.SUCCESSFUL:
         raise Problem(404, "Result Not Ready", f"the job is {record.status.value}", kind=RESULT_NOT_READY)
-    return dict(result_links(request, record))
+    found = result_links(request, record, form.outputs)
+    if form.response == "document":
+        return JSONResponse(found, headers=headers)
+    answer = Response(status_code=204, headers=headers)
+    for name, one in found.items():
+        answer.headers.append("Link", f'<{one["href"]}>; rel="{name}"; type="{one["type"]}"')
+    return answer
+
+
+async def finished_within(service: Service, record: JobRecord, wait_s: float) -> JobRecord:
+    """The record when the job is over or the time is, whichever comes first; at once where many requests wait."""
+    watcher = service.broadcast.watch(record.id) if wait_s > 0 and not record.status.is_final else None
+    if watcher is None:
+        return record
+    deadline = time.monotonic() + wait_s
+    try:
+        # The job may have ended before it was watched.
+        found = await asyncio.to_thread(service.book.get, record.id)
+        record = found or record
+        while not record.status.is_final and (left_s := deadline - time.monotonic()) > 0:
+            heard = await watcher.next(min(_LOOK_AGAIN_S, left_s))
+            if heard is None and record.owner != service.dispatcher.owner:
+                heard = await asyncio.to_thread(service.book.get, record.id)
+            record = heard or record
+    finally:
+        watcher.close()
+    return record
 
 
 @router.delete("/jobs/{job_id}", summary="Dismiss a job")
-async def dismiss(job_id: JobId, request: Request, service: TheService, caller: Orderer) -> Response:
-    """Stop a job that waits or runs, or forget one that is over. Only who ordered may; published tiles stay."""
+async def dismiss(job_id: JobId, request: Request, service: TheService, caller: Dismisser) -> Response:
+    """Stop a job that waits or runs, or forget one that is over; published tiles stay.
+
+    Only who ordered it may, and operators: keys with the scope `admin`.
+    """
     record = await _record(service, job_id)
-    if record.requested_by not in {caller.id, ""}:
-        raise Problem(403, "Forbidden", "somebody else ordered this job")
+    if record.requested_by not in {caller.id, ""} and "admin" not in caller.scopes:
+        raise Problem(403, "Forbidden", "another key ordered this job; a key with the scope 'admin' may dismiss it")
     if record.status.is_final:
         await asyncio.to_thread(service.book.forget, job_id)
         record = record.changed(status=JobStatus.DISMISSED, message="forgotten")

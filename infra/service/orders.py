@@ -103,8 +103,22 @@ class Orders:
         self._pool = ThreadPoolExecutor(_PLANNERS, thread_name_prefix="orograph-plan")
         self._plans: dict[bytes, tuple[float, Future[Job]]] = {}
 
-    def place(self, inputs: Inputs, caller: str, idempotency_key: str = "") -> Placed:
-        """Accept an order: the record of equal earlier one, or a new record and a place in the queue.
+    def place(
+        self,
+        inputs: Inputs,
+        caller: str,
+        idempotency_key: str = "",
+        response: str = "document",
+        outputs: tuple[str, ...] = (),
+    ) -> Placed:
+        """Accept an order: the record of an equal earlier one, or a new record and a place in the queue.
+
+        Args:
+            inputs: What is ordered.
+            caller: Who orders.
+            idempotency_key: Repeats with this key are the same job.
+            response: `document` or `raw`: the form in which the job's results are answered.
+            outputs: Names of the outputs among the results; none means all.
 
         Raises:
             Problem: 422 for what cannot be made, 503 when plans or queue are full.
@@ -116,7 +130,7 @@ class Orders:
         if known is not None and not self._is_stale(known, job, idempotency_key):
             return Placed(known, created=False)
         fresh = self._record(id_, job, overrides, caller)
-        fresh = fresh.model_copy(update={"sources": sources})
+        fresh = fresh.model_copy(update={"sources": sources, "response": response, "outputs": outputs})
         if known is not None:
             return self._again(known, fresh, job)
         if not fresh.status.is_final and self._dispatcher.waiting >= self._settings.queue_limit:

@@ -113,6 +113,8 @@ def install(app: FastAPI) -> None:
             for fault in error.errors()[:10]
         ]
         detail = "; ".join(f"{fault['where']}: {fault['message']}" for fault in faults[:3])
+        if all(fault["where"].startswith("query/") for fault in faults):
+            return Problem(400, "Invalid Parameter", detail, errors=faults).response(_instance(request))
         return Problem(422, "Unprocessable Request", detail, errors=faults).response(_instance(request))
 
     async def http(request: Request, error: Exception) -> Response:

@@ -7,20 +7,22 @@ from typing import Annotated, Any, Final
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from orograph.infra.service.execution import OUTPUTS, Execute, Preference
 from orograph.infra.service.job_documents import link, status_document
+from orograph.infra.service.job_filter import PROCESS_ID
 from orograph.infra.service.job_records import JobRecord
+from orograph.infra.service.jobs import finished_within, results_response
 from orograph.infra.service.orders import Inputs, Overrides
 from orograph.infra.service.problem_documents import NO_SUCH_PROCESS, Problem
 from orograph.infra.service.service import Orderer, Reader, TheService
 from orograph.infra.service.static import PAGE
 from orograph.pipeline.version import __version__
+from orograph.stac.serving.openapi30 import OPENAPI30_TYPE
 
 router = APIRouter(tags=["processes"])
 
-PROCESS_ID: Final = "reprocess-tile"
 CONFORMS_TO: Final = (
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/ogc-process-description",
@@ -30,14 +32,6 @@ CONFORMS_TO: Final = (
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/dismiss",
 )
 _IDEMPOTENCY: Final = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
-
-
-class Execute(BaseModel):
-    """An execution request. Results are links, always asynchronous; there are no callbacks."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    inputs: Inputs
 
 
 @router.get("/", summary="Landing page", response_model=None)
@@ -56,7 +50,7 @@ async def landing(
         "links": [
             link(request, "self", "/", "This document", f="json"),
             link(request, "alternate", "/", "The map", "text/html", f="html"),
-            link(request, "service-desc", "/openapi.json", "OpenAPI", "application/vnd.oai.openapi+json;version=3.1"),
+            link(request, "service-desc", "/openapi.json", "OpenAPI", OPENAPI30_TYPE),
             link(request, "http://www.opengis.net/def/rel/ogc/1.0/conformance", "/conformance", "Conformance"),
             link(request, "http://www.opengis.net/def/rel/ogc/1.0/processes", "/processes", "Processes"),
             link(request, "http://www.opengis.net/def/rel/ogc/1.0/job-list", "/jobs", "Jobs"),
@@ -90,12 +84,12 @@ async def process(process_id: str, request: Request, service: TheService, _calle
             "item": {
                 "title": "The published tile",
                 "description": "Link to the STAC item of the tile.",
-                "schema": {"type": "object", "contentMediaType": "application/geo+json"},
+                "schema": {"type": "object", "contentMediaType": OUTPUTS["item"]},
             },
             "manifest": {
                 "title": "Manifest",
                 "description": "Link to the record of the run: sources, operations, quality, checksums.",
-                "schema": {"type": "object", "contentMediaType": "application/json"},
+                "schema": {"type": "object", "contentMediaType": OUTPUTS["manifest"]},
             },
         },
     }
@@ -105,7 +99,10 @@ async def process(process_id: str, request: Request, service: TheService, _calle
     "/processes/{process_id}/execution",
     status_code=201,
     summary="Have a tile made again",
-    responses={200: {"description": "The tile is up to date, or the job is there already."}},
+    responses={
+        200: {"description": "The results; or, of an asynchronous request, the job that is there already."},
+        204: {"description": "The results as Link headers, where `response` is `raw`."},
+    },
 )
 async def execute(
     process_id: str,
@@ -116,22 +113,35 @@ async def execute(
     idempotency_key: Annotated[str | None, Header(description="Repeats with this key are the same job.")] = None,
     content_type: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
-    """Queue a tile. Equal orders are one job; a tile that is up to date is answered with its item at once."""
+    """Queue a tile. Equal orders are one job; a tile that is up to date is answered with its item at once.
+
+    With `Prefer: respond-async` the answer is the job. Otherwise the request waits for the results, as long as `wait`
+    or the service allows; where they take longer the answer is the job with status 201.
+    """
     _known(process_id)
+    preference = Preference.parse(request.headers.get("prefer", ""), service.settings.sync_wait_s)
     # A foreign page can send a form without asking first, but never this type.
     if content_type.split(";")[0].strip().lower() != "application/json":
         raise Problem(415, "Unsupported Media Type", "send application/json")
     if idempotency_key is not None and not _IDEMPOTENCY.fullmatch(idempotency_key):
         raise Problem(422, "Unprocessable Request", "Idempotency-Key: 1 to 128 visible ASCII characters")
-    placed = await to_thread.run_sync(service.orders.place, body.inputs, caller.id, idempotency_key or "")
-    return _placed(request, placed.record, 201 if placed.created and not placed.record.status.is_final else 200)
+    placed = await to_thread.run_sync(
+        service.orders.place, body.inputs, caller.id, idempotency_key or "", body.form.response, body.form.outputs
+    )
+    record = await finished_within(service, placed.record, preference.wait_s)
+    if preference.wait_s and record.status.is_final and preference.applied != "respond-async":
+        return results_response(request, record, body.form, _headers(request, record, preference))
+    status = 201 if placed.created and not placed.record.status.is_final else 200
+    if not preference.applied and not record.status.is_final:
+        status = 201
+    return JSONResponse(
+        status_document(request, record), status_code=status, headers=_headers(request, record, preference)
+    )
 
 
-def _placed(request: Request, record: JobRecord, status: int) -> Response:
+def _headers(request: Request, record: JobRecord, preference: Preference) -> dict[str, str]:
     headers = {"Location": link(request, "", f"/jobs/{record.id}", "")["href"], "Cache-Control": "no-store"}
-    if "respond-async" in request.headers.get("prefer", ""):
-        headers["Preference-Applied"] = "respond-async"
-    return JSONResponse(status_document(request, record), status_code=status, headers=headers)
+    return {**headers, "Preference-Applied": preference.applied} if preference.applied else headers
 
 
 def _known(process_id: str) -> None:
@@ -146,9 +156,10 @@ def _summary(request: Request) -> dict[str, Any]:
         "title": "Make a tile again",
         "description": (
             "Makes a 50 km tile of EPSG:3035 from catalogued sources and publishes it. "
-            "Equal orders are one job; nothing is computed when the tile is up to date."
+            "Equal orders are one job; nothing is computed when the tile is up to date. A tile takes minutes: "
+            "ask with `Prefer: respond-async` and follow the job."
         ),
-        "jobControlOptions": ["async-execute", "dismiss"],
+        "jobControlOptions": ["sync-execute", "async-execute", "dismiss"],
         "outputTransmission": ["reference"],
         "links": [
             link(request, "self", f"/processes/{PROCESS_ID}", "Description"),

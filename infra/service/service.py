@@ -77,7 +77,10 @@ def _token(request: Request) -> str | None:
     return value.strip() if scheme.lower() == "bearer" and value else None
 
 
-def _allowed(scope: Scope) -> Callable[[Request], Principal]:
+def _allowed(*scopes: Scope) -> Callable[[Request], Principal]:
+    """A check that a caller has one of some scopes and is within the rate of the first."""
+    scope = scopes[0]
+
     def check(request: Request) -> Principal:
         service = service_of(request)
         limiter = service.runs if scope == "run" else service.reads
@@ -90,7 +93,7 @@ def _allowed(scope: Scope) -> Callable[[Request], Principal]:
         challenge = {"WWW-Authenticate": 'Bearer realm="orograph"'}
         if principal is None:
             raise Problem(401, "Unauthorized", "a valid API key is needed", headers=challenge)
-        if scope not in principal.scopes:
+        if not principal.scopes.intersection(scopes):
             if principal.id == "reader":
                 raise Problem(401, "Unauthorized", "an API key with the scope 'run' is needed", headers=challenge)
             raise Problem(403, "Forbidden", f"the key lacks the scope {scope!r}")
@@ -107,6 +110,11 @@ async def may_read(request: Request) -> Principal:
 async def may_run(request: Request) -> Principal:
     """The caller, if ordering is allowed and within its rate."""
     return _allowed("run")(request)
+
+
+async def may_dismiss(request: Request) -> Principal:
+    """The caller, if ordering or operating is allowed and within its rate."""
+    return _allowed("run", "admin")(request)
 
 
 class Guarded:
@@ -133,5 +141,6 @@ class Guarded:
 
 
 Reader = Annotated[Principal, Depends(may_read)]
+Dismisser = Annotated[Principal, Depends(may_dismiss)]
 Orderer = Annotated[Principal, Depends(may_run)]
 TheService = Annotated[Service, Depends(service_of)]

@@ -8,6 +8,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from orograph.infra.service.addresses import PublicUrl
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import EnvironmentSettings
 
@@ -31,6 +32,10 @@ class ServiceSettings(EnvironmentSettings):
 
     Attributes:
         host, port: Where it listens.
+        public_url: Address under which clients find the service, such as `https://dem.example.org/terrain`, where a
+            proxy serves it below a path or under another host; links start with it.
+        forwarded_allow_ips: Proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are believed: addresses or
+            networks, comma-separated, `*` for all; uvicorn's `FORWARDED_ALLOW_IPS`, else this machine, when None.
         auth: `off` (loopback only), `run` (everyone reads, keys order), or `all` (keys for everything).
         keys_file: Hashed API keys, made by `orograph keys create`; never inside the store.
         oidc_verifier: `module:callable` that turns a bearer token into a `Principal` or None.
@@ -41,6 +46,7 @@ class ServiceSettings(EnvironmentSettings):
         orders_per_minute, reads_per_minute: Rate of one caller; beyond it 429.
         max_body_bytes, max_url_bytes: Larger requests get 413 and 414.
         plan_timeout_s: Longest time an order may wait for its plan; beyond it 503.
+        sync_wait_s: Longest time a synchronous order waits for its results; then it is answered with its job.
         plan_fresh_s: Equal orders within so long share a plan; sources that change are seen after it.
         lease_s: A service that gave no sign of life for so long has lost its jobs to the others.
         retention_days: Finished job records older than this are forgotten.
@@ -54,6 +60,8 @@ class ServiceSettings(EnvironmentSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
+    public_url: str = ""
+    forwarded_allow_ips: str | None = None
     auth: Literal["off", "run", "all"] | None = None
     keys_file: Path = Path.home() / ".config/orograph/keys.json"
     oidc_verifier: str = ""
@@ -64,8 +72,9 @@ class ServiceSettings(EnvironmentSettings):
     orders_per_minute: int = Field(default=120, ge=1)
     reads_per_minute: int = Field(default=6000, ge=1)
     max_body_bytes: int = Field(default=128 * 1024, ge=1024)
-    max_url_bytes: int = Field(default=4096, ge=256)
+    max_url_bytes: int = Field(default=16 * 1024, ge=256)
     plan_timeout_s: float = Field(default=10.0, gt=0)
+    sync_wait_s: float = Field(default=25.0, ge=0)
     plan_fresh_s: float = Field(default=10.0, ge=0)
     lease_s: float = Field(default=30.0, gt=0)
     retention_days: float = Field(default=30.0, gt=0)
@@ -89,7 +98,18 @@ class ServiceSettings(EnvironmentSettings):
         """Host names answered; empty means any."""
         if self.allowed_hosts:
             return self.allowed_hosts
-        return ("localhost", "127.0.0.1", "[::1]") if self.is_loopback else ()
+        local = ("localhost", "127.0.0.1", "[::1]") if self.is_loopback else ()
+        return (*local, self.public.host_name) if local and self.public.host else local
+
+    @property
+    def public(self) -> PublicUrl:
+        """Parts of the public URL."""
+        return PublicUrl.parse(self.public_url)
+
+    @model_validator(mode="after")
+    def _public_url_is_one(self) -> Self:
+        PublicUrl.parse(self.public_url)
+        return self
 
     @model_validator(mode="after")
     def _open_only_at_home(self) -> Self:

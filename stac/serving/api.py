@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from html import escape
 from typing import Annotated, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -20,16 +20,18 @@ from orograph.pipeline.version import __version__
 from orograph.stac.documents.json import ITEM_TYPE, JSON_TYPE, Document
 from orograph.stac.serving.api_documents import (
     CONFORMANCE,
-    OPENAPI_TYPE,
     SCHEMA_TYPE,
     collections_document,
     landing_document,
     public_collection,
     queryables_document,
 )
+from orograph.stac.serving.bad_query import BadQuery
+from orograph.stac.serving.conditional import EntityTags, GzipExcept, HeadAsGet, route_path
 from orograph.stac.serving.file_routes import CORS_EXPOSED, files_router
-from orograph.stac.serving.query import BadQuery, members_of_url, parse_query
+from orograph.stac.serving.openapi30 import OPENAPI30_TYPE, as_openapi30
 from orograph.stac.serving.query import Query as ItemQuery
+from orograph.stac.serving.query import members_of_url, parse_query
 from orograph.stac.serving.search import API, FILES, ItemIndex, Page
 
 _PROBLEM_TYPE: Final = "application/problem+json"
@@ -44,6 +46,8 @@ _PARAMETERS: Final = (
     ("filter", "CQL2", _TEXT),
     ("filter-lang", "Language of the filter", {"enum": ["cql2-text", "cql2-json"], "default": "cql2-text"}),
     ("limit", "Items on a page", {"type": "integer", "minimum": 1, "default": 10}),
+    ("sortby", "Properties to sort by, comma-separated; `-` before one reverses it", _TEXT),
+    ("fields", "Members to answer with, comma-separated; `-` before one leaves it out", _TEXT),
     ("token", "Where the page begins", _TEXT),
 )
 
@@ -73,6 +77,10 @@ def search_app(store: ObjectStore, *, files_url: str | None = None, max_age_s: f
         expose_headers=list(CORS_EXPOSED),
         max_age=86_400,
     )
+    own_files = ("/files/",) if files_url is None else ()
+    app.add_middleware(EntityTags)
+    app.add_middleware(HeadAsGet, except_at=lambda path: path.startswith(own_files))
+    app.add_middleware(GzipExcept, except_below=own_files)
     app.include_router(search_router(ItemIndex(store, max_age_s=max_age_s), files_url))
     _add_description(app)
     if files_url is None:
@@ -152,9 +160,10 @@ class _Endpoints:
             return _problem(404, f"there is no collection {collection[:60]!r}")
         parameters = dict(request.query_params)
         members = {**members_of_url(parameters), "collections": [collection]}
-        page = self._index.snapshot().search(parse_query(members))
+        query = parse_query(members)
+        page = self._search(query)
         above = {"rel": "collection", "href": f"{_base(request)}/collections/{collection}", "type": JSON_TYPE}
-        return self._page(request, page, [*_next_by_url(request, parameters, page), above])
+        return self._page(request, query, page, [*_next_by_url(request, parameters, page), above])
 
     def item(self, collection: str, item: str, request: Request) -> Response:
         """One item."""
@@ -176,31 +185,34 @@ class _Endpoints:
     def get_search(self, request: Request) -> Response:
         """Search by URL parameters."""
         parameters = dict(request.query_params)
-        page = self._search(parse_query(members_of_url(parameters)))
-        return self._page(request, page, _next_by_url(request, parameters, page))
+        query = parse_query(members_of_url(parameters))
+        page = self._search(query)
+        return self._page(request, query, page, _next_by_url(request, parameters, page))
 
     def post_search(self, request: Request, members: Annotated[Any, Depends(_json_body)]) -> Response:
         """Search by a JSON body."""
-        page = self._search(parse_query(members))
+        query = parse_query(members)
+        page = self._search(query)
         links = []
         if page.next_after is not None:
             body = {**members, "token": page.next_after}
-            links = [{"rel": "next", "href": str(request.url), "type": ITEM_TYPE, "method": "POST", "body": body}]
-        return self._page(request, page, links)
+            links = [{"rel": "next", "href": _here(request), "type": ITEM_TYPE, "method": "POST", "body": body}]
+        return self._page(request, query, page, links)
 
     def _search(self, query: ItemQuery) -> Page:
         return self._index.snapshot().search(query)
 
-    def _page(self, request: Request, page: Page, links: list[Document]) -> Response:
+    def _page(self, request: Request, query: ItemQuery, page: Page, links: list[Document]) -> Response:
         links = [
-            {"rel": "self", "href": str(request.url), "type": ITEM_TYPE},
+            {"rel": "self", "href": _here(request), "type": ITEM_TYPE},
             {"rel": "root", "href": f"{_base(request)}/", "type": JSON_TYPE},
             *links,
         ]
         rest: Document = {"links": links, "numberReturned": len(page.bodies)}
         if page.matched is not None:
             rest["numberMatched"] = page.matched
-        features = self._addressed(b",".join(page.bodies), request)
+        bodies = page.bodies if query.fields is None else [query.fields.of(body) for body in page.bodies]
+        features = self._addressed(b",".join(bodies), request)
         data = b'{"type":"FeatureCollection","features":[' + features + b"]," + orjson.dumps(rest)[1:]
         return Response(data, media_type=ITEM_TYPE)
 
@@ -216,12 +228,24 @@ class _Endpoints:
 def _next_by_url(request: Request, parameters: dict[str, str], page: Page) -> list[Document]:
     if page.next_after is None:
         return []
-    url = request.url.replace(query=urlencode({**parameters, "token": page.next_after}))
-    return [{"rel": "next", "href": str(url), "type": ITEM_TYPE, "method": "GET"}]
+    query = urlencode({**parameters, "token": page.next_after})
+    return [{"rel": "next", "href": f"{_here(request, '')}?{query}", "type": ITEM_TYPE, "method": "GET"}]
 
 
 def _base(request: Request) -> str:
-    return str(request.base_url).rstrip("/")
+    """Address of the API's landing page as the client sees it, without the slash.
+
+    Starlette's `base_url` stops at the outermost application; `root_path` also holds the mount below it.
+    """
+    root = quote(str(request.scope.get("root_path", "")), safe="/%:@!$&'()*+,;=~")
+    return str(request.base_url.replace(path=root, query="", fragment="")).rstrip("/")
+
+
+def _here(request: Request, query: str | None = None) -> str:
+    """Address of the request as the client sees it, with its query or another one."""
+    query = request.url.query if query is None else query
+    address = _base(request) + quote(route_path(request.scope), safe="/%:@!$&'()*+,;=~")
+    return f"{address}?{query}" if query else address
 
 
 def _json(document: Document, media_type: str = JSON_TYPE) -> Response:
@@ -244,7 +268,7 @@ def _problem_of_error(_: Request, error: Exception) -> Response:
 
 def _add_description(app: FastAPI) -> None:
     def openapi() -> Response:
-        return _json(app.openapi(), OPENAPI_TYPE)
+        return _json(as_openapi30(app.openapi()), OPENAPI30_TYPE)
 
     def docs() -> Response:
         rows = [

@@ -7,8 +7,8 @@ from typing import Final
 
 from orograph.stac.documents import layout
 from orograph.stac.documents.json import ITEM_TYPE, Document
+from orograph.stac.serving.openapi30 import OPENAPI30_TYPE
 
-OPENAPI_TYPE: Final = "application/vnd.oai.openapi+json;version=3.1"
 SCHEMA_TYPE: Final = "application/schema+json"
 _QUERYABLES_REL: Final = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 _STAC_API: Final = "https://api.stacspec.org/v1.0.0"
@@ -19,7 +19,11 @@ CONFORMANCE: Final = (
     f"{_STAC_API}/ogcapi-features",
     f"{_STAC_API}/ogcapi-features#filter",
     f"{_STAC_API}/item-search",
+    f"{_STAC_API}/ogcapi-features#sort",
+    f"{_STAC_API}/ogcapi-features#fields",
     f"{_STAC_API}/item-search#filter",
+    f"{_STAC_API}/item-search#sort",
+    f"{_STAC_API}/item-search#fields",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
@@ -46,7 +50,7 @@ def landing_document(base: str, collections: Iterable[Document]) -> Document:
         "links": [
             _link("self", f"{base}/"),
             _link("root", f"{base}/"),
-            _link("service-desc", f"{base}/openapi.json", OPENAPI_TYPE),
+            _link("service-desc", f"{base}/openapi.json", OPENAPI30_TYPE),
             _link("service-doc", f"{base}/docs", "text/html"),
             _link("conformance", f"{base}/conformance"),
             _link("data", f"{base}/collections"),

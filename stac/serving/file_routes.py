@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from orograph.pipeline.core.objects import ObjectInfo, ObjectStore
 from orograph.pipeline.errors import BadIdentifier
 from orograph.stac.documents.json import ITEM_TYPE, PARQUET_TYPE
+from orograph.stac.serving.conditional import etag_matches
 
 SERVED_PREFIXES: Final = ("stac/", "tiles/", "cells/")
 _HIDDEN_PREFIXES: Final = ("stac/pending/",)
@@ -76,14 +77,19 @@ def _answer(store: ObjectStore, info: ObjectInfo, request: Request) -> Response:
         "Cache-Control": _CHANGING if info.key.startswith("stac/") else _IMMUTABLE,
         "X-Content-Type-Options": "nosniff",
     }
-    if etag in request.headers.get("if-none-match", ""):
+    asked = request.headers
+    if "if-match" in asked and not _is_listed(asked["if-match"], etag):
+        return Response(status_code=412, headers=headers)
+    if etag_matches(asked.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
-    span = _span(request.headers.get("range"), info.size_bytes)
+    # A part of another version is of no use to a client that continues a download.
+    is_range = "range" in asked and asked.get("if-range", etag) == etag
+    span = _span(asked["range"] if is_range else None, info.size_bytes)
     if span is None:
         return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{info.size_bytes}"})
     start, end = span
     status = 200
-    if request.headers.get("range") and (start, end) != (0, info.size_bytes):
+    if is_range and (start, end) != (0, info.size_bytes):
         status = 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size_bytes}"
     headers["Content-Length"] = str(end - start)
@@ -93,6 +99,12 @@ def _answer(store: ObjectStore, info: ObjectInfo, request: Request) -> Response:
     if end - start <= _CHUNK:
         return Response(store.get(info.key, start=start, end=end), status, headers, media_type)
     return StreamingResponse(_pieces(store, info.key, start, end), status, headers, media_type)
+
+
+def _is_listed(header: str, etag: str) -> bool:
+    """Whether an `If-Match` list names an entity tag, by strong comparison (RFC 9110, 8.8.3.2)."""
+    tags = {tag.strip() for tag in header.split(",")}
+    return "*" in tags or etag in tags
 
 
 def _pieces(store: ObjectStore, key: str, start: int, end: int) -> Iterator[bytes]:

@@ -12,7 +12,8 @@ from typing import Any, Final
 import cql2
 import shapely
 
-from orograph.pipeline.errors import UsageError
+from orograph.stac.serving.bad_query import BadQuery
+from orograph.stac.serving.presentation import Fields, SortKey, fields_member, parse_fields, parse_sort, sort_member
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 1000
@@ -32,10 +33,6 @@ Interval = tuple[int, int]
 """Start and end in microseconds since 1970, both within."""
 
 Bounds = tuple[float, float, float, float]
-
-
-class BadQuery(UsageError):
-    """A search that makes no sense; the message says which parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +59,8 @@ class Query:
         collections: Only these collections; empty for all.
         matches: CQL2 expression.
         limit: Items on a page, at most `LIMIT_MAX`.
+        sort: Properties to sort by and whether each descends; by collection and id where they are equal.
+        fields: Members to answer with; None for all.
         after: The item after which the page begins, as `collection/id`.
     """
 
@@ -71,6 +70,8 @@ class Query:
     collections: frozenset[str] = frozenset()
     matches: Filter | None = None
     limit: int = LIMIT_DEFAULT
+    sort: tuple[SortKey, ...] = ()
+    fields: Fields | None = None
     after: str | None = None
 
 
@@ -97,6 +98,8 @@ def parse_query(members: Mapping[str, Any]) -> Query:
         collections=_names("collections", members.get("collections")),
         matches=parse_filter(members.get("filter"), members.get("filter-lang"), members.get("filter-crs")),
         limit=parse_limit(members.get("limit")),
+        sort=parse_sort(members.get("sortby")),
+        fields=parse_fields(members.get("fields")),
         after=token,
     )
 
@@ -104,9 +107,13 @@ def parse_query(members: Mapping[str, Any]) -> Query:
 def members_of_url(parameters: Mapping[str, str]) -> dict[str, Any]:
     """URL parameters as the members of a POST body: lists are comma-separated, geometries JSON."""
     members: dict[str, Any] = {name: value for name, value in parameters.items() if value != ""}
-    for name in ("ids", "collections", "bbox"):
+    for name in ("ids", "collections", "bbox", "sortby", "fields"):
         if name in members:
             members[name] = members[name].split(",")
+    if "sortby" in members:
+        members["sortby"] = [sort_member(text) for text in members["sortby"]]
+    if "fields" in members:
+        members["fields"] = fields_member(members["fields"])
     if "bbox" in members:
         members["bbox"] = [_number("bbox", value) for value in members["bbox"]]
     if "limit" in members:

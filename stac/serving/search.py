@@ -28,11 +28,11 @@ from orograph.stac.documents import layout
 from orograph.stac.documents.collections import COLLECTIONS
 from orograph.stac.documents.index import decode_items
 from orograph.stac.documents.json import ITEM_TYPE, Document
+from orograph.stac.serving.bad_query import BadQuery
 from orograph.stac.serving.query import Filter, Query, microseconds
 
 FILES: Final = "@files@"
 API: Final = "@api@"
-_CRS: Final = b'"@crs@"'
 _REPLACED_LINKS: Final = ("root", "parent", "collection", "self")
 
 
@@ -45,8 +45,7 @@ class Part:
         names: `collection/id` of each item.
         bounds_deg: float64, shape (items, 4): west, south, east, north.
         times_us: int64, shape (items, 2): first and last instant, microseconds since 1970.
-        bodies: Answers, but for addresses and the CRS.
-        crs: PROJJSON of each item, shared between items that have the same.
+        bodies: Answers, without addresses.
     """
 
     digest: str
@@ -55,11 +54,10 @@ class Part:
     times_us: npt.NDArray[np.int64]
     geometries: npt.NDArray[Any]
     bodies: tuple[bytes, ...]
-    crs: tuple[bytes, ...]
 
     def body(self, row: int) -> bytes:
         """The item's JSON, with `FILES` and `API` in place of addresses."""
-        return self.bodies[row].replace(_CRS, self.crs[row], 1)
+        return self.bodies[row]
 
     @cached_property
     def queryables(self) -> tuple[Document, ...]:
@@ -119,11 +117,13 @@ class Snapshot:
         )
 
     def search(self, query: Query) -> Page:
-        """The items a query asks for, in the order of collection and id.
+        """The items a query asks for, in the order of collection and id where it does not ask for another.
 
-        With a filter, items are looked at only until the page is full, and `matched` is not counted.
+        With a filter and no order, items are looked at only until the page is full, and `matched` is not counted.
         """
         found = self._sieved(query)
+        if query.sort:
+            return self._sorted_page(query, found.tolist())
         after = 0 if query.after is None else bisect_right(self.names, query.after)
         rest: Iterable[int] = found[np.searchsorted(found, after) :].tolist()
         if query.matches is not None:
@@ -132,6 +132,26 @@ class Snapshot:
         page, more = rows[: query.limit], len(rows) > query.limit
         matched = len(found) if query.matches is None else None
         return Page([self._body(row) for row in page], matched, self.names[page[-1]] if more else None)
+
+    def _sorted_page(self, query: Query, found: list[int]) -> Page:
+        if query.matches is not None:
+            found = list(self._filtered(found, query.matches))
+        for key in reversed(query.sort):
+            values = {row: self._value(row, key.name) for row in found}
+            found.sort(key=lambda row: _rank(values[row]), reverse=key.descending)
+            found.sort(key=lambda row: values[row] is None)
+        first = 0
+        if query.after is not None:
+            last = self._row(query.after)
+            if last not in found:
+                raise BadQuery("token: the item it stands for is no longer found", remedy="begin the search again")
+            first = found.index(last) + 1
+        page, more = found[first : first + query.limit], first + query.limit < len(found)
+        return Page([self._body(row) for row in page], len(found), self.names[page[-1]] if more else None)
+
+    def _value(self, row: int, name: str) -> Any:
+        part, index = self.places[row]
+        return part.queryables[index].get(name)
 
     def get(self, collection: str, item_id: str) -> bytes | None:
         """One item's JSON; None when there is none."""
@@ -252,9 +272,6 @@ class ItemIndex:
 def read_part(data: bytes, digest: str) -> Part:
     """The items of an index file, ready to be answered with."""
     items = decode_items(data)
-    crs = {orjson.dumps(item["properties"].get("proj:projjson")): None for item in items}
-    shared = {text: text for text in crs}
-    texts = tuple(shared[orjson.dumps(item["properties"].get("proj:projjson"))] for item in items)
     return Part(
         digest=digest,
         names=tuple(f"{item['collection']}/{item['id']}" for item in items),
@@ -262,12 +279,11 @@ def read_part(data: bytes, digest: str) -> Part:
         times_us=np.array([_times(item["properties"]) for item in items], dtype=np.int64).reshape(-1, 2),
         geometries=shapely.from_geojson([orjson.dumps(item["geometry"]).decode() for item in items]),
         bodies=tuple(orjson.dumps(_answer(item)) for item in items),
-        crs=texts,
     )
 
 
 def _answer(item: Document) -> Document:
-    """The item with placeholders: for addresses in links and assets, for the CRS all items share."""
+    """The item with placeholders for addresses in links and assets."""
     collection, item_id = item["collection"], item["id"]
     above = f"{API}/collections/{collection}"
     links = [
@@ -278,11 +294,8 @@ def _answer(item: Document) -> Document:
         *(_addressed(link) for link in item["links"] if link["rel"] not in _REPLACED_LINKS),
         {"rel": "canonical", "href": f"{FILES}/{layout.item_key(collection, item_id)}", "type": ITEM_TYPE},
     ]
-    properties = item["properties"]
-    if "proj:projjson" in properties:
-        properties = {**properties, "proj:projjson": "@crs@"}
     assets = {name: _addressed(asset) for name, asset in item["assets"].items()}
-    return {**item, "properties": properties, "links": links, "assets": assets}
+    return {**item, "links": links, "assets": assets}
 
 
 def _addressed(member: Document) -> Document:
@@ -296,9 +309,15 @@ def _times(properties: Document) -> tuple[int, int]:
     return microseconds(datetime.fromisoformat(first)), microseconds(datetime.fromisoformat(last))
 
 
+def _rank(value: Any) -> tuple[int, Any]:
+    """Sorts values of one property, whatever their kinds: numbers, then text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return 2, str(value)
+    return (1, value) if isinstance(value, str) else (0, value)
+
+
 def _queryable(item: Document) -> Document:
     scalars = {name: v for name, v in item["properties"].items() if not isinstance(v, dict | list)}
-    scalars.pop("proj:projjson", None)
     return {**scalars, "id": item["id"], "collection": item["collection"]}
 
 

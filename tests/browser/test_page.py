@@ -182,7 +182,9 @@ def test_reprocess_shows_live_progress(page: Any, site: Site) -> None:
 def test_a_waiting_tile_is_seen_in_the_grid(page: Any, site: Site) -> None:
     site.engine.gate.clear()
     answer = page.request.post(
-        f"{site.url}processes/reprocess-tile/execution", data={"inputs": {"tile": UNPUBLISHED.id}}
+        f"{site.url}processes/reprocess-tile/execution",
+        data={"inputs": {"tile": UNPUBLISHED.id}},
+        headers={"prefer": "respond-async"},
     )
     assert answer.status == 201
     page.evaluate(

@@ -42,7 +42,7 @@ def client(world: World) -> Iterator[TestClient]:
 
 
 def order(client: TestClient, tile: str, **headers: str) -> Any:
-    return client.post(ORDER, json={"inputs": {"tile": tile}}, headers=headers)
+    return client.post(ORDER, json={"inputs": {"tile": tile}}, headers={"prefer": "respond-async", **headers})
 
 
 def ended(client: TestClient, location: str) -> dict[str, Any]:

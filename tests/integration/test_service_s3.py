@@ -31,7 +31,10 @@ def test_a_bucket_serves_as_well_as_a_folder(
     engine = Engine()
     settings = ServiceSettings(allowed_hosts=("testserver",))
     with TestClient(create_app(settings, world.parts(engine))) as client:
-        answers = [client.post(ORDER, json={"inputs": {"tile": UNPUBLISHED.id}}) for _ in range(3)]
+        asynchronous = {"prefer": "respond-async"}
+        answers = [
+            client.post(ORDER, json={"inputs": {"tile": UNPUBLISHED.id}}, headers=asynchronous) for _ in range(3)
+        ]
         assert len({answer.json()["jobID"] for answer in answers}) == 1
         location = answers[0].headers["location"]
         deadline = time.monotonic() + 60

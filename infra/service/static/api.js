@@ -1,5 +1,8 @@
 // Talking to the service: JSON, problems as errors, progress as a stream. A key is kept for this browser tab only.
 
+// The service may be found below a path: everything is addressed from where this module was loaded.
+export const ROOT = new URL("..", import.meta.url).href.replace(/\/$/, "");
+
 export const key = {
   get value() { return sessionStorage.getItem("orograph-key") || ""; },
   set value(text) { sessionStorage.setItem("orograph-key", text.trim()); },
@@ -18,7 +21,7 @@ export class ApiError extends Error {
 }
 
 async function asked(path, options = {}) {
-  const response = await fetch(path, { ...options, headers: headers(options.headers) });
+  const response = await fetch(ROOT + path, { ...options, headers: headers(options.headers) });
   if (!response.ok) throw new ApiError(await response.json().catch(() => ({})), response.status);
   return response;
 }
@@ -27,7 +30,7 @@ export async function getJson(path) { return (await asked(path)).json(); }
 
 export async function order(tile) {
   const body = JSON.stringify({ inputs: { tile } });
-  const response = await asked("/processes/reprocess-tile/execution", { method: "POST", body, headers: { "Content-Type": "application/json" } });
+  const response = await asked("/processes/reprocess-tile/execution", { method: "POST", body, headers: { "Content-Type": "application/json", Prefer: "respond-async" } });
   return response.json();
 }
 

@@ -48,8 +48,8 @@ export class TilePanel {
 
   body(item, properties) {
     const p = item.properties;
-    const base = `/files/${properties.item.replace(/[^/]*$/, "")}`;
-    const thumb = item.assets.thumbnail ? `<img class="thumb" alt="Relief of the tile" src="${text(new URL(item.assets.thumbnail.href, location.origin + base).pathname)}">` : "";
+    const base = `${api.ROOT}/files/${properties.item.replace(/[^/]*$/, "")}`;
+    const thumb = item.assets.thumbnail ? `<img class="thumb" alt="Relief of the tile" src="${text(new URL(item.assets.thumbnail.href, base).pathname)}">` : "";
     const figures = [
       [metres(p["dem:uncertainty_median_m"], 2), "median uncertainty"], [percent(p["dem:void_fraction"]), "void"], [percent(p["dem:filled_fraction"]), "filled"],
       [metres(p["dem:vertical_accuracy_le90_m"]), "LE90"], [metres(p["dem:border_step_m"], 2), "step at borders"], [`${p.gsd} m`, "pixel"],
@@ -145,7 +145,7 @@ function action(state) {
 
 function files(assets, base, prefix = "") {
   return Object.entries(assets).filter(([name]) => name !== "thumbnail" && name !== "manifest").map(([name, asset]) => {
-    const href = asset.href.startsWith("http") ? asset.href : new URL(asset.href, location.origin + base).pathname;
+    const href = asset.href.startsWith("http") ? asset.href : new URL(asset.href, base).pathname;
     return `<li><a href="${text(href)}" download>${text(prefix + (asset.title || name))}<span>${size(asset["file:size"])}</span></a></li>`;
   }).join("");
 }

@@ -1,5 +1,5 @@
 // What the map is made of: land, relief, tile grid, terrain. Everything comes from this service.
-import { headers } from "./api.js";
+import { ROOT, headers } from "./api.js";
 
 const SEA = "#d3dfe4", LAND = "#f3f0e8";
 // Okabe and Ito's colours; every state also has its own line or hatching.
@@ -10,11 +10,11 @@ export const STATES = {
 
 export function tileUrl(layer, version, source = "") {
   const path = source ? `raw/${source}/${layer}` : layer;
-  return `${location.origin}/map/${path}/{z}/{x}/{y}.png?v=${version}`;
+  return `${ROOT}/map/${path}/{z}/{x}/{y}.png?v=${version}`;
 }
 
 export function withKey(url) {
-  return url.startsWith(location.origin) ? { url, headers: headers() } : undefined;
+  return url.startsWith(`${ROOT}/`) ? { url, headers: headers() } : undefined;
 }
 
 function raster(layer, state, version, source) {
@@ -27,7 +27,7 @@ export function styleOf(state, tiles, layer, version, source = "") {
   return {
     version: 8,
     sources: {
-      land: { type: "geojson", data: `${location.origin}/static/land.json` },
+      land: { type: "geojson", data: `${ROOT}/static/land.json` },
       picture: raster(layer, state, version, source),
       terrain: { ...raster("terrain", state, version, ""), type: "raster-dem", encoding: "terrarium" },
       tiles: { type: "geojson", data: tiles, promoteId: "id" },

@@ -64,3 +64,19 @@ def test_media_types():
     assert media_type_of("stac/catalog.json") == "application/json"
     assert media_type_of("stac/x/items.parquet") == "application/vnd.apache.parquet"
     assert media_type_of("cells/x/N47E010.hgt") == "application/octet-stream"
+
+
+def test_a_part_of_another_version_is_not_sent(client):
+    etag = client.head(f"/files/{KEY}").headers["etag"]
+    part = {"Range": "bytes=0-9"}
+    assert client.get(f"/files/{KEY}", headers={**part, "If-Range": etag}).status_code == 206
+    for other in ('"other"', f"W/{etag}", "Wed, 21 Oct 2015 07:28:00 GMT"):
+        whole = client.get(f"/files/{KEY}", headers={**part, "If-Range": other})
+        assert (whole.status_code, whole.content) == (200, DATA), other
+    for present in (etag, "*", f'"other", {etag}'):
+        assert client.get(f"/files/{KEY}", headers={**part, "If-Match": present}).status_code == 206
+    for other in ('"other"', f"W/{etag}"):
+        gone = client.get(f"/files/{KEY}", headers={**part, "If-Match": other})
+        assert (gone.status_code, gone.content, gone.headers["etag"]) == (412, b"", etag)
+    assert client.get(f"/files/{KEY}", headers={"If-None-Match": f"W/{etag}"}).status_code == 304
+    assert client.get(f"/files/{KEY}", headers={"If-None-Match": etag[:-2] + '"'}).status_code == 200
