@@ -10,12 +10,17 @@ import typer
 from orograph.infra.reporting.console import err, out, print_json
 from orograph.pipeline.errors import CoregistrationError
 
+_TURNED_DEG = 0.2
+"""Grids turned by more than this get their shift in geographic directions as well."""
+
 
 def coregister(
     reference: Path = typer.Argument(..., help="Raster to align with (GeoTIFF or HGT)."),
     raster: Path = typer.Argument(..., help="Raster to be aligned."),
     output: Path = typer.Option(..., "--output", "-o", help="Folder for everything that is written."),
-    inliers: Path | None = typer.Option(None, "--inliers", help="Mask raster: non-zero is ground that did not change."),
+    inliers: Path | None = typer.Option(
+        None, "--inliers", help="Mask raster: non-zero is terrain that did not change."
+    ),
     method: str = typer.Option(
         "blockwise(nuth-kaab)",
         "--method",
@@ -26,6 +31,17 @@ def coregister(
         None, "--max-shift", min=0, help="Largest shift allowed, metres; 60 pixels."
     ),
     same_heights: bool = typer.Option(False, "--same-heights", help="Compare heights although vertical frames differ."),
+    grid: str = typer.Option(
+        "auto",
+        "--grid",
+        help="Grid of aligned.tif: reference, source, or auto for the source's where it is finer or larger.",
+    ),
+    reference_band: int | None = typer.Option(None, "--reference-band", min=1, help="Band of the reference's heights."),
+    band: int | None = typer.Option(None, "--band", min=1, help="Band of the raster's heights."),
+    nodata: float | None = typer.Option(None, "--nodata", help="A further value of the raster that stands for voids."),
+    allow_vertical: bool = typer.Option(
+        False, "--allow-vertical", help="Move heights alone where no horizontal shift can be trusted."
+    ),
     threads: int = typer.Option(0, "--threads", min=0, help="Threads; 0 for all this process may use."),
     check: bool = typer.Option(True, "--check/--no-check", help="Measure on held-out cells (two more fits)."),
     pictures: bool = typer.Option(True, "--pictures/--no-pictures", help="Draw maps, arrows and histogram."),
@@ -33,23 +49,26 @@ def coregister(
 ) -> None:
     """Align a raster with a reference: aligned.tif, field.tif, report.json, report.html and pictures.
 
-    field.tif holds east, north and up displacement in metres: reference(x) = raster(x - (east, north)) + up.
+    field.tif has east, north and up displacement in metres: reference(x) = raster(x - (east, north)) + up. Without a
+    displacement to be believed, no raster is written and the exit code is 1.
     """
-    from orograph.pipeline.coregistration.report import coregister_files
+    from orograph.pipeline.coregistration.report import Request, coregister_files
 
-    outcome = coregister_files(
-        reference,
-        raster,
-        output,
-        inliers_path=inliers,
+    request = Request(
+        inliers=inliers,
         method=method,
         max_shift_m=max_shift_m or None,
         same_heights=same_heights,
+        grid=grid,
+        reference_band=reference_band,
+        band=band,
+        nodata=nodata,
+        allow_vertical=allow_vertical,
         threads=threads,
         check=check,
         pictures=pictures,
     )
-    report = outcome.report
+    report = coregister_files(reference, raster, output, request).report
     if as_json:
         print_json({key: value for key, value in report.items() if key != "blocks"})
     else:
@@ -58,19 +77,45 @@ def coregister(
         err.print(f"note: {note}", markup=False)
     if report["status"] == "too_few":
         raise CoregistrationError(
-            f"only {report['sample_count']} pixels have heights in both rasters on stable ground",
+            f"only {report['sample_count']} pixels have heights in both rasters on stable terrain",
             remedy="check that they overlap, their nodata values and the mask",
+        )
+    if not report["written"]:
+        raise CoregistrationError(
+            f"{report['status']}, no raster was written: {report['reason']}", remedy=report["remedy"] or None
         )
 
 
 def _say(report: dict[str, Any], output: Path) -> None:
     """The result in a few lines."""
-    shift, nmad, median = report["shift_m"], report["nmad_m"], report["median_m"]
+    nmad, median = report["nmad_m"], report["median_m"]
     out.print(f"{report['status']}: {report['method']}", markup=False)
-    out.print(f"shift east {_number(shift['east'])} north {_number(shift['north'])} up {_number(shift['up'])} m")
-    out.print(f"NMAD {_number(nmad['before'])} -> {_number(nmad['after'])} m, held out {_number(nmad['held_out'])} m")
-    out.print(f"median {_number(median['before'])} -> {_number(median['after'])} m")
+    if report["written"]:
+        _say_shift(report)
+        out.print(
+            f"NMAD {_number(nmad['before'])} -> {_number(nmad['after'])} m, held out {_number(nmad['held_out'])} m"
+        )
+        out.print(f"median {_number(median['before'])} -> {_number(median['after'])} m")
+        if report["reason"]:
+            out.print(report["reason"], markup=False)
     out.print(f"wrote {output}", markup=False)
+
+
+def _say_shift(report: dict[str, Any]) -> None:
+    """The shift, along geographic directions too where the grid's are others, and waves."""
+    shift, true = report["shift_m"], report["shift_geographic_m"]
+    line = f"shift east {_number(shift['east'])} north {_number(shift['north'])} up {_number(shift['up'])} m"
+    if abs(report["true_north_deg"]) >= _TURNED_DEG:
+        line += f" on the grid; geographic east {_number(true['east'])} north {_number(true['north'])} m"
+    out.print(line, markup=False)
+    for wave in report["waves"]:
+        up, sideways = wave["amplitude_m"]["up"], wave["amplitude_m"]
+        across = (sideways["east"] ** 2 + sideways["north"] ** 2) ** 0.5
+        out.print(
+            f"removed a wave of {wave['wavelength_m']:,.0f} m at {wave['azimuth_deg']:.0f} degrees,"
+            f" {across:.2f} m sideways and {up:.2f} m up",
+            markup=False,
+        )
 
 
 def _number(value: float | None) -> str:

@@ -35,6 +35,15 @@ _LEAST_SCALE_M: Final = 0.02
 _SYMMETRIC: Final = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
 
 
+@dataclass(frozen=True, slots=True)
+class SlopeSpread:
+    """Standard deviations of slopes in the directions that have least and most, and the latter (east, north; length 1)."""
+
+    weak: float = 0.0
+    strong: float = 0.0
+    direction: tuple[float, float] = (1.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
     """A fitted field and what is known of its quality.
@@ -42,7 +51,7 @@ class Estimate:
     Attributes:
         covariance: Of the mean east, north and up displacement (square metres), robust to noise correlated in blocks.
         condition: Condition number of the scaled normal matrix of the mean displacement.
-        slope_spread: Standard deviation of slopes in the direction that has least, at the thinned scale.
+        slopes: How much slopes vary, by direction, at the decimated scale.
     """
 
     field: DisplacementField
@@ -50,8 +59,13 @@ class Estimate:
     settled: bool
     covariance: Array
     condition: float
-    slope_spread: float
+    slopes: SlopeSpread
     scale: Array
+
+    @property
+    def slope_spread(self) -> float:
+        """Standard deviation of slopes in the direction that has least."""
+        return self.slopes.weak
 
 
 def nmad(values: Array) -> float:
@@ -118,13 +132,40 @@ def _solve(normal: Array, right: Array, terms: tuple[Term, ...]) -> Array:
     return np.linalg.solve(scaled, right / scale) / scale
 
 
-def estimate(pair: Pair, terms: tuple[Term, ...], start: DisplacementField, *, polish: bool = True) -> Estimate:
+def _along(terms: tuple[Term, ...], direction: tuple[float, float] | None) -> Array:
+    """How unknowns make up terms, shape (terms, unknowns): each its own, or east and north tied along one direction."""
+    if direction is None:
+        return np.eye(len(terms))
+    columns = []
+    for component, monomial in terms:
+        column = np.zeros(len(terms))
+        if component == UP:
+            column[terms.index((component, monomial))] = 1.0
+        elif component == EAST:
+            column[terms.index((EAST, monomial))] = direction[0]
+            column[terms.index((NORTH, monomial))] = direction[1]
+        else:
+            continue
+        columns.append(column)
+    return np.stack(columns, axis=1)
+
+
+def estimate(
+    pair: Pair,
+    terms: tuple[Term, ...],
+    start: DisplacementField,
+    *,
+    polish: bool = True,
+    direction: tuple[float, float] | None = None,
+) -> Estimate:
     """Fit the terms on top of a field: on a sample until it stands still, then, when to be polished, on all pixels.
 
-    What is not polished is a start for something finer, and stops sooner.
+    Without polish it is a start for something finer, and stops sooner. `direction` (east, north; length 1) ties the
+    horizontal terms to displacements along it.
     """
     joint = with_nuisance(terms)
     blocks = Blocks.of(pair.reference.shape, 40)
+    tied = _along(joint, direction)
     basis = design(joint, blocks)
     thin = min(max(1, pair.reference.size // _SAMPLE), _MOST_SKIPPED)
     field, scale, still, settled, count = start, np.ones(2), False, False, 0
@@ -135,7 +176,7 @@ def estimate(pair: Pair, terms: tuple[Term, ...], start: DisplacementField, *, p
             continue
         scale = noise_scale(*_sample(pair, field))
         sums = pair.sums(field, blocks, scale, step=step)
-        moved, update = _step(field, sums, basis, joint)
+        moved, update = _step(field, sums, basis, joint, tied)
         field, count = moved, count + 1
         still = update[0] < _TOLERANCE_PX * slack * pair.pixel_m and update[1] < _TOLERANCE_M * slack
         settled = update[0] < _SETTLED_PX * pair.pixel_m
@@ -143,7 +184,7 @@ def estimate(pair: Pair, terms: tuple[Term, ...], start: DisplacementField, *, p
             break
     sums = pair.sums(field, blocks, scale, step=thin)
     field = _without_nuisance(pair, field, terms, start)
-    covariance, condition = mean_covariance(sums)
+    covariance, condition = mean_covariance(sums, direction)
     return Estimate(field, count, settled, covariance, condition, slope_spread(pair, field, scale), scale)
 
 
@@ -152,14 +193,15 @@ def _sample(pair: Pair, field: DisplacementField) -> tuple[Array, Array]:
 
 
 def _step(
-    field: DisplacementField, sums: Array, basis: Array, terms: tuple[Term, ...]
+    field: DisplacementField, sums: Array, basis: Array, terms: tuple[Term, ...], tied: Array
 ) -> tuple[DisplacementField, tuple[float, float]]:
     """One Gauss-Newton step; also how far it moved things, sideways and in height (metres)."""
     a, b = matrices(sums)
     half = np.einsum("bij,bjl->bil", a, basis)
     normal = np.einsum("bik,bil->kl", basis, half)
     right = np.einsum("bik,bi->k", basis, b)
-    change = _solve(normal, right, terms)
+    kept = tuple(terms[int(np.flatnonzero(column)[0])] for column in tied.T)
+    change = tied @ _solve(tied.T @ normal @ tied, tied.T @ right, kept)
     polynomial = field.polynomial.copy()
     for (component, monomial), value in zip(terms, change, strict=True):
         polynomial[component, monomial] += value
@@ -186,24 +228,35 @@ def _without_nuisance(
     return field
 
 
-def mean_covariance(sums: Array) -> tuple[Array, float]:
-    """Covariance of the mean displacement by the sandwich over blocks, and the condition number of its matrix."""
+def mean_covariance(sums: Array, direction: tuple[float, float] | None = None) -> tuple[Array, float]:
+    """Covariance of the mean displacement by the sandwich over blocks, and the condition number of its matrix.
+
+    Along a direction only, where one is given; the other then has no variance, for nothing moves along it.
+    """
     a, b = matrices(sums)
+    if direction is not None:
+        back = np.array([[direction[0], 0.0], [direction[1], 0.0], [0.0, 1.0]])
+        a, b = np.einsum("ik,bij,jl->bkl", back, a, back), b @ back
+        covariance, condition = _sandwich(a, b, int(np.count_nonzero(sums[..., 10])))
+        return back @ covariance @ back.T, condition
+    return _sandwich(a, b, int(np.count_nonzero(sums[..., 10])))
+
+
+def _sandwich(a: Array, b: Array, used: int) -> tuple[Array, float]:
     normal = a.sum(axis=0)
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     scaled = normal / np.outer(scale, scale)
     condition = float(np.linalg.cond(scaled))
     if not np.isfinite(condition) or condition > 1e12:
-        return np.full((3, 3), np.inf), float("inf")
+        return np.full(normal.shape, np.inf), float("inf")
     inverse = np.linalg.inv(scaled) / np.outer(scale, scale)
-    used = int(np.count_nonzero(sums[..., 10]))
     if used < 12:
         return inverse, condition
     return inverse @ (b.T @ b) @ inverse * used / (used - 3), condition
 
 
-def slope_spread(pair: Pair, field: DisplacementField, scale: Array) -> float:
-    """Spread of slopes (standard deviation, weaker direction) in rasters thinned so that noise is no slope."""
+def slope_spread(pair: Pair, field: DisplacementField, scale: Array) -> SlopeSpread:
+    """Spread of slopes by direction in rasters decimated so that noise does not look like slope."""
     wide = np.array([max(scale[0], 0.5) * 4, scale[1] * 4])
     for factor in (8, 4, 2, 1):
         if min(pair.reference.shape) < 6 * factor or min(pair.moving.shape) < 6 * factor:
@@ -212,14 +265,15 @@ def slope_spread(pair: Pair, field: DisplacementField, scale: Array) -> float:
         sums = coarse.sums(field, Blocks.of(coarse.reference.shape, 1e9), wide)
         if sums[..., 10].sum() < LEAST_SAMPLES and factor > 1:
             continue
-        return weak_slope_spread(sums.reshape(-1, sums.shape[-1]).sum(axis=0))
-    return 0.0
+        return spread_of_slopes(sums.reshape(-1, sums.shape[-1]).sum(axis=0))
+    return SlopeSpread()
 
 
-def weak_slope_spread(total: Array) -> float:
-    """Standard deviation of slopes in the weaker direction from one block's sums."""
+def spread_of_slopes(total: Array) -> SlopeSpread:
+    """Spread of slopes by direction from one block's sums."""
     if total[5] <= 0:
-        return 0.0
+        return SlopeSpread()
     a = total[_SYMMETRIC] / total[5]
-    spread = a[:2, :2] - np.outer(a[:2, 2], a[:2, 2])
-    return float(np.sqrt(max(np.linalg.eigvalsh(spread)[0], 0.0)))
+    values, vectors = np.linalg.eigh(a[:2, :2] - np.outer(a[:2, 2], a[:2, 2]))
+    weak, strong = np.sqrt(np.maximum(values, 0.0))
+    return SlopeSpread(float(weak), float(strong), (float(vectors[0, 1]), float(vectors[1, 1])))

@@ -16,6 +16,7 @@ from odc.geo.geobox import GeoBox
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.coregistration import kernels
 from orograph.pipeline.coregistration.threads import in_bands
+from orograph.pipeline.coregistration.waves import Wave, sampled_shape
 from orograph.pipeline.errors import CoregistrationError, SourceGridError
 
 Array = npt.NDArray[Any]
@@ -36,11 +37,14 @@ class DisplacementField:
             grid, u growing eastwards and v southwards.
         lattice: float64 (3, rows, columns): values at the centres of equal blocks of the grid, bilinear between,
             constant beyond half a block outside; no rows when there is none.
+        waves: Plane waves on top, see `waves.py`.
     """
 
     geobox: GeoBox
     polynomial: Array = field(default_factory=lambda: np.zeros((3, MONOMIALS)))
     lattice: Array = field(default_factory=_no_lattice)
+    waves: tuple[Wave, ...] = ()
+    _sampled: dict[tuple[int, int], Array] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         require_metric(self.geobox)
@@ -62,7 +66,22 @@ class DisplacementField:
         places = np.array([(u, v) for u in (-1.0, 0.0, 1.0) for v in (-1.0, 0.0, 1.0)])
         east, north, _ = self.polynomial @ monomials(places[:, 0], places[:, 1]).T
         longest = float(np.hypot(east, north).max())
+        longest += sum(float(np.hypot(*wave.amplitude_m[:2])) for wave in self.waves)
         return longest + (float(np.hypot(self.lattice[0], self.lattice[1]).max()) if self.lattice.size else 0.0)
+
+    @property
+    def nodes(self) -> Array:
+        """The lattice with the waves sampled into it, as the kernels read it; a finer one where waves ask for it."""
+        if not self.waves:
+            return self.lattice
+        affine, (height, width) = self.geobox.affine, self.geobox.shape.shape
+        extent = abs(affine.e) * height, affine.a * width
+        shape = sampled_shape(self.waves, extent, (self.lattice.shape[1], self.lattice.shape[2]))
+        if shape not in self._sampled:
+            north = (0.5 - (np.arange(shape[0]) + 0.5) / shape[0]) * extent[0]
+            east = ((np.arange(shape[1]) + 0.5) / shape[1] - 0.5) * extent[1]
+            self._sampled[shape] = np.sum([wave.at(east[None, :], north[:, None]) for wave in self.waves], axis=0)
+        return self._sampled[shape] + refined(self.lattice, shape) if self.lattice.size else self._sampled[shape]
 
     def with_polynomial(self, polynomial: Array) -> Self:
         """The same field with other coefficients."""
@@ -72,11 +91,35 @@ class DisplacementField:
         """The same field with another lattice."""
         return replace(self, lattice=lattice)
 
+    def with_waves(self, waves: tuple[Wave, ...]) -> Self:
+        """The same field with other waves."""
+        return replace(self, waves=waves, _sampled={})
+
+    def at(self, east_m: Array, north_m: Array) -> Array:
+        """Displacement (3, ...) in metres at places in the grid's CRS, float64."""
+        affine, (height, width) = self.geobox.affine, self.geobox.shape.shape
+        u = 2.0 * (east_m - affine.c) / (affine.a * width) - 1.0
+        v = 2.0 * (north_m - affine.f) / (affine.e * height) - 1.0
+        moves = np.moveaxis(monomials(u, v) @ self.polynomial.T, -1, 0)
+        nodes = self.nodes
+        if not nodes.size:
+            return moves
+        rows, cols = nodes.shape[1:]
+        y = np.clip((v + 1.0) * 0.5 * rows - 0.5, -0.5, rows - 0.5)
+        x = np.clip((u + 1.0) * 0.5 * cols - 0.5, -0.5, cols - 0.5)
+        i = np.clip(np.floor(y).astype(int), 0, max(rows - 2, 0))
+        j = np.clip(np.floor(x).astype(int), 0, max(cols - 2, 0))
+        s, t = (y - i if rows > 1 else 0.0 * y), (x - j if cols > 1 else 0.0 * x)
+        below, right = np.minimum(i + 1, rows - 1), np.minimum(j + 1, cols - 1)
+        upper = nodes[:, i, j] * (1.0 - t) + nodes[:, i, right] * t
+        lower = nodes[:, below, j] * (1.0 - t) + nodes[:, below, right] * t
+        return moves + upper * (1.0 - s) + lower * s
+
     def on(self, geobox: GeoBox, *, threads: int = 1) -> tuple[FloatArray, FloatArray, FloatArray]:
         """East, north and up displacement (metres, float32) at the pixel centres of a grid of the same CRS."""
         out = np.empty((3, *geobox.shape.shape), np.float32)
         geometry = geometry_of(geobox, self.geobox, geobox)
-        arguments = (geometry, self.polynomial, self.lattice)
+        arguments = (geometry, self.polynomial, self.nodes)
         in_bands(lambda a, b: kernels.evaluate(*arguments, a, b, out), geobox.shape.y, threads)
         return out[0], out[1], out[2]
 
@@ -84,6 +127,20 @@ class DisplacementField:
 def monomials(u: Array, v: Array) -> Array:
     """The six monomials at places, shape (places, 6)."""
     return np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1)
+
+
+def refined(lattice: Array, shape: tuple[int, int]) -> Array:
+    """A lattice (3, rows, columns) read at the nodes of one of another shape over the same grid, bilinear."""
+    weights = []
+    for size, nodes in zip(shape, lattice.shape[1:], strict=True):
+        place = np.clip((np.arange(size) + 0.5) * nodes / size - 0.5, -0.5, nodes - 0.5)
+        left = np.clip(np.floor(place).astype(int), 0, max(nodes - 2, 0))
+        part = place - left if nodes > 1 else np.zeros(size)
+        table = np.zeros((size, nodes))
+        table[np.arange(size), left] = 1.0 - part
+        table[np.arange(size), np.minimum(left + 1, nodes - 1)] += part
+        weights.append(table)
+    return weights[0] @ lattice @ weights[1].T
 
 
 def crs_of(geobox: GeoBox) -> CRS:
@@ -107,6 +164,12 @@ def require_metric(geobox: GeoBox) -> None:
         raise SourceGridError(
             f"coregistration on {geobox.crs} would measure shifts in degrees",
             remedy="bring both rasters to a projected CRS, such as EPSG:3035; `prepare_pair` does",
+        )
+    units = crs_of(geobox).proj.axis_info
+    if units and abs(units[0].unit_conversion_factor - 1.0) > 1e-12:
+        raise SourceGridError(
+            f"coregistration on {geobox.crs} would measure shifts in {units[0].unit_name}",
+            remedy="bring both rasters to a CRS in metres; `prepare_pair` does",
         )
     affine = geobox.affine
     if affine.b or affine.d or affine.a <= 0 or affine.e >= 0:

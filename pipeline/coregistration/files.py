@@ -15,9 +15,10 @@ from odc.geo.geobox import GeoBox
 from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.coregistration.field import DisplacementField
+from orograph.pipeline.coregistration.grids import OutputGrid, rows_of
 from orograph.pipeline.coregistration.prepare import Prepared
 from orograph.pipeline.coregistration.result import Coregistration
-from orograph.pipeline.coregistration.row_blocks import sampled, sampled_box, sampling_step, strips
+from orograph.pipeline.coregistration.row_blocks import sampled_box, sampling_step
 from orograph.pipeline.coregistration.warp import warp
 from orograph.pipeline.formats import cog
 
@@ -28,13 +29,14 @@ _BANDS: Final = {"aligned": ("height",), "field": ("east", "north", "up")}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Every n-th pixel of what was written, for figures and pictures; all of a small raster.
+    """Every n-th pixel of the reference's grid, for figures and pictures; all of a small raster.
 
     Attributes:
         geobox: The grid of the sample.
         before_m, after_m: Reference minus raster, float32, NaN where one is void.
         displacement_m: (3, rows, columns) east, north and up.
-        stable: True on ground that did not change.
+        stable: True on terrain that did not change.
+        reference_m: Heights of the reference.
     """
 
     geobox: GeoBox
@@ -42,44 +44,43 @@ class Sample:
     after_m: FloatArray
     displacement_m: FloatArray
     stable: BoolArray
+    reference_m: FloatArray
 
 
-def write_rasters(out: Path, pair: Prepared, result: Coregistration, *, threads: int = 1) -> Sample:
-    """Write `aligned.tif` and `field.tif` (COGs, float32 metres, -32768 is void) on the reference's grid.
+def sample_of(pair: Prepared, result: Coregistration, *, threads: int = 1) -> Sample:
+    """Differences before and after at every n-th pixel of the reference."""
+    step = sampling_step(pair.reference.heights_m.shape)
+    box = sampled_box(pair.reference.geobox, step)
+    reference = np.ascontiguousarray(pair.reference.heights_m[::step, ::step])
+    moving, still = pair.to_estimate, DisplacementField(pair.reference.geobox)
+    stable = np.ones(reference.shape, np.bool_) if pair.inliers is None else pair.inliers[::step, ::step]
+    return Sample(
+        geobox=box,
+        before_m=reference - warp(moving, still, box, threads=threads),
+        after_m=reference - warp(moving, result.field, box, threads=threads),
+        displacement_m=np.stack(result.displacement(box, threads=threads)),
+        stable=stable,
+        reference_m=reference,
+    )
 
-    Nothing of the rasters' size is held but the pair itself.
+
+def write_rasters(out: Path, pair: Prepared, result: Coregistration, grid: OutputGrid, *, threads: int = 1) -> None:
+    """Write `aligned.tif` and `field.tif` (COGs, float32 metres, -32768 is void) on a grid, strip by strip.
 
     Raises:
         ExportError, DiskFull, StoreUnwritable: a file could not be written.
     """
-    geobox, heights = pair.reference.geobox, pair.reference.heights_m
-    step, still = sampling_step(heights.shape), DisplacementField(geobox)
-    before, after, moves, stable = [], [], [], []
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(cog.scratch(_scratch(out, name), geobox, bands=len(bands)))
+            name: stack.enter_context(cog.scratch(_scratch(out, name), grid.geobox, bands=len(bands)))
             for name, bands in _BANDS.items()
         }
-        for strip in strips(result, pair.moving, geobox, threads=threads):
-            window = PixelWindow(strip.rows.start, 0, *strip.aligned_m.shape)
-            displacement = np.stack(result.displacement(strip.geobox, threads=threads))
-            writers["aligned"].write(window, strip.aligned_m)
-            writers["field"].write(window, displacement)
-            unmoved = warp(pair.moving, still, strip.geobox, threads=threads)
-            before.append(sampled(heights[strip.rows] - unmoved, strip, step))
-            after.append(sampled(heights[strip.rows] - strip.aligned_m, strip, step))
-            moves.append(sampled(displacement, strip, step))
-            inliers = np.True_ if pair.inliers is None else pair.inliers[strip.rows]
-            stable.append(sampled(np.broadcast_to(inliers, strip.aligned_m.shape), strip, step))
+        for rows in rows_of(result, pair, grid, threads=threads):
+            window = PixelWindow(rows.first, 0, *rows.aligned_m.shape)
+            writers["aligned"].write(window, rows.aligned_m)
+            writers["field"].write(window, rows.displacement_m)
     for name, bands in _BANDS.items():
         cog.finish(_scratch(out, name), out / f"{name}.tif", band_names=bands, band_units=("metre",) * len(bands))
-    return Sample(
-        geobox=sampled_box(geobox, step),
-        before_m=np.concatenate(before),
-        after_m=np.concatenate(after),
-        displacement_m=np.concatenate(moves, axis=1),
-        stable=np.concatenate(stable),
-    )
 
 
 def _scratch(out: Path, name: str) -> Path:

@@ -14,8 +14,8 @@ from orograph.pipeline.coregistration.despike import mend
 from orograph.pipeline.coregistration.estimate import (
     LEAST_SAMPLES,
     LEAST_SLOPE_SPREAD,
-    WORST_ERROR_PX,
     Estimate,
+    SlopeSpread,
     estimate,
     nmad,
     slope_spread,
@@ -26,6 +26,9 @@ from orograph.pipeline.coregistration.pair import RESIDUALS, Pair
 from orograph.pipeline.coregistration.result import Coregistration
 from orograph.pipeline.coregistration.status import Status
 from orograph.pipeline.coregistration.torch_kernels import kernels_for
+from orograph.pipeline.coregistration.verdict import Verdict, beyond, judge, one_direction
+from orograph.pipeline.coregistration.wave_search import find_wave, with_waves
+from orograph.pipeline.coregistration.waves import Wave
 from orograph.pipeline.errors import CoregistrationError, NodataError, VerticalError
 
 Array = npt.NDArray[Any]
@@ -33,6 +36,7 @@ Array = npt.NDArray[Any]
 DEFAULT_MAX_SHIFT_PX: Final = 60.0
 _LOWEST_M, _HIGHEST_M = -600.0, 9000.0
 _REPEATS: Final = 5
+_BETTER: Final = 0.95
 _HORIZONTAL: Final[tuple[Term, ...]] = ((EAST, 0), (NORTH, 0), (UP, 0))
 
 
@@ -72,40 +76,78 @@ def fit(
     limit_m = DEFAULT_MAX_SHIFT_PX * pair.pixel_m if max_shift_m is None else max_shift_m
     still = DisplacementField(reference.geobox)
     before, _ = pair.residuals(still)
-    start, status, after = still, Status.CONVERGED, before
-    if chosen.horizontal:
-        start = coarse_start(pair, still, limit_m)
+    start, far_m = coarse_start(pair, still, limit_m) if chosen.horizontal else (still, 0.0)
     begun, _ = pair.residuals(start)
     if _count(pair, begun) < LEAST_SAMPLES:
-        return _result(chosen, Status.TOO_FEW, _unmoved(still), before, before, _count(pair, begun))
-    found = estimate(pair, chosen.terms, _raised(start, begun), polish=not chosen.blockwise)
-    if chosen.horizontal:
-        status, after = judge(pair, found, before, limit_m)
-    if status is not Status.CONVERGED:
+        verdict = Verdict(Status.TOO_FEW, f"only {_count(pair, begun)} pixels have heights in both rasters")
+        if far_m:
+            verdict = beyond(far_m, limit_m, pair.pixel_m)
+        return _result(chosen, verdict, _unmoved(still), before, before, _count(pair, begun))
+    found, after, verdict = _estimated(pair, chosen, _raised(start, begun), before, limit_m)
+    tried = found.field.mean_m
+    if not verdict.status.aligned:
+        if far_m and verdict.status is Status.REJECTED:
+            verdict = beyond(far_m, limit_m, pair.pixel_m)
         found = _vertical_only(pair, chosen, still, before, found)
-    if status is not Status.CONVERGED or not chosen.horizontal:
         after, _ = pair.residuals(found.field)
-    result = _result(chosen, status, found, before, after, _count(pair, after))
-    return _with_blocks(pair, result, limit_m) if chosen.blockwise and status is Status.CONVERGED else result
+    result = _result(chosen, verdict, found, before, after, _count(pair, after))
+    if verdict.reason and not verdict.status.aligned:
+        result = replace(result, found_m=tried)
+    return _with_blocks(pair, result, limit_m) if chosen.blockwise and verdict.status is Status.CONVERGED else result
+
+
+def _estimated(
+    pair: Pair, method: Method, start: DisplacementField, before: Array, limit_m: float
+) -> tuple[Estimate, Array, Verdict]:
+    """The global estimate, what it leaves, and a verdict; along one direction where the other is not observed."""
+    polish = not method.blockwise
+    found = estimate(pair, method.terms, start, polish=polish)
+    after, _ = pair.residuals(found.field)
+    if not method.horizontal:
+        return found, after, Verdict(Status.CONVERGED)
+    verdict = judge(pair, found, before, after, limit_m)
+    if verdict.status is not Status.UNOBSERVABLE or found.slopes.strong < LEAST_SLOPE_SPREAD:
+        return found, after, verdict
+    along = estimate(pair, method.terms, start, direction=found.slopes.direction)
+    left, _ = pair.residuals(along.field)
+    strong = replace(along, slopes=SlopeSpread(found.slopes.strong, found.slopes.strong, found.slopes.direction))
+    # Half of the shift's information is missing, so what remains must show: heights alone would already settle noise.
+    raised, _ = pair.residuals(_raised(start, pair.residuals(start)[0]))
+    if judge(pair, strong, before, left, limit_m).status is Status.CONVERGED and nmad(left) < _BETTER * nmad(raised):
+        return along, left, one_direction(found)
+    return found, after, verdict
 
 
 def _with_blocks(pair: Pair, result: Coregistration, limit_m: float) -> Coregistration:
-    """A smooth field on top of the global fit, where it does better than that."""
+    """A smooth field on top of the global fit, and waves on top of that, where each does better than what was before."""
     fitted = fit_field(pair, result.method, result.field)
-    after, _ = pair.residuals(fitted.field)
+    field, left = with_waves(pair, fitted.field)
     steps = result.iterations + fitted.iterations
+    if field.waves:
+        # The smooth field has followed the waves as well as it could: it is fitted again without them, and they to it.
+        fitted = fit_field(pair, result.method, result.field.with_waves(field.waves))
+        field, left = with_waves(pair, fitted.field)
+        steps += fitted.iterations
+    after, _ = pair.residuals(field)
     result = replace(result, blocks=fitted.table, stiffness=fitted.stiffness, iterations=steps)
     worse = after.size < LEAST_SAMPLES or nmad(after) > 1.001 * result.nmad_after_m + 0.005
-    if worse or fitted.field.largest_horizontal_m > 1.5 * limit_m:
-        return result
-    return replace(
+    if worse or field.largest_horizontal_m > 1.5 * limit_m:
+        left = find_wave(pair, result.field)
+        return result if left is None else _undulated(result, left)
+    result = replace(
         result,
-        field=fitted.field,
+        field=field,
         median_after_m=float(np.median(after)),
         nmad_after_m=nmad(after),
         sample_count=int(fitted.table.count.sum()),
         blind_nmad_m=fitted.held_out_nmad_m,
     )
+    return result if left is None else _undulated(result, left)
+
+
+def _undulated(result: Coregistration, wave: Wave) -> Coregistration:
+    """A result whose heights still have a wave."""
+    return replace(result, status=Status.UNDULATED, reason=f"the residuals have a wave of {wave} left", wave_left=wave)
 
 
 def make_pair(
@@ -151,43 +193,31 @@ def refuse_undeclared_nodata(heights: FloatArray, name: str) -> None:
         )
 
 
-def coarse_start(pair: Pair, still: DisplacementField, limit_m: float) -> DisplacementField:
-    """A first horizontal shift from thinned rasters, where it improves things; else no shift."""
+def coarse_start(pair: Pair, still: DisplacementField, limit_m: float) -> tuple[DisplacementField, float]:
+    """A first horizontal shift from decimated rasters, where it improves things; else no shift.
+
+    The second value is the length of a shift (metres) that improves things but is not started from because it is far
+    beyond the limit; zero without one.
+    """
     factor = min(8, min(*pair.reference.shape, *pair.moving.shape) // 40)
     if factor < 2:
-        return still
+        return still, 0.0
     coarse = pair.thinned(factor)
     before, _ = coarse.residuals(still)
-    if (
-        before.size < LEAST_SAMPLES
-        or slope_spread(coarse, still, np.array([nmad(before) + 1.0, 0.0])) < LEAST_SLOPE_SPREAD
-    ):
-        return still
-    found = estimate(coarse, _HORIZONTAL, _raised(still, before), polish=False)
+    if before.size < LEAST_SAMPLES:
+        return still, 0.0
+    slopes = slope_spread(coarse, still, np.array([nmad(before) + 1.0, 0.0]))
+    if slopes.strong < LEAST_SLOPE_SPREAD:
+        return still, 0.0
+    direction = slopes.direction if slopes.weak < LEAST_SLOPE_SPREAD else None
+    found = estimate(coarse, _HORIZONTAL, _raised(still, before), polish=False, direction=direction)
     after, _ = coarse.residuals(found.field)
-    good = (
-        after.size >= LEAST_SAMPLES and nmad(after) < nmad(before) and found.field.largest_horizontal_m <= 2 * limit_m
-    )
-    if not good:
-        return still
-    polynomial = found.field.polynomial.copy()
-    return still.with_polynomial(polynomial)
-
-
-def judge(pair: Pair, found: Estimate, before: Array, limit_m: float) -> tuple[Status, Array]:
-    """Whether a horizontal displacement is to be believed, and the residuals under it."""
-    after, _ = pair.residuals(found.field)
-    error = float(np.sqrt(max(np.linalg.eigvalsh(found.covariance[:2, :2])[-1], 0.0))) if _finite(found) else np.inf
-    if found.slope_spread < LEAST_SLOPE_SPREAD or not error < WORST_ERROR_PX * pair.pixel_m:
-        return Status.UNOBSERVABLE, after
-    worse = after.size < LEAST_SAMPLES or nmad(after) > 1.02 * nmad(before) + 0.01
-    if worse or not found.settled or found.field.largest_horizontal_m > limit_m:
-        return Status.REJECTED, after
-    return Status.CONVERGED, after
-
-
-def _finite(found: Estimate) -> bool:
-    return bool(np.isfinite(found.covariance).all())
+    if after.size < LEAST_SAMPLES or not nmad(after) < nmad(before):
+        return still, 0.0
+    length_m = found.field.largest_horizontal_m
+    if length_m > 2 * limit_m:
+        return still, length_m
+    return still.with_polynomial(found.field.polynomial.copy()), 0.0
 
 
 def _vertical_only(pair: Pair, method: Method, still: DisplacementField, before: Array, found: Estimate) -> Estimate:
@@ -213,13 +243,19 @@ def _count(pair: Pair, residual: Array) -> int:
 
 def _unmoved(still: DisplacementField) -> Estimate:
     unknown = np.full((3, 3), np.inf)
-    return Estimate(still, 0, settled=False, covariance=unknown, condition=np.inf, slope_spread=0.0, scale=np.ones(2))
+    return Estimate(
+        still, 0, settled=False, covariance=unknown, condition=np.inf, slopes=SlopeSpread(), scale=np.ones(2)
+    )
 
 
-def _result(method: Method, status: Status, found: Estimate, before: Array, after: Array, count: int) -> Coregistration:
+def _result(
+    method: Method, verdict: Verdict, found: Estimate, before: Array, after: Array, count: int
+) -> Coregistration:
     return Coregistration(
         method=method,
-        status=status,
+        status=verdict.status,
+        reason=verdict.reason,
+        remedy=verdict.remedy,
         field=found.field,
         median_before_m=float(np.median(before)) if before.size else float("nan"),
         median_after_m=float(np.median(after)) if after.size else float("nan"),

@@ -123,7 +123,7 @@ class Pair:
         shape = tuple(-(-size // step) for size in self.reference.shape)
         out, slope = np.empty(shape, np.float32), np.empty(shape, np.float32)
         arguments = (self.reference, self.moving, self.mended, self.holes, self.inliers, self._geometry(field))
-        shaped = (*arguments, field.polynomial, field.lattice, step)
+        shaped = (*arguments, field.polynomial, field.nodes, step)
         in_bands(lambda a, b: self.engine.residuals(*shaped, a, b, out, slope), shape[0], self.threads)
         return out, slope, step
 
@@ -144,7 +144,7 @@ class Pair:
         """Normal equations by block from every `step`-th row, shape (rows, columns, 11); see `kernels.accumulate`."""
         out = np.zeros((*blocks.shape, kernels.SUMS))
         arguments = (self.reference, self.moving, self.mended, self.holes, self.inliers, self._geometry(field))
-        shaped = (*arguments, field.polynomial, field.lattice, scale, gate, step, blocks.row_edges, blocks.col_edges)
+        shaped = (*arguments, field.polynomial, field.nodes, scale, gate, step, blocks.row_edges, blocks.col_edges)
         per_band = max(1, blocks.shape[0] // _BANDS)
         in_bands(
             lambda a, b: self.engine.accumulate(*shaped, a, b, out), blocks.shape[0], self.threads, per_band=per_band

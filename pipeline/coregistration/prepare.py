@@ -14,20 +14,24 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
+from pyproj.crs import ProjectedCRS
+from pyproj.crs.coordinate_operation import TransverseMercatorConversion
 from rasterio.errors import RasterioError
 from rasterio.transform import array_bounds
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 from rasterio.windows import Window
 
+from orograph.pipeline.core.block_mean import block_mean
 from orograph.pipeline.core.raster import BoolArray, FloatArray, Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import kernels
 from orograph.pipeline.coregistration.despike import mend
 from orograph.pipeline.coregistration.field import crs_of, require_metric
 from orograph.pipeline.coregistration.threads import in_bands
-from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing, VerticalError
+from orograph.pipeline.errors import NodataError, SourceCorrupt, SourceGridError, SourceMissing, VerticalError
 from orograph.pipeline.formats.vertical_datum import declared_datum
 from orograph.pipeline.sources.nodata import to_void
 from orograph.pipeline.sources.untrusted_header import check_raster_file
@@ -37,63 +41,167 @@ UNDECLARED: Final = "undeclared"
 _SAME_PX: Final = 0.01
 _NODE_PX: Final = 16
 _STRIP_ROWS: Final = 512
-_EUROPE: Final = (-25.0, 27.0, 45.0, 72.5)
-"""West, south, east, north in degrees of where EPSG:3035 is used for geographic rasters."""
+_HEIGHT_WORDS: Final = ("height", "elevation", "dem", "dtm", "dsm", "altitude")
+_METRES_PER_UNIT: Final = {
+    **dict.fromkeys(("", "m", "metre", "metres", "meter", "meters"), 1.0),
+    **dict.fromkeys(("ft", "foot", "feet", "international foot"), 0.3048),
+    **dict.fromkeys(("us survey foot", "us survey feet", "ftus", "foot_us", "us foot"), 1200.0 / 3937.0),
+    **dict.fromkeys(("cm", "centimetre", "centimeter"), 0.01),
+    **dict.fromkeys(("dm", "decimetre", "decimeter"), 0.1),
+}
+_CLIFF_M: Final = 10.0
+_CLIFF_FACTOR: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A pair in one projected CRS and one vertical frame.
+    """A pair in one projected CRS in metres and one vertical frame.
 
     Attributes:
-        reference, moving: The two rasters.
+        reference, moving: The two rasters on grids the estimate works on.
         inliers: On the reference's grid; None for everywhere.
         notes: What had to be done, in sentences.
+        reference_file, moving_file: The two rasters as they were given; the same objects where nothing was done.
     """
 
     reference: Raster
     moving: Raster
     inliers: BoolArray | None
     notes: tuple[str, ...]
+    reference_file: Raster
+    moving_file: Raster
+
+    @property
+    def to_estimate(self) -> Raster:
+        """The raster to be aligned, averaged to about the reference's pixel where that is at least twice as large.
+
+        A coarse reference has means of terrain in its pixels; single heights of a fine raster differ from those.
+        """
+        ratio = self.reference.geobox.affine.a / self.moving.geobox.affine.a
+        factor = int(ratio + 0.05)
+        if factor < 2 or min(self.moving.heights_m.shape) < 8 * factor:
+            return self.moving
+        box = self.moving.geobox
+        shape = (box.shape.y // factor, box.shape.x // factor)
+        coarse = GeoBox(shape, box.affine @ Affine.scale(factor), box.crs)
+        return replace(self.moving, heights_m=block_mean(self.moving.heights_m, factor), geobox=coarse)
 
 
-def read_heights(path: Path) -> tuple[Raster, tuple[str, ...]]:
-    """Read the first band of a GeoTIFF or HGT file as heights, with NaN for its nodata.
+def read_heights(path: Path, *, band: int | None = None, nodata: float | None = None) -> tuple[Raster, tuple[str, ...]]:
+    """Read a band of a GeoTIFF or HGT file as heights in metres, with NaN for its nodata.
 
     GDAL shifts the origin of `AREA_OR_POINT=Point` files by half a pixel, so grids are of areas either way; the note
-    says when it did. A vertical CRS in the file becomes the raster's frame, else the frame is `undeclared`.
+    says when it did. A vertical CRS in the file becomes the raster's frame, else the frame is `undeclared`. Scale,
+    offset and unit of the band are applied.
+
+    Args:
+        path: The file.
+        band: Band number from 1; None takes the only band, or the one whose description names heights.
+        nodata: A further value that stands for voids.
 
     Raises:
         SourceMissing: no such file.
         SourceCorrupt: not a raster that can be read.
-        SourceGridError: no CRS.
+        SourceGridError: no CRS, or several bands of which none is known to be the heights.
+        NodataError: a value stands for voids without being declared.
     """
     if not path.is_file():
         raise SourceMissing(f"no file {path}", source=str(path))
     check_raster_file(path)
+    notes: list[str] = []
     try:
         with rasterio.open(path) as file:
-            heights = _first_band(file)
+            number = _height_band(file, path, band, notes)
+            heights = _read_band(file, number, nodata)
             crs, transform, tags = file.crs, file.transform, file.tags()
+            _to_metres(heights, file, number, path, notes)
     except RasterioError as error:
         raise SourceCorrupt(f"cannot be read: {error}", source=str(path)) from error
     if crs is None:
         raise SourceGridError("the file has no CRS", source=str(path), remedy="assign it with gdal_edit.py -a_srs")
+    refuse_undeclared_zeros(heights, source=path.name)
     horizontal, frame = split_crs(CRS.from_user_input(crs.to_wkt()), tags)
-    notes: tuple[str, ...] = ()
     if tags.get("AREA_OR_POINT", "Area").lower() == "point":
-        notes = (f"{path.name}: pixels are points; the grid was moved by half a pixel, as GDAL does",)
-    return Raster(heights, GeoBox(heights.shape, transform, horizontal.to_wkt()), frame, Surface.DTM), notes
+        notes.append(f"{path.name}: pixels are points; the grid was moved by half a pixel, as GDAL does")
+    raster = Raster(heights, GeoBox(heights.shape, transform, horizontal.to_wkt()), frame, Surface.DTM)
+    return raster, tuple(notes)
 
 
-def _first_band(file: Any) -> FloatArray:
-    """Heights of the first band, read strip by strip: no second array of the file's size."""
+def _height_band(file: Any, path: Path, band: int | None, notes: list[str]) -> int:
+    """The number of the band with the heights."""
+    if band is not None:
+        if not 1 <= band <= file.count:
+            raise SourceGridError(f"{path.name} has {file.count} bands, band {band} was asked for", source=str(path))
+        return band
+    if file.count == 1:
+        return 1
+    names = [(description or "").lower() for description in file.descriptions]
+    heights = [number for number, name in enumerate(names, 1) if any(word in name for word in _HEIGHT_WORDS)]
+    if len(heights) == 1:
+        notes.append(
+            f"{path.name}: band {heights[0]} of {file.count} was read, its description is {names[heights[0] - 1]!r}"
+        )
+        return heights[0]
+    listed = ", ".join(f"{number} {name or 'without description'}" for number, name in enumerate(names, 1))
+    raise SourceGridError(
+        f"{path.name} has {file.count} bands ({listed}), it is not known which has the heights",
+        source=str(path),
+        remedy="name it with --reference-band or --band",
+    )
+
+
+def _read_band(file: Any, number: int, nodata: float | None) -> FloatArray:
+    """Heights of a band, read strip by strip: no second array of the file's size."""
     heights = np.empty(file.shape, np.float32)
+    extra = () if nodata is None else (nodata,)
     for first in range(0, file.height, _STRIP_ROWS):
         rows = min(_STRIP_ROWS, file.height - first)
-        part = file.read(1, window=Window(0, first, file.width, rows))
-        heights[first : first + rows] = to_void(part, file.nodata)
+        part = file.read(number, window=Window(0, first, file.width, rows))
+        heights[first : first + rows] = to_void(part, file.nodatavals[number - 1], extra)
     return heights
+
+
+def _to_metres(heights: FloatArray, file: Any, number: int, path: Path, notes: list[str]) -> None:
+    """Apply scale, offset and unit of a band in place."""
+    scale, offset = float(file.scales[number - 1]), float(file.offsets[number - 1])
+    unit = (file.units[number - 1] or "").strip().lower()
+    if unit not in _METRES_PER_UNIT:
+        raise SourceGridError(f"{path.name} has heights in {unit!r}", source=str(path), remedy="convert them to metres")
+    metres = _METRES_PER_UNIT[unit]
+    if (scale, offset, metres) == (1.0, 0.0, 1.0):
+        return
+    heights *= np.float32(scale * metres)
+    heights += np.float32(offset * metres)
+    notes.append(f"{path.name}: heights were scaled by {scale:g}, offset {offset:g}, unit {unit or 'metre'}")
+
+
+def refuse_undeclared_zeros(heights_m: FloatArray, *, source: str) -> None:
+    """Reject a raster in which 0 stands for voids without being declared.
+
+    Zeros of sea and polders meet land gently; zeros of a fill value end in a cliff.
+
+    Raises:
+        NodataError: at least one pixel in 200 is exactly 0 and most of the pixels next to zeros are far from 0.
+    """
+    step = max(1, int(np.sqrt(heights_m.size / 4_000_000)))
+    part = heights_m[::step, ::step]
+    zero = part == 0.0
+    count = int(np.count_nonzero(zero))
+    if count < max(25, 0.005 * part.size):
+        return
+    edge = zero[:, 1:] != zero[:, :-1]
+    steps = np.abs(np.where(zero[:, 1:], part[:, :-1], part[:, 1:]))[edge]
+    other = np.abs(np.diff(part, axis=1))[~(zero[:, 1:] | zero[:, :-1])]
+    steps, other = steps[np.isfinite(steps)], other[np.isfinite(other)]
+    if steps.size < 10 or other.size < 10:
+        return
+    if float(np.median(steps)) > max(_CLIFF_M, _CLIFF_FACTOR * float(np.median(other))):
+        raise NodataError(
+            f"{source} has exactly 0 m in {count / part.size:.0%} of its pixels, and heights next to them differ by"
+            f" {float(np.median(steps)):.0f} m: 0 stands for nodata without being declared",
+            source=source,
+            remedy="declare it (gdal_edit.py -a_nodata 0), or give --nodata 0",
+        )
 
 
 def read_mask(path: Path, reference: Raster) -> BoolArray:
@@ -133,10 +241,11 @@ def prepare_pair(
 ) -> Prepared:
     """Bring a pair into one projected CRS and check that its heights may be compared.
 
-    CRS that differ in name but not in place (25833 and 32633) are taken as one. A geographic reference is brought to
-    EPSG:3035, or to its UTM zone outside Europe; a raster to be aligned in another CRS is brought to the reference's,
-    at about its own resolution; these cost one more interpolation. `same_heights` states that two frames, or a declared
-    and an undeclared one, are to be compared as they are.
+    CRS that differ in name but not in place (25833 and 32633) are taken as one. A projected reference in feet is measured
+    in metres on the same axes. A geographic reference is brought to a transverse Mercator projection around its centre,
+    whose east and north are the geographic ones there. A raster to be aligned in another CRS is brought to the
+    reference's, at about its own resolution; for the estimate only: what is written is read from the file's own pixels.
+    `same_heights` states that two frames, or a declared and an undeclared one, are to be compared as they are.
 
     Raises:
         VerticalError: the vertical frames differ, or only one is declared.
@@ -144,16 +253,44 @@ def prepare_pair(
     """
     notes: list[str] = []
     moving = _same_frame(reference, moving, notes, same_heights=same_heights)
+    reference_file, moving_file = reference, moving
     if reference.geobox.crs is not None and reference.geobox.crs.geographic:
-        target = _projected_for(reference.geobox)
-        notes.append(f"the reference is geographic: brought to {_label(target)} by cubic convolution")
+        target = _local_projection(reference.geobox)
+        notes.append(
+            "the reference is geographic: the estimate is made in metres around its centre, where north is true"
+        )
         old = reference.geobox
         reference = _warped(reference, target)
         inliers = None if inliers is None else _warped_mask(inliers.astype(np.uint8), old, reference.geobox)
+    reference, moving = _in_metres(reference, notes), _in_metres(moving, [])
     moving = _same_crs(reference, moving, notes)
     require_metric(reference.geobox)
     require_metric(moving.geobox)
-    return Prepared(reference, moving, inliers, tuple(notes))
+    return Prepared(reference, moving, inliers, tuple(notes), reference_file, moving_file)
+
+
+def _in_metres(raster: Raster, notes: list[str]) -> Raster:
+    """The same pixels in a CRS whose coordinates are metres; itself when they are, or where they are degrees."""
+    crs = CRS(crs_of(raster.geobox).to_wkt())
+    factor = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
+    if crs.is_geographic or abs(factor - 1.0) < 1e-12:
+        return raster
+    unit = crs.axis_info[0].unit_name
+    box = raster.geobox
+    metric = GeoBox(box.shape, Affine.scale(factor) @ box.affine, _metric(crs).to_wkt())
+    notes.append(f"coordinates of {_label(crs)} are in {unit}: shifts, limits and blocks are in metres on its axes")
+    return replace(raster, geobox=metric)
+
+
+def _metric(crs: CRS) -> CRS:
+    """A projected CRS with the same axes in metres."""
+    document = crs.to_json_dict()
+    projected = document.get("source_crs", document)
+    for axis in projected["coordinate_system"]["axis"]:
+        axis["unit"] = "metre"
+    projected["name"] = f"{projected['name']} in metres"
+    projected.pop("id", None)
+    return CRS.from_json_dict(projected)
 
 
 def _same_frame(reference: Raster, moving: Raster, notes: list[str], *, same_heights: bool) -> Raster:
@@ -193,13 +330,15 @@ def _disagreement_px(geobox: GeoBox, there: CRS, here: CRS) -> float:
     return float(distance.max() / abs(geobox.affine.a)) if np.isfinite(distance).all() else math.inf
 
 
-def _projected_for(geobox: GeoBox) -> CRS:
-    """EPSG:3035 in Europe, else the UTM zone of the centre."""
+def _local_projection(geobox: GeoBox) -> CRS:
+    """A transverse Mercator projection around a geographic grid's centre: true to scale and north along its meridian."""
     west, south, east, north = array_bounds(*geobox.shape.shape, geobox.affine)
     lon, lat = 0.5 * (west + east), 0.5 * (south + north)
-    if _EUROPE[0] <= lon <= _EUROPE[2] and _EUROPE[1] <= lat <= _EUROPE[3]:
-        return CRS.from_epsg(3035)
-    return CRS.from_epsg((32600 if lat >= 0 else 32700) + int((lon + 180) // 6) % 60 + 1)
+    base = CRS(crs_of(geobox).to_wkt())
+    projection = TransverseMercatorConversion(
+        latitude_natural_origin=round(lat, 6), longitude_natural_origin=round(lon, 6), scale_factor_natural_origin=1.0
+    )
+    return ProjectedCRS(projection, name="transverse Mercator around the reference", geodetic_crs=base)
 
 
 def _warped(raster: Raster, target: CRS) -> Raster:

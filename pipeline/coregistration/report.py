@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import html
+import math
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -12,29 +11,25 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from pyproj import CRS
 
 from orograph.pipeline.coregistration import plots as figures
 from orograph.pipeline.coregistration.cross_validation import HeldOut, held_out
 from orograph.pipeline.coregistration.estimate import nmad
-from orograph.pipeline.coregistration.files import Sample, write_json, write_rasters
+from orograph.pipeline.coregistration.files import Sample, sample_of, write_json, write_rasters
 from orograph.pipeline.coregistration.fit import fit
-from orograph.pipeline.coregistration.prepare import prepare_pair, read_heights, read_mask
+from orograph.pipeline.coregistration.grids import choose_grid, true_north_deg
+from orograph.pipeline.coregistration.notices import height_bias, mask_use
+from orograph.pipeline.coregistration.page import write_page
+from orograph.pipeline.coregistration.prepare import Prepared, prepare_pair, read_heights, read_mask
 from orograph.pipeline.coregistration.result import Coregistration
+from orograph.pipeline.coregistration.status import Status
 from orograph.pipeline.version import __version__
 
 Array = npt.NDArray[Any]
 
 CONVENTION: Final = "reference(x) = raster(x - (east, north)) + up; metres"
 DEFAULT_METHOD: Final = "blockwise(nuth-kaab)"
-_PICTURES: Final = (
-    ("dh_before.png", "Before"),
-    ("dh_after.png", "After"),
-    ("histogram.png", "Differences on stable ground"),
-    ("shift_east.png", "Shift east"),
-    ("shift_north.png", "Shift north"),
-    ("shift_up.png", "Shift up"),
-    ("arrows.png", "Displacement"),
-)
 
 
 @dataclass(slots=True)
@@ -60,6 +55,38 @@ class Outcome:
     report: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to align two files.
+
+    Attributes:
+        inliers: Mask file, non-zero is terrain that did not change.
+        method: See `parse_method`.
+        max_shift_m: Longest horizontal shift allowed; 60 pixels when None.
+        same_heights: Compare heights although vertical frames differ.
+        grid: Grid of the output: `reference`, `source`, or `auto` for the source's where it is finer or larger.
+        reference_band, band: Band numbers; None takes the only one, or the one whose description names heights.
+        nodata: A further void value of the raster to be aligned.
+        allow_vertical: Write the raster with heights moved alone where no horizontal shift can be trusted.
+        threads: 0 for all this process may use.
+        check: Add two fits for the held-out figures.
+        pictures: Draw maps, arrows and a histogram.
+    """
+
+    inliers: Path | None = None
+    method: str = DEFAULT_METHOD
+    max_shift_m: float | None = None
+    same_heights: bool = False
+    grid: str = "auto"
+    reference_band: int | None = None
+    band: int | None = None
+    nodata: float | None = None
+    allow_vertical: bool = False
+    threads: int = 0
+    check: bool = True
+    pictures: bool = True
+
+
 def peak_bytes(shape: tuple[int, int]) -> int:
     """Memory above imports of `coregister_files` for two float32 rasters of a shape in one CRS, pictures included.
 
@@ -69,54 +96,112 @@ def peak_bytes(shape: tuple[int, int]) -> int:
     return int(shape[0] * shape[1] * 4 * 4) + 450_000_000
 
 
-def coregister_files(
-    reference_path: Path,
-    moving_path: Path,
-    out: Path,
-    *,
-    inliers_path: Path | None = None,
-    method: str = DEFAULT_METHOD,
-    max_shift_m: float | None = None,
-    same_heights: bool = False,
-    threads: int = 0,
-    check: bool = True,
-    pictures: bool = True,
-) -> Outcome:
+def coregister_files(reference_path: Path, moving_path: Path, out: Path, request: Request | None = None) -> Outcome:
     """Align a raster file with a reference file and write everything into a folder.
 
-    `aligned.tif` and `field.tif` lie on the reference's grid; `check` adds two fits for the held-out figures. Memory is
-    that of `peak_bytes`: the pair is held and everything that is written goes out strip by strip.
+    `aligned.tif` and `field.tif` are written where the displacement is to be believed, and with `allow_vertical` where only
+    heights are; the report and the pictures always. Memory is that of `peak_bytes`.
     """
+    asked = request or Request()
     watch = Stopwatch()
-    reference, notes = read_heights(reference_path)
-    moving, more = read_heights(moving_path)
-    inliers = None if inliers_path is None else read_mask(inliers_path, reference)
-    pair = prepare_pair(reference, moving, inliers, same_heights=same_heights)
+    pair, notes = _read(reference_path, moving_path, asked)
+    grid = choose_grid(pair, asked.grid)
     watch.lap("read")
-    result = fit(pair.reference, pair.moving, pair.inliers, method, max_shift_m, threads=threads)
+    moving = pair.to_estimate
+    result = fit(pair.reference, moving, pair.inliers, asked.method, asked.max_shift_m, threads=asked.threads)
     watch.lap("fit")
+    written = result.status.aligned or (asked.allow_vertical and result.status is not Status.TOO_FEW)
     checked = None
-    if check and result.sample_count:
-        checked = held_out(pair.reference, pair.moving, pair.inliers, result.method, max_shift_m, threads=threads)
+    if asked.check and result.status.aligned:
+        checked = held_out(
+            pair.reference, moving, pair.inliers, result.method, asked.max_shift_m, threads=asked.threads
+        )
         watch.lap("held out")
     out.mkdir(parents=True, exist_ok=True)
-    sample = write_rasters(out, pair, result, threads=threads)
+    sample = sample_of(pair, result, threads=asked.threads)
+    if written:
+        write_rasters(out, pair, result, grid, threads=asked.threads)
+    else:
+        for name in ("aligned.tif", "field.tif"):
+            (out / name).unlink(missing_ok=True)
     watch.lap("apply and write")
-    if pictures:
+    if asked.pictures:
         _draw(out, result, sample)
         watch.lap("pictures")
     names = {"reference": reference_path.name, "raster": moving_path.name}
-    if inliers_path is not None:
-        names["inliers"] = inliers_path.name
+    if asked.inliers is not None:
+        names["inliers"] = asked.inliers.name
+    facts, seen = _notices(pair, result, sample)
     report = _report(result, checked, sample) | {
+        "written": written,
+        "grid": {"of": grid.name, "averaged": grid.averaged, "crs": str(grid.geobox.crs)} if written else None,
+        **_directions(pair, result),
+        **facts,
         "inputs": names,
-        "notes": [*notes, *more, *pair.notes],
+        "notes": [*notes, *([grid.note] if written and grid.note else []), *seen],
         "seconds": watch.seconds,
-        "threads": threads,
+        "threads": asked.threads,
     }
     write_json(out / "report.json", report)
     write_page(out / "report.html", out, report)
     return Outcome(result, report)
+
+
+def _read(reference_path: Path, moving_path: Path, asked: Request) -> tuple[Prepared, list[str]]:
+    """Both files, ready to be compared, and notes."""
+    reference, notes = read_heights(reference_path, band=asked.reference_band)
+    moving, more = read_heights(moving_path, band=asked.band, nodata=asked.nodata)
+    inliers = None if asked.inliers is None else read_mask(asked.inliers, reference)
+    pair = prepare_pair(reference, moving, inliers, same_heights=asked.same_heights)
+    return pair, [*notes, *more, *pair.notes]
+
+
+def _directions(pair: Prepared, result: Coregistration) -> dict[str, Any]:
+    """What east and north mean, and the shift in true east and north and in pixels of the raster."""
+    turn = true_north_deg(pair.reference.geobox)
+    angle = math.radians(turn)
+    east, north, _ = result.shift
+    true_east = east * math.cos(angle) - north * math.sin(angle)
+    true_north = east * math.sin(angle) + north * math.cos(angle)
+    name = getattr(pair.reference.geobox.crs, "epsg", None)
+    axes = f"EPSG:{name}" if name else str(CRS(str(pair.reference.geobox.crs)).name)
+    pixel = pair.moving.geobox.affine.a
+    return {
+        "axes": f"east and north are the grid axes of {axes}; geographic north is at {turn:+.2f} degrees from grid north",
+        "true_north_deg": round(turn, 4),
+        "shift_geographic_m": {"east": _number(true_east), "north": _number(true_north)},
+        "shift_pixels": {"columns": _number(east / pixel), "rows": _number(-north / pixel)},
+    }
+
+
+def _notices(pair: Prepared, result: Coregistration, sample: Sample) -> tuple[dict[str, Any], list[str]]:
+    """What the residuals show besides a shift: figures for the report, and sentences."""
+    notes: list[str] = []
+    stable = sample.stable
+    bias = height_bias(sample.after_m[stable], sample.reference_m[stable]) if result.status.aligned else None
+    if bias is not None and bias.notable:
+        notes.append(str(bias))
+    mask = None
+    if pair.inliers is not None:
+        use = mask_use(sample.after_m, stable)
+        mask = {
+            "share": round(use.share, 4),
+            "outside_median_m": _number(use.outside_median_m),
+            "outside_nmad_m": _number(use.outside_nmad_m),
+            "inverted": use.inverted,
+        }
+        if use.inverted:
+            notes.append(
+                f"the mask may be inverted: {use.share:.0%} of the pixels were used, and those left out agree better"
+                f" (NMAD {use.outside_nmad_m:.2f} m); non-zero must mean terrain that did not change"
+            )
+    facts = {
+        "height_bias": None
+        if bias is None
+        else {"per_km_m": round(bias.per_km_m, 3), "range_m": round(bias.range_m, 3), "notable": bias.notable},
+        "mask": mask,
+    }
+    return facts, notes
 
 
 def _common(sample: Sample) -> tuple[Array, Array]:
@@ -133,6 +218,11 @@ def _report(result: Coregistration, checked: HeldOut | None, sample: Sample) -> 
     return {
         "software": f"orograph {__version__}",
         "status": result.status.value,
+        "reason": result.reason,
+        "remedy": result.remedy,
+        "found_m": None if result.found_m is None else dict(zip(("east", "north", "up"), result.found_m, strict=True)),
+        "waves": [wave.describe() for wave in result.field.waves],
+        "wave_left": None if result.wave_left is None else result.wave_left.describe(),
         "method": result.method.name,
         "convention": CONVENTION,
         "shift_m": {"east": _number(east), "north": _number(north), "up": _number(up)},
@@ -179,58 +269,3 @@ def _draw(out: Path, result: Coregistration, sample: Sample) -> None:
         title = f"shift {name}, mean {result.shift[part]:.2f} m"
         figures.shift_map(out / f"shift_{name}.png", displacement[part], result.blocks, geobox, title, part)
     figures.arrows(out / "arrows.png", result.blocks, displacement, geobox)
-
-
-def write_page(path: Path, folder: Path, report: dict[str, Any]) -> None:
-    """One HTML page with the numbers and the pictures inside it."""
-    rows = [
-        ("Status", report["status"]),
-        ("Method", report["method"]),
-        ("Shift east, north, up", ", ".join(_text(report["shift_m"][k]) for k in ("east", "north", "up")) + " m"),
-        ("NMAD before", f"{_text(report['nmad_m']['before'])} m"),
-        ("NMAD after", f"{_text(report['nmad_m']['after'])} m"),
-        ("NMAD held out, 500 m chequerboard", f"{_text(report['nmad_m']['held_out'])} m"),
-        ("NMAD held out, 2 km cells with a buffer", f"{_text(report['nmad_m']['held_out_2km_buffered'])} m"),
-        ("Median before, after", f"{_text(report['median_m']['before'])}, {_text(report['median_m']['after'])} m"),
-        ("Pixels used", f"{report['sample_count']:,}"),
-        ("Blocks", ", ".join(f"{n} {name}" for name, n in (report["block_status"] or {}).items()) or "none"),
-        ("Seconds, wall (CPU)", ", ".join(f"{k} {v['wall']} ({v['cpu']})" for k, v in report["seconds"].items())),
-        ("Convention", report["convention"]),
-        *[("Note", note) for note in report["notes"]],
-    ]
-    table = "\n".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows)
-    images = "\n".join(_picture(folder / name, title) for name, title in _PICTURES if (folder / name).is_file())
-    title = f"{report['inputs']['raster']} onto {report['inputs']['reference']}"
-    path.write_text(_PAGE.format(title=html.escape(title), table=table, images=images), encoding="utf-8")
-
-
-def _text(value: float | None) -> str:
-    return "not known" if value is None else f"{round(value, 2) + 0.0:.2f}"
-
-
-def _picture(path: Path, title: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    escaped = html.escape(title)
-    return (
-        f'<figure><img alt="{escaped}" src="data:image/png;base64,{data}"><figcaption>{escaped}</figcaption></figure>'
-    )
-
-
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>{title}</title>
-<style>
-body{{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1200px;padding:0 1rem;color:#1b1b1b;background:#fff}}
-table{{border-collapse:collapse;margin-bottom:1.5rem}}
-th{{text-align:left;font-weight:600;padding:.2rem 1.2rem .2rem 0;vertical-align:top;white-space:nowrap}}
-td{{padding:.2rem 0;font-variant-numeric:tabular-nums}}
-main{{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:1rem}}
-figure{{margin:0}} img{{width:100%;height:auto;border:1px solid #ddd}} figcaption{{color:#555;font-size:.9em}}
-</style></head><body><h1>{title}</h1>
-<table>
-{table}
-</table>
-<main>
-{images}
-</main></body></html>
-"""

@@ -17,6 +17,7 @@ from orograph.pipeline.coregistration.methods import Method
 from orograph.pipeline.coregistration.status import Status
 from orograph.pipeline.coregistration.torch_kernels import kernels_for
 from orograph.pipeline.coregistration.warp import warp
+from orograph.pipeline.coregistration.waves import Wave
 from orograph.pipeline.manifest import CoregistrationRecord
 
 Array = npt.NDArray[Any]
@@ -40,6 +41,10 @@ class Coregistration:
         stiffness: Weight of the smoothness prior that predicted held-out cells best; None for global methods.
         blind_nmad_m: Spread of residuals in held-out cells of at least 2 km, a block's width away from all that was
             used to predict them; NaN for global methods.
+        reason: Why the status is not `converged`, a sentence; empty when it is.
+        remedy: What the user can do about it.
+        found_m: East, north and up of an estimate that was not accepted; None otherwise.
+        wave_left: A wave that is left in the residuals, with the status `undulated`.
     """
 
     method: Method
@@ -57,6 +62,10 @@ class Coregistration:
     blocks: BlockTable | None = None
     stiffness: float | None = None
     blind_nmad_m: float = float("nan")
+    reason: str = ""
+    remedy: str = ""
+    found_m: tuple[float, float, float] | None = None
+    wave_left: Wave | None = None
 
     @property
     def shift(self) -> tuple[float, float, float]:
@@ -100,6 +109,10 @@ class Coregistration:
             "median_after_m": _number(self.median_after_m),
             "iterations": self.iterations,
         }
+        if self.reason:
+            details["reason"] = self.reason
+        if self.field.waves:
+            details["waves"] = [wave.describe() for wave in self.field.waves]
         if self.blocks is not None:
             details["stiffness"] = self.stiffness
             details["blind_nmad_m"] = _number(self.blind_nmad_m)

@@ -29,7 +29,7 @@ def warp(
     heights = raster.heights_m
     out = np.empty(geobox.shape.shape, np.float32)
     geometry = geometry_of(geobox, field.geobox, raster.geobox)
-    shaped = (field.polynomial, field.lattice)
+    shaped = (field.polynomial, field.nodes)
 
     def band(first: int, last: int) -> None:
         low, high = kernels.north_range(geometry, *shaped, first, last, out.shape[1])

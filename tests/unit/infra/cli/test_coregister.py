@@ -123,6 +123,85 @@ def test_nothing_in_common_is_an_error_with_a_report(folder, tmp_path):
     assert json.loads((tmp_path / "out" / "report.json").read_text())["status"] == "too_few"
 
 
+def test_what_does_not_converge_writes_no_raster(folder, tmp_path):
+    arguments = [
+        "coregister",
+        str(folder / "ref.tif"),
+        str(folder / "tba.tif"),
+        "-o",
+        str(tmp_path),
+        "--max-shift",
+        "2",
+    ]
+    result = CliRunner().invoke(app, [*arguments, "--no-pictures"])
+    assert isinstance(result.exception, CoregistrationError)
+    assert "the limit is 2 m" in str(result.exception)
+    assert not (tmp_path / "aligned.tif").exists()
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["written"] is False
+    assert report["found_m"]["east"] == pytest.approx(12, abs=1)
+    result = CliRunner().invoke(app, [*arguments, "--no-pictures", "--allow-vertical"], catch_exceptions=False)
+    assert result.exit_code == 0
+    with rasterio.open(tmp_path / "field.tif") as file:
+        assert not file.read()[:2].any()
+
+
+def test_the_output_grid_is_the_sources_where_finer_and_averaged_where_asked(folder, tmp_path):
+    with rasterio.open(folder / "ref.tif") as file:
+        heights, profile = file.read(1), file.profile
+    coarse = heights[:258, :258].reshape(86, 3, 86, 3).mean(axis=(1, 3))
+    profile |= {"width": 86, "height": 86, "transform": profile["transform"] * Affine.scale(3)}
+    with rasterio.open(tmp_path / "coarse.tif", "w", **profile) as file:
+        file.write(coarse.astype("f4"), 1)
+    arguments = ["coregister", str(tmp_path / "coarse.tif"), str(folder / "tba.tif"), "--no-pictures", "--no-check"]
+    for grid, size in (("auto", 260), ("reference", 86)):
+        out = tmp_path / grid
+        result = CliRunner().invoke(app, [*arguments, "-o", str(out), "--grid", grid, "-m", "nuth-kaab"])
+        assert result.exit_code == 0
+        with rasterio.open(out / "aligned.tif") as file:
+            aligned = file.read(1, masked=True)
+        assert aligned.shape == (size, size)
+        if grid == "reference":
+            dh = (coarse - aligned)[10:-10, 10:-10].compressed()
+            assert 1.4826 * np.median(np.abs(dh - np.median(dh))) < 3.0
+
+
+def test_a_geographic_source_is_written_on_its_own_grid(folder, tmp_path):
+    from rasterio.warp import Resampling, calculate_default_transform, reproject
+
+    with rasterio.open(folder / "tba.tif") as file:
+        values, profile = file.read(1), file.profile
+        transform, width, height = calculate_default_transform(
+            file.crs, "EPSG:4326", file.width, file.height, *file.bounds
+        )
+    out = np.full((height, width), -9999.0, "f4")
+    reproject(
+        values, out, src_transform=profile["transform"], src_crs=profile["crs"], src_nodata=-9999, dst_nodata=-9999,
+        dst_transform=transform, dst_crs="EPSG:4326", resampling=Resampling.cubic, tolerance=0.0,
+    )  # fmt: skip
+    profile |= {"crs": "EPSG:4326", "transform": transform, "width": width, "height": height}
+    with rasterio.open(tmp_path / "deg.tif", "w", **profile) as file:
+        file.write(out, 1)
+    arguments = ["coregister", str(folder / "ref.tif"), str(tmp_path / "deg.tif"), "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*arguments, "--no-pictures", "--no-check", "--grid", "source"])
+    assert result.exit_code == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert "grid axes of EPSG:25833" in report["axes"]
+    with rasterio.open(tmp_path / "out" / "aligned.tif") as file, rasterio.open(folder / "ref.tif") as reference:
+        assert file.crs.to_epsg() == 4326
+        assert file.transform.almost_equals(transform)
+        aligned, target = file.read(1), reference.read(1)
+        back = np.full(target.shape, np.nan, "f4")
+        reproject(
+            aligned, back, src_transform=transform, src_crs="EPSG:4326", src_nodata=file.nodata, dst_nodata=np.nan,
+            dst_transform=reference.transform, dst_crs=reference.crs, resampling=Resampling.cubic, tolerance=0.0,
+        )  # fmt: skip
+    dh = (target - back)[20:-20, 20:220]
+    dh = dh[np.isfinite(dh)]
+    assert abs(np.median(dh)) < 0.3  # twice warped by GDAL on the way
+    assert 1.4826 * np.median(np.abs(dh - np.median(dh))) < 1.0
+
+
 def test_a_global_method_writes_no_blocks(folder, tmp_path):
     arguments = [
         "coregister",

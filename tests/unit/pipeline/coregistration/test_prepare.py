@@ -16,7 +16,7 @@ from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import Status, fit
 from orograph.pipeline.coregistration.prepare import prepare_pair, read_heights, read_mask
-from orograph.pipeline.errors import SourceGridError, SourceMissing, VerticalError
+from orograph.pipeline.errors import NodataError, SourceGridError, SourceMissing, VerticalError
 
 PIXEL_M = 20.0
 SIZE = 220
@@ -79,11 +79,11 @@ def test_two_geographic_rasters_are_measured_in_metres(pair):
     reference, moving = warp_to(pair[0], "EPSG:4326"), warp_to(pair[1], "EPSG:4326")
     mask = np.isfinite(reference.heights_m)
     ready = prepare_pair(reference, moving, mask)
-    assert ready.reference.geobox.crs.epsg == 32633  # 77 degrees north: beyond EPSG:3035's use
+    assert "transverse Mercator" in str(ready.reference.geobox.crs)
     assert ready.inliers.shape == ready.reference.heights_m.shape
     result = fit(ready.reference, ready.moving, ready.inliers)
     assert result.status is Status.CONVERGED
-    # The metres of UTM 33 here are those of the truth, which was made on that zone's grid.
+    # The truth was made on the grid of UTM 33 near its central meridian, where north is true as well.
     assert error_px(result) < 0.05
 
 
@@ -160,3 +160,53 @@ def test_masks_may_lie_on_another_grid(pair, tmp_path):
     assert mask[:, :110].all()
     assert not mask[:, 110:].any()
     assert replace(reference).heights_m.shape == mask.shape
+
+
+def test_feet_are_measured_in_metres(pair):
+    feet = Affine(PIXEL_M / 0.3048006096, 0, 1e6, 0, -PIXEL_M / 0.3048006096, 2e5)
+    ready = prepare_pair(raster(pair[0], "EPSG:2263", affine=feet), raster(pair[1], "EPSG:2263", affine=feet))
+    assert ready.reference.geobox.affine.a == pytest.approx(PIXEL_M, rel=1e-6)
+    assert "US survey foot" in ready.notes[0]
+    assert error_px(fit(ready.reference, ready.moving)) < 0.005
+    with pytest.raises(SourceGridError, match="US survey foot"):
+        fit(raster(pair[0], "EPSG:2263", affine=feet), raster(pair[1], "EPSG:2263", affine=feet))
+
+
+def test_the_band_of_heights_is_found_or_asked_for(pair, tmp_path):
+    heights = raster(pair[1])
+    for name, descriptions in (("named.tif", ("error", "Height")), ("bare.tif", (None, None))):
+        write(tmp_path / name, heights, "EPSG:25833", count=2)
+        with rasterio.open(tmp_path / name, "r+") as file:
+            file.write(np.zeros_like(heights.heights_m), 1)
+            file.write(heights.heights_m, 2)
+            file.descriptions = descriptions
+    found, notes = read_heights(tmp_path / "named.tif")
+    np.testing.assert_array_equal(found.heights_m, heights.heights_m)
+    assert "band 2 of 2" in notes[0]
+    with pytest.raises(SourceGridError, match="2 bands"):
+        read_heights(tmp_path / "bare.tif")
+    asked, _ = read_heights(tmp_path / "bare.tif", band=2)
+    np.testing.assert_array_equal(asked.heights_m, heights.heights_m)
+
+
+def test_scale_offset_and_unit_of_a_band_are_applied(pair, tmp_path):
+    tenths = raster(np.round(pair[1] * 10))
+    write(tmp_path / "scaled.tif", tenths, "EPSG:25833", dtype="int16")
+    with rasterio.open(tmp_path / "scaled.tif", "r+") as file:
+        file.scales, file.offsets, file.units = (0.1,), (5.0,), ("US survey foot",)
+    read, notes = read_heights(tmp_path / "scaled.tif")
+    np.testing.assert_allclose(read.heights_m, (np.round(pair[1] * 10) * 0.1 + 5) * 1200 / 3937, rtol=1e-5)
+    assert "scaled by 0.1" in notes[0]
+
+
+def test_zeros_that_end_in_a_cliff_are_undeclared_voids(pair, tmp_path):
+    holed = raster(pair[1])
+    holed.heights_m[:, :40] = 0.0
+    write(tmp_path / "zeros.tif", holed, "EPSG:25833", nodata=None)
+    with pytest.raises(NodataError, match="18%"):
+        read_heights(tmp_path / "zeros.tif")
+    declared, _ = read_heights(tmp_path / "zeros.tif", nodata=0.0)
+    assert np.isnan(declared.heights_m[:, :40]).all()
+    sea = raster(np.maximum(pair[1] - np.median(pair[1]), 0.0))
+    write(tmp_path / "sea.tif", sea, "EPSG:25833", nodata=None)
+    assert (read_heights(tmp_path / "sea.tif")[0].heights_m == 0.0).mean() > 0.4

@@ -1,0 +1,91 @@
+"""What residuals show besides a shift: errors that grow with height, and masks that exclude the stable terrain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from orograph.pipeline.coregistration.estimate import nmad
+
+Array = npt.NDArray[Any]
+
+_CLASSES: Final = 20
+_LEAST: Final = 2000
+_NOTABLE: Final = 0.35
+_LEAST_RANGE_M: Final = 0.3
+_STEADY: Final = 0.7
+_TIGHTER: Final = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class HeightBias:
+    """How residuals change with height.
+
+    Attributes:
+        per_km_m: Metres of residual per 1000 m of height.
+        range_m: Change over the middle 90 % of the heights.
+        notable: Steady over the heights, and a third of the residuals' spread or more.
+    """
+
+    per_km_m: float
+    range_m: float
+    notable: bool
+
+    def __str__(self) -> str:
+        return (
+            f"residuals change by {self.per_km_m:+.1f} m per 1000 m of height ({self.range_m:.1f} m over the heights here):"
+            " a scale error, or penetration or growth that follows height; no shift removes it"
+        )
+
+
+def height_bias(residual_m: Array, height_m: Array) -> HeightBias | None:
+    """The median residual by class of height, as a robust straight line; None with too few values."""
+    good = np.isfinite(residual_m) & np.isfinite(height_m)
+    residual, height = residual_m[good], height_m[good]
+    if residual.size < _LEAST or np.ptp(height) < 1.0:
+        return None
+    order = np.argsort(height, kind="stable")
+    classes = np.array_split(order, _CLASSES)
+    middle = np.array([np.median(height[c]) for c in classes])
+    value = np.array([np.median(residual[c]) for c in classes])
+    i, j = np.triu_indices(_CLASSES, 1)
+    apart = middle[j] - middle[i]
+    wide = apart > 0
+    if not wide.any():
+        return None
+    slope = float(np.median((value[j] - value[i])[wide] / apart[wide]))
+    low, high = np.percentile(height, (5, 95))
+    change = abs(slope) * float(high - low)
+    agree = float(np.mean(np.sign(value[j] - value[i])[wide] == np.sign(slope)))
+    notable = change > max(_NOTABLE * nmad(residual), _LEAST_RANGE_M) and agree >= _STEADY
+    return HeightBias(1000.0 * slope, change, notable)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskUse:
+    """Residuals on both sides of a mask.
+
+    Attributes:
+        share: Share of the common pixels that are inliers.
+        outside_median_m, outside_nmad_m: Of the pixels the mask leaves out; NaN without any.
+        inverted: The pixels left out agree better than those used: the mask probably means the opposite.
+    """
+
+    share: float
+    outside_median_m: float
+    outside_nmad_m: float
+    inverted: bool
+
+
+def mask_use(residual_m: Array, stable: Array) -> MaskUse:
+    """Compare residuals inside and outside a mask."""
+    good = np.isfinite(residual_m)
+    inside, outside = residual_m[good & stable], residual_m[good & ~stable]
+    share = inside.size / max(inside.size + outside.size, 1)
+    enough = inside.size >= 100 and outside.size >= 100
+    inverted = enough and share < 0.5 and nmad(outside) < _TIGHTER * nmad(inside)
+    median = float(np.median(outside)) if outside.size else float("nan")
+    return MaskUse(share, median, nmad(outside), bool(inverted))

@@ -1,0 +1,28 @@
+"""Residuals say when they follow height, and when a mask keeps the wrong side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from orograph.pipeline.coregistration.notices import height_bias, mask_use
+
+
+def test_a_bias_that_follows_height_is_noticed():
+    rng = np.random.default_rng(1)
+    height = rng.uniform(0, 1000, 20_000)
+    found = height_bias(0.01 * height + rng.normal(0, 2, height.size), height)
+    assert abs(found.per_km_m - 10.0) < 0.3
+    assert found.notable
+    assert "per 1000 m" in str(found)
+    assert not height_bias(rng.normal(0, 2, height.size), height).notable
+    assert height_bias(np.full(50, 1.0), np.arange(50.0)) is None
+
+
+def test_an_inverted_mask_is_noticed():
+    rng = np.random.default_rng(2)
+    stable = rng.random((200, 200)) < 0.85
+    residual = np.where(stable, rng.normal(0, 1, stable.shape), rng.normal(-12, 5, stable.shape))
+    assert not mask_use(residual, stable).inverted
+    use = mask_use(residual, ~stable)
+    assert use.inverted
+    assert abs(use.share - 0.15) < 0.02
