@@ -8,7 +8,8 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
-from orograph.pipeline.core.raster import Raster, Surface
+from orograph.pipeline.core.raster import Raster
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import Status, fit
 from orograph.pipeline.coregistration.field import DisplacementField, refined
 from orograph.pipeline.coregistration.waves import Wave, sampled_shape
