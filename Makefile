@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BENCH ?= tests/bench
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint types unit format bench faults-long clean
+.PHONY: help install demo test test-capped lint types unit format bench faults-long clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -23,6 +23,13 @@ demo: install
 	$(BIN)/orograph demo
 
 test: lint types unit
+
+# make test-capped   the networks' tests on a processor without AVX-512: torch and oneDNN capped to AVX2
+CAPS := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+NETWORK_TESTS := $(addprefix tests/unit/pipeline/,core/test_precision.py superres bare_earth implicit learning) \
+	tests/integration/test_run_superres.py
+test-capped: install
+	$(CAPS) $(BIN)/python -m pytest $(NETWORK_TESTS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import resource
+import sys
 from pathlib import Path
 from typing import Final
 
 import psutil
+
+from orograph.pipeline.core.processor import usable_cores
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -30,7 +31,10 @@ def peak_rss_mb() -> float:
     """
     with contextlib.suppress(OSError, IndexError, ValueError):
         return int(_STATUS.read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    import resource  # Unix only
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 1024)  # macOS counts bytes, Linux kibibytes
 
 
 def usable_workers() -> int:
@@ -38,7 +42,7 @@ def usable_workers() -> int:
 
     Limits of a container count, both the cores it was given and its memory.
     """
-    cores: float = len(os.sched_getaffinity(0))
+    cores: float = usable_cores()
     with contextlib.suppress(OSError, ValueError):
         quota, period = (_CGROUP / "cpu.max").read_text(encoding="ascii").split()
         cores = min(cores, int(quota) / int(period))

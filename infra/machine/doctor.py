@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, supported_precisions
+from orograph.pipeline.core.processor import instruction_caps, instruction_set, usable_cores
 from orograph.pipeline.errors import OrographError
 from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.version import __version__
@@ -42,6 +44,7 @@ def examine(settings: RunSettings) -> tuple[Finding, ...]:
         _gdal_options,
         _grids,
         _machine,
+        _processor,
         _scratch,
         _store,
         _ray,
@@ -116,7 +119,7 @@ def _grids(settings: RunSettings) -> Iterator[Finding]:
 def _machine(settings: RunSettings) -> Iterator[Finding]:
     import psutil
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     memory_mb = psutil.virtual_memory().available / 2**20
     workers = settings.workers or cores
     needed = workers * settings.memory_limit_mb
@@ -126,6 +129,22 @@ def _machine(settings: RunSettings) -> Iterator[Finding]:
         Level.OK if fits else Level.WARNING,
         f"{cores} cores, {memory_mb:.0f} MB free for {workers} workers of at most {settings.memory_limit_mb} MB",
         "" if fits else "lower --workers or --memory-limit-mb",
+    )
+
+
+def _processor(_: RunSettings) -> Iterator[Finding]:
+    import platform
+
+    precisions = supported_precisions("cpu")
+    half = ", ".join(f"{name} {'yes' if name in precisions else 'no'}" for name in ("bf16", "fp16"))
+    caps = instruction_caps()
+    yield Finding(
+        "processor",
+        Level.WARNING if caps else Level.OK,
+        f"{platform.machine()}, torch uses {instruction_set()}; convolutions in {half}; networks run in "
+        f"{DEFAULT_PRECISION} unless superres_precision asks otherwise"
+        + (f"; capped by {', '.join(caps)}" if caps else ""),
+        f"unset {' '.join(cap.partition('=')[0] for cap in caps)}" if caps else "",
     )
 
 
@@ -184,6 +203,7 @@ def _gpu(_: RunSettings) -> Iterator[Finding]:
 
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-        yield Finding("GPU", Level.OK, f"{names}, torch {torch.__version__}")
+        precisions = ", ".join(supported_precisions("cuda"))
+        yield Finding("GPU", Level.OK, f"{names}, torch {torch.__version__}; convolutions in {precisions}")
     else:
         yield Finding("GPU", Level.OK, f"none; models run on the CPU (torch {torch.__version__})")

@@ -8,7 +8,6 @@ a file system: only folders of this host, whose lock is free, are removed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -101,6 +100,8 @@ def _locked(path: Path) -> int | None:
         FileNotFoundError: the folder is gone.
         OSError: the file system knows no locks, or the path is no folder.
     """
+    import fcntl  # Unix only
+
     lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -170,6 +169,8 @@ class LocalStore:
 
     @contextlib.contextmanager
     def _lock(self, key: str) -> Iterator[None]:
+        import fcntl  # Unix only
+
         folder = self.root / _LOCKS
         folder.mkdir(parents=True, exist_ok=True)
         number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:2]) % _LOCK_COUNT

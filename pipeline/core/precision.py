@@ -47,6 +47,11 @@ def used_precision(precision: Precision, device: str) -> Precision:
     return precision if precision == "fp32" or _convolves_in(precision, device) else "fp32"
 
 
+def supported_precisions(device: str) -> tuple[Precision, ...]:
+    """Return the precisions a device convolves in, `fp32` first."""
+    return tuple(precision for precision in PRECISIONS if used_precision(precision, device) == precision)
+
+
 def body_dtype(precision: Precision, device: str) -> torch.dtype:
     """Return the torch type in which a network's body runs on a device; see `used_precision`."""
     import torch

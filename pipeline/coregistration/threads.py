@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
+from orograph.pipeline.core.processor import usable_cores
+
 Result = TypeVar("Result")
 
 
@@ -15,7 +17,7 @@ def usable_threads(threads: int) -> int:
     """The number of threads to use; 0 means as many as this process may run on."""
     if threads > 0:
         return threads
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 def in_bands(work: Callable[[int, int], Result], rows: int, threads: int, per_band: int = 64) -> list[Result]:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
-from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype, checked_precision
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype, checked_precision, used_precision
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.core.torch_device import torch_device
 from orograph.pipeline.core.weights_uri import Read
@@ -91,11 +91,20 @@ class NetResolver:
         self._folded: dict[Condition, FoldedNet] = {}
         self._batch = options.batch
         torch_device(options.device)
+        if self.precision != options.precision:
+            _LOG.warning(
+                "%s does not convolve in %s: %s runs in %s", options.device, options.precision, name, self.precision
+            )
 
     @property
     def name(self) -> str:
         """Name it goes by."""
         return self._name
+
+    @property
+    def precision(self) -> Precision:
+        """Precision the body runs in on this device."""
+        return used_precision(self.options.precision, self.options.device)
 
     @property
     def sha256(self) -> str:

@@ -136,6 +136,19 @@ def test_nothing_on_a_tiles_way_imports_training(start: str) -> None:
     assert not {name for name in reached if name.startswith("pipeline.learning")}
 
 
+def test_modules_load_where_unix_libraries_are_missing() -> None:
+    """`fcntl` and `resource` are imported where they are used, so that every module loads on every platform."""
+    offences = [
+        module
+        for module, path in modules().items()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (getattr(node, "module", None), *(alias.name for alias in node.names))
+        if name in {"fcntl", "resource", "pwd", "grp", "termios"}
+    ]
+    assert offences == []
+
+
 @pytest.mark.parametrize("folder", ["pipeline", "stac"])
 def test_only_infra_knows_clusters_and_stores(folder: str) -> None:
     offences = {

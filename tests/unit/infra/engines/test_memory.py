@@ -1,6 +1,5 @@
 """Peak memory is that of one tile, and a child's own."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from orograph.infra.engines import memory as memory_use
 from orograph.infra.engines.memory import WORKER_MB, peak_rss_mb, reset_peak, usable_workers
+from orograph.pipeline.core.processor import usable_cores
 
 
 def test_a_large_array_shows_until_the_peak_is_reset() -> None:
@@ -32,7 +32,7 @@ def test_a_child_does_not_show_its_parents_peak() -> None:
 
 
 def test_workers_are_bounded_by_cores_and_by_free_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     free = WORKER_MB * 2**20 * (cores + 1)
     monkeypatch.setattr(memory_use.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
     monkeypatch.setattr(memory_use, "_CGROUP", tmp_path)

@@ -1,6 +1,9 @@
 import pytest
+import torch
 
 from orograph.infra.machine.doctor import Level, examine
+from orograph.pipeline.core.precision import supported_precisions
+from orograph.pipeline.core.processor import CAPS
 from orograph.pipeline.settings import RunSettings
 
 
@@ -18,7 +21,7 @@ def _no_cluster(monkeypatch):
 
 def test_a_good_machine_has_no_failures_and_every_warning_a_remedy(tmp_path):
     found = findings(tmp_path)
-    assert {"software", "PROJ", "GDAL", "grids", "machine", "scratch", "store", "Ray", "GPU"} <= set(found)
+    assert {"software", "PROJ", "GDAL", "grids", "machine", "processor", "scratch", "store", "Ray", "GPU"} <= set(found)
     assert not [finding for finding in found.values() if finding.level is Level.FAILURE]
     assert all(finding.remedy for finding in found.values() if finding.level is Level.WARNING)
 
@@ -49,3 +52,17 @@ def test_risky_gdal_options_of_the_users_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("GDAL_NUM_THREADS", "ALL_CPUS")
     found = findings(tmp_path)["GDAL options"]
     assert (found.level, found.remedy) == (Level.WARNING, "unset GDAL_NUM_THREADS")
+
+
+def test_the_processor_and_the_precision_of_networks_are_stated(tmp_path, monkeypatch):
+    for name in CAPS:
+        monkeypatch.delenv(name, raising=False)
+    found = findings(tmp_path)["processor"]
+    assert found.level is Level.OK
+    assert f"torch uses {torch.backends.cpu.get_cpu_capability()}" in found.text
+    assert ("bf16 yes" in found.text) == ("bf16" in supported_precisions("cpu"))
+    assert "networks run in fp32" in found.text
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    capped = findings(tmp_path)["processor"]
+    assert (capped.level, capped.remedy) == (Level.WARNING, "unset ONEDNN_MAX_CPU_ISA")
+    assert "capped by ONEDNN_MAX_CPU_ISA=AVX2" in capped.text
