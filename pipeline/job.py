@@ -12,6 +12,7 @@ from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.redaction import public_ref
 from orograph.pipeline.sources.refs import SourceRef
+from orograph.pipeline.sources.sensor import RESOLVER
 from orograph.pipeline.version import PROCESSING_VERSION
 
 ProgressCallback = Callable[[str, float], None]
@@ -64,6 +65,7 @@ class Job:
                 "horizontal": ref.horizontal.identity() if ref.horizontal else None,
                 **_land_cover(ref.source),
                 **({"noise_m": ref.source.noise_m} if ref.source.noise_m else {}),
+                **_sensor(ref, self.settings),
             }
             for ref in self.sources
         ]
@@ -105,3 +107,9 @@ def _land_cover(source: Source) -> dict[str, Any]:
     """What of a source's land-cover map changes heights: its content and classes, not where it lies or whose it is."""
     known = source.land_cover
     return {} if known is None else {"land_cover": known.model_dump(mode="json", exclude={"path", "attribution"})}
+
+
+def _sensor(ref: SourceRef, settings: ProcessingSettings) -> dict[str, Any]:
+    """The sensor model, where the resolver uses one."""
+    used = ref.sensor if settings.superres == RESOLVER else None
+    return {} if used is None else {"sensor": used.identity()}

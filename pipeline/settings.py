@@ -29,7 +29,8 @@ class ProcessingSettings(BaseModel):
         target_frame: Vertical frame of the products, an id of the vertical catalogue.
         coregistration: Method by name (`none`, `nuth-kaab`, or a composition such as `vertical-shift+nuth-kaab`).
         max_shift_m: Estimated horizontal shifts beyond this are refused.
-        superres: `none`, an exact interpolant (`gdal-cubic`, `keys6`, `bspline`), or a model's registry name.
+        superres: `none`, an exact interpolant (`gdal-cubic`, `keys6`, `bspline`), `sensor` for the best linear filter of
+            each source's sensor model, or a network's name.
         superres_ensemble: Mean with a second network or over eight symmetries; networks only.
         superres_gate: Keep cubic where the network's gain is not significant; networks only.
         superres_device: `cpu` or `cuda`, where the network runs; each repeats its own bits, not the other's.

@@ -25,7 +25,10 @@ def superres(
         Thinning.DECIMATED
     ),
     model: Annotated[
-        str, typer.Option(help="XS, S, an interpolant such as keys6, best-linear, or weights.safetensors[#sha256=...].")
+        str,
+        typer.Option(
+            help="XS, S, sensor, an interpolant such as keys6, best-linear, or weights.safetensors[#sha256=...]."
+        ),
     ] = "S",
     ensemble: Annotated[
         bool,
@@ -40,6 +43,10 @@ def superres(
     noise_m: Annotated[float, typer.Option(min=0.0, help="Noise of the source; 0 returns its samples exactly.")] = 0.0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     trust_thinning: Annotated[bool, typer.Option(help="Do not check the declared mode against the heights.")] = False,
+    sensor: Annotated[
+        str | None,
+        typer.Option(help="With --model sensor: srtm, nasadem, glo-30, aw3d30, eu-dem, or a YAML file of parameters."),
+    ] = None,
     nodata: Annotated[list[float] | None, typer.Option(help="Void values the file does not declare.")] = None,
     lerc_m: Annotated[float | None, typer.Option(help="Largest error of LERC compression; lossless without.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a sentence.")] = False,
@@ -48,7 +55,8 @@ def superres(
     from orograph.infra.runs.model_weights import reading
     from orograph.pipeline.core.weights_uri import is_own, read_weights_with
     from orograph.pipeline.settings import RunSettings
-    from orograph.pipeline.superres import resolver
+    from orograph.pipeline.sources.sensor import RESOLVER, read_sensor
+    from orograph.pipeline.superres import resolver, takes_sensor
     from orograph.pipeline.superres.file import superresolve_file
 
     read_weights_with(reading(RunSettings.with_flags()))
@@ -62,8 +70,12 @@ def superres(
             "noise_m": noise_m,
             "device": device,
         }
+    elif takes_sensor(name):
+        options = {"noise_m": noise_m} if sensor is None else {"sensor": read_sensor(sensor)}
     elif ensemble or gate or noise_m or device != "cpu" or precision != DEFAULT_PRECISION:
         err.print(f"{name} is not a network: --ensemble, --gate, --noise-m, --device and --precision have no effect")
+    if sensor is not None and not takes_sensor(name):
+        err.print(f"--sensor has no effect on {name}: use --model {RESOLVER}")
     up = resolver(name, **options)
     trained = getattr(up, "factor", factor)
     if trained != factor:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.errors import ConfigError, SourceUnknown
 from orograph.pipeline.sources.land_cover import LandCover
+from orograph.pipeline.sources.sensor import SensorModel, bundled_sensor
 
 SHIPPED_CATALOGUE: Final = Path(__file__).with_name("sources.yaml")
 
@@ -110,6 +111,7 @@ class Source(_Frozen):
         epoch: Decimal year of the data's coordinates, for time-dependent operations.
         area_deg: West, south, east, north beyond which the source has no data.
         land_cover: Map that tells a bare-earth model where trees and buildings stand.
+        sensor: Measured footprint and noise, or the name of a bundled sensor model such as `srtm`.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -137,6 +139,12 @@ class Source(_Frozen):
     trust_thinning: bool = False
     anonymous: bool = False
     land_cover: LandCover | None = None
+    sensor: SensorModel | None = None
+
+    @field_validator("sensor", mode="before")
+    @classmethod
+    def _bundled_by_name(cls, value: object) -> object:
+        return bundled_sensor(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _crs_are_known(self) -> Self:

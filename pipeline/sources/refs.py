@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from orograph.pipeline.sources.catalogue import Source, Thinning, _Frozen
+from orograph.pipeline.sources.sensor import SensorModel
 
 
 class FileRef(_Frozen):
@@ -73,3 +74,11 @@ class SourceRef(_Frozen):
     def thinning(self) -> Thinning:
         """The mode heights are treated by: the declared one unless the heights contradict it."""
         return self.source.thinning if self.thinning_check is None else self.thinning_check.used
+
+    @property
+    def sensor(self) -> SensorModel | None:
+        """The source's sensor model, or one with its declared noise; None where neither is known."""
+        source = self.source
+        if source.sensor is not None or source.noise_m == 0.0:
+            return source.sensor
+        return SensorModel.declared(source.resolution_m, self.thinning is Thinning.AVERAGED, source.noise_m)

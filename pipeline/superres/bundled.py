@@ -7,18 +7,28 @@ from functools import partial
 from typing import Any
 
 from orograph.pipeline.core.bundled_weights import shipped_index
+from orograph.pipeline.sources.sensor import RESOLVER, SensorModel
 from orograph.pipeline.superres.resolver import Resolver
 
 
 def bundled_factories() -> dict[str, Callable[..., Resolver]]:
     """Factories of the bundled networks; torch is imported when a network is made."""
-    return {name: partial(_net, name) for name in shipped_index("superres")} | {"best-linear": _linear}
+    return {name: partial(_net, name) for name in shipped_index("superres")} | {
+        "best-linear": _linear,
+        RESOLVER: _sensor,
+    }
 
 
 def _linear() -> Resolver:
     from orograph.pipeline.superres.best_linear import shipped_linear
 
     return shipped_linear()
+
+
+def _sensor(sensor: SensorModel | None = None, noise_m: float = 0.0) -> Resolver:
+    from orograph.pipeline.superres.sensor.resolver import SensorFilter
+
+    return SensorFilter(sensor, noise_m)
 
 
 def _net(name: str, **options: Any) -> Resolver:

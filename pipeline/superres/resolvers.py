@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection
 from functools import cache, partial
-from typing import Any
+from typing import Any, Final
 
 from orograph.pipeline.core.weights_uri import is_own
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.superres.resolver import Resolver
 
 Factory = Callable[..., Resolver]
+SENSOR: Final = "sensor"
+"""Option by which a resolver is given the source's sensor model."""
 
 
 def resolver_names() -> tuple[str, ...]:
@@ -24,7 +26,7 @@ def resolver(name: str, **options: Any) -> Resolver:
 
     Args:
         name: An exact interpolant (`nearest`, `bilinear`, `gdal-cubic`, `keys6`, `bspline`, `lanczos3`), the fitted
-            `best-linear`, a shipped network (`superres-s`), or weights in a `.safetensors` file, by path, URL with `#sha256=<hex>`, or `sha256:<hex>`.
+            `best-linear`, `sensor` for the best linear filter of a sensor model, a shipped network (`superres-s`), or weights in a `.safetensors` file, by path, URL with `#sha256=<hex>`, or `sha256:<hex>`.
         **options: What the resolver's factory takes (networks: see `InferenceOptions`); exact interpolants take none.
 
     Raises:
@@ -47,9 +49,10 @@ def check_resolver(name: str, options: Collection[str] = ()) -> None:
     """
     if name not in _factories() and not is_own(name):
         raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(resolver_names())}")
-    if options and not takes_options(name):
+    refused = set(options) - _named_options(name)
+    if refused and not takes_options(name):
         raise ConfigError(
-            f"{name!r} takes no options, given are {', '.join(sorted(options))}",
+            f"{name!r} takes no options, given are {', '.join(sorted(refused))}",
             remedy="ensemble, gate, device and precision are for networks such as superres-s",
         )
 
@@ -58,6 +61,19 @@ def takes_options(name: str) -> bool:
     """Whether a resolver can be told of noise, devices, ensembles: networks can, interpolants cannot."""
     factory = _factories().get(name)
     return is_own(name) if factory is None else _open(factory)
+
+
+def takes_sensor(name: str) -> bool:
+    """Whether a resolver uses the source's sensor model, given as the option `sensor`."""
+    return SENSOR in _named_options(name)
+
+
+def _named_options(name: str) -> set[str]:
+    """Options that the factory of a name lists, less those bound already."""
+    factory = _factories().get(name)
+    if factory is None or isinstance(factory, partial):
+        return set()
+    return {p.name for p in inspect.signature(factory).parameters.values() if p.kind is not p.VAR_KEYWORD}
 
 
 def _open(factory: Factory) -> bool:

@@ -19,6 +19,7 @@ from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source, Thinning
 from orograph.pipeline.sources.header import gdal_path, opening
 from orograph.pipeline.sources.refs import ThinningCheck
+from orograph.pipeline.sources.sensor import RESOLVER
 from orograph.pipeline.superres.thinning_evidence import PLACES, log_odds_at, overruled
 
 SUPERRES_FROM: Final = 1.5
@@ -35,6 +36,7 @@ def relies_on_thinning(source: Source, settings: ProcessingSettings) -> bool:
     return (
         source.thinning is Thinning.AVERAGED
         and not source.trust_thinning
+        and not (settings.superres == RESOLVER and source.sensor is not None)
         and settings.superres not in ("none", *INTERPOLANTS)
         and source.resolution_m / settings.pixel_size_m >= SUPERRES_FROM
     )

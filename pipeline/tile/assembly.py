@@ -24,10 +24,9 @@ from orograph.pipeline.errors import OutsideAreaOfUse
 from orograph.pipeline.job import Job
 from orograph.pipeline.resampling.node_grid import Mapping, NodeGrid, Target
 from orograph.pipeline.settings import ProcessingSettings
-from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.reader import SourceReader
 from orograph.pipeline.sources.refs import SourceRef
-from orograph.pipeline.superres import takes_options
+from orograph.pipeline.superres import takes_options, takes_sensor
 from orograph.pipeline.tile.prepared_source import PreparedSource, View, pinned
 from orograph.pipeline.tile.stages.stage import Layer
 from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
@@ -126,7 +125,7 @@ class TileAssembly:
                 settings.pixel_size_m,
                 settings.superres,
                 multiple,
-                **_options(source, settings),
+                **_options(ref, settings),
             ),
             mapping=Mapping.build(nodes, pinned(ref), delta),
             sigma_m=math.hypot(source.accuracy_m, record.accuracy_m, settings.rounding_m),
@@ -134,7 +133,10 @@ class TileAssembly:
         )
 
 
-def _options(source: Source, settings: ProcessingSettings) -> dict[str, Any]:
+def _options(ref: SourceRef, settings: ProcessingSettings) -> dict[str, Any]:
     """What the settings and the source ask of the resolver; an interpolant has no use for a source's noise."""
+    if takes_sensor(settings.superres):
+        return settings.superres_options | {"sensor": ref.sensor}
+    source = ref.source
     noise = {"noise_m": source.noise_m} if source.noise_m and takes_options(settings.superres) else {}
     return settings.superres_options | noise

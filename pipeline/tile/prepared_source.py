@@ -62,17 +62,19 @@ class View:
     ) -> View:
         """The view for a target pixel size; `superres` names a resolver, which takes the options, or is `none`.
 
-        Where pixels are averaged, a `multiple` of so many are.
+        Where pixels are averaged, a `multiple` of so many are. A source with a sensor model is filtered on its own grid
+        where it is about as fine as the target.
         """
         zoom = _zoom(resolution_m, pixel_size_m) if superres != "none" else 1
         factor = 1 if zoom > 1 else max(1, int(pixel_size_m / resolution_m))
         factor -= factor % multiple if factor > multiple else 0
         fine_m = resolution_m * factor / zoom
+        denoised = factor == 1 and options.get("sensor") is not None
         return cls(
             tuple(replace(lattice, factor=factor) for lattice in lattices),
             zoom,
             max(1.0, pixel_size_m / fine_m),
-            _resolver_for(zoom, superres, options) if zoom > 1 else None,
+            _resolver_for(zoom, superres, options) if zoom > 1 or denoised else None,
         )
 
 

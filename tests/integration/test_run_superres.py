@@ -9,6 +9,7 @@ import torch
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.sensor import bundled_sensor
 from tests.integration.test_run_tile import TILE, run
 from tests.support.made import source, write_source
 
@@ -93,3 +94,29 @@ def test_a_tile_tells_what_raised_it_not_what_was_asked_for(tmp_path):
     assert told["20"] == {"superres": "keys6"}, "the network knows x3 only"
     assert told["30"]["superres"] == "superres-xs"
     assert told["both"] == {"superres": "keys6+superres-xs", "superres_sha256": told["30"]["superres_sha256"]}
+
+
+def test_a_source_with_a_sensor_model_is_filtered_for_it_and_others_are_not(tmp_path):
+    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
+    path = write_source(tmp_path / "coarse.tif", "EPSG:3035", box, 30)
+    made = {}
+    for name, described, pixel_size_m in (
+        ("samples", {}, 10.0),
+        ("radar", {"sensor": bundled_sensor("srtm")}, 10.0),
+        ("denoised", {"sensor": bundled_sensor("srtm")}, 25.0),
+        ("as it is", {}, 25.0),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        settings = ProcessingSettings(pixel_size_m=pixel_size_m, fill_max_m=0.0, superres="sensor")
+        plan, outcomes, code = run(folder, source(path, id="coarse", resolution_m=30.0, **described), settings=settings)
+        assert code == 0, outcomes[0].error
+        manifest = Manifest.from_json((folder / "store" / plan.jobs[0].manifest_key).read_bytes())
+        with rasterio.open(folder / "store" / manifest.asset("elevation").key) as dataset:
+            made[name] = manifest.models.get("superres"), dataset.read(1)
+    assert {name: model for name, (model, _) in made.items()} == {
+        "samples": "sensor", "radar": "sensor", "denoised": "sensor", "as it is": None,
+    }  # fmt: skip
+    for one, other in (("samples", "radar"), ("as it is", "denoised")):
+        difference = np.abs(made[one][1] - made[other][1])
+        assert 0.05 < difference[difference < 1e3].max() < 60.0

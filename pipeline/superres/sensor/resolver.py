@@ -1,0 +1,122 @@
+"""Super-resolution for a known sensor: deconvolves its footprint as far as its noise allows, and states the error."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.sources.catalogue import Thinning
+from orograph.pipeline.sources.sensor import RESOLVER, SensorModel
+from orograph.pipeline.superres.edge_padding import context_px, mask_fine, with_context
+from orograph.pipeline.superres.sensor.bank import LEVELS, RADIUS_PX, filter_bank
+from orograph.pipeline.superres.sensor.covariance import Array
+from orograph.pipeline.superres.sensor.relief import HALO_PX, REACH_PX, relief
+
+_SIZE_STEP: Final = math.log(1.02)
+"""Pixel sizes are rounded to steps of 2 %, so that few filters serve a continent."""
+
+BAND: Final = 0.92
+"""Half-width of the 68 % band over the filter's standard deviation: errors have heavier tails than a normal
+distribution. From simulated sensors over eight terrains, `docs/benchmarks.md`."""
+
+
+@njit(cache=True, nogil=True)
+def _filtered(
+    heights: Array,
+    level: Array,
+    noise: Array,
+    kernels: Array,
+    variances: Array,
+    factor: int,
+    fine: FloatArray,
+    sigma: FloatArray,
+) -> None:
+    """Filter with the kernel interpolated between the two nearest levels, in float64 and one order of summation."""
+    taps, phases = kernels.shape[1], kernels.shape[2]
+    side = int(math.sqrt(taps))
+    radius = side // 2
+    total = np.empty(phases, np.float64)
+    for row in range(level.shape[0]):
+        for column in range(level.shape[1]):
+            lower = min(int(level[row, column]), kernels.shape[0] - 2)
+            share = level[row, column] - lower
+            centre = heights[row + radius, column + radius]
+            total[:] = 0.0
+            for i in range(side):
+                for j in range(side):
+                    above = heights[row + i, column + j] - centre
+                    first, second = kernels[lower, i * side + j], kernels[lower + 1, i * side + j]
+                    for p in range(phases):
+                        total[p] += above * (first[p] + share * (second[p] - first[p]))
+            for p in range(phases):
+                i, j = row * factor + p // factor, column * factor + p % factor
+                fine[i, j] = centre + total[p]
+                variance = variances[lower, p] + share * (variances[lower + 1, p] - variances[lower, p])
+                sigma[i, j] = noise[row, column] * math.sqrt(variance)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorFilter:
+    """The best linear filter for a sensor as a resolver; adapts to slope and relief, states a standard error.
+
+    Attributes:
+        sensor: The source's sensor model; None derives one from the thinning mode given at each call.
+        noise_m: Noise of a source without a sensor model, metres.
+    """
+
+    sensor: SensorModel | None = None
+    noise_m: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Name it is registered under."""
+        return RESOLVER
+
+    @property
+    def radius_px(self) -> int:
+        """Radius of the filters in coarse pixels."""
+        return RADIUS_PX
+
+    @property
+    def halo_px(self) -> int:
+        """Context in coarse pixels: the window of the amplitude, and what its band filter sees."""
+        return HALO_PX + context_px(REACH_PX)
+
+    def __call__(
+        self,
+        heights_m: FloatArray,
+        *,
+        factor: int = 3,
+        thinning: Thinning = Thinning.DECIMATED,
+        pixel_size_m: tuple[float, float] = (30.0, 30.0),
+        origin_px: tuple[int, int] = (0, 0),
+    ) -> tuple[FloatArray, FloatArray]:
+        """Filter; see `Resolver`. The thinning mode counts only where no sensor model was given."""
+        size = rounded_size_m(pixel_size_m)
+        sensor = self.sensor
+        if sensor is None:
+            sensor = SensorModel.declared(math.sqrt(size[0] * size[1]), thinning is Thinning.AVERAGED, self.noise_m)
+        context, valid = with_context(heights_m, REACH_PX)
+        local = relief(context, valid, sensor, size, origin_px)
+        bank = filter_bank(sensor, size, factor)
+        rim = REACH_PX - RADIUS_PX
+        window = np.ascontiguousarray(context[rim : context.shape[0] - rim, rim : context.shape[1] - rim])
+        step = math.log(LEVELS[1] / LEVELS[0])
+        level = np.log(local.amplitude / np.square(local.noise_m) / LEVELS[0]) / step
+        level = np.clip(level, 0.0, LEVELS.size - 1.0)
+        fine = np.empty((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.float32)
+        sigma = np.empty_like(fine)
+        _filtered(window, level, local.noise_m, bank.kernels, bank.variances, factor, fine, sigma)
+        sigma *= np.float32(BAND)
+        return mask_fine(fine, valid, factor), mask_fine(sigma, valid, factor)
+
+
+def rounded_size_m(pixel_size_m: tuple[float, float]) -> tuple[float, float]:
+    """Pixel size rounded to steps of 2 %."""
+    across, along = (math.exp(round(math.log(size) / _SIZE_STEP) * _SIZE_STEP) for size in pixel_size_m)
+    return across, along
