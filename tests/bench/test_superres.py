@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from orograph.pipeline.core.processor import instruction_set
 from orograph.pipeline.superres import resolver
 from orograph.pipeline.superres.inference import BLOCK_PX
 from orograph.pipeline.superres.network import Condition
@@ -51,7 +52,7 @@ def test_speed_on_one_core(precision):
         torch.set_num_threads(threads)
     pixels = 9 * heights.size / 1e6
     print(
-        f"\n{precision}: {pixels / whole:.2f} Mpx per core-second with error band, {whole / raw:.2f} times the "
+        f"\n{up.precision}, {instruction_set()}: {pixels / whole:.2f} Mpx per core-second with error band, {whole / raw:.2f} times the "
         f"convolutions of the pixels asked for; x8 {pixels / 4 / ensemble:.2f} Mpx per core-second"
     )
     assert whole < 2 * raw
