@@ -21,8 +21,8 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="The figures as one JSON document.")] = False,
 ) -> None:
     """Make two national DTMs and a global surface model, harmonise them, publish tiles, and compare with the truth."""
-    from orograph.infra.cli.options import Request
     from orograph.infra.engines.make import make_engine
+    from orograph.infra.runs.request import Request
     from orograph.infra.runs.run import execute_plan, summarise
     from orograph.pipeline.demo.assess import assess
     from orograph.pipeline.demo.world import TILES, make_world

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from orograph.infra.cli.common import sharing
+from orograph.infra.runs.request import Request
 from orograph.pipeline.core.network_adjustment import Adjustment, AdjustmentFile
 from orograph.pipeline.errors import ConfigError
-from orograph.pipeline.settings import ProcessingSettings, RunSettings, first_fault
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, Files, Source, SourceCatalogue
-
-if TYPE_CHECKING:  # geometry and rasters are heavy, and `orograph --help` needs neither
-    from orograph.pipeline.planning.planner import Plan
+from orograph.pipeline.settings import ProcessingSettings, first_fault
+from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
 
 Catalogue = Annotated[
     Path, typer.Option("--catalogue", "-c", help="YAML catalogue of sources.", show_default="the one that ships")
@@ -50,65 +47,6 @@ Workers = Annotated[
     ),
 ]
 GridsDir = Annotated[Path | None, typer.Option("--grids-dir", help="Folder of geoid and datum grids.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a person asked to be made, from where, how.
-
-    Attributes:
-        catalogue, source_ids, data: Sources to use and where their files are.
-        tiles, area, aoi: Where; nothing means all that listed files cover.
-    """
-
-    catalogue: Path = SHIPPED_CATALOGUE
-    source_ids: tuple[str, ...] = ()
-    data: tuple[str, ...] = ()
-    tiles: tuple[str, ...] = ()
-    area: str = ""
-    aoi: Path | None = None
-
-    def sources(self) -> tuple[Source, ...]:
-        """The sources, their data where `--data` says.
-
-        Raises:
-            SourceUnknown, ConfigError: naming the id or option.
-        """
-        catalogue = SourceCatalogue.load(self.catalogue)
-        places: dict[str, list[str]] = {}
-        for option in self.data:
-            source_id, separator, href = option.partition("=")
-            if not separator or not href:
-                raise ConfigError(f"--data {option!r} is not ID=PATH")
-            places.setdefault(source_id, []).append(href if "://" in href else str(Path(href).absolute()))
-        ids = self.source_ids or tuple(places) or tuple(source.id for source in catalogue.sources)
-        chosen = [catalogue.get(source_id) for source_id in dict.fromkeys((*ids, *places))]
-        return tuple(
-            source.model_copy(update={"data": Files(hrefs=tuple(places[source.id]))}) if source.id in places else source
-            for source in chosen
-        )
-
-    def plan(self, settings: ProcessingSettings, run: RunSettings) -> Plan:
-        """Tiles and their files, identified."""
-        from orograph.infra.runs.fetch import Fetcher
-        from orograph.pipeline.core.grid import Tile
-        from orograph.pipeline.planning.areas import tiles_of_bbox, tiles_of_geojson
-        from orograph.pipeline.planning.planner import Planner
-        from orograph.pipeline.resampling.horizontal import use_grids
-
-        use_grids(run.grids_dir)
-
-        def probe(href: str, anonymous: bool) -> Any:
-            return Fetcher(endpoint_url=run.s3_endpoint_url, anonymous=anonymous).probe(href)
-
-        planner = Planner(self.sources(), settings, probe)
-        if self.tiles:
-            return planner.plan([Tile.parse(text) for text in self.tiles])
-        if self.area:
-            return planner.plan(tiles_of_bbox(*_numbers(self.area)), asked_for=False)
-        if self.aoi is not None:
-            return planner.plan(tiles_of_geojson(self.aoi), asked_for=False)
-        return planner.plan(planner.covered_tiles(), asked_for=False)
 
 
 def takes_request(command: Callable[..., None]) -> Callable[..., None]:
@@ -165,11 +103,3 @@ def _adjustments(path: Path, target: object) -> tuple[tuple[str, Adjustment], ..
     if kept.target_frame != frame:
         raise ConfigError(f"{path.name} adjusts heights in {kept.target_frame}, the target is {frame}")
     return tuple(sorted(kept.sources.items()))
-
-
-def _numbers(text: str) -> tuple[float, float, float, float]:
-    try:
-        west, south, east, north = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--area {text!r} is not west,south,east,north") from error
-    return west, south, east, north

@@ -8,6 +8,7 @@ import typer
 
 from orograph.infra.cli import options
 from orograph.infra.reporting.console import err, out, print_json
+from orograph.infra.runs.request import Request
 from orograph.pipeline.settings import ProcessingSettings
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @options.takes_request
 def plan(
-    request: options.Request,
+    request: Request,
     processing: ProcessingSettings,
     *,
     grids_dir: options.GridsDir = None,

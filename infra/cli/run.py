@@ -9,12 +9,13 @@ import typer
 
 from orograph.infra.cli import options
 from orograph.infra.reporting.console import err
+from orograph.infra.runs.request import Request
 from orograph.pipeline.settings import ProcessingSettings
 
 
 @options.takes_request
 def run(
-    request: options.Request,
+    request: Request,
     processing: ProcessingSettings,
     *,
     store: options.StoreUrl = None,

@@ -9,6 +9,7 @@ import typer
 
 from orograph.infra.cli import options
 from orograph.infra.reporting.console import err, out, print_json
+from orograph.infra.runs.request import Request
 from orograph.pipeline.errors import UsageError
 from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
 
@@ -64,7 +65,7 @@ def serve(
         keys_file=keys_file,
     )
     run = RunSettings.with_flags(store=store, engine=engine, grids_dir=grids_dir)
-    asked = options.Request(catalogue or SHIPPED_CATALOGUE, data=tuple(data))
+    asked = Request(catalogue or SHIPPED_CATALOGUE, data=tuple(data))
     sources = asked.sources() if catalogue or data else None
     app = create_app(settings, parts_from(run, sources))
     configure_logs()

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orograph.infra.cli.options import Request
 from orograph.infra.engines.local import LocalEngine
 from orograph.infra.engines.protocol import Engine, Outcome, Receipt, Status
 from orograph.infra.engines.ray import RayEngine, RayOptions
@@ -25,6 +24,7 @@ from orograph.infra.engines.simulate import (
     StageModel,
     simulate,
 )
+from orograph.infra.runs.request import Request
 from orograph.infra.runs.tile_runner import TileRunner
 from orograph.pipeline.job import Job
 from orograph.pipeline.settings import ProcessingSettings, RunSettings

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orograph.infra.cli.options import Request
 from orograph.infra.engines.local import LocalEngine
 from orograph.infra.engines.protocol import Status
 from orograph.infra.engines.schedule import Policy
+from orograph.infra.runs.request import Request
 from orograph.infra.runs.tile_runner import TileRunner
 from orograph.infra.stores.open import open_store
 from orograph.pipeline.settings import ProcessingSettings, RunSettings

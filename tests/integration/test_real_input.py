@@ -7,8 +7,8 @@ import pytest
 import rasterio
 from pyproj import Transformer
 
-from orograph.infra.cli.options import Request
 from orograph.infra.engines.make import make_engine
+from orograph.infra.runs.request import Request
 from orograph.infra.runs.run import execute_plan, summarise
 from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.settings import ProcessingSettings, RunSettings

@@ -15,9 +15,9 @@ import yaml
 from rio_cogeo import cog_validate
 from scipy.ndimage import binary_dilation
 
-from orograph.infra.cli.options import Request
 from orograph.infra.engines.make import make_engine
 from orograph.infra.engines.protocol import Status
+from orograph.infra.runs.request import Request
 from orograph.infra.runs.run import execute_plan, summarise
 from orograph.infra.service.assemble import TilePlanner
 from orograph.infra.service.published_tiles import Published

@@ -11,7 +11,8 @@ import yaml
 
 from orograph.infra.cli import app as cli
 from orograph.infra.cli.common import ending
-from orograph.infra.cli.options import Request, processing_settings
+from orograph.infra.cli.options import processing_settings
+from orograph.infra.runs.request import Request
 from orograph.infra.service.settings import ServiceSettings
 from orograph.pipeline.core.network_adjustment import AdjustmentFile
 from orograph.pipeline.errors import ConfigError, GridMissing, SourceUnknown
