@@ -7,6 +7,7 @@ environment, so that equal commands make equal keys everywhere.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -62,6 +63,21 @@ class ProcessingSettings(BaseModel):
     lerc_max_error_m: float = Field(default=0.005, ge=0)
     adjustments: tuple[tuple[str, Adjustment], ...] = ()
     stages: tuple[str, ...] = ("regrid", "blend", "fill")
+
+    @classmethod
+    def with_values(cls, values: Mapping[str, object]) -> Self:
+        """Settings with some values other than the defaults.
+
+        Raises:
+            ConfigError: a name no setting has, or a value it cannot take.
+        """
+        unknown = sorted(set(values) - set(cls.model_fields))
+        if unknown:
+            raise ConfigError(f"unknown setting {unknown[0]!r}", remedy=f"known are {', '.join(cls.model_fields)}")
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise ConfigError(f"setting {first_fault(error)}") from error
 
     @field_validator("pixel_size_m")
     @classmethod

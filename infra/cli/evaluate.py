@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from orograph.infra.cli.superres import model_name
 from orograph.infra.reporting.console import err, out, print_json
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
 from orograph.pipeline.sources.catalogue import Thinning
@@ -65,7 +64,7 @@ def evaluate(
     linear = best_linear(tiles_in(fit_on or []), factor, thinning)
     if linear is None:
         err.print(f"no best linear filter ships for x{factor}; name ground to fit one on with --fit-on DTM")
-    names = [model_name(name) for name in (model or ["S"])]
+    names = model or ["superres-s"]
     methods, declared = line_up(
         names, thinning, factor, ensemble=ensemble, wrong_mode=wrong_mode, opendem=opendem,
         precision=checked_precision(precision), linear=linear,

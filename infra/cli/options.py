@@ -12,7 +12,7 @@ from orograph.infra.cli.common import sharing
 from orograph.infra.runs.request import Request
 from orograph.pipeline.core.network_adjustment import Adjustment, AdjustmentFile
 from orograph.pipeline.errors import ConfigError
-from orograph.pipeline.settings import ProcessingSettings, first_fault
+from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
 
 Catalogue = Annotated[
@@ -75,8 +75,6 @@ def processing_settings(pixel_size: float | None, target: str | None, extra: lis
     Raises:
         ConfigError: a name no setting has or a value it cannot take.
     """
-    from pydantic import ValidationError
-
     values: dict[str, object] = {}
     for option in extra:
         name, separator, value = option.partition("=")
@@ -90,10 +88,7 @@ def processing_settings(pixel_size: float | None, target: str | None, extra: lis
         values["target_frame"] = target
     if "adjustments" in values:
         values["adjustments"] = _adjustments(Path(str(values["adjustments"])), values.get("target_frame"))
-    try:
-        return ProcessingSettings.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(f"setting {first_fault(error)}") from error
+    return ProcessingSettings.with_values(values)
 
 
 def _adjustments(path: Path, target: object) -> tuple[tuple[str, Adjustment], ...]:

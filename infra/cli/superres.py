@@ -12,11 +12,6 @@ from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precisio
 from orograph.pipeline.sources.catalogue import Thinning
 
 
-def model_name(short: str) -> str:
-    """A resolver's name from what people type: `S` is `superres-s`."""
-    return f"superres-{short.lower()}" if short.upper() in {"XS", "S", "M", "L"} else short
-
-
 def superres(
     source: Annotated[Path, typer.Argument(help="Raster of heights in metres.")],
     target: Annotated[Path, typer.Argument(help="COG to write: band 1 heights, band 2 standard error.")],
@@ -27,9 +22,10 @@ def superres(
     model: Annotated[
         str,
         typer.Option(
-            help="XS, S, sensor, an interpolant such as keys6, best-linear, or weights.safetensors[#sha256=...]."
+            help="superres-s, superres-xs, sensor, an interpolant such as keys6, best-linear, or weights.safetensors"
+            "[#sha256=...]."
         ),
-    ] = "S",
+    ] = "superres-s",
     ensemble: Annotated[
         bool,
         typer.Option("--ensemble", help="Mean with a second network or over eight symmetries: better, 9 x slower."),
@@ -60,9 +56,8 @@ def superres(
     from orograph.pipeline.superres.file import superresolve_file
 
     read_weights_with(reading(RunSettings.with_flags()))
-    name = model_name(model)
     options: dict[str, object] = {}
-    if name.startswith("superres-") or is_own(name):
+    if model.startswith("superres-") or is_own(model):
         options = {
             "ensemble": ensemble,
             "precision": checked_precision(precision),
@@ -70,16 +65,16 @@ def superres(
             "noise_m": noise_m,
             "device": device,
         }
-    elif takes_sensor(name):
+    elif takes_sensor(model):
         options = {"noise_m": noise_m} if sensor is None else {"sensor": read_sensor(sensor)}
     elif ensemble or gate or noise_m or device != "cpu" or precision != DEFAULT_PRECISION:
-        err.print(f"{name} is not a network: --ensemble, --gate, --noise-m, --device and --precision have no effect")
-    if sensor is not None and not takes_sensor(name):
-        err.print(f"--sensor has no effect on {name}: use --model {RESOLVER}")
-    up = resolver(name, **options)
+        err.print(f"{model} is not a network: --ensemble, --gate, --noise-m, --device and --precision have no effect")
+    if sensor is not None and not takes_sensor(model):
+        err.print(f"--sensor has no effect on {model}: use --model {RESOLVER}")
+    up = resolver(model, **options)
     trained = getattr(up, "factor", factor)
     if trained != factor:
-        err.print(f"{name} was trained for x{trained}; x{factor} is interpolated with keys6, without an error band")
+        err.print(f"{model} was trained for x{trained}; x{factor} is interpolated with keys6, without an error band")
     report = superresolve_file(
         source,
         target,

@@ -23,7 +23,6 @@ from orograph.pipeline.errors import ConfigError, ForeignModel, HeightsNotFinite
 FORMAT: Final = "orograph-bare-earth"
 VERSION: Final = 1
 _BLOCK_PX: Final = 512
-_PREFIX: Final = "bare-earth-"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,7 +195,7 @@ class SurfaceModel:
 
 def bare_earth_names() -> tuple[str, ...]:
     """Names of the models that ship."""
-    return tuple(sorted(name.removeprefix(_PREFIX) for name in shipped_index("bare-earth")))
+    return tuple(sorted(shipped_index("bare-earth")))
 
 
 def load_bare_earth(name: str) -> SurfaceModel:
@@ -207,7 +206,7 @@ def load_bare_earth(name: str) -> SurfaceModel:
         ForeignModel: the file is no bare-earth model, or has another digest than it must have.
     """
     href, expected = parted(name)
-    entry = shipped_index("bare-earth").get(f"{_PREFIX}{name}")
+    entry = shipped_index("bare-earth").get(name)
     if entry is not None:
         model = SurfaceModel.load(SHIPPED / entry["file"])
         if model.sha256 != entry["sha256"]:
@@ -223,7 +222,7 @@ def load_bare_earth(name: str) -> SurfaceModel:
             return _checked(SurfaceModel.load(path), href, expected)
     if not Path(href).is_file():
         known = ", ".join(bare_earth_names()) or "none"
-        raise ConfigError(f"no bare-earth model is called {name!r}", remedy=f"shipped are {known}")
+        raise ConfigError(f"no bare-earth model is called {name!r}", remedy=f"use one of: {known}")
     return _checked(SurfaceModel.load(Path(href)), href, expected)
 
 

@@ -46,6 +46,7 @@ FLOORS = (
     "infra.reporting",
     "infra.runs",
     "infra.machine",
+    "infra.api",
     "infra.cluster",
     "infra.service",
     "infra.cli",

@@ -259,14 +259,14 @@ def test_shipped_weights_are_small_and_described(name: str) -> None:
         model.check_pixel_size(low / 1.5)
 
 
-@pytest.mark.skipif("2m" not in bare_earth_names(), reason="the 2 m weights are not in this checkout")
+@pytest.mark.skipif("bare-earth-2m" not in bare_earth_names(), reason="the 2 m weights are not in this checkout")
 @pytest.mark.parametrize("site", ["athens", "goteborg"])
 def test_shipped_two_metre_weights_halve_the_error_in_unseen_towns(site: str, shared, tmp_path: Path) -> None:
     listed = tmp_path / "sites.yaml"
     surface, ground = shared(f"data/surface/{site}_dsm_1m.tif"), shared(f"data/surface/{site}_dem_1m.tif")
     listed.write_text(f"sites:\n- {{name: {site}, surface: {surface}, ground: {ground}}}\n")
     (place,) = load_sites(listed, 2.0)
-    result = bare_earth(place.surface_m, 2.0, "2m")
+    result = bare_earth(place.surface_m, 2.0, "bare-earth-2m")
     # A hill that the edge of the raster cuts in two looks like a building: judge 40 m inside.
     inner = (slice(20, -20), slice(20, -20))
     above = (place.surface_m - place.ground_m)[inner]
@@ -276,7 +276,7 @@ def test_shipped_two_metre_weights_halve_the_error_in_unseen_towns(site: str, sh
     assert error[opened].mean() < np.abs(above)[opened].mean() + 0.05
 
 
-@pytest.mark.skipif("2m" not in bare_earth_names(), reason="the 2 m weights are not in this checkout")
+@pytest.mark.skipif("bare-earth-2m" not in bare_earth_names(), reason="the 2 m weights are not in this checkout")
 @pytest.mark.parametrize("turned", [False, True], ids=["narrow", "flat"])
 def test_oblong_pixels_are_lowered_as_well_as_square_ones(turned: bool, shared) -> None:
     with (
@@ -289,7 +289,7 @@ def test_oblong_pixels_are_lowered_as_well_as_square_ones(turned: bool, shared) 
     size_m = (1.0, 2.0)
     if turned:
         dsm_m, dtm_m, size_m = dsm_m.T, dtm_m.T, (2.0, 1.0)
-    result = bare_earth(np.ascontiguousarray(dsm_m), size_m, "2m")
+    result = bare_earth(np.ascontiguousarray(dsm_m), size_m, "bare-earth-2m")
     inner = tuple(slice(round(40 / size), -round(40 / size)) for size in size_m[::-1])
     above, error = (dsm_m - dtm_m)[inner], np.abs(result.heights_m - dtm_m)[inner]
     assert error[above > 2].mean() < 0.2 * above[above > 2].mean()

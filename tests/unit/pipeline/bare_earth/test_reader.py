@@ -32,7 +32,14 @@ def surface(path: Path, resolution_m: float) -> Source:
 
 @pytest.mark.parametrize(
     ("resolution_m", "pixel_size_m", "name"),
-    [(2.0, 10.0, "2m"), (1.0, 10.0, "2m"), (1.0, 1.0, None), (0.5, 2.0, "2m"), (10.0, 10.0, None), (30.0, 10.0, "30m")],
+    [
+        (2.0, 10.0, "bare-earth-2m"),
+        (1.0, 10.0, "bare-earth-2m"),
+        (1.0, 1.0, None),
+        (0.5, 2.0, "bare-earth-2m"),
+        (10.0, 10.0, None),
+        (30.0, 10.0, "bare-earth-30m"),
+    ],
 )
 def test_auto_takes_the_model_trained_at_the_pixels_of_the_source(
     tmp_path: Path, resolution_m: float, pixel_size_m: float, name: str | None
@@ -52,8 +59,8 @@ def test_fine_surfaces_are_reduced_before_they_are_averaged(tmp_path: Path) -> N
         dataset.write(heights, 1)
     dsm = surface(path, 5.0)
     assert averaged_px("opening", 5.0) == 1
-    assert averaged_px("2m", 0.7) == 3
-    assert averaged_px("2m", 10.0) is None
+    assert averaged_px("bare-earth-2m", 0.7) == 3
+    assert averaged_px("bare-earth-2m", 10.0) is None
     with SourceReader(dsm, [path]) as reader:
         lattice = replace(reader.lattices[0], factor=10)
         top, left, _, _ = lattice.index_bounds
@@ -89,8 +96,8 @@ def test_a_map_goes_in_and_into_the_run_key(tmp_path: Path) -> None:
         lattice = reader.lattices[0]
         top, left, _, _ = lattice.index_bounds
         window = IndexWindow(top + 20, left + 20, 16, 16)
-        blind = GroundReader(reader, "30m").read(lattice, window)
-        told = GroundReader(reader, "30m", with_map.land_cover).read(lattice, window)
+        blind = GroundReader(reader, "bare-earth-30m").read(lattice, window)
+        told = GroundReader(reader, "bare-earth-30m", with_map.land_cover).read(lattice, window)
         assert blind.heights_m.shape == told.heights_m.shape
         assert (told.heights_m <= blind.heights_m + 1e-4).mean() > 0.9
 
@@ -121,7 +128,7 @@ def test_windows_of_a_grid_of_degrees_agree_also_where_their_shape_changes(tmp_p
     with SourceReader(dsm, [path]) as reader:
         lattice = reader.lattices[0]
         top, left, _, _ = lattice.index_bounds
-        ground = GroundReader(reader, "30m")
+        ground = GroundReader(reader, "bare-earth-30m")
         whole = ground.read(lattice, IndexWindow(top + 250, left + 100, 200, 160))
         part = ground.read(lattice, IndexWindow(top + 330, left + 140, 60, 50))
         for a, b in zip(whole, part, strict=True):

@@ -1,0 +1,280 @@
+"""Single steps on arrays: vertical frames, coregistration, super-resolution, bare earth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from orograph.infra.api.arrays import Heights, known_frame, pixel_size_m, raster_array, to_array, to_raster
+from orograph.infra.runs.model_weights import reading
+from orograph.pipeline.bare_earth.remove import bare_earth as remove_objects
+from orograph.pipeline.bare_earth.remove import pixel_sizes_m
+from orograph.pipeline.core.bundled_weights import shipped_index
+from orograph.pipeline.core.raster import BoolArray
+from orograph.pipeline.core.surface import Surface
+from orograph.pipeline.core.weights_uri import read_weights_with
+from orograph.pipeline.coregistration import Coregistration as Fitted
+from orograph.pipeline.coregistration import fit
+from orograph.pipeline.coregistration.prepare import prepare_pair
+from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.settings import RunSettings
+from orograph.pipeline.sources.catalogue import Thinning
+from orograph.pipeline.superres import resolver, takes_options
+from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
+
+DegreeArray = npt.ArrayLike
+
+
+@dataclass(frozen=True, slots=True)
+class Height:
+    """Heights in another vertical frame.
+
+    Attributes:
+        height_m: In the target frame; a float, or an array of the inputs' shape.
+        shift_m: What was added.
+        operation: Id of the pinned operation.
+        accuracy_m: Its standard deviation.
+    """
+
+    height_m: Any
+    shift_m: Any
+    operation: str
+    accuracy_m: float
+
+
+def height(
+    lon_deg: DegreeArray,
+    lat_deg: DegreeArray,
+    height_m: npt.ArrayLike,
+    *,
+    from_: str,
+    to: str,
+    epoch: float | None = None,
+    via: str | None = None,
+    grids_dir: str | Path | None = None,
+) -> Height:
+    """Move heights of points from one vertical frame to another.
+
+    Args:
+        lon_deg: Longitude, degrees; a number or an array.
+        lat_deg: Latitude, degrees, of the same shape.
+        height_m: Heights in `from_`, metres.
+        from_: Vertical frame such as `EPSG:5709`; `orograph height --frames` lists them.
+        to: Vertical frame wanted.
+        epoch: Decimal year, for dynamic frames.
+        via: A frame to pass through.
+        grids_dir: Folder of geoid grids; `OROGRAPH_GRIDS_DIR` or its default when None.
+
+    Raises:
+        NoVerticalOperation, GridMissing, OutsideAreaOfUse: the heights cannot be moved rightly.
+    """
+    operation = VerticalCatalogue.load().operation(from_, to, grids_dir=_grids(grids_dir), epoch=epoch, via=via)
+    heights = np.asarray(height_m, np.float64)
+    if heights.ndim == 0 and np.ndim(lon_deg) == 0:
+        shift_m: Any = operation.shift(float(np.asarray(lon_deg)), float(np.asarray(lat_deg)))
+        return Height(float(heights) + shift_m, shift_m, operation.id, operation.accuracy_m)
+    shift_m = operation.shift(np.asarray(lon_deg, np.float64), np.asarray(lat_deg, np.float64))
+    return Height(heights + shift_m, shift_m, operation.id, operation.accuracy_m)
+
+
+def harmonise(
+    heights: Heights,
+    *,
+    to: str,
+    from_: str | None = None,
+    epoch: float | None = None,
+    via: str | None = None,
+    grids_dir: str | Path | None = None,
+) -> xr.DataArray:
+    """Move a raster's heights to another vertical frame on its own grid; nothing is resampled.
+
+    Args:
+        heights: DataArray or path, see `to_raster`.
+        to: Vertical frame wanted.
+        from_: Vertical frame of the heights, where they do not declare it.
+        epoch: Decimal year, for dynamic frames.
+        via: A frame to pass through.
+        grids_dir: Folder of geoid grids; `OROGRAPH_GRIDS_DIR` or its default when None.
+
+    Returns:
+        float32, dims (y, x), metres; NaN where the input is void. Attributes name the frame, operation and accuracy.
+
+    Raises:
+        VerticalFrameMissing: the frame of the heights is not known.
+        OutsideAreaOfUse: a height lies beyond the operation's area.
+        NoVerticalOperation, GridMissing, SourceGridError, NodataError.
+    """
+    raster = to_raster(heights, from_)
+    operation = VerticalCatalogue.load().operation(
+        known_frame(raster), to, grids_dir=_grids(grids_dir), epoch=epoch, via=via
+    )
+    surface = delta_surface(operation, raster.geobox, partial=False)
+    moved = raster.heights_m.copy()
+    surface.add_to(moved, raster.geobox)
+    attributes = {
+        "vertical_frame": to,
+        "surface": raster.surface.value,
+        "operation": operation.id,
+        "operation_accuracy_m": operation.accuracy_m,
+    }
+    return to_array(moved, raster.geobox, attributes=attributes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coregistration:
+    """How to move one raster onto another.
+
+    Attributes:
+        fitted: Displacement field, statistics and status.
+        notes: What had to be done to compare the two, in sentences.
+    """
+
+    fitted: Fitted
+    notes: tuple[str, ...]
+
+    @property
+    def converged(self) -> bool:
+        """Whether the displacement is to be believed; `report["status"]` says why not."""
+        return self.fitted.status.value == "converged"
+
+    @property
+    def shift_m(self) -> tuple[float, float, float]:
+        """Mean displacement east, north and up, metres: reference(x) = raster(x - (east, north)) + up."""
+        return self.fitted.shift
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Method, status, shift, spread before and after, and what was noticed; JSON-ready."""
+        record = self.fitted.record("raster", "reference").model_dump(mode="json")
+        return {**record, "notes": list(self.notes)}
+
+    def apply(self, heights: Heights, *, like: Heights | None = None) -> xr.DataArray:
+        """Heights moved onto the reference, interpolated once.
+
+        Args:
+            heights: DataArray or path in the reference's CRS.
+            like: Raster whose grid the result takes; the grid of `heights` when None.
+
+        Raises:
+            SourceGridError: another CRS.
+        """
+        raster = to_raster(heights)
+        geobox = None if like is None else to_raster(like).geobox
+        return raster_array(self.fitted.apply(raster, geobox, threads=0))
+
+
+def coregister(
+    reference: Heights,
+    to_be_aligned: Heights,
+    *,
+    inliers: xr.DataArray | BoolArray | None = None,
+    method: str = "nuth-kaab",
+    max_shift_m: float | None = None,
+    same_heights: bool = False,
+    device: str | None = None,
+) -> Coregistration:
+    """Estimate how to move a raster onto a reference.
+
+    Args:
+        reference: Heights to move onto.
+        to_be_aligned: Heights to be moved; another CRS is warped to the reference's.
+        inliers: True on terrain that did not change, on the reference's grid; everywhere when None.
+        method: `vertical-shift`, `nuth-kaab`, `deramp(2)`, `affine`, a sum such as `nuth-kaab+deramp(1)`, or
+            `blockwise(nuth-kaab)`.
+        max_shift_m: Longer horizontal shifts are rejected; 60 pixels when None.
+        same_heights: Take heights without a declared vertical frame as comparable.
+        device: A torch device such as `cuda`; the compiled kernels of the processor when None.
+
+    Raises:
+        ConfigError: unknown method. SourceGridError, VerticalError, NodataError: the two cannot be compared.
+    """
+    mask = None if inliers is None else np.asarray(inliers, np.bool_)
+    pair = prepare_pair(to_raster(reference), to_raster(to_be_aligned), mask, same_heights=same_heights)
+    fitted = fit(pair.reference, pair.moving, pair.inliers, method, max_shift_m, threads=0, device=device)
+    return Coregistration(fitted, pair.notes)
+
+
+def superresolve(
+    heights: Heights,
+    *,
+    factor: int = 3,
+    model: str = "superres-s",
+    thinning: str = "decimated",
+    **options: Any,
+) -> xr.Dataset:
+    """Divide every pixel into `factor` x `factor` finer ones.
+
+    Args:
+        heights: DataArray or path.
+        factor: Fine pixels along a coarse pixel's side.
+        model: An exact interpolant (`gdal-cubic`, `keys6`), `best-linear`, a bundled network (`superres-s`), or weights.
+        thinning: `decimated` or `averaged`: how the raster was made from finer measurements.
+        **options: Of networks: `ensemble`, `gate`, `noise_m`, `precision`, `device`.
+
+    Returns:
+        `elevation` and, where the model states it, `standard_error`: float32, dims (y, x), metres, NaN void.
+
+    Raises:
+        ConfigError: no such model or option. PackageMissing: torch is not installed.
+    """
+    read_weights_with(reading(RunSettings.with_flags()))
+    if options and not takes_options(model):
+        raise ConfigError(f"{model} takes no options, given are {', '.join(sorted(options))}")
+    raster = to_raster(heights)
+    mode = Thinning(thinning)
+    up = resolver(model, **options)
+    size_m = pixel_size_m(raster.geobox)
+    fine, sigma = up(raster.heights_m, factor=factor, thinning=mode, pixel_size_m=size_m, origin_px=(0, 0))
+    geobox = raster.geobox.zoom_to(shape=fine.shape)
+    attributes = dict(raster_array(raster).attrs) | {"model": model}
+    return _dataset(geobox, attributes, elevation=fine, standard_error=sigma)
+
+
+def bare_earth(heights: Heights, *, model: str = "auto", probability: float | None = None) -> xr.Dataset:
+    """Remove canopy and buildings from a surface model.
+
+    Args:
+        heights: DataArray or path of a DSM.
+        model: `auto` for the bundled network trained at these pixels, a model's name, or `opening`.
+        probability: Objects are removed where P(height above terrain > 2 m) exceeds this; None is the model's own.
+
+    Returns:
+        `elevation` and `standard_error` (float32, metres) and `lowered` (1 where something was removed), dims (y, x).
+
+    Raises:
+        ConfigError: no such model, or none for this pixel size. PackageMissing: torch is not installed.
+    """
+    raster = to_raster(heights)
+    size_m = pixel_size_m(raster.geobox)
+    chosen = _model_for(size_m) if model == "auto" else model
+    found = remove_objects(raster.heights_m, size_m, chosen, probability=probability)
+    attributes = dict(raster_array(raster).attrs) | {"surface": Surface.DTM.value, "model": chosen}
+    lowered = found.mask.astype(np.float32)
+    data = _dataset(raster.geobox, attributes, elevation=found.heights_m, standard_error=found.sigma_m, lowered=lowered)
+    data["lowered"].attrs = {"units": "1"}
+    return data
+
+
+def _model_for(size_m: tuple[float, float]) -> str:
+    for name in shipped_index("bare-earth"):
+        low, high = pixel_sizes_m(name)
+        if low <= max(size_m) <= high:
+            return name
+    raise ConfigError(
+        f"no bundled bare-earth model works at pixels of {max(size_m):.1f} m",
+        remedy="resample to 2 m or 30 m, or use model='opening'",
+    )
+
+
+def _dataset(geobox: Any, attributes: dict[str, Any], **planes: Any) -> xr.Dataset:
+    known = {name: plane for name, plane in planes.items() if plane is not None}
+    return xr.Dataset({name: to_array(plane, geobox, name, attributes) for name, plane in known.items()})
+
+
+def _grids(folder: str | Path | None) -> Path:
+    return RunSettings.with_flags().grids_dir if folder is None else Path(folder)

@@ -1,0 +1,47 @@
+"""`import orograph` offers the public names, each imported when it is first used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import orograph
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in orograph.__all__:
+        assert getattr(orograph, name) is not None
+        assert name == "__version__" or getattr(orograph, name).__doc__
+    assert sorted(orograph.__all__) == dir(orograph)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        orograph.nonsense  # noqa: B018
+
+
+def test_the_import_alone_is_light() -> None:
+    code = "import sys, orograph; print([m for m in ('torch', 'xarray', 'numpy', 'rasterio') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_module_runs_as_the_command() -> None:
+    arguments = [sys.executable, "-P", "-m", "orograph", "--version"]
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, check=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert done.stdout.startswith("orograph ")
+
+
+def test_modules_of_the_current_folder_are_not_imported(tmp_path: Path) -> None:
+    for name in ("pipeline", "infra", "stac", "typer"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    arguments = [sys.executable, "-P", "-m", "orograph", "--version"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.startswith("orograph ")
