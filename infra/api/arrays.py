@@ -52,7 +52,7 @@ def to_raster(heights: Heights, frame: str | None = None) -> Raster:
     array = array.transpose(array.rio.y_dim, array.rio.x_dim)
     if array[array.rio.y_dim].size > 1 and float(array[array.rio.y_dim][1] - array[array.rio.y_dim][0]) > 0:
         array = array.isel({array.rio.y_dim: slice(None, None, -1)})
-    horizontal, declared = split_crs(CRS.from_wkt(array.rio.crs.to_wkt()))
+    horizontal, declared = split_crs(CRS.from_wkt(array.rio.crs.to_wkt()), {})
     values = to_void(np.array(array.values, dtype=np.float32), array.rio.nodata)
     refuse_undeclared(values, source=name)
     geobox = GeoBox(values.shape, array.rio.transform(recalc=True), horizontal.to_wkt())

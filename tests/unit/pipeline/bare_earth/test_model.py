@@ -248,9 +248,9 @@ def test_command_line_takes_houses_off(tmp_path: Path) -> None:
 def test_shipped_weights_are_small_and_described(name: str) -> None:
     model = load_bare_earth(name)
     folder = Path(__file__).parents[4] / "pipeline/weights"
-    weights = folder / f"bare-earth-{name}.safetensors"
+    weights = folder / f"{name}.safetensors"
     assert weights.stat().st_size <= 4_000_000
-    card = (folder / f"bare-earth-{name}.md").read_text()
+    card = (folder / f"{name}.md").read_text()
     assert model.sha256 in card
     low, high = model.spec.pixel_size_m
     with pytest.raises(ConfigError, match="works at"):
