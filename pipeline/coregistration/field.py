@@ -21,6 +21,7 @@ from orograph.pipeline.errors import CoregistrationError, SourceGridError
 
 Array = npt.NDArray[Any]
 MONOMIALS: Final = 6
+_DECIMALS: Final = 6
 
 
 def _no_lattice() -> Array:
@@ -114,6 +115,16 @@ class DisplacementField:
         upper = nodes[:, i, j] * (1.0 - t) + nodes[:, i, right] * t
         lower = nodes[:, below, j] * (1.0 - t) + nodes[:, below, right] * t
         return moves + upper * (1.0 - s) + lower * s
+
+    def rounded(self) -> Self:
+        """The same field to a micrometre: the last bits of a linear solver depend on the processor's instruction set."""
+        return replace(
+            self,
+            polynomial=np.round(self.polynomial, _DECIMALS),
+            lattice=np.round(self.lattice, _DECIMALS),
+            waves=tuple(wave.rounded() for wave in self.waves),
+            _sampled={},
+        )
 
     def on(self, geobox: GeoBox, *, threads: int = 1) -> tuple[FloatArray, FloatArray, FloatArray]:
         """East, north and up displacement (metres, float32) at the pixel centres of a grid of the same CRS."""

@@ -136,7 +136,7 @@ def _with_blocks(pair: Pair, result: Coregistration, limit_m: float) -> Coregist
         return result if left is None else _undulated(result, left)
     result = replace(
         result,
-        field=field,
+        field=field.rounded(),
         median_after_m=float(np.median(after)),
         nmad_after_m=nmad(after),
         sample_count=int(fitted.table.count.sum()),
@@ -256,7 +256,7 @@ def _result(
         status=verdict.status,
         reason=verdict.reason,
         remedy=verdict.remedy,
-        field=found.field,
+        field=found.field.rounded(),
         median_before_m=float(np.median(before)) if before.size else float("nan"),
         median_after_m=float(np.median(after)) if after.size else float("nan"),
         nmad_before_m=nmad(before),

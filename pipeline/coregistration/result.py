@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from orograph.pipeline.coregistration.torch_kernels import kernels_for
 from orograph.pipeline.coregistration.warp import warp
 from orograph.pipeline.coregistration.waves import Wave
 from orograph.pipeline.manifest import CoregistrationRecord
+
+_DIGITS: Final = 7
 
 Array = npt.NDArray[Any]
 
@@ -134,5 +136,5 @@ class Coregistration:
 
 
 def _number(value: float) -> float | None:
-    """A JSON number; None for what JSON cannot say."""
-    return float(value) if np.isfinite(value) else None
+    """A JSON number of seven digits, the same on every instruction set; None for what JSON cannot say."""
+    return float(f"{value:.{_DIGITS}g}") if np.isfinite(value) else None

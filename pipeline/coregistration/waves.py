@@ -39,6 +39,12 @@ class Wave:
     cosine: tuple[float, float, float]
     sine: tuple[float, float, float]
 
+    def rounded(self) -> Wave:
+        """The same wave to a micrometre, and its phase to about as much over 100 km."""
+        east, north = (round(value, 12) for value in self.per_m)
+        cosine, sine = (tuple(round(value, 6) for value in part) for part in (self.cosine, self.sine))
+        return Wave((east, north), (cosine[0], cosine[1], cosine[2]), (sine[0], sine[1], sine[2]))
+
     @property
     def wavelength_m(self) -> float:
         """Distance between crests, metres."""

@@ -112,7 +112,9 @@ def _align(assembly: TileAssembly, best: PreparedSource, source: PreparedSource)
     applied = is_moved(source.ref.source) and record.status in ("converged", "unobservable")
     if applied:
         error_m = math.sqrt(max(float(result.covariance[2, 2]), 0.0))
-        source.shift(result.displacement(source.mapping.nodes.geobox), error_m if math.isfinite(error_m) else 0.0)
+        # To a micrometre, like the shift itself: the same on every instruction set.
+        rounded_m = round(error_m, 6) if math.isfinite(error_m) else 0.0
+        source.shift(result.displacement(source.mapping.nodes.geobox), rounded_m)
     return record.model_copy(
         update={"details": {**record.details, "applied": applied, "sample_m": geobox.resolution.x}}
     )
