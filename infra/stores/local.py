@@ -83,23 +83,20 @@ class LocalStore:
         path = self._path(key)
         with _faults(key), self._temporary(data) as temporary:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Moving or linking keeps what the ETag is made of; the object may be deleted again before it is looked at.
+            status = temporary.stat()
+            written = ObjectInfo(key, _etag(temporary, status), status.st_size)
             if if_absent:
                 self._link(key, temporary, path)
-            else:
-                with self._lock(key):
-                    current = _info(key, path)
-                    if if_match is not None and (current is None or current.etag != if_match):
-                        found = "none" if current is None else current.etag
-                        raise PreconditionFailed(f"{key} has the ETag {found}, expected {if_match}")
-                    etag = _etag(temporary, temporary.stat())
-                    size = temporary.stat().st_size
-                    temporary.replace(path)
-                    _sync_folder(path.parent)
-                    return ObjectInfo(key, etag, size)
-            info = _info(key, path)
-            if info is None:
-                raise StoreError(f"{key} vanished while it was written")
-            return info
+                return written
+            with self._lock(key):
+                current = _info(key, path)
+                if if_match is not None and (current is None or current.etag != if_match):
+                    found = "none" if current is None else current.etag
+                    raise PreconditionFailed(f"{key} has the ETag {found}, expected {if_match}")
+                temporary.replace(path)
+                _sync_folder(path.parent)
+                return written
 
     def delete(self, key: str) -> None:
         """Forget an object; nothing happens when there is none."""
