@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from orograph.pipeline.core.grid import Tile
-from orograph.pipeline.manifest import MANIFEST_NAME, Asset, CoregistrationRecord, Manifest, Product, _sha256
+from orograph.pipeline.manifest import (
+    Asset,
+    CoregistrationRecord,
+    Manifest,
+    Product,
+    _sha256,
+    manifest_key,
+    run_prefix,
+)
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.redaction import public_ref
@@ -37,7 +45,9 @@ class Job:
 
     @property
     def run_key(self) -> str:
-        """Identity of the result: same key, same bytes. 32 hexadecimal digits of a sha256.
+        """Identity of the work: 32 hexadecimal digits of a sha256.
+
+        Same key, same bytes where no network is involved; networks agree to their tolerance (docs/design/074).
 
         Hashes the processing version, the settings, the tile, how each source is described and (href, ETag) of every
         file. Titles, providers and licences are left out: they change no height. The thinning is the one in use.
@@ -82,12 +92,12 @@ class Job:
     @property
     def prefix(self) -> str:
         """Key prefix of everything this job writes."""
-        return f"tiles/{self.tile.id}/{self.run_key}"
+        return run_prefix(self.tile.id, self.run_key)
 
     @property
     def manifest_key(self) -> str:
         """Key of the manifest; it exists exactly when the job is done."""
-        return f"{self.prefix}/{MANIFEST_NAME}"
+        return manifest_key(self.tile.id, self.run_key)
 
 
 @dataclass(frozen=True, slots=True)

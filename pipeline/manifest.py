@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -13,9 +14,27 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orograph.pipeline.sources.refs import SourceRef
 
 MANIFEST_NAME: Final = "manifest.json"
-
-
 _SEAL: Final = "sha256"
+_SET_DIGITS: Final = 20
+
+
+def run_prefix(square: str, run_key: str) -> str:
+    """Key prefix of a run of a tile or cell."""
+    return f"tiles/{square}/{run_key}"
+
+
+def manifest_key(square: str, run_key: str) -> str:
+    """Key of a run's manifest."""
+    return f"{run_prefix(square, run_key)}/{MANIFEST_NAME}"
+
+
+def asset_set(contents: Mapping[str, str]) -> str:
+    """Name of a set of files by its content: digits of a sha256 over the files' names and sha256 digests.
+
+    Args:
+        contents: Hexadecimal sha256 of each file, by file name.
+    """
+    return _sha256(dict(contents))[:_SET_DIGITS]
 
 
 class _Frozen(BaseModel):
@@ -109,9 +128,10 @@ class Quality(_Frozen):
 
 
 class Manifest(_Frozen):
-    """The record of a finished tile; deterministic, so a second worker writes the same bytes.
+    """The record of a finished tile. The first one put under a run key is the result, whoever made it.
 
-    Times and machines are not in here: they belong to the run report.
+    Without networks a second worker writes the same bytes. With networks `numerics` records which arithmetic gave these
+    heights. Times and host names are not in here: they belong to the run report.
     """
 
     schema_version: Literal[1] = 1
@@ -128,8 +148,19 @@ class Manifest(_Frozen):
     operations: tuple[OperationRecord, ...]
     coregistration: tuple[CoregistrationRecord, ...] = ()
     models: dict[str, str] = Field(default_factory=dict)
+    numerics: dict[str, str] = Field(default_factory=dict)
     quality: Quality
     assets: tuple[Asset, ...]
+
+    @property
+    def manifest_key(self) -> str:
+        """Key of this manifest."""
+        return manifest_key(self.tile, self.run_key)
+
+    @property
+    def asset_prefix(self) -> str:
+        """Key prefix of its assets: the set that one worker made."""
+        return self.assets[0].key.rsplit("/", 1)[0]
 
     def to_json(self) -> bytes:
         """Canonical JSON, sealed by the sha256 of everything else in it."""

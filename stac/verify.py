@@ -20,6 +20,7 @@ from orograph.stac.documents import layout
 from orograph.stac.documents.index import decode_items, with_keys
 from orograph.stac.documents.json import SHA256_MULTIHASH, Document
 from orograph.stac.documents.schemas import SchemaLibrary
+from orograph.stac.publishing.leftovers import leftovers
 
 Kind = Literal[
     "schema", "dangling", "orphan", "checksum", "size", "cog", "index", "version", "manifest", "json", "pending"
@@ -98,7 +99,7 @@ def verify(
     Every catalogue, collection and item reachable from the root against the core schema and those of its extensions;
     every reference; every file's size, sha256 and, for COGs, strict validity; every item against the index and its
     immutable version; no object below the catalogue that nothing refers to. Files of runs that are not (yet) published
-    are warnings.
+    and leftovers of workers that were killed or came second are warnings.
 
     Args:
         store: The store that holds the catalogue.
@@ -314,6 +315,7 @@ class _Check:
     def orphans(self) -> None:
         """Objects nothing refers to; those of work in progress are warnings."""
         manifests = {key.rsplit("/", 1)[0] for key in self.present if key.endswith(f"/{MANIFEST_NAME}")}
+        leftover = {found.key for found in leftovers(self.store) if found.finished}
         published = {folder for folder in manifests if f"{folder}/{MANIFEST_NAME}" in self.referenced}
         announced = {
             f"{layout.ROOT}/{key.removeprefix(layout.pending_prefix()).split('.')[0]}"
@@ -322,13 +324,17 @@ class _Check:
         }
         for key in sorted(set(self.present) - self.referenced):
             folder = key.rsplit("/", 1)[0]
+            run = "/".join(key.split("/")[:3])
             if key.startswith(layout.pending_prefix()):
                 self.report.add("pending", key, "waits for the publisher", "warning")
             elif folder in announced or (announced and key.startswith(f"{layout.ROOT}/sources/")):
                 continue
-            elif key.startswith(f"{layout.ROOT}/") or folder in published:
+            elif key in leftover:
+                message = "left by another worker of a finished run; `orograph catalog clean` removes it"
+                self.report.add("orphan", key, message, "warning")
+            elif key.startswith(f"{layout.ROOT}/") or run in published:
                 self.report.add("orphan", key, "nothing refers to it")
-            elif folder not in manifests:
+            elif run not in manifests:
                 self.report.add("orphan", key, "left by a run that has not finished", "warning")
         for folder in sorted(manifests - published):
             self.report.add("orphan", f"{folder}/{MANIFEST_NAME}", "finished but not published", "warning")

@@ -1,4 +1,4 @@
-"""`orograph catalog`: publish, verify and list what a store holds."""
+"""`orograph catalog`: publish, verify, clean and list the contents of a store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from orograph.infra.stores.base import Store
 
 app = typer.Typer(
-    help="The published STAC catalogue: publish, verify, list.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="The published STAC catalogue: publish, verify, clean, list.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 
 StoreUrl = Annotated[str | None, typer.Option("--store", "-o", help="Folder or s3://bucket/prefix of the catalogue.")]
@@ -95,6 +97,35 @@ def verify(
         )
     if not report.ok or (strict and report.problems):
         raise typer.Exit(1)
+
+
+@app.command()
+def clean(
+    store: StoreUrl = None,
+    unfinished: Annotated[
+        bool,
+        typer.Option(
+            "--unfinished", help="Also remove files of runs that never finished; only while no run is working."
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files, remove none.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Remove files that no manifest refers to: left by killed workers, or by those that came second."""
+    from orograph.stac.publishing.leftovers import leftovers
+
+    place = _store(store)
+    found = [leftover for leftover in leftovers(place) if leftover.finished or unfinished]
+    for leftover in found:
+        if not dry_run:
+            place.delete(leftover.key)
+        if not json:
+            out.print(leftover.key, markup=False)
+    size_bytes = sum(leftover.size_bytes for leftover in found)
+    if json:
+        print_json({"removed": not dry_run, "bytes": size_bytes, "keys": [leftover.key for leftover in found]})
+    else:
+        out.print(f"{len(found)} files, {size_bytes / 1e6:.1f} MB {'would be removed' if dry_run else 'removed'}")
 
 
 @app.command()

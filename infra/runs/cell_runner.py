@@ -32,7 +32,7 @@ from orograph.pipeline.errors import (
 from orograph.pipeline.exports.cell_job import CellJob, CellSettings, TileRef
 from orograph.pipeline.exports.cell_lattice import cells_of_tiles, tiles_of_cell
 from orograph.pipeline.job import Job, ProgressCallback, TileResult
-from orograph.pipeline.manifest import MANIFEST_NAME, Manifest
+from orograph.pipeline.manifest import Manifest, manifest_key
 from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.vertical import Operation, VerticalCatalogue
 from orograph.stac.documents.collections import TILES
@@ -118,7 +118,7 @@ def tile_ref(store: Store, tile: Tile) -> TileRef:
         CatalogueError: its item points at a manifest that is not there, is damaged or holds no elevation.
     """
     run_key = present_run_key(store, TILES.id, tile.id)
-    key = f"tiles/{tile.id}/{run_key}/{MANIFEST_NAME}"
+    key = manifest_key(tile.id, str(run_key))
     try:
         manifest = Manifest.from_json(store.get(key))
         elevation = next(asset for asset in manifest.assets if asset.name in ELEVATION)
@@ -231,7 +231,7 @@ def fetch_elevation(store: Store, ref: TileRef, folder: Path) -> Path:
         raise ResultDiffers(
             f"{ref.elevation_key} is not what its manifest says",
             source=ref.tile.id,
-            remedy=f"delete {ref.elevation_key.rsplit('/', 1)[0]}/ and run tile {ref.tile.id} again",
+            remedy=f"delete {ref.manifest_key.rsplit('/', 1)[0]}/ and run tile {ref.tile.id} again",
         )
     return path
 

@@ -17,7 +17,7 @@ from orograph.infra.runs.source_records import full_sources, told_alignment
 from orograph.infra.stores.base import Store
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import BadIdentifier, CatalogueError
-from orograph.pipeline.manifest import MANIFEST_NAME, CoregistrationRecord, Manifest
+from orograph.pipeline.manifest import CoregistrationRecord, Manifest, manifest_key
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.stac.documents import layout
 from orograph.stac.documents.collections import TILES
@@ -156,7 +156,7 @@ class Published:
         return told_alignment(self._store, self.manifest(tile))
 
     def _read_manifest(self, tile_id: str, run_key: str) -> Manifest:
-        key = f"tiles/{tile_id}/{run_key}/{MANIFEST_NAME}"
+        key = manifest_key(tile_id, run_key)
         try:
             return Manifest.from_json(self._store.get(key))
         except (KeyError, ValueError) as error:

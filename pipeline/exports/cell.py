@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from orograph.pipeline.core.grid import Cell, Tile
+from orograph.pipeline.core.numerics import merged_numerics
 from orograph.pipeline.core.software import software_versions
 from orograph.pipeline.errors import AllVoid
 from orograph.pipeline.exports.cell_job import CellJob, CellSettings
@@ -268,7 +269,7 @@ def _draft(
         "settings": {
             **job.settings.model_dump(mode="json"),
             "pixel_size_m": _ARC_SECOND_M * min(_arc_seconds(job.settings)),
-            "tiles": {ref.tile.id: ref.run_key for ref in job.inputs},
+            "tiles": {ref.tile.id: ref.asset_prefix for ref in job.inputs},
         },
         "sources": _sources(manifests),
         "grid": {
@@ -285,6 +286,7 @@ def _draft(
             _of_tile(manifest, record) for manifest in manifests for record in manifest.coregistration
         ),
         "models": _models(manifests),
+        "numerics": merged_numerics(manifest.numerics for manifest in manifests),
         "quality": quality,
     }
 

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from orograph.pipeline.core.grid import Cell, Tile
-from orograph.pipeline.manifest import MANIFEST_NAME, canonical_json
+from orograph.pipeline.manifest import canonical_json, manifest_key, run_prefix
 from orograph.pipeline.version import PROCESSING_VERSION
 
 Product = Literal["geographic", "hgt1", "hgt3", "contours"]
@@ -61,6 +61,11 @@ class TileRef:
     elevation_sha256: str
     manifest_key: str
 
+    @property
+    def asset_prefix(self) -> str:
+        """Key prefix of the tile's assets."""
+        return self.elevation_key.rsplit("/", 1)[0]
+
 
 @dataclass(frozen=True, slots=True)
 class CellJob:
@@ -83,16 +88,17 @@ class CellJob:
             "processing_version": PROCESSING_VERSION,
             "settings": self.settings.model_dump(mode="json"),
             "cell": self.tile.id,
-            "tiles": sorted([ref.tile.id, ref.run_key] for ref in self.inputs),
+            # The heights themselves too: under one run key another processor's network gives other last bits.
+            "tiles": sorted([ref.tile.id, ref.run_key, ref.elevation_sha256] for ref in self.inputs),
         }
         return hashlib.sha256(canonical_json(document)).hexdigest()[:32]
 
     @property
     def prefix(self) -> str:
         """Key prefix of everything this job writes."""
-        return f"tiles/{self.tile.id}/{self.run_key}"
+        return run_prefix(self.tile.id, self.run_key)
 
     @property
     def manifest_key(self) -> str:
         """Key of the manifest; it exists exactly when the job is done."""
-        return f"{self.prefix}/{MANIFEST_NAME}"
+        return manifest_key(self.tile.id, self.run_key)

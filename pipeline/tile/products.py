@@ -17,6 +17,7 @@ import numpy.typing as npt
 from orograph.pipeline.bare_earth.reader import GroundReader
 from orograph.pipeline.bare_earth.remove import takes_land_cover, weights_sha256
 from orograph.pipeline.core.grid import TILE_CRS, PixelWindow
+from orograph.pipeline.core.numerics import numerics_of
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.core.software import software_versions
 from orograph.pipeline.core.timing import StageClock
@@ -208,7 +209,7 @@ def draft_manifest(
     tally: QualityTally,
     products: Finished,
 ) -> dict[str, Any]:
-    """Everything a manifest says but its assets; nothing in it changes from one run of the job to the next."""
+    """Everything a manifest says except its assets; on one processor nothing in it changes between runs of the job."""
     settings = job.settings
     geobox = job.tile.geobox(settings.pixel_size_m)
     quality = tally.result(next(s for product, s in products if s is not None and product.info.name == "elevation"))
@@ -246,6 +247,7 @@ def draft_manifest(
             **_raised(resolvers),
             **_below(below.values()),
         },
+        "numerics": numerics_of(resolvers, bare_earth=any(weights_sha256(reader.model) for reader in below.values())),
         "quality": quality,
     }
 

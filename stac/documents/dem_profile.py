@@ -57,6 +57,7 @@ def dem_fields(manifest: Manifest) -> Document:
         "dem:operations": [_operation(record) for record in manifest.operations],
         "dem:coregistration": [_coregistration(record) for record in manifest.coregistration],
         "dem:models": dict(manifest.models),
+        "dem:numerics": dict(manifest.numerics),
         "dem:quality": quality.details,
     }
 

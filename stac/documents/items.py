@@ -215,11 +215,11 @@ def _links(manifest: Manifest, asset_href: AssetHref, predecessor: str | None) -
     links = [
         {
             "rel": "derived_from",
-            "href": asset_href(version_key(TILES.id, f"tiles/{tile}/{run_key}")),
+            "href": asset_href(version_key(TILES.id, prefix)),
             "type": "application/geo+json",
             "title": f"Tile {tile}",
         }
-        for tile, run_key in sorted(manifest.settings.get("tiles", {}).items())
+        for tile, prefix in sorted(manifest.settings.get("tiles", {}).items())
     ]
     for ref in contributing(manifest):
         source = ref.source

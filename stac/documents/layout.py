@@ -9,8 +9,9 @@ stac/dem-eu/E4000N2500/items.parquet                  the block's part of the in
 stac/sources/glo-30/collection.json                   a dataset tiles are made of
 stac/schemas/dem/v1.0.0/schema.json                   the profile's JSON schema
 stac/pending/dem-eu/E4000N2500/E4300N2650.<hash>      items the publisher has not seen
-tiles/E4300N2650/<run key>/dem.tif                    asset, immutable
-tiles/E4300N2650/<run key>/item-dem-eu.json           the item as first published, immutable
+tiles/E4300N2650/<run key>/manifest.json              record of the run: which set of assets is its result, immutable
+tiles/E4300N2650/<run key>/<set>/dem.tif              asset, immutable; the set is named by its content
+tiles/E4300N2650/<run key>/<set>/item-dem-eu.json     the item as first published, immutable
 ```
 
 All references are relative, so a folder, an HTTP server and a bucket serve the same bytes.
@@ -30,6 +31,8 @@ ROOT_KEY: Final = f"{ROOT}/catalog.json"
 BLOCK_KM: Final = 500
 BLOCK_DEG: Final = 5
 INDEX_NAME: Final = "items.parquet"
+VERSION_PREFIX: Final = "item-"
+"""Beginning of the names of items next to their assets."""
 
 _BLOCK_ID = re.compile(r"E\d{4}N\d{4}|[NS]\d{2}[EW]\d{3}", re.ASCII)
 
@@ -82,8 +85,8 @@ def item_key(collection: str, item_id: str) -> str:
 
 
 def version_key(collection: str, prefix: str) -> str:
-    """Key of the item as it was first published, beside the assets of its run."""
-    return f"{prefix}/item-{collection}.json"
+    """Key of the item as it was first published, next to the assets of its run."""
+    return f"{prefix}/{VERSION_PREFIX}{collection}.json"
 
 
 def source_key(source_id: str) -> str:

@@ -14,7 +14,7 @@ import orjson
 
 from orograph.pipeline.core.objects import ObjectStore
 from orograph.pipeline.errors import CatalogueError
-from orograph.pipeline.manifest import MANIFEST_NAME, Manifest
+from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.sources.catalogue import Source
 from orograph.stac.documents import layout
 from orograph.stac.documents.collections import CollectionInfo, collections_of
@@ -47,13 +47,12 @@ def publish_item(store: ObjectStore, manifest: Manifest, *, now: str | None = No
     collections = collections_of(manifest)
     if not collections:
         raise CatalogueError("the manifest has no asset any collection shows", tile=manifest.tile)
-    prefix = _prefix(manifest)
-    if store.head(f"{prefix}/{MANIFEST_NAME}") is None:
-        raise CatalogueError(f"{prefix}/{MANIFEST_NAME} is not in the store", tile=manifest.tile, remedy="commit first")
+    if store.head(manifest.manifest_key) is None:
+        raise CatalogueError(f"{manifest.manifest_key} is not in the store", tile=manifest.tile, remedy="commit first")
     for ref in contributing(manifest):
         _describe_source(store, ref.source)
     moment = now or timestamp()
-    keys = [_publish_in(store, info, manifest, prefix, moment) for info in collections]
+    keys = [_publish_in(store, info, manifest, moment) for info in collections]
     return keys[0]
 
 
@@ -72,18 +71,15 @@ def _describe_source(store: ObjectStore, source: Source) -> None:
     swap(store, layout.source_key(source.id), lambda _: wanted)
 
 
-def _prefix(manifest: Manifest) -> str:
-    return manifest.assets[0].key.rsplit("/", 1)[0]
-
-
-def _publish_in(store: ObjectStore, info: CollectionInfo, manifest: Manifest, prefix: str, moment: str) -> str:
+def _publish_in(store: ObjectStore, info: CollectionInfo, manifest: Manifest, moment: str) -> str:
     stable = layout.item_key(info.id, manifest.tile)
-    first = _first_version(store, info, manifest, prefix, moment)
+    version = layout.version_key(info.id, manifest.asset_prefix)
+    first = _first_version(store, info, manifest, moment)
 
     def repoint(present: bytes | None) -> bytes | None:
-        if present is not None and _run_key(orjson.loads(present)) == manifest.run_key:
+        if present is not None and _version_of(orjson.loads(present), stable) == version:
             return None
-        wanted = encode(_stable_item(first, layout.version_key(info.id, prefix), stable, moment))
+        wanted = encode(_stable_item(first, version, stable, moment))
         leave_note(store, info.id, manifest.tile, present, wanted)
         return wanted
 
@@ -91,9 +87,9 @@ def _publish_in(store: ObjectStore, info: CollectionInfo, manifest: Manifest, pr
     return stable
 
 
-def _first_version(store: ObjectStore, info: CollectionInfo, manifest: Manifest, prefix: str, moment: str) -> Document:
-    """The immutable item beside the assets; it names what was published when it was written as its predecessor."""
-    key = layout.version_key(info.id, prefix)
+def _first_version(store: ObjectStore, info: CollectionInfo, manifest: Manifest, moment: str) -> Document:
+    """The immutable item next to the assets; its predecessor is the item that was published when it was written."""
+    key = layout.version_key(info.id, manifest.asset_prefix)
     try:
         present = store.get(key)
     except KeyError:
@@ -112,7 +108,7 @@ def _first_version(store: ObjectStore, info: CollectionInfo, manifest: Manifest,
         ]
         record = manifest.to_json()
         item["assets"]["manifest"] = {
-            "href": f"./{MANIFEST_NAME}",
+            "href": layout.relative(key, manifest.manifest_key),
             "title": "Record of the run",
             "type": "application/json",
             "roles": ["metadata"],
@@ -125,10 +121,19 @@ def _first_version(store: ObjectStore, info: CollectionInfo, manifest: Manifest,
 
 
 def _present_version(store: ObjectStore, collection: str, manifest: Manifest) -> str | None:
-    run_key = present_run_key(store, collection, manifest.tile)
-    if run_key is None or run_key == manifest.run_key:
+    """Key of the version that is published now; None where it is of the same run or there is none."""
+    stable = layout.item_key(collection, manifest.tile)
+    try:
+        present = orjson.loads(store.get(stable))
+    except KeyError:
         return None
-    return layout.version_key(collection, f"{_prefix(manifest).rsplit('/', 1)[0]}/{run_key}")
+    return None if _run_key(present) == manifest.run_key else _version_of(present, stable)
+
+
+def _version_of(item: Document, stable: str) -> str | None:
+    """Key of the version next to the assets that a published item shows."""
+    hrefs = (link["href"] for link in item["links"] if link["rel"] == "alternate")
+    return next((layout.resolve(stable, href) for href in hrefs), None)
 
 
 def _stable_item(first: Document, version_key: str, stable: str, moment: str) -> Document:

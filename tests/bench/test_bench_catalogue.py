@@ -37,12 +37,12 @@ COUNT = int(os.environ.get("OROGRAPH_BENCH_ITEMS", "9000"))
 def variant(manifest: Manifest, tile: str, seed: int) -> Manifest:
     """The manifest of another tile; files are not read here, so they need not be there."""
     run_key = hashlib.sha256(f"{tile}{seed}".encode()).hexdigest()[:32]
-    assets = tuple(a.model_copy(update={"key": f"tiles/{tile}/{run_key}/{a.filename}"}) for a in manifest.assets)
+    assets = tuple(a.model_copy(update={"key": f"tiles/{tile}/{run_key}/5e7/{a.filename}"}) for a in manifest.assets)
     return manifest.model_copy(update={"tile": tile, "run_key": run_key, "assets": assets})
 
 
 def commit(store: MemoryStore, manifest: Manifest) -> Manifest:
-    store.put(f"tiles/{manifest.tile}/{manifest.run_key}/manifest.json", b"{}")
+    store.put(manifest.manifest_key, b"{}")
     return manifest
 
 

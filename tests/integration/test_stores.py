@@ -22,6 +22,8 @@ from orograph.pipeline.errors import (
     StoreUnavailable,
     StoreUnwritable,
 )
+from orograph.stac.publishing.leftovers import leftovers
+from tests.support.faulty_store import FaultyStore
 from tests.support.rgw import S3Server
 from tests.support.worlds import make_job, make_result
 
@@ -119,11 +121,52 @@ def test_32_workers_commit_one_tile(store: Store, tmp_path: Path) -> None:
     assert sha256_of_object(store, asset.key) == (asset.sha256, asset.size_bytes)
 
 
-def test_other_bytes_under_one_run_key_are_refused(store: Store, tmp_path: Path) -> None:
+def test_the_first_of_two_workers_with_other_bytes_makes_the_tile(store: Store, tmp_path: Path) -> None:
     job = make_job()
-    commit_tile(store, make_result(job, tmp_path / "a"))
+    first = commit_tile(store, make_result(job, tmp_path / "a"))
+    second = commit_tile(store, make_result(job, tmp_path / "b", {"dem.tif": b"other"}))
+    assert second == first == is_done(store, job)
+    kept = {info.key for info in store.list(f"{job.prefix}/")}
+    assert kept == {job.manifest_key, *(asset.key for asset in first.assets)}
+
+
+def test_32_workers_with_different_bytes_leave_the_set_of_one(store: Store, tmp_path: Path) -> None:
+    job = make_job()
+    results = [make_result(job, tmp_path / str(n), {"dem.tif": b"%d" % n, "x.png": b"same"}) for n in range(32)]
+    manifests: dict[int, bytes] = {}
+    won, lost = race(32, lambda n: manifests.setdefault(n, commit_tile(store, results[n]).to_json()), ObjectExists)
+    assert (len(won), len(lost)) == (32, 0)
+    assert len(set(manifests.values())) == 1
+    manifest = is_done(store, job)
+    assert manifest is not None
+    for asset in manifest.assets:
+        assert sha256_of_object(store, asset.key) == (asset.sha256, asset.size_bytes)
+    assert [found for found in leftovers(store) if found.finished] == []
+
+
+def test_a_killed_workers_files_never_mix_with_anothers(store: Store, tmp_path: Path) -> None:
+    job = make_job()
+    dead = make_result(job, tmp_path / "a", {"dem.tif": b"other", "x.png": b"same"})
+    # Each asset is put, looked at and read: the seventh operation would put the manifest.
+    failing = FaultyStore(store, at=7, fault="before", lasting=True)
+    with pytest.raises(StoreUnavailable):
+        commit_tile(failing, dead)
+    assert failing.log[-1] == f"put {job.manifest_key}"
+    assert len([found for found in leftovers(store) if not found.finished]) == 2
+    manifest = commit_tile(store, make_result(job, tmp_path / "b", {"dem.tif": b"mine", "x.png": b"same"}))
+    kept = {info.key for info in store.list(f"{job.prefix}/")}
+    assert kept == {job.manifest_key, *(asset.key for asset in manifest.assets)}
+    assert list(leftovers(store)) == []
+
+
+def test_a_damaged_object_of_a_set_is_rejected(store: Store, tmp_path: Path) -> None:
+    job = make_job()
+    result = make_result(job, tmp_path / "a")
+    asset = commit_tile(store, result).assets[0]
+    store.delete(job.manifest_key)
+    store.put(asset.key, b"damaged")
     with pytest.raises(ResultDiffers, match=job.tile.id):
-        commit_tile(store, make_result(job, tmp_path / "b", {"dem.tif": b"other"}))
+        commit_tile(store, result)
 
 
 @pytest.mark.parametrize("key", ["", "/a", "a//b", "../a", "a/../b", ".hidden", "a/", "a\\b", "a\nb", "ä", "a" * 1000])

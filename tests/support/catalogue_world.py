@@ -16,7 +16,7 @@ from rasterio.io import MemoryFile
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import ObjectExists, PreconditionFailed
 from orograph.pipeline.job import Job
-from orograph.pipeline.manifest import Asset, Band, CoregistrationRecord, Manifest, OperationRecord, Quality
+from orograph.pipeline.manifest import Asset, Band, CoregistrationRecord, Manifest, OperationRecord, Quality, asset_set
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.refs import FileRef, SourceRef
@@ -136,8 +136,9 @@ def make_manifest(
         files["hillshade"] = ("hillshade.tif", COG_TYPE, hillshade)
     roles = {"dem": ("data",), "thumbnail": ("thumbnail",), "hillshade": ("visual", "overview")}
     assets = []
+    folder = asset_set({filename: hashlib.sha256(data).hexdigest() for filename, _, data in files.values()})
     for name, (filename, media_type, data) in files.items():
-        key = f"{job.prefix}/{filename}"
+        key = f"{job.prefix}/{folder}/{filename}"
         bands = (
             (
                 Band(

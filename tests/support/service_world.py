@@ -210,7 +210,7 @@ class World:
             write_cog(path, values, job.tile, self.pixel_m, nodata)
             data = path.read_bytes()
             path.unlink()
-            key = f"{job.prefix}/{name}.tif"
+            key = f"{job.prefix}/5e7/{name}.tif"
             if self.store.head(key) is None:
                 self.store.put(key, data, media_type="image/tiff")
             yield Asset(

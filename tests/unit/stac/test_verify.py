@@ -81,7 +81,7 @@ def test_file_that_is_no_cog(library, tmp_path):
     )
     manifest = manifest.model_copy(update={"assets": (asset,)})
     store.put(asset.key, data)
-    store.put(asset.key.replace("dem.tif", "manifest.json"), manifest.to_json())
+    store.put(manifest.manifest_key, manifest.to_json())
     store.delete(asset.key.replace("dem.tif", "thumbnail.png"))
     publish_item(store, manifest)
     rebuild(store)

@@ -80,3 +80,34 @@ def test_items_as_one_geoparquet(orograph, store, tmp_path):
     table = pq.read_table(io.BytesIO(target.read_bytes()))
     assert table.column("id").to_pylist() == ["E3900N3100", "E4300N2650"]
     assert table.column("assets").to_pylist()[0]["dem"]["href"].startswith("https://data.example/eu/tiles/")
+
+
+def test_files_that_no_manifest_refers_to_are_listed_and_removed(orograph, store, shared):
+    manifest = make_manifest(store)
+    publish_item(store, manifest)
+    orograph("publish")
+    left = f"tiles/{manifest.tile}/{manifest.run_key}/0123456789abcdef0123/dem.tif"
+    working = f"tiles/E4350N2650/{'0' * 32}/0123456789abcdef0123/dem.tif"
+    for key in (left, working):
+        store.put(key, b"left over")
+    schemas = str(shared("stac-schemas"))
+    report = json.loads(orograph("verify", "--json", "--schemas", schemas))
+    assert {(problem["key"], problem["severity"]) for problem in report["problems"]} == {
+        (left, "warning"),
+        (working, "warning"),
+    }
+    assert json.loads(orograph("clean", "--dry-run", "--json"))["keys"] == [left]
+    assert store.head(left) is not None
+    assert json.loads(orograph("clean", "--json")) == {"removed": True, "bytes": 9, "keys": [left]}
+    assert store.head(left) is None
+    assert store.head(working) is not None
+    assert "1 files" in orograph("clean", "--unfinished")
+    assert json.loads(orograph("verify", "--json", "--strict", "--schemas", schemas))["ok"]
+
+
+def test_a_set_that_was_published_once_is_kept(orograph, store):
+    manifest = make_manifest(store)
+    earlier = f"tiles/{manifest.tile}/{manifest.run_key}/0123456789abcdef0123"
+    for name in ("dem.tif", "item-dem-eu.json"):
+        store.put(f"{earlier}/{name}", b"{}")
+    assert json.loads(orograph("clean", "--json"))["keys"] == []

@@ -20,7 +20,7 @@ from orograph.pipeline.exports.cell import export_cell
 from orograph.pipeline.exports.cell_job import CellJob, CellSettings, TileRef
 from orograph.pipeline.exports.cell_lattice import point_lattice, tiles_of_cell
 from orograph.pipeline.exports.hgt import VOID, read_hgt
-from orograph.pipeline.manifest import Manifest
+from orograph.pipeline.manifest import Manifest, manifest_key
 from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.vertical import VerticalCatalogue
 from orograph.stac.documents.collections import EXPORTS
@@ -53,11 +53,16 @@ def run(world: World, settings: CellSettings, cells: list[Cell] | None = None) -
     return found
 
 
+def published_cell(world: World, collection: str) -> Manifest:
+    run_key = present_run_key(world.store, collection, CELL.id)
+    assert run_key is not None
+    return Manifest.from_json(world.store.get(manifest_key(CELL.id, run_key)))
+
+
 def test_every_product_of_a_cell(world: World) -> None:
     world.publish(tiles_of_cell(CELL))
     assert run(world, CellSettings(missing="refuse"), [CELL]) == {"N47E010": Status.DONE}
-    key = f"tiles/N47E010/{present_run_key(world.store, 'dem-eu-geographic', 'N47E010')}"
-    manifest = Manifest.from_json(world.store.get(f"{key}/manifest.json"))
+    manifest = published_cell(world, "dem-eu-geographic")
     names = {asset.name: asset.filename for asset in manifest.assets}
     assert names == {
         "dem": "N47E010_dem.tif",
@@ -67,7 +72,7 @@ def test_every_product_of_a_cell(world: World) -> None:
         "contours_gpkg": "N47E010_contours.gpkg",
         "contours_fgb": "N47E010_contours.fgb",
     }
-    folder = Path(world.store.url) / key
+    folder = Path(world.store.url) / manifest.asset_prefix
     coarse, fine = read_hgt(folder / names["hgt3"])[1], read_hgt(folder / names["hgt1"])[1]
     truth = hills(*point_lattice(CELL, 3601).project())
     assert np.abs(fine - truth).max() < 8  # 100 m pixels round the hilltops off
@@ -118,12 +123,11 @@ def test_frames_are_moved_and_recorded(world: World) -> None:
     flat = World(world.store, world.folder, plane)
     flat.publish(tiles_of_cell(CELL))
     run(flat, CellSettings(products=("geographic",), frame="EPSG:3855"), [CELL])
-    run_key = present_run_key(world.store, "dem-eu-geographic", "N47E010")
-    manifest = Manifest.from_json(world.store.get(f"tiles/N47E010/{run_key}/manifest.json"))
+    manifest = published_cell(world, "dem-eu-geographic")
     assert manifest.vertical_frame == "EPSG:3855"
     record = next(record for record in manifest.operations if record.source == "export")
     assert (record.frame_from, record.frame_to) == ("EPSG:5621", "EPSG:3855")
-    with rasterio.open(Path(world.store.url) / f"tiles/N47E010/{run_key}/N47E010_dem.tif") as dataset:
+    with rasterio.open(Path(world.store.url) / manifest.asset("dem").key) as dataset:
         height = float(dataset.read(1, window=((1800, 1801), (1800, 1801)))[0, 0])
     lattice = point_lattice(CELL, 3)
     truth = plane(*(axis[1, 1] for axis in lattice.project()))
@@ -137,8 +141,7 @@ def test_missing_parents_are_void_or_refused(world: World) -> None:
     assert isinstance(refused.refused[0][1], OutsideCoverage)
     assert "E4300N2700" in str(refused.refused[0][1])
     run(world, QUICK, [CELL])
-    key = f"tiles/N47E010/{present_run_key(world.store, 'dem-eu-exports', 'N47E010')}"
-    samples = read_hgt(Path(world.store.url) / key / "N47E010.SRTMGL3.hgt.zip")[1]
+    samples = read_hgt(Path(world.store.url) / published_cell(world, "dem-eu-exports").asset("hgt3").key)[1]
     assert 0.1 < (samples == -32768).mean() < 0.9
     nowhere = plan_cells(world.store, QUICK, [Cell(60, 10)])
     assert [cell.id for cell, _ in nowhere.refused] == ["N60E010"]

@@ -130,7 +130,7 @@ def test_asset_references_are_relative_to_the_item():
     manifest = make_manifest(None)
     key = item_key("dem-eu", manifest.tile)
     item = item_from_manifest(manifest, asset_href=lambda target: relative(key, target))
-    assert item["assets"]["dem"]["href"] == f"../../../../tiles/E4300N2650/{manifest.run_key}/dem.tif"
+    assert item["assets"]["dem"]["href"] == f"../../../../{manifest.asset_prefix}/dem.tif"
     assert item["assets"]["dem"]["file:checksum"].startswith("1220")
 
 

@@ -41,7 +41,7 @@ def test_a_new_run_names_its_predecessor_and_rollback_makes_no_ring(store):
     item = item_at(store, key)
     links = {link["rel"]: link["href"] for link in item["links"]}
     old = resolve(key, links["predecessor-version"])
-    assert old == f"tiles/E4300N2650/{first.run_key}/item-dem-eu.json"
+    assert old == f"{first.asset_prefix}/item-dem-eu.json"
     assert item_at(store, old)["properties"]["dem:run_key"] == first.run_key
     assert item["properties"]["created"] == "2026-01-02T00:00:00Z"
 
