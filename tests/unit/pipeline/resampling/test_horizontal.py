@@ -56,7 +56,7 @@ def test_a_worker_without_the_planners_grid_refuses(tmp_path, shared):
     # In a process of its own: PROJ keeps grids it has once opened.
     code = (
         "import sys, numpy as np; from pathlib import Path; from orograph.pipeline.resampling.horizontal import transform, use_grids;"
-        "from orograph.pipeline.sources.catalogue import HorizontalOperation; use_grids(Path(sys.argv[2]));"
+        "from orograph.pipeline.sources.refs import HorizontalOperation; use_grids(Path(sys.argv[2]));"
         "transform(HorizontalOperation.model_validate_json(sys.argv[1]), np.array([4e6]), np.array([3.2e6]))"
     )
     arguments = [sys.executable, "-c", code, operation.model_dump_json(), str(tmp_path)]
