@@ -47,7 +47,9 @@ class CoregistrationRecord(_Frozen):
     source: str
     reference: str
     method: str
-    status: Literal["converged", "unobservable", "too_few", "rejected", "reference", "none"]
+    status: Literal[
+        "converged", "undulated", "one_direction", "unobservable", "too_few", "rejected", "reference", "none"
+    ]
     shift_east_m: float = 0.0
     shift_north_m: float = 0.0
     shift_up_m: float = 0.0

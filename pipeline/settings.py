@@ -42,6 +42,8 @@ class ProcessingSettings(BaseModel):
         blend_width_m: Width of the feather inside the lower-priority source.
         fill_max_m: Voids that do not fit a square of this side stay void.
         adjustments: Source ids, each with its share of a network adjustment (`orograph borders --adjust`); none unless asked for.
+        control: File of control points that finished tiles are measured against, see `orograph validate`; none when empty.
+        control_frame: Vertical frame of the control, where its file declares none.
         stages: Stages in order; adding one is a file, this line and its tests.
     """
 
@@ -62,6 +64,8 @@ class ProcessingSettings(BaseModel):
     compression: Literal["zstd", "lerc-zstd"] = "zstd"
     lerc_max_error_m: float = Field(default=0.005, ge=0)
     adjustments: tuple[tuple[str, Adjustment], ...] = ()
+    control: str = ""
+    control_frame: str = ""
     stages: tuple[str, ...] = ("regrid", "blend", "fill")
 
     @classmethod
@@ -105,7 +109,16 @@ class ProcessingSettings(BaseModel):
     def identity(self) -> dict[str, Any]:
         """What goes into a run key: all settings, the later ones only where they are used, so that older keys stay."""
         used = {f"superres_{name}" for name in self.superres_options}
-        return self.model_dump(mode="json", exclude=set(NETWORK_OPTIONS - used))
+        return self.model_dump(mode="json", exclude=set(NETWORK_OPTIONS - used) | self._without_control)
+
+    @property
+    def _without_control(self) -> set[str]:
+        """Fields that are left out where no control is used."""
+        return set() if self.control else {"control", "control_frame"}
+
+    def document(self) -> dict[str, Any]:
+        """The settings as a manifest records them."""
+        return self.model_dump(mode="json", exclude=self._without_control)
 
 
 class EnvironmentSettings(BaseSettings):

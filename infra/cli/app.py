@@ -25,6 +25,7 @@ from orograph.infra.cli import (
     submit,
     superres,
     train,
+    validate,
 )
 from orograph.infra.cli.common import ending
 from orograph.infra.cli.demo import demo
@@ -73,6 +74,7 @@ app.command()(inspect)
 app.command(context_settings={"ignore_unknown_options": True})(height.height)
 app.command()(harmonise.harmonise)
 app.command()(borders.borders)
+app.command()(validate.validate)
 app.add_typer(grids.app, name="grids")
 app.command()(superres.superres)
 app.command()(evaluate.evaluate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -31,7 +31,7 @@ def borders(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report's JSON.")] = False,
 ) -> None:
     """Compare sources over their overlaps: figures, maps, the two-route check, and a network adjustment if asked."""
-    from orograph.pipeline.borders import AdjustmentFile, adjust_network, compare_sources
+    from orograph.pipeline.borders import AdjustmentFile, adjust_network, compare_sources, source_weights
     from orograph.pipeline.borders.report import write_report
     from orograph.pipeline.errors import UsageError
     from orograph.pipeline.sources.catalogue import SourceCatalogue
@@ -52,8 +52,13 @@ def borders(
     network = None
     if adjust is not None:
         observations = [observation for border in comparison.borders for observation in border.observations]
-        accuracies = {name: operation.accuracy_m for name, operation in comparison.operations.items()}
-        network = adjust_network(observations, accuracies, model=model)
+        weights = {source.id: source_weights(source, comparison.operations[source.id]) for source in chosen}
+        network = adjust_network(
+            observations,
+            {name: constant_m for name, (constant_m, _) in weights.items()},
+            local_m={name: local_m for name, (_, local_m) in weights.items()},
+            model=model,
+        )
     document = write_report(comparison, out_dir, network)
     if network is not None:
         kept = AdjustmentFile(target_frame=frame_to, model=model, sources=network.adjustments)
@@ -82,7 +87,7 @@ def _bounds(text: str | None) -> tuple[float, float, float, float] | None:
 
 
 def _print(document: dict[str, object], out_dir: Path) -> None:
-    from typing import Any, cast
+    from typing import cast
 
     from rich.table import Table
 
@@ -97,10 +102,17 @@ def _print(document: dict[str, object], out_dir: Path) -> None:
             f"{figures['mean_absolute_m'] * 100:.2f} cm",
             f"{figures['nmad_m'] * 100:.2f} cm",
             f"{border['without_operations']['median_m'] * 100:+.2f} cm",
-            f"{border['two_routes']['difference_m'] * 100:+.2f} cm {border['two_routes']['verdict']}",
+            _routes(border["two_routes"]),
         )
     out.print(table)
     if report["adjustment"] is not None:
         for name, source in report["adjustment"]["sources"].items():
             out.print(f"adjustment {name} {source['constant_m'] * 100:+.2f} cm +- {source['sigma_m'] * 100:.2f} cm")
     out.print(f"report in {out_dir / 'index.html'}")
+
+
+def _routes(check: dict[str, Any]) -> str:
+    """The two-route check in a cell: a figure only where there is one."""
+    if check["difference_m"] is None:
+        return f"{check['verdict']}: {check['reason']}"
+    return f"{check['difference_m'] * 100:+.2f} cm {check['verdict']}"

@@ -2,7 +2,7 @@
 
 from orograph.pipeline.borders.closure_check import RouteCheck, check_routes
 from orograph.pipeline.borders.compare import Border, Comparison, compare_sources
-from orograph.pipeline.borders.solve import NetworkResult, adjust_network
+from orograph.pipeline.borders.solve import NetworkResult, adjust_network, source_weights
 from orograph.pipeline.borders.statistics import DifferenceStatistics
 from orograph.pipeline.vertical import Adjustment, AdjustmentFile
 
@@ -17,4 +17,5 @@ __all__ = [
     "adjust_network",
     "check_routes",
     "compare_sources",
+    "source_weights",
 ]

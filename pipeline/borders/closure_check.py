@@ -24,14 +24,15 @@ class RouteCheck:
     Attributes:
         verdict: `agree`, `warn` above 5 cm, `fail` above 15 cm, `impossible` where a way is lacking.
         difference_m: Median of geoid way minus levelling way; positive: the geoids put A higher over B's frame.
+            None, like the spread, where the check is impossible.
         spread_m: Largest departure from that median.
         datum_uncertainty_m: What the frames themselves leave open: largest absolute difference.
         reason: Why it is impossible.
     """
 
     verdict: Literal["agree", "warn", "fail", "impossible"]
-    difference_m: float = 0.0
-    spread_m: float = 0.0
+    difference_m: float | None = None
+    spread_m: float | None = None
     datum_uncertainty_m: float | None = None
     reason: str = ""
 
@@ -43,7 +44,7 @@ class RouteCheck:
         """
         if self.verdict == "fail":
             raise DatumDisagreement(
-                f"{border}: geoid and levelling routes differ by {self.difference_m * 100:+.1f} cm,"
+                f"{border}: geoid and levelling routes differ by {(self.difference_m or 0.0) * 100:+.1f} cm,"
                 f" {(self.datum_uncertainty_m or 0) * 100:.1f} cm at most",
                 remedy="check the sources' vertical frames; --allow-disagreement goes on",
             )
@@ -67,7 +68,7 @@ def check_routes(
         hub: The levelled frame.
     """
     if frames[0] == frames[1]:
-        return RouteCheck("agree", datum_uncertainty_m=0.0)
+        return RouteCheck("agree", 0.0, 0.0, 0.0)
     catalogue = VerticalCatalogue.load()
     try:
         by_geoid = catalogue.operation(*frames, grids_dir=grids_dir, via=ELLIPSOID)

@@ -95,8 +95,8 @@ def _described(border: Border) -> dict[str, Any]:
         "without_operations": border.before.rounded(),
         "two_routes": {
             "verdict": routes.verdict,
-            "difference_m": round(routes.difference_m, 4),
-            "spread_m": round(routes.spread_m, 4),
+            "difference_m": None if routes.difference_m is None else round(routes.difference_m, 4),
+            "spread_m": None if routes.spread_m is None else round(routes.spread_m, 4),
             "datum_uncertainty_m": None if routes.datum_uncertainty_m is None else round(routes.datum_uncertainty_m, 4),
             "reason": routes.reason,
         },
@@ -127,7 +127,7 @@ def _page(document: dict[str, Any], folder: Path) -> str:
             f"{figures['mean_absolute_m'] * 100:.2f}",
             f"{figures['nmad_m'] * 100:.2f}",
             f"{sample['mean_absolute_m'] * 100:.2f}",
-            f"{routes['difference_m'] * 100:+.2f}",
+            "" if routes["difference_m"] is None else f"{routes['difference_m'] * 100:+.2f}",
             html.escape(told),
         ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")

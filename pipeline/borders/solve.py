@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from orograph.pipeline.core.network_adjustment import Adjustment, Model
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.vertical import Operation
 
 LEAST_SIGMA_M: Final = 0.005
 """A block's median is never trusted to better than this: neighbouring pixels share their errors."""
 PLANE_SIGMA_PER_KM: Final = 0.0005
 """Prior on a plane's slope: 5 cm in 100 km, the steepest tilt between EVRF2007 and national frames."""
+SURVEY_ACCURACY_M: Final = 1.0
+"""Terrain models that are known better than this are surveys."""
+LEAST_DSM_M: Final = 2.0
+"""A surface model is never trusted to better than this as terrain: it sees what stands on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +60,19 @@ class NetworkResult:
 
 
 def adjust_network(
-    observations: Sequence[Observation], accuracies_m: Mapping[str, float], *, model: Model = "constant"
+    observations: Sequence[Observation],
+    accuracies_m: Mapping[str, float],
+    *,
+    local_m: Mapping[str, float] | None = None,
+    model: Model = "constant",
 ) -> NetworkResult:
     """Least squares of one correction per source.
 
     Args:
         observations: Block medians of all overlaps, heights already in the target frame.
-        accuracies_m: Standard deviation of each source's operation; the tighter, the less it gives way.
+        accuracies_m: Standard deviation of each source's constant; the tighter, the less it gives way.
+        local_m: Standard deviation of what a source's heights are off over a block as a whole, such as canopy; zero when
+            None. See `source_weights`.
         model: A constant per source, or a plane.
 
     Raises:
@@ -67,6 +80,11 @@ def adjust_network(
     """
     if not observations:
         raise ConfigError("no overlap to adjust", remedy="the sources must share at least a block of flat ground")
+    if local_m is not None:
+        observations = [
+            replace(o, sigma_m=math.hypot(o.sigma_m, local_m.get(o.a, 0.0), local_m.get(o.b, 0.0)))
+            for o in observations
+        ]
     ids = sorted({name for o in observations for name in (o.a, o.b)})
     if missing := [name for name in ids if name not in accuracies_m]:
         raise ConfigError(f"no accuracy is known of {', '.join(missing)}")
@@ -89,6 +107,19 @@ def adjust_network(
         rms_after_m=_rms((right - design @ solution) / weights, weights),
         redundancy=len(target) - len(solution),
     )
+
+
+def source_weights(source: Source, operation: Operation) -> tuple[float, float]:
+    """Standard deviations (metres) of a source's constant and of its heights over a block as a whole.
+
+    A survey's heights are off by its datum alone: errors of its pixels average out. A surface model sees canopy and
+    roofs, and a coarse model has errors that are alike over kilometres: both are off by about their stated accuracy, as a
+    whole and from block to block, so they take a difference to a survey upon themselves.
+    """
+    if source.surface is Surface.DSM or source.accuracy_m > SURVEY_ACCURACY_M:
+        local_m = max(source.accuracy_m, LEAST_DSM_M if source.surface is Surface.DSM else 0.0)
+        return math.hypot(operation.accuracy_m, local_m), local_m
+    return operation.accuracy_m, 0.0
 
 
 def _rows(

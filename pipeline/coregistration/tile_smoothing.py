@@ -30,6 +30,8 @@ UNKNOWN_ERROR_M: Final = 1.0
 ANCHOR_ERROR_M: Final = 10.0
 """A source without any estimate stays where it is: zero, with this much doubt."""
 _TILES_AT_ONCE: Final = 256
+_HEIGHT_ONLY: Final = frozenset({"unobservable", "rejected", "one_direction"})
+"""Statuses whose horizontal shift is not known in both directions: neighbours decide."""
 _PARTS: Final = ("shift_east_m", "shift_north_m", "shift_up_m")
 
 
@@ -122,7 +124,7 @@ def _weight(record: CoregistrationRecord, part: int) -> float:
     """Inverse variance of one component; zero where the record says nothing of it."""
     if record.status == "reference":
         return 1.0 / LEAST_ERROR_M**2
-    if record.status == "too_few" or (record.status in {"unobservable", "rejected"} and part < 2):
+    if record.status == "too_few" or (record.status in _HEIGHT_ONLY and part < 2):
         return 0.0
     errors = record.details.get("standard_error_m") or [None, None, None]
     error = UNKNOWN_ERROR_M if errors[part] is None else float(errors[part])

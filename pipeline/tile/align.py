@@ -28,6 +28,9 @@ MOST_SAMPLES: Final = 1_000_000
 SAMPLE_SIZES_M: Final = (1, 2, 5, 10, 20, 25, 50, 100, 250, 500)
 FEWEST_SAMPLES: Final = 2_500
 SURVEY_ACCURACY_M: Final = 1.0
+_ALIGNED: Final = frozenset({"converged", "undulated", "one_direction"})
+_FOLDED_IN: Final = _ALIGNED | {"unobservable"}
+"""Statuses whose displacement is applied; of unobservable terrain that is the height alone."""
 
 
 def coregister(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
@@ -83,7 +86,7 @@ def _against_better(
     first: CoregistrationRecord | None = None
     for reference in better:
         record = _align(assembly, reference, source)
-        if record.status == "converged":
+        if record.status in _ALIGNED:
             return record
         if first is None or (first.status == "too_few" and record.status != "too_few"):
             first = record
@@ -109,7 +112,7 @@ def _align(assembly: TileAssembly, best: PreparedSource, source: PreparedSource)
     except CoregistrationError as error:
         raise error.at(tile=assembly.job.tile.id, source=source.ref.source.id, stage="coregister") from error
     record = result.record(ids["source"], ids["reference"])
-    applied = is_moved(source.ref.source) and record.status in ("converged", "unobservable")
+    applied = is_moved(source.ref.source) and record.status in _FOLDED_IN
     if applied:
         error_m = math.sqrt(max(float(result.covariance[2, 2]), 0.0))
         # To a micrometre, like the shift itself: the same on every instruction set.

@@ -14,6 +14,7 @@ from orograph.pipeline.job import Job, ProgressCallback, TileResult
 from orograph.pipeline.manifest import CoregistrationRecord
 from orograph.pipeline.tile.align import coregister
 from orograph.pipeline.tile.assembly import TileAssembly
+from orograph.pipeline.tile.check import KEY, against_control
 from orograph.pipeline.tile.memory import tile_halo_px, window_px
 from orograph.pipeline.tile.products import ProductFiles, draft_manifest
 from orograph.pipeline.tile.quality import QualityTally
@@ -63,7 +64,7 @@ def run_tile(
             with clock.of("coregister"):
                 alignment = coregister(assembly)
             progress("coregister", 1.0)
-            return _make(job, assembly, alignment, folder, progress, clock)
+            return _make(job, assembly, alignment, folder, progress, clock, grids_dir)
     except OrographError as error:
         raise error.at(tile=job.tile.id) from None
 
@@ -92,6 +93,7 @@ def _make(
     folder: Path,
     progress: ProgressCallback,
     clock: StageClock,
+    grids_dir: Path,
 ) -> TileResult:
     stages = chain(job.settings.stages)
     context = Context(job, assembly)
@@ -116,6 +118,12 @@ def _make(
             )
         products = files.finish(clock, progress)
     draft = draft_manifest(job, assembly, alignment, tally, products)
+    if job.settings.control:
+        with clock.of("validate"):
+            elevation = next(product.path for product, _ in products if product.info.name == "elevation")
+            figures = against_control(job, elevation, grids_dir)
+        quality = draft["quality"]
+        draft["quality"] = quality.model_copy(update={"details": {**quality.details, KEY: figures}})
     return TileResult(job, tuple(product for product, _ in products), draft)
 
 

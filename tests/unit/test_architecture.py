@@ -26,6 +26,7 @@ FLOORS = (
     "pipeline.vertical",
     "pipeline.coregistration",
     "pipeline.borders",
+    "pipeline.validation",
     "pipeline.superres",
     "pipeline.implicit",
     "pipeline.bare_earth",

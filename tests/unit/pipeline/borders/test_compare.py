@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
+from orograph.infra.cli.borders import _routes
 from orograph.infra.cli.options import processing_settings
 from orograph.pipeline.borders import (
     AdjustmentFile,
@@ -23,14 +25,16 @@ from orograph.pipeline.borders import (
     adjust_network,
     check_routes,
     compare_sources,
+    source_weights,
 )
 from orograph.pipeline.borders.solve import Observation
 from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.errors import ConfigError, DatumDisagreement, OutsideCoverage, SourceMissing
 from orograph.pipeline.job import Job
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import SourceCatalogue
-from orograph.pipeline.vertical import Adjustment, VerticalCatalogue, delta_surface
+from orograph.pipeline.vertical import Adjustment, Operation, VerticalCatalogue, delta_surface
 
 CENTRE = (6.2, 51.3)  # the Maas valley, Dutch and German
 VERTICAL = VerticalCatalogue.load()
@@ -177,6 +181,8 @@ class TestRoutes:
         check = check_routes(("EPSG:5709", "EPSG:7837"), self.LON, self.LAT, tmp_path)
         assert check.verdict == "impossible"
         assert "nlgeo2018" in check.reason
+        assert check.difference_m is None
+        assert _routes({"verdict": check.verdict, "difference_m": None, "reason": "no grid"}) == "impossible: no grid"
 
 
 class TestAdjustment:
@@ -193,6 +199,32 @@ class TestAdjustment:
         corrected = {name: truth[name] + result.adjustments[name].constant_m for name in truth}
         assert max(corrected.values()) - min(corrected.values()) < 0.003
         assert abs(result.adjustments["a"].constant_m) < 0.002, "the accurate one stands still"
+
+    def test_surveys_are_not_moved_by_a_surface_model_with_canopy(self):
+        random = np.random.default_rng(4)
+        bias = {"a": 0.0, "b": -0.03, "dsm": 3.5}
+        observations = [
+            Observation(a, b, bias[a] - bias[b] + random.normal(0, 0.8 if b == "dsm" else 0.004), 0.05, 0.0, 5000.0 * k)
+            for a, b, count in (("a", "b", 8), ("a", "dsm", 60), ("b", "dsm", 60))
+            for k in range(count)
+        ]
+        identity = Operation("EPSG:5621", "EPSG:5621", "identity", ())
+        sources = {"a": (Surface.DTM, 0.2), "b": (Surface.DTM, 0.3), "dsm": (Surface.DSM, 4.0)}
+        weights = {
+            name: source_weights(SimpleNamespace(surface=surface, accuracy_m=accuracy), identity)
+            for name, (surface, accuracy) in sources.items()
+        }
+        assert weights == {"a": (0.0, 0.0), "b": (0.0, 0.0), "dsm": (4.0, 4.0)}
+        priors = {"a": 0.02, "b": 0.02, "dsm": weights["dsm"][0]}
+        local = {name: local_m for name, (_, local_m) in weights.items()}
+        result = adjust_network(observations, priors, local_m=local)
+        assert result.adjustments["dsm"].constant_m == pytest.approx(-3.5, abs=0.3)
+        surveys = adjust_network([o for o in observations if "dsm" not in (o.a, o.b)], priors)
+        for name in ("a", "b"):
+            moved = result.adjustments[name].constant_m - surveys.adjustments[name].constant_m
+            assert abs(moved) < 0.002, "the surface model moves no survey"
+        unweighted = adjust_network(observations, {"a": 0.02, "b": 0.02, "dsm": 0.1})
+        assert abs(unweighted.adjustments["a"].constant_m) > 0.05
 
     def test_planes_follow_a_tilt(self):
         places = [(east, north) for east in np.linspace(0, 2e5, 9) for north in (0.0, 5e4)]
