@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
-from orograph.pipeline.core.precision import has_fused_convolutions
+from orograph.pipeline.core.precision import Precision, body_dtype, has_fused_convolutions
 from orograph.pipeline.superres.network import LEAK, Condition, TerrainNet
 
 
@@ -49,7 +49,7 @@ class FoldedNet:
         net: Trained network.
         condition: Folded into the weights.
         error: Error-head kernels, shape (factor**2, channels, 3, 3), non-negative, or None.
-        dtype: Precision of the body, one that the device convolves in (`orograph.pipeline.core.precision.body_dtype`).
+        precision: Of the body; float32 where the device does not convolve in it.
         device: Torch device.
         noise_m: Noise level, metres.
     """
@@ -59,10 +59,11 @@ class FoldedNet:
         net: TerrainNet,
         condition: Condition,
         error: Tensor | None,
-        dtype: torch.dtype,
+        precision: Precision,
         device: str,
         noise_m: float = 0.0,
     ) -> None:
+        dtype = body_dtype(precision, device)
         self.factor, self.dtype, self.noise_m = net.factor, dtype, noise_m
         with torch.no_grad():
             head = net.head_weights(condition)

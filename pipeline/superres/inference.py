@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
-from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype, checked_precision, used_precision
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, checked_precision, used_precision
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.core.torch_device import torch_device
 from orograph.pipeline.core.weights_uri import Read
@@ -181,8 +181,9 @@ class NetResolver:
         found = self._folded.get(condition)
         if found is None:
             error = None if self._errors is None else self._errors.kernels(condition)
-            dtype = body_dtype(self.options.precision, self.options.device)
-            found = FoldedNet(self._net, condition, error, dtype, self.options.device, self.options.noise_m)
+            found = FoldedNet(
+                self._net, condition, error, self.options.precision, self.options.device, self.options.noise_m
+            )
             self._folded[condition] = found
         return found
 

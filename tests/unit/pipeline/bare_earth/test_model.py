@@ -149,14 +149,18 @@ def test_model_survives_its_file_and_refuses_other_pixels(tmp_path: Path) -> Non
     assert result.heights_m.shape == surface.shape
 
 
-def test_blocks_give_the_same_answer_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = tiny_model()
+@pytest.mark.parametrize("name", ["tiny", "2m"])
+def test_blocks_give_the_same_answer_as_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model() if name == "tiny" else load_bare_earth(name)
     ground, above = town(160, 128)
     surface = (ground + above).astype(np.float32)
     whole = model.above_ground(surface, 2.0)
     monkeypatch.setattr("orograph.pipeline.bare_earth.model._BLOCK_PX", 64)
     blocks = model.above_ground(surface, 2.0)
-    assert np.array_equal(whole.height_m, blocks.height_m)
+    # Convolutions of fewer channels than a vector has lanes add in another order at other widths, on some processors.
+    tolerance = 1e-5 if name == "tiny" else 0.0
+    for plane in ("height_m", "spread_m", "covered"):
+        np.testing.assert_allclose(getattr(blocks, plane), getattr(whole, plane), rtol=0, atol=tolerance)
 
 
 def test_windows_of_a_surface_agree_when_their_place_is_known() -> None:

@@ -36,7 +36,7 @@ def test_raised_ground_gives_raised_answers(condition):
 
 
 def test_flat_ground_stays_flat_to_the_bit():
-    folded = FoldedNet(made_net(), Condition(), None, torch.bfloat16, "cpu")
+    folded = FoldedNet(made_net(), Condition(), None, "bf16", "cpu")
     relative, _ = folded(torch.full((1, 1, 40, 40), 2345.678))
     assert relative.shape[-1] == 40 - 2 * PRESETS["XS"].radius_px
     assert torch.equal(relative, torch.zeros_like(relative))
@@ -68,7 +68,7 @@ def test_noisy_input_may_be_changed():
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_folded_kernels_compute_the_same(condition):
     net, z = made_net(), heights(60, 60)
-    folded = FoldedNet(net, condition, None, torch.float32, "cpu")
+    folded = FoldedNet(net, condition, None, "fp32", "cpu")
     relative, none = folded(z)
     rim = PRESETS["XS"].radius_px
     fine = torch.nn.functional.pixel_shuffle(relative + z[..., rim:-rim, rim:-rim], 3)
