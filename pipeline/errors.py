@@ -9,6 +9,7 @@ OrographError
 ├── InputError                    the input cannot give right heights
 │   ├── SourceUnknown             a source id that no catalogue holds
 │   ├── SourceMissing             nothing lies at the href                                 exit 4
+│   ├── SourceInaccessible        access denied, redirected, or no such bucket             exit 4
 │   ├── SourceCorrupt             truncated, not a raster, checksum or value gate failed
 │   ├── SourceGridError           horizontal CRS missing or wrong, transform not usable
 │   ├── NodataError               undeclared or contradictory nodata values
@@ -160,6 +161,12 @@ class SourceUnknown(InputError):
 
 class SourceMissing(InputError):
     """Nothing lies at the href."""
+
+    exit_code = 4
+
+
+class SourceInaccessible(InputError):
+    """The server denies access, redirects, or has no such bucket; whether the object exists is unknown."""
 
     exit_code = 4
 

@@ -150,7 +150,10 @@ class RunSettings(EnvironmentSettings):
         workers: Tiles at once; 0 or `auto` takes as many as cores and memory hold (on Ray: as the cluster holds).
         scratch: Folder for temporary files; the system's when empty.
         grids_dir: Folder of geoid grids.
-        s3_endpoint_url: Of an S3 server that is not AWS, for store and sources.
+        s3_endpoint_url: Of the store's S3 server if it is not AWS; also of sources that use its credentials and name no
+            endpoint in their `access`.
+        cache_dir: Folder of the node's cache of source bytes; below `scratch` or the system's temporary folder when empty.
+        cache_mb: Bound of that cache; 0 keeps none.
         deadline_s: Longest time one tile may take; a single worker in the command's own process keeps none.
         attempts: Tries of a tile before it is quarantined.
         ray_address: Of the Ray cluster; empty takes `RAY_ADDRESS`, the job's own, or starts one here.
@@ -166,6 +169,8 @@ class RunSettings(EnvironmentSettings):
     engine: Literal["local", "ray"] = "local"
     workers: Annotated[int, BeforeValidator(lambda value: 0 if value == "auto" else value)] = Field(default=0, ge=0)
     scratch: Path | None = None
+    cache_dir: Path | None = None
+    cache_mb: int = Field(default=4096, ge=0)
     grids_dir: Path = Path.home() / ".local/share/orograph/grids"
     s3_endpoint_url: str | None = None
     deadline_s: float = Field(default=3600.0, gt=0)

@@ -9,6 +9,7 @@ import typer
 from orograph.infra.cli import options
 from orograph.infra.reporting.console import err, out, print_json
 from orograph.infra.runs.request import Request
+from orograph.pipeline.errors import SourceInaccessible
 from orograph.pipeline.settings import ProcessingSettings
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def show(planned: Plan, *, as_json: bool) -> None:
     else:
         _show_table(planned, rows)
     if refused:
-        raise typer.Exit(3 if rows else planned.refusals[0].error.exit_code)
+        denied = any(isinstance(refusal.error, SourceInaccessible) for refusal in planned.refusals)
+        raise typer.Exit(4 if denied else 3 if rows else planned.refusals[0].error.exit_code)
 
 
 def _show_table(planned: Plan, rows: list[dict[str, Any]]) -> None:

@@ -34,7 +34,8 @@ class Receipt:
         manifest_key: Where the manifest lies.
         seconds: Wall seconds by stage.
         cpu_seconds: CPU seconds by stage.
-        bytes_read, bytes_written: Of sources and to the store.
+        bytes_read, bytes_written: Of sources (what the tile needed) and to the store.
+        reads: By source id: requests, bytes_fetched, bytes_needed, cache_hits, cache_bytes of remote sources.
         peak_rss_mb: Peak memory of the worker process while it ran.
     """
 
@@ -46,6 +47,7 @@ class Receipt:
     cpu_seconds: dict[str, float] = field(default_factory=dict)
     bytes_read: int = 0
     bytes_written: int = 0
+    reads: dict[str, dict[str, int]] = field(default_factory=dict)
     peak_rss_mb: float = 0.0
 
 

@@ -43,6 +43,7 @@ def html_of(report: Mapping[str, Any]) -> str:
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><meta name=viewport "
         f'content="width=device-width"><style>{_STYLE}</style><h1>{title}</h1>{note}<dl>{listed}</dl>'
         f"<h2>Time by stage</h2>{_stages(report['stages'])}"
+        f"{_reads(report.get('reads', {}))}"
         f"<h2>What failed</h2>{_failures(report['failures'])}<h2>Tiles</h2>{_tiles(report['ended'])}</html>\n"
     )
 
@@ -59,6 +60,20 @@ def _stages(stages: Mapping[str, Mapping[str, float]]) -> str:
     )
     head = "<th>Stage<th class=n>all tiles<th class=n>median<th class=n>95 %<th class=n>CPU<th>"
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _reads(reads: Mapping[str, Mapping[str, int]]) -> str:
+    """Remote sources: nothing where a run had none."""
+    if not reads:
+        return ""
+    rows = (
+        f"<tr><td>{escape(source)}</td><td class=n>{counts['requests']}</td><td class=n>{_size(counts['bytes_fetched'])}</td>"
+        f"<td class=n>{_size(counts['bytes_needed'])}</td><td class=n>{counts['cache_hits']}</td>"
+        f"<td class=n>{_size(counts['cache_bytes'])}</td></tr>"
+        for source, counts in reads.items()
+    )
+    head = "<th>Source<th class=n>requests<th class=n>fetched<th class=n>needed<th class=n>cache hits<th class=n>from the cache"
+    return f"<h2>Remote sources</h2><table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
 def _failures(failures: Iterable[Mapping[str, Any]]) -> str:

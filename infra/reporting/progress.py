@@ -166,6 +166,7 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
             "cpu_seconds": receipt.cpu_seconds,
             "bytes_read": receipt.bytes_read,
             "bytes_written": receipt.bytes_written,
+            "reads": receipt.reads,
             "peak_rss_mb": receipt.peak_rss_mb,
         }
     if outcome.error is not None:

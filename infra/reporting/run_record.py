@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 
 from orograph.infra.engines.protocol import Event, Outcome, Status
+from orograph.infra.objects.counts import summed
 from orograph.infra.reporting.telemetry import redact
 from orograph.infra.stores.base import Store
 from orograph.pipeline.errors import OrographError
@@ -97,6 +98,7 @@ class Journal:
             "stages": _stages(made),
             "bytes_read": sum(entry.get("bytes_read", 0) for entry in made),
             "bytes_written": sum(entry.get("bytes_written", 0) for entry in made),
+            "reads": _reads(made),
             "peak_rss_mb": _spread([entry["peak_rss_mb"] for entry in made]),
             "tile_seconds": _spread([sum(entry["seconds"].values()) for entry in made]),
             "busy_fraction": _busy(made, wall_s, self.workers),
@@ -153,6 +155,12 @@ def latest_run(store: Store) -> str | None:
     return max(names, default=None)
 
 
+def _reads(made: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Requests and bytes by remote source, over all tiles that were made."""
+    sources = sorted({source for entry in made for source in entry.get("reads", {})})
+    return {source: summed([entry["reads"].get(source, {}) for entry in made]) for source in sources}
+
+
 def _ending(outcome: Outcome) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "tile": outcome.job.tile.id,
@@ -168,6 +176,7 @@ def _ending(outcome: Outcome) -> dict[str, Any]:
             "cpu_seconds": dict(receipt.cpu_seconds),
             "bytes_read": receipt.bytes_read,
             "bytes_written": receipt.bytes_written,
+            "reads": dict(receipt.reads),
             "peak_rss_mb": round(receipt.peak_rss_mb, 1),
         }
     if outcome.error is not None:

@@ -1,56 +1,68 @@
-"""Sources to local files, whole, and only if they are still what was planned with.
+"""Sources on this machine, and only if they are still the ones that were planned with.
 
-Remote objects are copied to scratch in one request that names the ETag, so that no raster is ever pieced together from
-two versions of a file; local files are used where they lie. Every file passes the header gate before it is returned.
+Local files are used where they are. Of a remote TIFF the header and the needed blocks come, each range pinned to the
+planned ETag (docs/design/075); what cannot be read in part is copied whole, once per node. Every file passes the header
+gate before it is returned.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import tempfile
-import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from orograph.infra.objects.cache import NodeCache
+from orograph.infra.objects.client import ObjectClient, RangesIgnored, Settings, protocol_of
+from orograph.infra.objects.connect import client_of
+from orograph.infra.objects.counts import ReadCounts
+from orograph.infra.objects.http import changed
+from orograph.infra.objects.sparse import SparseCopy
 from orograph.infra.stores.retry import Backoff, retrying
-from orograph.infra.stores.s3_client import LazyClient, S3Options, code_of, status_of, translated
 from orograph.pipeline.core.hashing import file_sha256
 from orograph.pipeline.errors import (
+    DiskFull,
     InputError,
     OrographError,
-    SourceChanged,
     SourceCorrupt,
     SourceMissing,
     SourceUnavailable,
-    StoreUnwritable,
-    TransientError,
 )
+from orograph.pipeline.formats.tiff_index import is_tiff
+from orograph.pipeline.sources.catalogue import Access
+from orograph.pipeline.sources.partial import RasterFile, path_of
 from orograph.pipeline.sources.refs import FileRef
 from orograph.pipeline.sources.untrusted_header import check_raster_file
 
 T = TypeVar("T")
 
-_CHUNK: Final = 2**20
-_MD5: Final = re.compile(r"[0-9a-f]{32}")
-_PASSING_STATUS: Final = {408, 425, 429, 500, 502, 503, 504}
-
-_clients: dict[S3Options, LazyClient] = {}
-_lock = threading.Lock()
+WHOLE_BELOW_BYTES: Final = 128 * 2**10
+"""Smaller objects come in one request: their header alone would be a good part of them."""
+_ARCHIVES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".gz", ".bz2", ".xz")
+_MAGIC_GLOB: Final = re.compile(r"[*?\[]")
+_LOG = logging.getLogger(__name__)
 
 
 class Fetcher:
-    """Fetches and probes; picklable, holds only settings.
+    """Fetches, probes and lists objects of one source.
 
     Args:
-        endpoint_url: Of an S3 server that is not AWS.
+        endpoint_url: S3 endpoint of the store, for sources that use its credentials and name no endpoint of their own.
         anonymous: Read public buckets without credentials.
+        access: How the source's server is reached.
+        cache: The node's cache; None fetches everything.
         backoff: Waits between tries.
         read_timeout_s: A silent server is given up after this.
+
+    Attributes:
+        counts: Of requests and bytes so far.
     """
 
     def __init__(
@@ -58,159 +70,227 @@ class Fetcher:
         *,
         endpoint_url: str | None = None,
         anonymous: bool = False,
+        access: Access | None = None,
+        cache: NodeCache | None = None,
         backoff: Backoff | None = None,
         read_timeout_s: float = 60.0,
     ) -> None:
-        self.options = S3Options(endpoint_url=endpoint_url, anonymous=anonymous, read_timeout_s=read_timeout_s)
+        self.settings = Settings.of(
+            access or Access(),
+            anonymous=anonymous,
+            store_endpoint_url=endpoint_url,
+            read_timeout_s=read_timeout_s,
+        )
+        self.cache = cache
         self.backoff = backoff or Backoff()
-        self.read_timeout_s = read_timeout_s
+        self.counts = ReadCounts()
 
     def probe(self, href: str) -> FileRef:
-        """Identity and size of what lies at an href now.
+        """Identity and size of an object now; of a chain (`zip://a.tif::s3://...`), of the archive.
 
         Raises:
-            SourceMissing: nothing.
+            SourceMissing: the server says that there is no such object.
+            SourceInaccessible: denied, redirected, no such bucket; nothing is known of the object.
             SourceUnavailable: the server does not answer as it should, after all tries.
-            SourceCorrupt: the server tells nothing by which a change could be noticed.
+            SourceCorrupt: the server gives nothing by which a change could be noticed.
         """
-        scheme = _scheme(href)
-        if scheme == "file":
-            path = _local_path(href)
-            return FileRef(href=href, etag=local_etag(path), size_bytes=path.stat().st_size)
-        probe = self._probe_s3 if scheme == "s3" else self._probe_http
-        return self._retrying(lambda: probe(href), href)
+        place = _outermost(href)
+        if protocol_of(place) == "file":
+            path = _local_path(place)
+            found = FileRef(href=place, etag=local_etag(path), size_bytes=path.stat().st_size)
+        else:
+            found = self._asking(lambda client: client.probe(place), place)
+        return found if place == href else found.model_copy(update={"href": href})
 
-    def fetch(self, file: FileRef, folder: Path) -> Path:
-        """A local file with the planned content; remote objects land below `folder`, under their own name.
+    def list(self, pattern: str) -> Iterator[str]:
+        """Hrefs that match a pattern such as `s3://bucket/dtm/*.tif`, sorted; `**` crosses folders.
+
+        Raises:
+            SourceMissing: nothing matches.
+            SourceInaccessible, SourceUnavailable, InputError: the place cannot be listed.
+        """
+        prefix = _MAGIC_GLOB.split(pattern, maxsplit=1)[0]
+        listed = self._asking(lambda client: list(client.list(prefix)), pattern)
+        found = [href for href in listed if _matches(href, pattern)]
+        if not found:
+            raise SourceMissing(
+                f"none of {len(listed)} objects below {prefix} matches {pattern}",
+                source=pattern,
+                remedy="correct the pattern in the source catalogue",
+            )
+        yield from found
+
+    def is_readable(self, prefix: str) -> bool:
+        """Whether an object below a prefix was listed just now; False for protocols without listing."""
+        return self._asking(lambda client: client.is_readable(prefix), prefix)
+
+    def open(self, file: FileRef, folder: Path) -> RasterFile:
+        """A raster to read windows of: a local path, or a sparse copy below `folder` that fetches the blocks it needs.
 
         Raises:
             SourceChanged: the object is another than the one planned with.
-            SourceMissing, SourceUnavailable: as `probe`.
-            SourceCorrupt: truncated, wrong checksum, or refused by the header gate.
+            SourceMissing, SourceInaccessible, SourceUnavailable: as `probe`.
+            SourceCorrupt: rejected by the header gate, truncated or damaged.
+            DiskFull: the scratch disk is full.
         """
-        scheme = _scheme(file.href)
-        if scheme == "file":
+        if protocol_of(file.href) == "file" or _must_be_whole(file):
+            return self.fetch(file, folder)
+        place = _place(file, folder / uuid.uuid4().hex[:12])
+        try:
+            copy = SparseCopy.opened(
+                file, place, lambda start, end: self._range(file, start, end), self.cache, self.counts
+            )
+        except RangesIgnored:
+            _LOG.info("%s: the server ignores byte ranges; the object is fetched whole", file.href)
+            return self.fetch(file, folder)
+        except _NotTiff:
+            return self.fetch(file, folder)
+        if copy is None:
+            return self.fetch(file, folder)
+        _check(copy, file)
+        return copy
+
+    def fetch(self, file: FileRef, folder: Path) -> Path:
+        """A whole local file with the planned content; remote objects are put below `folder`, under their own name.
+
+        Raises:
+            SourceChanged, SourceMissing, SourceInaccessible, SourceUnavailable, SourceCorrupt, DiskFull: as `open`.
+        """
+        if protocol_of(file.href) == "file":
             self.check_unchanged(file)
             path = _local_path(file.href)
         else:
-            path = _place(file, folder)
-            if not (path.exists() and path.stat().st_size == file.size_bytes):
-                self._retrying(lambda: self._download(file, path, scheme), file.href)
-                self.check_unchanged(file)
-        try:
-            check_raster_file(path)
-        except SourceCorrupt as error:
-            error.source = file.href
-            if scheme != "file":
-                path.unlink(missing_ok=True)
-            raise
+            path = self._whole(file, folder)
+        _check(path, file)
         return path
 
     def read(self, href: str) -> bytes:
-        """The whole of a small object, such as weights.
+        """The whole of a small object, such as weights or a list of cells.
 
         Raises:
-            SourceMissing, SourceUnavailable, SourceChanged, SourceCorrupt: as `fetch`.
+            SourceMissing, SourceInaccessible, SourceUnavailable, SourceChanged, SourceCorrupt: as `fetch`.
         """
-        scheme = _scheme(href)
-        if scheme == "file":
+        if protocol_of(href) == "file":
             return _local_path(href).read_bytes()
         file = self.probe(href)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "object"
-            self._retrying(lambda: self._download(file, path, scheme), href)
+            self._copied(file, path)
             return path.read_bytes()
 
     def check_unchanged(self, file: FileRef) -> None:
         """Look again, after reading: a local file may have been rewritten meanwhile.
 
         Raises:
-            SourceChanged: the content is not what was planned with.
+            SourceChanged: the content is another than the planned one.
         """
         now = self.probe(file.href)
         if now.etag != file.etag:
-            raise _changed(file, now.etag)
+            raise changed(file, now.etag)
 
-    def _retrying(self, call: Callable[[], T], href: str) -> T:
+    def _asking(self, call: Callable[[ObjectClient], T], href: str) -> T:
+        def counted() -> T:
+            self.counts.add(requests=1)
+            return call(client_of(href, self.settings))
+
         try:
-            return retrying(call, self.backoff)
+            return retrying(counted, self.backoff)
         except OrographError as error:
             raise error.at(source=href) from error.__cause__
 
-    def _download(self, file: FileRef, path: Path, scheme: str) -> None:
+    def _range(self, file: FileRef, start: int, end: int) -> bytes:
+        """A pinned range; at the start of the object, `RangesIgnored` and `_NotTiff` say that it must be whole."""
+
+        def call(client: ObjectClient) -> bytes:
+            try:
+                return client.range(file, start, end)
+            except RangesIgnored:
+                if start == 0:
+                    raise
+                raise SourceUnavailable(
+                    "the server sent the whole object instead of a range", source=file.href
+                ) from None
+
+        data = self._asking(call, file.href)
+        self.counts.add(fetched=len(data))
+        if start == 0 and not is_tiff(data):
+            raise _NotTiff
+        return data
+
+    def _whole(self, file: FileRef, folder: Path) -> Path:
+        path = _place(file, folder)
+        if not (path.exists() and path.stat().st_size == file.size_bytes):
+            inner, _, outer = file.href.rpartition("::")
+            if inner:
+                archive = file.model_copy(update={"href": outer})
+                local = _local_path(outer) if protocol_of(outer) == "file" else self._whole(archive, folder)
+                _unpack(f"{inner}::file://{local}", path, file)
+            else:
+                self._copied(file, path)
+                self.check_unchanged(file)
+        return path
+
+    def _copied(self, file: FileRef, path: Path) -> None:
+        """The whole object at a path, from the node's cache or its server."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.counts.add(needed=file.size_bytes)
+        if self.cache is None:
+            self._download(file, path)
+        elif self.cache.whole(file, path, lambda place: self._download(file, place)):
+            self.counts.add(hits=1, cached=file.size_bytes)
+
+    def _download(self, file: FileRef, path: Path) -> None:
         temporary = path.with_name(f".{path.name}.{time.monotonic_ns():x}")
-        digest = hashlib.md5(usedforsecurity=False)
-        size = 0
+        transfer = _Transfer(file, temporary)
         try:
-            with (self._s3_body if scheme == "s3" else self._http_body)(file) as chunks, temporary.open("wb") as out:
-                for chunk in chunks:
-                    size += len(chunk)
-                    if size > file.size_bytes:
-                        raise SourceUnavailable(f"more than the announced {file.size_bytes} bytes came")
-                    digest.update(chunk)
-                    out.write(chunk)
-            if size != file.size_bytes:
-                raise SourceUnavailable(f"the transfer ended after {size} of {file.size_bytes} bytes")
-            # The ETag of an object that was uploaded in one piece is the MD5 of its content.
-            if scheme == "s3" and _MD5.fullmatch(file.etag) and digest.hexdigest() != file.etag:
-                raise SourceUnavailable(f"the bytes that came have the MD5 {digest.hexdigest()}, not {file.etag}")
+            self._asking(transfer, file.href)
             temporary.replace(path)
+        except OSError as error:
+            raise DiskFull(
+                f"no space for {file.href}: {error}", remedy="free space or choose another --scratch"
+            ) from error
         finally:
+            self.counts.add(fetched=transfer.received)
             temporary.unlink(missing_ok=True)
 
-    def _client(self) -> Any:
-        with _lock:
-            return _clients.setdefault(self.options, LazyClient(self.options)).get()
 
-    def _probe_s3(self, href: str) -> FileRef:
-        bucket, key = _bucket_and_key(href)
-        with _s3_faults(href):
-            answer = self._client().head_object(Bucket=bucket, Key=key)
-        return FileRef(href=href, etag=answer["ETag"].strip('"'), size_bytes=answer["ContentLength"])
+class _NotTiff(Exception):
+    """The object starts as no TIFF does; it is read whole."""
 
-    @contextmanager
-    def _s3_body(self, file: FileRef) -> Iterator[Iterator[bytes]]:
-        bucket, key = _bucket_and_key(file.href)
-        with _s3_faults(file.href):
-            answer = self._client().get_object(Bucket=bucket, Key=key, IfMatch=file.etag)
-            if answer["ETag"].strip('"') != file.etag:
-                raise _changed(file, answer["ETag"])
-            yield answer["Body"].iter_chunks(_CHUNK)
 
-    def _probe_http(self, href: str) -> FileRef:
-        with _http_faults(href), self._http() as client:
-            answer = client.head(href)
-            _check_status(answer.status_code, answer.headers, href)
-            return FileRef(href=href, etag=_http_etag(answer.headers, href), size_bytes=_length(answer.headers, href))
+class _Transfer:
+    """Copies an object whole, checked for length, and for its MD5 where the server promises one.
 
-    @contextmanager
-    def _http_body(self, file: FileRef) -> Iterator[Iterator[bytes]]:
-        headers = {"If-Match": f'"{file.etag}"'} if not file.etag.startswith(("modified:", "W/")) else {}
-        with (
-            _http_faults(file.href),
-            self._http() as client,
-            client.stream("GET", file.href, headers=headers) as answer,
-        ):
-            if answer.status_code == 412:
-                raise _changed(file, "another")
-            _check_status(answer.status_code, answer.headers, file.href)
-            if "text/html" in answer.headers.get("content-type", ""):
-                raise SourceCorrupt("the server answered with an HTML page, not a raster", source=file.href)
-            etag = _http_etag(answer.headers, file.href)
-            if etag != file.etag:
-                raise _changed(file, etag)
-            yield answer.iter_bytes(_CHUNK)
+    Not every ETag of 32 hexadecimal digits is an MD5, whatever the server says. So when it differs, the object is
+    copied again: the same bytes twice are right, other bytes are a damaged transfer.
+    """
 
-    def _http(self) -> Any:
-        import httpx
+    def __init__(self, file: FileRef, path: Path) -> None:
+        self.file, self.path, self.received = file, path, 0
+        self._previous = ""
 
-        # Redirects are not followed: where a source lies is the catalogue's word, not the server's.
-        return httpx.Client(
-            timeout=httpx.Timeout(self.read_timeout_s, connect=10.0),
-            headers={"Accept-Encoding": "identity"},
-            follow_redirects=False,
-        )
+    def __call__(self, client: ObjectClient) -> None:
+        digest, size = hashlib.md5(usedforsecurity=False), 0
+        with self.path.open("wb") as out:
+
+            def sink(chunk: bytes) -> None:
+                nonlocal size
+                size += len(chunk)
+                if size > self.file.size_bytes:
+                    raise SourceUnavailable(f"more than the announced {self.file.size_bytes} bytes came")
+                digest.update(chunk)
+                out.write(chunk)
+
+            try:
+                promised = client.stream(self.file, sink)
+            finally:
+                self.received += size
+        if size != self.file.size_bytes:
+            raise SourceUnavailable(f"the transfer ended after {size} of {self.file.size_bytes} bytes")
+        found = digest.hexdigest()
+        if promised is not None and promised != found != self._previous:
+            self._previous = found
+            raise SourceUnavailable(f"the bytes that came have the MD5 {found}, not {promised}")
 
 
 def local_etag(path: Path) -> str:
@@ -227,7 +307,7 @@ def local_etag(path: Path) -> str:
 
 
 def probe(href: str, *, endpoint_url: str | None = None, anonymous: bool = False) -> FileRef:
-    """Identity and size of what lies at an href now; see `Fetcher.probe`."""
+    """Identity and size of an object now; see `Fetcher.probe`."""
     return Fetcher(endpoint_url=endpoint_url, anonymous=anonymous).probe(href)
 
 
@@ -236,11 +316,61 @@ def fetch(file: FileRef, folder: Path, *, endpoint_url: str | None = None, anony
     return Fetcher(endpoint_url=endpoint_url, anonymous=anonymous).fetch(file, folder)
 
 
-def _scheme(href: str) -> str:
-    scheme = href.partition("://")[0] if "://" in href else "file"
-    if href.startswith("/vsi") or scheme not in {"file", "s3", "http", "https"}:
-        raise InputError(f"not a place sources are read from: {href[:200]!r}", remedy="use a path, s3:// or https://")
-    return scheme
+def is_pattern(href: str) -> bool:
+    """Whether a remote href is to be listed rather than read; `?` separates the query in HTTP URLs."""
+    return (
+        "://" in href
+        and protocol_of(href) not in {"http", "https"}
+        and bool(_MAGIC_GLOB.search(href))
+        and ("*" in href or "[" in href)
+    )
+
+
+def _must_be_whole(file: FileRef) -> bool:
+    name = urlsplit(file.href).path.lower()
+    return "::" in file.href or file.size_bytes <= WHOLE_BELOW_BYTES or name.endswith(_ARCHIVES)
+
+
+def _outermost(href: str) -> str:
+    return href.rpartition("::")[2]
+
+
+def _matches(href: str, pattern: str) -> bool:
+    """Match folder by folder, so that `*` stays in its folder; `**` matches any number of them."""
+    if "**" in pattern:
+        return fnmatchcase(href, pattern.replace("**/", "*"))
+    names, wanted = href.split("/"), pattern.split("/")
+    return len(names) == len(wanted) and all(map(fnmatchcase, names, wanted))
+
+
+def _check(raster: RasterFile, file: FileRef) -> None:
+    try:
+        check_raster_file(path_of(raster))
+    except SourceCorrupt as error:
+        error.source = file.href
+        if protocol_of(file.href) != "file":
+            path_of(raster).unlink(missing_ok=True)
+        raise
+
+
+def _unpack(chain: str, path: Path, file: FileRef) -> None:
+    """Copy a member of a local archive, by fsspec."""
+    import shutil
+
+    import fsspec
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with fsspec.open(chain, "rb") as member, path.open("wb") as out:
+            shutil.copyfileobj(member, out, 2**20)
+    except (FileNotFoundError, KeyError) as error:
+        path.unlink(missing_ok=True)
+        raise SourceMissing("the archive has no such member", source=file.href, remedy="correct the href") from error
+    except (ValueError, ImportError) as error:
+        raise InputError(f"not a chain that fsspec opens: {error}", source=file.href) from error
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        raise SourceCorrupt(f"the archive is damaged: {error}", source=file.href, remedy="fetch it again") from error
 
 
 def _local_path(href: str) -> Path:
@@ -253,85 +383,6 @@ def _local_path(href: str) -> Path:
 def _place(file: FileRef, folder: Path) -> Path:
     # The HGT driver reads the corner from the file's name, so the name stays; the folder tells versions apart.
     version = hashlib.sha256(f"{file.href}\n{file.etag}".encode()).hexdigest()[:20]
-    name = Path(urlsplit(file.href).path).name
-    return folder / version / (re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".") or "source")
-
-
-def _bucket_and_key(href: str) -> tuple[str, str]:
-    bucket, _, key = href.removeprefix("s3://").partition("/")
-    if not bucket or not key:
-        raise SourceMissing("an s3:// href needs a bucket and a key", source=href)
-    return bucket, key
-
-
-def _changed(file: FileRef, etag: str) -> SourceChanged:
-    return SourceChanged(
-        f"the object's ETag is now {etag}, it was planned with {file.etag}",
-        source=file.href,
-        remedy="plan again: the new content makes a new run key",
-    )
-
-
-@contextmanager
-def _s3_faults(href: str) -> Iterator[None]:
-    try:
-        yield
-    except OrographError:
-        raise
-    except Exception as error:
-        if status_of(error) == 412:
-            raise SourceChanged("the object changed since it was planned with", source=href) from error
-        if status_of(error) == 404 or code_of(error) in {"NoSuchKey", "NoSuchBucket"}:
-            raise SourceMissing("nothing lies there", source=href) from error
-        found = translated(error, href)
-        if isinstance(found, TransientError):
-            unavailable = SourceUnavailable(found.message, source=href)
-            unavailable.retry_after_s = getattr(found, "retry_after_s", None)  # type: ignore[attr-defined]
-            raise unavailable from error
-        if isinstance(found, StoreUnwritable):
-            raise SourceMissing(found.message, source=href, remedy=found.remedy) from error
-        raise InputError(found.message, source=href) from error
-
-
-@contextmanager
-def _http_faults(href: str) -> Iterator[None]:
-    import httpx
-
-    try:
-        yield
-    except httpx.HTTPError as error:
-        raise SourceUnavailable(f"{type(error).__name__}: {error}", source=href) from error
-
-
-def _check_status(status: int, headers: Any, href: str) -> None:
-    if status in {200, 206}:
-        return
-    if status in _PASSING_STATUS:
-        error = SourceUnavailable(f"the server answered {status}", source=href)
-        asked = headers.get("retry-after", "")
-        error.retry_after_s = float(asked) if asked.isdigit() else None  # type: ignore[attr-defined]
-        raise error
-    if 300 <= status < 400:
-        target = headers.get("location", "elsewhere")
-        raise SourceMissing(f"moved to {target}", source=href, remedy="name that place in the source catalogue")
-    raise SourceMissing(f"the server answered {status}", source=href)
-
-
-def _http_etag(headers: Any, href: str) -> str:
-    etag = headers.get("etag", "")
-    if etag and not etag.startswith("W/"):
-        return str(etag.strip('"'))
-    if modified := headers.get("last-modified"):
-        return f"modified:{modified}:{_length(headers, href)}"
-    raise SourceCorrupt(
-        "the server tells neither ETag nor time of change, so a change could not be noticed",
-        source=href,
-        remedy="download the file and list the local copy",
-    )
-
-
-def _length(headers: Any, href: str) -> int:
-    length = headers.get("content-length", "")
-    if not length.isdigit():
-        raise SourceCorrupt("the server tells no length, so a truncated transfer could not be noticed", source=href)
-    return int(length)
+    link = file.href.partition("::")[0]
+    path = urlsplit(link).path if link.startswith("http") else link
+    return folder / version / (re.sub(r"[^A-Za-z0-9_.-]", "_", path.rpartition("/")[2]).lstrip(".") or "source")

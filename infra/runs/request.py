@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
@@ -52,25 +52,27 @@ class Request:
 
     def plan(self, settings: ProcessingSettings, run: RunSettings) -> Plan:
         """Tiles and their files, identified."""
-        from orograph.infra.runs.fetch import Fetcher
+        from orograph.infra.reporting.console import err
+        from orograph.infra.runs.source_access import SourceAccess
         from orograph.pipeline.core.grid import Tile
         from orograph.pipeline.planning.areas import tiles_of_bbox, tiles_of_geojson
         from orograph.pipeline.planning.planner import Planner
         from orograph.pipeline.resampling.horizontal import use_grids
 
         use_grids(run.grids_dir)
-
-        def probe(href: str, anonymous: bool) -> Any:
-            return Fetcher(endpoint_url=run.s3_endpoint_url, anonymous=anonymous).probe(href)
-
-        planner = Planner(self.sources(), settings, probe)
+        files = SourceAccess(run)
+        planner = Planner(self.sources(), settings, files.probe, files)
         if self.tiles:
-            return planner.plan([Tile.parse(text) for text in self.tiles])
-        if self.area:
-            return planner.plan(tiles_of_bbox(*_numbers(self.area)), asked_for=False)
-        if self.aoi is not None:
-            return planner.plan(tiles_of_geojson(self.aoi), asked_for=False)
-        return planner.plan(planner.covered_tiles(), asked_for=False)
+            planned = planner.plan([Tile.parse(text) for text in self.tiles])
+        elif self.area:
+            planned = planner.plan(tiles_of_bbox(*_numbers(self.area)), asked_for=False)
+        elif self.aoi is not None:
+            planned = planner.plan(tiles_of_geojson(self.aoi), asked_for=False)
+        else:
+            planned = planner.plan(planner.covered_tiles(), asked_for=False)
+        if (note := files.note()) is not None:
+            err.print(f"note: {note}", markup=False)
+        return planned
 
 
 def _numbers(text: str) -> tuple[float, float, float, float]:

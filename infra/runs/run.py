@@ -10,6 +10,7 @@ from orograph.infra.reporting.console import err, print_json_line
 from orograph.infra.reporting.progress import reporter
 from orograph.infra.runs.supervise import supervised
 from orograph.infra.runs.tile_runner import TileRunner
+from orograph.pipeline.errors import SourceInaccessible
 from orograph.pipeline.planning.planner import Plan
 from orograph.pipeline.settings import RunSettings
 
@@ -79,6 +80,8 @@ def summarise(outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *,
         return INTERRUPTED
     if not errors:
         return 0
+    if any(isinstance(error, SourceInaccessible) for error in errors):
+        return INPUT_MISSING  # whatever else was made: tiles are missing because a server denied access
     if good:
         return SOME_FAILED
     return INPUT_MISSING if all(error.exit_code == INPUT_MISSING for error in errors) else FAILED

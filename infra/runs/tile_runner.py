@@ -9,10 +9,12 @@ from pathlib import Path
 
 from orograph.infra.engines.memory import peak_rss_mb
 from orograph.infra.engines.protocol import Receipt, Status
+from orograph.infra.objects.sparse import SparseCopy
 from orograph.infra.runs.commit import commit_tile, is_done
 from orograph.infra.runs.fetch import Fetcher
 from orograph.infra.runs.model_weights import reading
 from orograph.infra.runs.scratch import ScratchFolder
+from orograph.infra.runs.source_access import SourceAccess, window_of
 from orograph.infra.runs.source_records import keep_inputs
 from orograph.infra.stores.base import Store
 from orograph.infra.stores.open import open_store
@@ -23,7 +25,7 @@ from orograph.pipeline.job import Job, ProgressCallback, TileResult
 from orograph.pipeline.manifest import Manifest, canonical_json
 from orograph.pipeline.resampling.horizontal import use_grids
 from orograph.pipeline.settings import RunSettings
-from orograph.pipeline.sources.refs import SourceRef
+from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.tile.memory import check_budget
 from orograph.pipeline.tile.run import estimate_alignment, run_tile
 from orograph.stac.publishing.publish import publish_item
@@ -90,34 +92,43 @@ class TileRunner:
             return self.receipt(job, clock, Status.UP_TO_DATE)
         check_budget(job, self.settings.memory_limit_mb)
         with ScratchFolder(self.settings.scratch, job.tile.id) as folder:
-            paths = self.fetch(job, folder, progress, clock)
-            result = run_tile(job, paths, folder, grids_dir=self.settings.grids_dir, progress=progress, clock=clock)
+            files = SourceAccess(self.settings, folder / "sources")
+            rasters = self.fetch(job, folder, progress, clock, files)
+            result = run_tile(job, rasters, folder, grids_dir=self.settings.grids_dir, progress=progress, clock=clock)
             self._check_unchanged(job)
             manifest = self._commit(store, result, progress, clock)
         written = sum(asset.size_bytes for asset in manifest.assets)
-        read = sum(file.size_bytes for ref in job.sources for file in ref.files)
-        return self.receipt(job, clock, Status.DONE, read, written)
+        reads = files.counts()
+        local = sum(file.size_bytes for ref in job.sources for file in ref.files if "://" not in file.href)
+        read = local + sum(counts["bytes_needed"] for counts in reads.values())
+        return self.receipt(job, clock, Status.DONE, read, written, reads)
 
-    def fetch(self, job: Job, folder: Path, progress: ProgressCallback, clock: StageClock) -> dict[str, Sequence[Path]]:
-        """Local files of every source, by source id."""
-        files = [(ref, file) for ref in job.sources for file in ref.files]
-        paths: dict[str, list[Path]] = {ref.source.id: [] for ref in job.sources}
+    def fetch(
+        self, job: Job, folder: Path, progress: ProgressCallback, clock: StageClock, files: SourceAccess | None = None
+    ) -> dict[str, Sequence[RasterFile]]:
+        """Rasters of every source, by source id: local files, and sparse copies that fetch blocks when they are read."""
+        files = files or SourceAccess(self.settings, folder / "sources")
+        wanted = [(ref, file) for ref in job.sources for file in ref.files]
+        rasters: dict[str, list[RasterFile]] = {ref.source.id: [] for ref in job.sources}
         with clock.of("fetch"):
-            for number, (ref, file) in enumerate(files):
-                progress("fetch", number / len(files))
+            for number, (ref, file) in enumerate(wanted):
+                progress("fetch", number / len(wanted))
                 try:
-                    paths[ref.source.id].append(self._fetcher(ref).fetch(file, folder / "sources" / ref.source.id))
+                    raster = files.opened(file, ref.source)
                 except OrographError as error:
                     raise error.at(source=ref.source.id, stage="fetch") from error.__cause__
+                if isinstance(raster, SparseCopy) and (window := window_of(job.tile, ref, raster)) is not None:
+                    raster.expect(window)
+                rasters[ref.source.id].append(raster)
         progress("fetch", 1.0)
-        return dict(paths)
+        return dict(rasters)
 
     def _check_unchanged(self, job: Job) -> None:
         """A local source may be rewritten while it is read; then the tile starts again."""
         for ref in job.sources:
             for file in ref.files:
                 if "://" not in file.href:
-                    self._fetcher(ref).check_unchanged(file)
+                    Fetcher().check_unchanged(file)
 
     def _commit(self, store: Store, result: TileResult, progress: ProgressCallback, clock: StageClock) -> Manifest:
         with clock.of("commit"):
@@ -129,10 +140,15 @@ class TileRunner:
             progress("commit", 1.0)
         return manifest
 
-    def _fetcher(self, ref: SourceRef) -> Fetcher:
-        return Fetcher(endpoint_url=self.settings.s3_endpoint_url, anonymous=ref.source.anonymous)
-
-    def receipt(self, job: Job, clock: StageClock, status: Status, read: int = 0, written: int = 0) -> Receipt:
+    def receipt(
+        self,
+        job: Job,
+        clock: StageClock,
+        status: Status,
+        read: int = 0,
+        written: int = 0,
+        reads: dict[str, dict[str, int]] | None = None,
+    ) -> Receipt:
         """What goes back to the driver."""
         return Receipt(
             tile=job.tile.id,
@@ -143,5 +159,6 @@ class TileRunner:
             cpu_seconds={name: round(value, 4) for name, value in clock.cpu_seconds.items()},
             bytes_read=read,
             bytes_written=written,
+            reads=reads or {},
             peak_rss_mb=peak_rss_mb(),
         )

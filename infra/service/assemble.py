@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from orograph.infra.engines.make import make_engine
 from orograph.infra.engines.protocol import Receipt
-from orograph.infra.runs.fetch import Fetcher
 from orograph.infra.runs.model_weights import keep_models, named_by_content
+from orograph.infra.runs.source_access import SourceAccess
 from orograph.infra.runs.tile_runner import TileRunner
 from orograph.infra.service.dispatcher import Publisher
 from orograph.infra.service.published_tiles import Published, PublishedTile
@@ -26,7 +26,7 @@ from orograph.pipeline.planning.planner import Planner
 from orograph.pipeline.resampling.horizontal import use_grids
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from orograph.pipeline.sources.catalogue import Source, SourceCatalogue
-from orograph.pipeline.sources.refs import FileRef, SourceRef
+from orograph.pipeline.sources.refs import SourceRef
 from orograph.stac.publishing.publish import publish_item, rebuild
 
 
@@ -70,7 +70,8 @@ class TilePlanner:
         if missing:
             raise SourceUnknown(f"unknown source {missing[0]!r}", source=missing[0])
         chosen = [known[id_] for id_ in source_ids] or list((made_of or known).values())
-        return self._aligned_as_before(Planner(chosen, settings, self._probe).job(tile))
+        files = SourceAccess(self.run)
+        return self._aligned_as_before(Planner(chosen, settings, files.probe, files).job(tile))
 
     def _aligned_as_before(self, job: Job) -> Job:
         """The job with the shifts its tile was told, which meet its neighbours', as long as they are of the same files."""
@@ -88,9 +89,6 @@ class TilePlanner:
 
     def _published(self, tile: Tile) -> PublishedTile | None:
         return None if self.is_explicit else self.published.get(tile)
-
-    def _probe(self, href: str, anonymous: bool) -> FileRef:
-        return Fetcher(endpoint_url=self.run.s3_endpoint_url, anonymous=anonymous).probe(href)
 
 
 def _contents(refs: Sequence[SourceRef]) -> list[tuple[str, list[str]]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import glob
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
@@ -20,11 +22,36 @@ from orograph.pipeline.resampling.horizontal import pin_operation
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import CellTemplate, Files, Source
 from orograph.pipeline.sources.header import read_header
+from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import FileRef, SourceRef, ThinningCheck
 from orograph.pipeline.superres.thinning_check import check_thinning, relies_on_thinning, sample_points_deg
 
-Probe = Callable[[str, bool], FileRef]
-"""Identify an object by href (and whether to ask anonymously); raises `SourceMissing`, `SourceUnavailable`."""
+Probe = Callable[[str, Source], FileRef]
+"""Identify an object of a source by href; raises `SourceMissing` only where it is settled that there is none."""
+
+
+class SourceFiles(Protocol):
+    """Lists and opens the files of sources, wherever they are."""
+
+    def listed(self, pattern: str, source: Source) -> list[str]:
+        """Hrefs of a pattern in a place that can be listed, or the href itself."""
+        ...
+
+    def opened(self, file: FileRef, source: Source) -> RasterFile:
+        """The file's header, and its blocks when they are needed."""
+        ...
+
+
+class LocalFiles:
+    """Files of this machine."""
+
+    def listed(self, pattern: str, _source: Source) -> list[str]:
+        """The href itself: local patterns are resolved by the planner."""
+        return [pattern]
+
+    def opened(self, file: FileRef, _source: Source) -> RasterFile:
+        """The path."""
+        return Path(file.href)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +84,7 @@ class Planner:
         sources: Sources to use; best first is not required.
         settings: Goes into every job.
         probe: Identifies objects.
+        files: Lists and opens them.
 
     Raises:
         ConfigError: a setting names nothing that exists, or gives it options that it does not take.
@@ -65,7 +93,9 @@ class Planner:
     sources: Sequence[Source]
     settings: ProcessingSettings
     probe: Probe
+    files: SourceFiles = field(default_factory=LocalFiles)
 
+    _lists: dict[str, list[str]] = field(default_factory=dict)
     _footprints: dict[tuple[str, str], BaseGeometry] = field(default_factory=dict)
     _refs: dict[str, FileRef | None] = field(default_factory=dict)
     _checks: dict[str, ThinningCheck | None] = field(default_factory=dict)
@@ -133,7 +163,7 @@ class Planner:
                     source=source.id,
                     remedy="give --area or --tile",
                 )
-            for href in _hrefs(source.data, source.id):
+            for href in self._hrefs(source.data, source):
                 if "://" in href and self._ref(href, source) is None:
                     continue
                 footprint = self._footprint(href, source)
@@ -161,7 +191,7 @@ class Planner:
         self, source: Source, bounds_deg: tuple[float, float, float, float]
     ) -> Iterator[tuple[str, BaseGeometry | None]]:
         if isinstance(source.data, Files):
-            for href in _hrefs(source.data, source.id):
+            for href in self._hrefs(source.data, source):
                 yield href, None
         elif isinstance(source.data, CellTemplate):
             for cell in cells_in(bounds_deg):
@@ -173,14 +203,16 @@ class Planner:
         """The check of a source's declared thinning, made once; the files looked at depend on the source alone."""
         if source.id not in self._checks:
             self._checks[source.id] = (
-                check_thinning(source, self._sampled(source)) if relies_on_thinning(source, self.settings) else None
+                check_thinning(source, self._sampled(source), lambda href: self._opened(href, source))
+                if relies_on_thinning(source, self.settings)
+                else None
             )
         return self._checks[source.id]
 
     def _sampled(self, source: Source) -> list[str]:
         """Files that stand for the source: of a list all, else the first at each of nine points over its area."""
         if isinstance(source.data, Files):
-            return _hrefs(source.data, source.id)
+            return self._hrefs(source.data, source)
         found = []
         for bounds_deg in sample_points_deg(source):
             hrefs = (href for href, _ in self._candidates(source, bounds_deg))
@@ -190,14 +222,32 @@ class Planner:
     def _footprint(self, href: str, source: Source) -> BaseGeometry:
         key = (href, source.id)
         if key not in self._footprints:
-            header = read_header(href, source)
+            header = read_header(self._opened(href, source), source)
             self._footprints[key] = footprint_of(header.bounds, source.horizontal_crs)
         return self._footprints[key]
+
+    def _opened(self, href: str, source: Source) -> RasterFile:
+        if "://" not in href:
+            return Path(href)
+        ref = self._ref(href, source)
+        if ref is None:
+            raise SourceMissing("there is no such object", source=href)
+        try:
+            return self.files.opened(ref, source)
+        except OrographError as error:
+            raise error.at(source=source.id) from None
+
+    def _hrefs(self, files: Files, source: Source) -> list[str]:
+        """The list of files with patterns resolved, in order; listed once."""
+        if source.id not in self._lists:
+            remote = [self.files.listed(href, source) if "://" in href else [href] for href in files.hrefs]
+            self._lists[source.id] = _resolved([href for hrefs in remote for href in hrefs], source.id)
+        return self._lists[source.id]
 
     def _ref(self, href: str, source: Source) -> FileRef | None:
         if href not in self._refs:
             try:
-                self._refs[href] = self.probe(href, source.anonymous)
+                self._refs[href] = self.probe(href, source)
             except SourceMissing as error:
                 if not (isinstance(source.data, CellTemplate) and source.data.missing_is_void):
                     raise error.at(source=source.id) from None
@@ -214,10 +264,10 @@ def cell_href(template: CellTemplate, cell: Cell) -> str:
     )
 
 
-def _hrefs(files: Files, source_id: str) -> list[str]:
+def _resolved(hrefs: Sequence[str], source_id: str) -> list[str]:
     """The list of files with local patterns resolved, in order."""
     found: list[str] = []
-    for href in files.hrefs:
+    for href in hrefs:
         if "://" in href or not glob.has_magic(href):
             found.append(href)
             continue

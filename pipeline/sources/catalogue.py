@@ -61,11 +61,16 @@ class CellTemplate(_Frozen):
 
     The template may use `{ns}`, `{lat:02d}`, `{ew}`, `{lon:03d}` of the cell's south-west corner (absolute values).
     A cell without an object is sea or outside the product when `missing_is_void`.
+
+    Attributes:
+        cells: Href of a text file that lists the cells that exist, one name per line: a cell's href, file name (with or
+            without suffix) or id. Without it, a cell counts as absent only where others were seen to be readable.
     """
 
     kind: Literal["cells"] = "cells"
     href: str
     missing_is_void: bool = True
+    cells: str | None = None
 
 
 class StacLocation(_Frozen):
@@ -78,6 +83,26 @@ class StacLocation(_Frozen):
 
 
 Location = Annotated[Files | CellTemplate | StacLocation, Field(discriminator="kind")]
+
+
+class Access(_Frozen):
+    """How a source's server is reached; credentials stay in the environment, the AWS files or the machine's role.
+
+    Attributes:
+        endpoint_url: S3 server of the source; Amazon's for anonymous sources, else the store's (`--s3-endpoint-url`) when None.
+        region: AWS region of the bucket.
+        profile: Profile of the AWS configuration files.
+        requester_pays: The bucket's reader pays for requests.
+        headers: Sent with each HTTP request; `${NAME}` is replaced by an environment variable of the machine that reads.
+        options: Passed to the fsspec file system of other protocols; `${NAME}` as in headers.
+    """
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    requester_pays: bool = False
+    headers: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
 class UserGrid(_Frozen):
@@ -110,6 +135,8 @@ class Source(_Frozen):
             them exactly.
         epoch: Decimal year of the data's coordinates, for time-dependent operations.
         area_deg: West, south, east, north beyond which the source has no data.
+        anonymous: Read public buckets without credentials.
+        access: How the source's server is reached.
         land_cover: Map that tells a bare-earth model where trees and buildings stand.
         sensor: Measured footprint and noise, or the name of a bundled sensor model such as `srtm`.
     """
@@ -138,6 +165,7 @@ class Source(_Frozen):
     area_deg: tuple[float, float, float, float] = (-180.0, -90.0, 180.0, 90.0)
     trust_thinning: bool = False
     anonymous: bool = False
+    access: Access = Access()
     land_cover: LandCover | None = None
     sensor: SensorModel | None = None
 
@@ -211,7 +239,10 @@ def _anchored(source: Source, folder: Path) -> Source:
         hrefs = tuple(_absolute(href, folder) for href in source.data.hrefs)
         updates["data"] = source.data.model_copy(update={"hrefs": hrefs})
     else:
-        updates["data"] = source.data.model_copy(update={"href": _absolute(source.data.href, folder)})
+        hrefs_of_data = {"href": _absolute(source.data.href, folder)}
+        if isinstance(source.data, CellTemplate) and source.data.cells is not None:
+            hrefs_of_data["cells"] = _absolute(source.data.cells, folder)
+        updates["data"] = source.data.model_copy(update=hrefs_of_data)
     if source.vertical_grid is not None:
         path = _absolute(source.vertical_grid.path, folder)
         updates["vertical_grid"] = source.vertical_grid.model_copy(update={"path": path})
@@ -222,6 +253,9 @@ def _anchored(source: Source, folder: Path) -> Source:
 
 
 def _absolute(href: str, folder: Path) -> str:
+    if "::" in href:  # an fsspec chain: only its last link is a place
+        inner, _, outer = href.rpartition("::")
+        return f"{inner}::{_absolute(outer, folder)}"
     if "://" in href or href.startswith("/"):
         return href
     return str((folder / href).resolve())

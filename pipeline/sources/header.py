@@ -19,6 +19,7 @@ from orograph.pipeline.core.grid import Cell
 from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing
 from orograph.pipeline.formats.vertical_datum import declared_datum
 from orograph.pipeline.sources.catalogue import PixelIs, Source
+from orograph.pipeline.sources.partial import RasterFile, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,6 @@ def gdal_path(path: str) -> str:
     Raises:
         SourceCorrupt: the archive is broken or does not hold exactly one raster.
     """
-    if path.startswith("s3://"):
-        return f"/vsis3/{path.removeprefix('s3://')}"
-    if path.startswith(("http://", "https://")):
-        return f"/vsicurl/{path}"
     if not path.lower().endswith(".zip"):
         return path
     try:
@@ -68,8 +65,8 @@ def gdal_path(path: str) -> str:
     return f"/vsizip/{path}/{inner[0]}"
 
 
-def read_header(path: Path | str, source: Source) -> Header:
-    """Open a file and check it against its source.
+def read_header(file: RasterFile | str, source: Source) -> Header:
+    """Open a local file, or the sparse copy of a remote one, and check it against its source.
 
     Raises:
         SourceMissing: no such file.
@@ -77,11 +74,12 @@ def read_header(path: Path | str, source: Source) -> Header:
         SourceGridError: CRS missing or another than the source's, rotated or south-up grid, more than one band,
             or a pixel interpretation that contradicts the source's.
     """
-    name = str(path)
-    if "://" not in name and not Path(name).exists():
+    path = file if isinstance(file, str) else str(path_of(file))
+    name = str(file) if isinstance(file, str | Path) else file.href
+    if not Path(path).exists():
         raise SourceMissing(f"no file at {name}", source=source.id, remedy="check the href in the source catalogue")
     try:
-        with opening(source), rasterio.open(gdal_path(name)) as dataset:
+        with rasterio.open(gdal_path(path)) as dataset:
             if dataset.count != 1:
                 raise SourceGridError(
                     f"{name} has {dataset.count} bands, heights have one",
@@ -90,7 +88,7 @@ def read_header(path: Path | str, source: Source) -> Header:
                 )
             declared = dataset.crs
             affine = dataset.transform
-            header = Header(gdal_path(name), affine, dataset.shape, dataset.nodata, dataset.dtypes[0])
+            header = Header(gdal_path(path), affine, dataset.shape, dataset.nodata, dataset.dtypes[0])
             tags = dataset.tags()
             points = tags.get("AREA_OR_POINT") == "Point"
     except RasterioError as error:
@@ -117,11 +115,6 @@ def read_header(path: Path | str, source: Source) -> Header:
         # The georeferencing ties points, but GDAL was told nothing of it: the corner lies half a pixel further out.
         header = replace(header, affine=affine @ Affine.translation(-0.5, -0.5))
     return header
-
-
-def opening(source: Source) -> rasterio.Env:
-    """GDAL's environment for the source: public buckets are asked without credentials."""
-    return rasterio.Env(AWS_NO_SIGN_REQUEST="YES") if source.anonymous else rasterio.Env()
 
 
 def _check_crs(wkt: str | None, tags: Mapping[str, str], name: str, source: Source) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -25,6 +24,7 @@ from orograph.pipeline.errors import SourceCorrupt, SourceGridError
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.header import Header, read_header
 from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
+from orograph.pipeline.sources.partial import RasterFile, ensure
 
 LOWEST_M: Final = -500.0
 HIGHEST_M: Final = 9000.0
@@ -120,15 +120,18 @@ class SourceReader:
 
     Args:
         source: The source.
-        paths: Local files, earlier ones win.
+        files: Local files or sparse copies, earlier ones win.
 
     Raises:
         SourceMissing, SourceCorrupt, SourceGridError, NodataError: from headers and samples.
+        SourceChanged, SourceInaccessible, SourceUnavailable: a block of a remote file cannot be had.
     """
 
-    def __init__(self, source: Source, paths: Sequence[Path]) -> None:
+    def __init__(self, source: Source, files: Sequence[RasterFile]) -> None:
         self.source = source
-        self.lattices = group_files([read_header(path, source) for path in paths], source)
+        headers = [read_header(file, source) for file in files]
+        self.lattices = group_files(headers, source)
+        self._files = {header.path: file for header, file in zip(headers, files, strict=True)}
         self.bytes_read = 0
         self._open = ExitStack()
         self._datasets: dict[str, rasterio.DatasetReader] = {}
@@ -163,6 +166,8 @@ class SourceReader:
         return out
 
     def _samples(self, header: Header, window: Window) -> FloatArray:
+        file = self._files[header.path]
+        ensure(file, window.col_off, window.row_off, window.width, window.height, header.shape)
         try:
             dataset = self._datasets.get(header.path)
             if dataset is None:

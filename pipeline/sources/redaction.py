@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from urllib.parse import urlsplit
 
-from orograph.pipeline.sources.catalogue import Files, Location
+from orograph.pipeline.sources.catalogue import Access, CellTemplate, Files, Location
 from orograph.pipeline.sources.refs import SourceRef
 
 
@@ -14,6 +14,9 @@ def public_href(href: str) -> str:
 
     `/home/me/heights/a.tif` -> `a.tif`; `https://me:secret@host/a.tif?sig=x` -> `https://host/a.tif`.
     """
+    if "::" in href:
+        inner, _, outer = href.rpartition("::")
+        return f"{inner}::{public_href(outer)}"
     parts = urlsplit(href)
     if "://" not in href or parts.scheme == "file":
         return posixpath.basename(href.rstrip("/"))
@@ -27,6 +30,8 @@ def public_ref(ref: SourceRef) -> SourceRef:
     shown = source.model_copy(
         update={
             "data": _public_location(source.data),
+            # Profiles, headers and options are the operator's own.
+            "access": Access(region=source.access.region, requester_pays=source.access.requester_pays),
             "vertical_grid": grid and grid.model_copy(update={"path": public_href(grid.path)}),
             "land_cover": cover and cover.model_copy(update={"path": public_href(cover.path)}),
         }
@@ -38,4 +43,7 @@ def public_ref(ref: SourceRef) -> SourceRef:
 def _public_location(location: Location) -> Location:
     if isinstance(location, Files):
         return location.model_copy(update={"hrefs": tuple(map(public_href, location.hrefs))})
-    return location.model_copy(update={"href": public_href(location.href)})
+    hrefs = {"href": public_href(location.href)}
+    if isinstance(location, CellTemplate) and location.cells is not None:
+        hrefs["cells"] = public_href(location.cells)
+    return location.model_copy(update=hrefs)

@@ -7,7 +7,8 @@ it depends on the source alone, never on the tile or the area that is planned.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -17,10 +18,11 @@ from rasterio.errors import RasterioError
 from orograph.pipeline.errors import SourceCorrupt
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source, Thinning
-from orograph.pipeline.sources.header import gdal_path, opening
+from orograph.pipeline.sources.header import gdal_path
+from orograph.pipeline.sources.partial import RasterFile, ensure, path_of
 from orograph.pipeline.sources.refs import ThinningCheck
 from orograph.pipeline.sources.sensor import RESOLVER
-from orograph.pipeline.superres.thinning_evidence import PLACES, log_odds_at, overruled
+from orograph.pipeline.superres.thinning_evidence import PLACES, log_odds_at, overruled, window_at
 
 SUPERRES_FROM: Final = 1.5
 """A source is super-resolved when its pixel is at least this many target pixels."""
@@ -55,8 +57,13 @@ def sample_points_deg(source: Source) -> Iterator[tuple[float, float, float, flo
             yield lon, lat, lon + 1e-9, lat + 1e-9
 
 
-def check_thinning(source: Source, hrefs: Sequence[str]) -> ThinningCheck:
+def check_thinning(source: Source, hrefs: Sequence[str], opened: Callable[[str], RasterFile] = Path) -> ThinningCheck:
     """Look at nine windows of 96 pixels, spread over the source's files in the order given, or over its only one.
+
+    Args:
+        source: The source.
+        hrefs: Its files.
+        opened: The local file or sparse copy of an href.
 
     Raises:
         SourceCorrupt: a file cannot be read.
@@ -65,7 +72,10 @@ def check_thinning(source: Source, hrefs: Sequence[str]) -> ThinningCheck:
     for place in range(PLACES) if hrefs else ():
         href = hrefs[place * len(hrefs) // PLACES]
         try:
-            with opening(source), rasterio.open(gdal_path(href)) as dataset:
+            file = opened(href)
+            with rasterio.open(gdal_path(str(path_of(file)))) as dataset:
+                window = window_at(dataset.shape, place)
+                ensure(file, window.col_off, window.row_off, window.width, window.height, dataset.shape)
                 found = log_odds_at(dataset, place, source.nodata)
         except RasterioError as error:
             raise SourceCorrupt(f"{href} cannot be read: {error}", source=source.id) from error

@@ -63,11 +63,15 @@ def averaging_log_odds(heights_m: FloatArray) -> float | None:
 
 def log_odds_at(dataset: rasterio.DatasetReader, place: int, extra_nodata: tuple[float, ...] = ()) -> float | None:
     """Evidence of one of the nine windows spread over a raster, counted by rows; None where nothing can be told."""
-    side = min(WINDOW_PX, dataset.height, dataset.width)
-    row = (dataset.height - side) * (place // 3) // 2
-    column = (dataset.width - side) * (place % 3) // 2
-    raw = dataset.read(1, window=Window(column, row, side, side))
+    raw = dataset.read(1, window=window_at(dataset.shape, place))
     return averaging_log_odds(to_void(raw, dataset.nodata, extra_nodata))
+
+
+def window_at(shape: tuple[int, int], place: int) -> Window:
+    """One of the nine windows spread over a raster of a shape (rows, columns)."""
+    height, width = shape
+    side = min(WINDOW_PX, height, width)
+    return Window((width - side) * (place % 3) // 2, (height - side) * (place // 3) // 2, side, side)
 
 
 def overruled(odds: Sequence[float]) -> bool:

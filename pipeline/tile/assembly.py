@@ -24,6 +24,7 @@ from orograph.pipeline.errors import OutsideAreaOfUse
 from orograph.pipeline.job import Job
 from orograph.pipeline.resampling.node_grid import Mapping, NodeGrid, Target
 from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.reader import SourceReader
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.pipeline.superres import takes_options, takes_sensor
@@ -40,11 +41,11 @@ class TileAssembly:
 
     Args:
         job: The job.
-        paths: Local files of each source, by source id, in the order of the job's file references.
+        paths: Local files or sparse copies of each source, by source id, in the order of the job's file references.
         grids_dir: Folder of geoid grids.
     """
 
-    def __init__(self, job: Job, paths: MappingABC[str, Sequence[Path]], grids_dir: Path) -> None:
+    def __init__(self, job: Job, paths: MappingABC[str, Sequence[RasterFile]], grids_dir: Path) -> None:
         self.job = job
         west, south, east, north = job.tile.bounds_m
         self._reach = (west - HALO_M, south - HALO_M, east + HALO_M, north + HALO_M)
@@ -88,7 +89,9 @@ class TileAssembly:
         """Bytes of samples read so far."""
         return sum(source.reader.bytes_read for source in self.sources)
 
-    def _prepare(self, number: int, ref: SourceRef, paths: Sequence[Path], grids_dir: Path) -> PreparedSource | None:
+    def _prepare(
+        self, number: int, ref: SourceRef, paths: Sequence[RasterFile], grids_dir: Path
+    ) -> PreparedSource | None:
         source, settings = ref.source, self.job.settings
         reader = self._stack.enter_context(SourceReader(source, paths))
         operation = VerticalCatalogue.load().operation(

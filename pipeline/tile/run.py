@@ -12,6 +12,7 @@ from orograph.pipeline.errors import AllVoid, OrographError, OutsideCoverage
 from orograph.pipeline.formats.hillshade import hillshade
 from orograph.pipeline.job import Job, ProgressCallback, TileResult
 from orograph.pipeline.manifest import CoregistrationRecord
+from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.tile.align import coregister
 from orograph.pipeline.tile.assembly import TileAssembly
 from orograph.pipeline.tile.check import KEY, against_control
@@ -25,7 +26,7 @@ _NARROW_PX = 1
 
 def run_tile(
     job: Job,
-    paths: Mapping[str, Sequence[Path]],
+    paths: Mapping[str, Sequence[RasterFile]],
     folder: Path,
     *,
     grids_dir: Path,
@@ -36,7 +37,7 @@ def run_tile(
 
     Args:
         job: What to do.
-        paths: Local files of each source, by source id, in the order of the job's references.
+        paths: Local files or sparse copies of each source, by source id, in the order of the job's references.
         folder: Where products go; it must exist. What fails leaves nothing that looks finished.
         grids_dir: Folder of geoid and datum grids.
         progress: Told stage and fraction.
@@ -70,7 +71,7 @@ def run_tile(
 
 
 def estimate_alignment(
-    job: Job, paths: Mapping[str, Sequence[Path]], *, grids_dir: Path
+    job: Job, paths: Mapping[str, Sequence[RasterFile]], *, grids_dir: Path
 ) -> tuple[CoregistrationRecord, ...]:
     """Only the coregistration of a tile: what the first of two passes needs.
 

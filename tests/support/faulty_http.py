@@ -16,6 +16,9 @@ class FaultyServer:
         self.objects: dict[str, tuple[bytes, str | None]] = {}
         self.faults: list[str] = []
         self.requests: list[str] = []
+        self.head_faults: list[str] = []
+        self.ranges = True
+        self.bytes_sent = 0
         outer = self
 
         class Handler(_Handler):
@@ -46,7 +49,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None: ...
 
     def do_HEAD(self) -> None:
-        self._answer(body=False)
+        faults = self.server_state.head_faults
+        fault = faults.pop(0) if faults else ""
+        if fault.isdigit():
+            self._refuse(int(fault))
+        else:
+            self._answer(body=False)
 
     def do_GET(self) -> None:
         faults = self.server_state.faults
@@ -59,6 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif fault == "drop":
             self.close_connection = True
+        elif fault in {"whole", "short", "shifted", "etag"}:
+            self._answer(body=True, fault=fault)
         elif fault == "html":
             self._send(200, b"<html>maintenance</html>", {"Content-Type": "text/html"})
         else:
@@ -67,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
                 name = self.path.lstrip("/")
                 self.server_state.serve(name, self.server_state.objects[name][0] + b"!")
 
-    def _answer(self, *, body: bool, truncate: bool = False) -> None:
+    def _answer(self, *, body: bool, truncate: bool = False, fault: str = "") -> None:
         found = self.server_state.objects.get(self.path.lstrip("/"))
         if found is None:
             self._refuse(404)
@@ -78,10 +88,26 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(412)
             return
         headers = {"Content-Type": "image/tiff"} | ({"ETag": f'"{etag}"'} if etag else {})
-        self._send(200, data, headers, body=body, sent=len(data) // 2 if truncate else None)
+        if fault == "etag":
+            headers["ETag"] = '"another"'
+        asked = self.headers.get("Range")
+        if asked is None or not self.server_state.ranges or fault == "whole" or not body:
+            self._send(200, data, headers, body=body, sent=len(data) // 2 if truncate else None)
+            return
+        first, last = (int(part) for part in asked.removeprefix("bytes=").split("-"))
+        end = min(last + 1, len(data))
+        if first >= len(data):
+            self._refuse(416)
+            return
+        if fault == "short":
+            end -= 1
+        shift = 1 if fault == "shifted" else 0
+        headers["Content-Range"] = f"bytes {first + shift}-{end - 1 + shift}/{len(data)}"
+        self._send(206, data[first:end], headers, sent=(end - first) // 2 if truncate else None)
 
     def _refuse(self, status: int) -> None:
-        self._send(status, b"no", {"Retry-After": "0", "Location": "http://169.254.169.254/"})
+        headers = {"Retry-After": "0", "Location": "http://169.254.169.254/"}
+        self._send(status, b"no", headers, body=self.command != "HEAD")
 
     def _send(
         self, status: int, data: bytes, headers: dict[str, str], *, body: bool = True, sent: int | None = None
@@ -92,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if body:
+            self.server_state.bytes_sent += len(data[:sent])
             self.wfile.write(data[:sent])
         if sent is not None:
             self.close_connection = True

@@ -43,6 +43,7 @@ FLOORS = (
     "stac.serving",
     "stac.verify",
     "infra.stores",
+    "infra.objects",
     "infra.engines",
     "infra.reporting",
     "infra.runs",

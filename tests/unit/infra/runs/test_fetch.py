@@ -10,7 +10,14 @@ import pytest
 
 from orograph.infra.runs.fetch import Fetcher, local_etag
 from orograph.infra.stores.retry import Backoff
-from orograph.pipeline.errors import InputError, SourceChanged, SourceCorrupt, SourceMissing, SourceUnavailable
+from orograph.pipeline.errors import (
+    InputError,
+    SourceChanged,
+    SourceCorrupt,
+    SourceInaccessible,
+    SourceMissing,
+    SourceUnavailable,
+)
 from orograph.pipeline.sources.refs import FileRef
 from tests.support.faulty_http import FaultyServer
 from tests.support.tiffs import write_heights
@@ -55,7 +62,7 @@ def test_local_hashes_are_remembered_once_the_file_has_settled(raster: Path, mon
     assert local_etag(raster) == etag
 
 
-@pytest.mark.parametrize("href", ["/vsicurl/https://a/b.tif", "ftp://a/b", "gopher://x", "/vsimem/x"])
+@pytest.mark.parametrize("href", ["/vsicurl/https://a/b.tif", "gopher://x", "a b://c", "/vsimem/x"])
 def test_other_places_are_refused(href: str) -> None:
     with pytest.raises(InputError):
         FETCHER.probe(href)
@@ -101,7 +108,15 @@ def test_a_lasting_fault_is_unavailable_and_leaves_nothing(
 
 @pytest.mark.parametrize(
     ("fault", "error"),
-    [("404", SourceMissing), ("403", SourceMissing), ("302", SourceMissing), ("html", SourceCorrupt)],
+    [
+        ("404", SourceMissing),
+        ("401", SourceInaccessible),
+        ("403", SourceInaccessible),
+        ("302", SourceInaccessible),
+        ("410", SourceInaccessible),
+        ("451", SourceInaccessible),
+        ("html", SourceCorrupt),
+    ],
 )
 def test_lasting_answers_are_not_asked_for_again(
     fault: str, error: type[Exception], server: FaultyServer, raster: Path, tmp_path: Path

@@ -1,0 +1,46 @@
+"""Rasters of which only the needed blocks are on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+
+class PartialRaster(Protocol):
+    """A sparse local copy of a remote raster: header complete, blocks brought in before they are read.
+
+    A block that was not brought in reads as zeros, so `ensure` comes before each read.
+    """
+
+    @property
+    def path(self) -> Path:
+        """The copy that GDAL opens."""
+        ...
+
+    @property
+    def href(self) -> str:
+        """Where the raster is, for messages."""
+        ...
+
+    def ensure(self, col: int, row: int, width: int, height: int, shape: tuple[int, int]) -> None:
+        """Bring in the blocks that a pixel window of the image of a shape (rows, columns) touches.
+
+        Raises:
+            SourceChanged, SourceMissing, SourceInaccessible, SourceUnavailable, SourceCorrupt: a block cannot be had.
+        """
+        ...
+
+
+RasterFile = Path | PartialRaster
+"""A local raster, or the sparse copy of a remote one."""
+
+
+def path_of(file: RasterFile) -> Path:
+    """The path that GDAL opens."""
+    return file if isinstance(file, Path) else file.path
+
+
+def ensure(file: RasterFile, col: int, row: int, width: int, height: int, shape: tuple[int, int]) -> None:
+    """Bring in the blocks of a window where the file is partial; see `PartialRaster.ensure`."""
+    if not isinstance(file, Path):
+        file.ensure(col, row, width, height, shape)
