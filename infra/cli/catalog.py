@@ -62,6 +62,21 @@ def publish(
 
 
 @app.command()
+def epoch(
+    day: Annotated[str | None, typer.Argument(help="First day of a new epoch, such as 2027-01-01.")] = None,
+    store: StoreUrl = None,
+) -> None:
+    """Show or set the nominal date of items: clients stack items of one date as one time step."""
+    from orograph.stac.documents.json import timestamp
+    from orograph.stac.publishing.epoch import begin_epoch, epoch_of
+
+    place = _store(store)
+    if day is not None:
+        begin_epoch(place, day)
+    out.print(epoch_of(place, timestamp())[:10], markup=False)
+
+
+@app.command()
 def verify(
     store: StoreUrl = None,
     schemas: Annotated[

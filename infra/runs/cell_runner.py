@@ -35,7 +35,7 @@ from orograph.pipeline.job import Job, ProgressCallback, TileResult
 from orograph.pipeline.manifest import Manifest, manifest_key
 from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.vertical import Operation, VerticalCatalogue
-from orograph.stac.documents.collections import TILES
+from orograph.stac.documents.collections import TILES, items_of_cell
 from orograph.stac.documents.layout import item_key
 from orograph.stac.publishing.publish import present_run_key, publish_item
 
@@ -105,10 +105,8 @@ def _uncovered(cell: Cell, absent: Sequence[str]) -> OutsideCoverage:
 
 
 def _is_published(store: Store, job: CellJob) -> bool:
-    from orograph.stac.documents.collections import EXPORTS, GEOGRAPHIC
-
-    shown = (present_run_key(store, info.id, job.tile.id) for info in (GEOGRAPHIC, EXPORTS))
-    return job.run_key in shown
+    shown = items_of_cell(job.tile.id, job.settings.products, job.settings.frame)
+    return all(present_run_key(store, collection, item_id) == job.run_key for collection, item_id in shown)
 
 
 def tile_ref(store: Store, tile: Tile) -> TileRef:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +20,7 @@ class CollectionInfo:
         id: Its id, a part of keys.
         squares: What its items are: `Tile` or `Cell`.
         asset_prefixes: Names of assets that belong to it start with one of these; empty for all.
+        is_item_per_product: Each prefix is an item of its own, so that making one product again leaves the others.
     """
 
     id: str
@@ -26,14 +29,31 @@ class CollectionInfo:
     keywords: tuple[str, ...]
     squares: type[Tile | Cell]
     asset_prefixes: tuple[str, ...] = ()
+    is_item_per_product: bool = False
 
-    def assets_of(self, manifest: Manifest) -> tuple[Asset, ...]:
-        """The assets of a manifest this collection shows; empty when the manifest is none of its."""
+    def items_of(self, manifest: Manifest) -> dict[str, tuple[Asset, ...]]:
+        """Items this collection shows of a manifest, by id, with their assets; empty when there is none.
+
+        A cell's id names the product, where each is an item, and the vertical frame, where one was asked for: cells in
+        EGM96 stand next to those in the tiles' own frame.
+        """
         if not isinstance(parse_square(manifest.tile), self.squares):
-            return ()
+            return {}
         if not self.asset_prefixes:
-            return manifest.assets
-        return tuple(asset for asset in manifest.assets if asset.name.startswith(self.asset_prefixes))
+            return {manifest.tile: manifest.assets}
+        groups = [(prefix,) for prefix in self.asset_prefixes] if self.is_item_per_product else [self.asset_prefixes]
+        frame = manifest.settings.get("frame")
+        return {
+            item_id(manifest.tile, group[0] if self.is_item_per_product else None, frame): assets
+            for group in groups
+            if (assets := tuple(asset for asset in manifest.assets if asset.name.startswith(group)))
+        }
+
+
+def item_id(square: str, product: str | None = None, frame: str | None = None) -> str:
+    """Id of a cell's item: `N47E010`, `N47E010_hgt1`, `N47E010_hgt1_EPSG5773`."""
+    frame_part = re.sub(r"[^A-Za-z0-9]", "", frame or "")
+    return "_".join(part for part in (square, product, frame_part) if part)
 
 
 _KEYWORDS: Final = ("elevation", "DEM", "DTM", "terrain", "Europe")
@@ -67,7 +87,8 @@ EXPORTS: Final = CollectionInfo(
     ),
     keywords=(*_KEYWORDS, "HGT", "contours"),
     squares=Cell,
-    asset_prefixes=("hgt", "contours"),
+    asset_prefixes=("hgt1", "hgt3", "contours"),
+    is_item_per_product=True,
 )
 
 COLLECTIONS: Final = (TILES, GEOGRAPHIC, EXPORTS)
@@ -80,4 +101,14 @@ def collections_of(manifest: Manifest) -> tuple[CollectionInfo, ...]:
     Raises:
         BadIdentifier: the manifest's tile is neither a tile nor a cell.
     """
-    return tuple(info for info in COLLECTIONS if info.assets_of(manifest))
+    return tuple(info for info in COLLECTIONS if info.items_of(manifest))
+
+
+def items_of_cell(cell: str, products: Iterable[str], frame: str | None) -> tuple[tuple[str, str], ...]:
+    """Collection and id of the items that products of a cell are shown by; `geographic` is the COG."""
+    return tuple(
+        (GEOGRAPHIC.id, item_id(cell, None, frame))
+        if product == "geographic"
+        else (EXPORTS.id, item_id(cell, product, frame))
+        for product in products
+    )

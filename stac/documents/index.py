@@ -1,7 +1,7 @@
 """The index: items as stac-geoparquet, one file a block, read back as the items they were.
 
 Columns are those of the stac-geoparquet 1.0 specification: properties at the top level, geometry as WKB, the bounding
-box as a struct, times as timestamps. Members of no fixed shape (quality details) are JSON text. References
+box as a struct, times as timestamps. Members whose values have no common shape are JSON text. References
 are keys of the store, or URLs where the store's public address is known.
 """
 
@@ -22,8 +22,7 @@ import shapely
 from orograph.stac.documents import layout
 from orograph.stac.documents.json import Document
 
-_TIMES: Final = ("datetime", "start_datetime", "end_datetime", "created", "updated", "processing:datetime")
-_FREE_FORM: Final = ("dem:quality", "dem:coregistration")
+_TIMES: Final = ("datetime", "start_datetime", "end_datetime", "created", "updated")
 _TEXT_COLUMNS: Final = "orograph:json-columns"
 _CORE: Final = ("type", "stac_version", "stac_extensions", "id", "collection", "links", "assets")
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
@@ -72,9 +71,8 @@ def _column(name: str, values: list[Any]) -> tuple[pa.Array, bool]:
     """An Arrow column, and whether it is JSON text because the values have no common shape."""
     if name in _TIMES:
         return pa.array(values, _TIMESTAMP), False
-    if name not in _FREE_FORM:
-        with contextlib.suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-            return pa.array(values), False
+    with contextlib.suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return pa.array(values), False
     texts = [None if v is None else orjson.dumps(v, option=orjson.OPT_SORT_KEYS).decode() for v in values]
     return pa.array(texts, pa.string()), True
 

@@ -16,7 +16,7 @@ from orograph.pipeline.manifest import Asset, Band, Manifest
 from orograph.pipeline.sources.catalogue import Provider, Source
 from orograph.pipeline.sources.redaction import public_href
 from orograph.stac.documents.collections import EXPORTS, TILES, CollectionInfo
-from orograph.stac.documents.dem_profile import PROFILE_URI, contributing, dem_fields, lineage
+from orograph.stac.documents.dem_profile import PROFILE_URI, contributing, dem_fields, lineage, public_name
 from orograph.stac.documents.json import SHA256_MULTIHASH, Document, pruned, timestamp
 from orograph.stac.documents.layout import ROOT_KEY, collection_key, parse_square, source_key, version_key
 
@@ -47,6 +47,8 @@ def item_from_manifest(
     created: str | None = None,
     predecessor: str | None = None,
     collection: CollectionInfo = TILES,
+    item_id: str | None = None,
+    nominal: str | None = None,
 ) -> Document:
     """The STAC item of a manifest, without its parent and other versions (see `orograph.stac.publishing.publish`).
 
@@ -56,6 +58,8 @@ def item_from_manifest(
         created: When the item was first published, RFC 3339 in UTC; now when None.
         predecessor: Key of the item this one replaces.
         collection: The collection whose item this is.
+        item_id: Which of the collection's items of the manifest; the only one when None.
+        nominal: `datetime` of the item, shared by all items of a catalogue's epoch; `created` when None.
 
     Returns:
         A JSON-ready dict: footprint in WGS 84 degrees, densified along the projected edges; lengths in metres.
@@ -67,17 +71,22 @@ def item_from_manifest(
     made = created or timestamp()
     ring = footprint_deg(square)
     pixel_size = float(manifest.settings["pixel_size_m"])
-    assets = {asset.name: _asset(asset, asset_href, pixel_size) for asset in collection.assets_of(manifest)}
+    shown = collection.items_of(manifest)
+    item_id = item_id or next(iter(shown), manifest.tile)
+    assets = {asset.name: _asset(asset, asset_href, pixel_size) for asset in shown.get(item_id, ())}
     has_rasters = any("raster:spatial_resolution" in asset for asset in assets.values())
     return {
         "type": "Feature",
         "stac_version": STAC_VERSION,
         "stac_extensions": [uri for uri in EXTENSIONS if has_rasters or uri != _RASTER_URI],
-        "id": manifest.tile,
+        "id": item_id,
         "collection": collection.id,
         "geometry": {"type": "Polygon", "coordinates": [ring]},
         "bbox": _bbox(ring),
-        "properties": _properties(manifest, square, made, collection),
+        "properties": {
+            **_properties(manifest, square, made, nominal or made, collection),
+            **_titled(collection, item_id),
+        },
         "links": [*_catalogue_links(collection, asset_href), *_links(manifest, asset_href, predecessor)],
         "assets": assets,
     }
@@ -112,12 +121,20 @@ def _bbox(ring: list[list[float]]) -> list[float]:
     return [min(lons), min(lats), max(lons), max(lats)]
 
 
-def _properties(manifest: Manifest, square: Tile | Cell, made: str, collection: CollectionInfo) -> Document:
+def _titled(collection: CollectionInfo, item_id: str) -> Document:
+    square, _, variant = item_id.partition("_")
+    kind = "tile" if collection.squares is Tile else "cell"
+    title = f"{collection.title.split(',')[0]}, {kind} {square}"
+    return {"title": f"{title}, {variant.replace('_', ', ')}" if variant else title}
+
+
+def _properties(
+    manifest: Manifest, square: Tile | Cell, made: str, nominal: str, collection: CollectionInfo
+) -> Document:
     sources = [ref.source for ref in contributing(manifest)]
-    kind = "tile" if isinstance(square, Tile) else "cell"
     properties = {
-        "title": f"{collection.title.split(',')[0]}, {kind} {manifest.tile}",
-        **_dates(sources, made),
+        "title": "",
+        **_dates(sources, nominal),
         "created": made,
         "updated": made,
         "gsd": float(manifest.settings["pixel_size_m"]),
@@ -137,17 +154,20 @@ def _properties(manifest: Manifest, square: Tile | Cell, made: str, collection: 
     return cleaned
 
 
-def _dates(sources: Iterable[Source], made: str) -> Document:
-    """Dates of the measurements as far as sources tell them; where none does, the item's own date. The item says which."""
+def _dates(sources: Iterable[Source], nominal: str) -> Document:
+    """The nominal date, the same for all items of an epoch, so that clients mosaic tiles as one time step.
+
+    The interval says when the sources were measured, as far as they tell; `dem:date_basis` says how far that is.
+    """
     sources = tuple(sources)
     ends = [source.end for source in sources if source.end is not None]
     starts = [source.start for source in sources if source.start is not None]
     if not ends and not starts:
-        return {"datetime": made, "dem:date_basis": "processing"}
+        return {"datetime": nominal, "dem:date_basis": "processing"}
     first, last = (timestamp(pick(starts + ends, key=_aware)) for pick in (min, max))
     # A source without an end may be newer than all that others tell.
     basis = "acquisition" if all(source.end is not None for source in sources) else "partial"
-    return {"datetime": last, "start_datetime": first, "end_datetime": last, "dem:date_basis": basis}
+    return {"datetime": nominal, "start_datetime": first, "end_datetime": last, "dem:date_basis": basis}
 
 
 def _aware(moment: datetime) -> datetime:
@@ -201,13 +221,18 @@ def merged_providers(sources: Iterable[Source]) -> list[Document]:
         roles = tuple(dict.fromkeys((*known.roles, *provider.roles)))
         found[provider.name] = known.model_copy(update={"roles": roles, "url": known.url or provider.url})
     listed: list[Document] = [p.model_dump(mode="json", exclude_none=True) for p in found.values()]
-    return [*listed, {"name": "Orograph", "roles": ["processor"]}]
+    return [*listed, {"name": "Orograph", "roles": ["processor"], "url": "https://orograph.github.io/"}]
 
 
 def _catalogue_links(collection: CollectionInfo, asset_href: AssetHref) -> list[Document]:
     return [
-        {"rel": "root", "href": asset_href(ROOT_KEY), "type": "application/json"},
-        {"rel": "collection", "href": asset_href(collection_key(collection.id)), "type": "application/json"},
+        {"rel": "root", "href": asset_href(ROOT_KEY), "type": "application/json", "title": "Orograph"},
+        {
+            "rel": "collection",
+            "href": asset_href(collection_key(collection.id)),
+            "type": "application/json",
+            "title": collection.title,
+        },
     ]
 
 
@@ -232,11 +257,22 @@ def _links(manifest: Manifest, asset_href: AssetHref, predecessor: str | None) -
             }
         )
         remote = [file.href for file in ref.files if file.href.startswith(("https://", "http://", "s3://"))]
-        links.extend({"rel": "derived_from", "href": public_href(href), "type": "image/tiff"} for href in remote)
+        links.extend(
+            {"rel": "derived_from", "href": public_href(href), "type": "image/tiff", "title": public_name(href)}
+            for href in remote
+        )
         if source.licence_url:
-            links.append({"rel": "license", "href": source.licence_url, "title": source.licence})
+            licence = {"href": source.licence_url, "type": "text/html", "title": source.licence}
+            links.append({"rel": "license", **licence})
     if predecessor is not None:
-        links.append({"rel": "predecessor-version", "href": asset_href(predecessor), "type": "application/geo+json"})
+        links.append(
+            {
+                "rel": "predecessor-version",
+                "href": asset_href(predecessor),
+                "type": "application/geo+json",
+                "title": "Earlier version",
+            }
+        )
     return [dict(pair) for pair in dict.fromkeys(tuple(link.items()) for link in links)]
 
 

@@ -38,12 +38,13 @@ _BLOCK_ID = re.compile(r"E\d{4}N\d{4}|[NS]\d{2}[EW]\d{3}", re.ASCII)
 
 
 def parse_square(item_id: str) -> Tile | Cell:
-    """The tile or cell of an item id.
+    """The tile or cell of an item id; what follows an underscore names a cell's product and frame.
 
     Raises:
         BadIdentifier: it is neither.
     """
-    return Tile.parse(item_id) if item_id.startswith("E") else Cell.parse(item_id)
+    square = item_id.partition("_")[0]
+    return Tile.parse(item_id) if square.startswith("E") else Cell.parse(square)
 
 
 def block_of(item_id: str) -> str:
@@ -84,9 +85,10 @@ def item_key(collection: str, item_id: str) -> str:
     return f"{ROOT}/{collection}/{block_of(item_id)}/{item_id}/{item_id}.json"
 
 
-def version_key(collection: str, prefix: str) -> str:
+def version_key(collection: str, prefix: str, item_id: str = "") -> str:
     """Key of the item as it was first published, next to the assets of its run."""
-    return f"{prefix}/{VERSION_PREFIX}{collection}.json"
+    variant = item_id.partition("_")[2]
+    return f"{prefix}/{VERSION_PREFIX}{collection}{'-' if variant else ''}{variant}.json"
 
 
 def source_key(source_id: str) -> str:

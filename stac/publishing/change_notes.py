@@ -22,7 +22,7 @@ from orograph.stac.documents.json import encode, timestamp
 from orograph.stac.documents.layout import block_of, pending_prefix
 
 _KEY: Final = re.compile(
-    rf"{pending_prefix()}(?P<collection>[^/]+)/[^/]+/(?P<item>[A-Z0-9]+)\.[0-9a-f]{{32}}", re.ASCII
+    rf"{pending_prefix()}(?P<collection>[^/]+)/[^/]+/(?P<item>[A-Za-z0-9_]+)\.[0-9a-f]{{32}}", re.ASCII
 )
 
 MOURNING: Final = timedelta(hours=1)

@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 from typing import Final
 
+from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.core.objects import ObjectStore
 from orograph.pipeline.errors import BadIdentifier, CatalogueError
 from orograph.pipeline.manifest import MANIFEST_NAME, Manifest
-from orograph.stac.documents.collections import COLLECTIONS
+from orograph.stac.documents.collections import TILES, collections_of
 from orograph.stac.documents.layout import item_key, parse_square
 
 _ROOTS: Final = ("tiles", "cells")
@@ -46,17 +47,31 @@ def committed(store: ObjectStore) -> list[Manifest]:
             parts = info.key.split("/")
             if parts[-1] == MANIFEST_NAME and len(parts) == 4:
                 runs[parts[1]].append(info.key)
-    found = []
+    found: dict[str, Manifest] = {}
     for square, keys in sorted(runs.items()):
-        if any(store.head(item_key(info.id, square)) is not None for info in COLLECTIONS):
-            continue
-        if len(keys) > 1:
-            names = ", ".join(key.split("/")[2] for key in keys)
-            raise CatalogueError(
-                f"several runs are finished: {names}", tile=square, remedy=f"publish {square}/RUN_KEY of one of them"
-            )
-        found.append(_read(store, keys[0]))
-    return found
+        for manifests in _unshown(store, square, keys).values():
+            if len(manifests) > 1:
+                names = ", ".join(sorted(manifest.run_key for manifest in manifests))
+                raise CatalogueError(
+                    f"several runs are finished: {names}",
+                    tile=square,
+                    remedy=f"publish {square}/RUN_KEY of one of them",
+                )
+            found[manifests[0].run_key] = manifests[0]
+    return list(found.values())
+
+
+def _unshown(store: ObjectStore, square: str, keys: list[str]) -> dict[str, list[Manifest]]:
+    """Finished runs by the item they would be shown by, for items that are not there."""
+    if isinstance(parse_square(square), Tile) and store.head(item_key(TILES.id, square)) is not None:
+        return {}
+    unshown: dict[str, list[Manifest]] = defaultdict(list)
+    for key in keys:
+        manifest = _read(store, key)
+        for info in collections_of(manifest):
+            for item_id in info.items_of(manifest):
+                unshown[item_key(info.id, item_id)].append(manifest)
+    return {key: manifests for key, manifests in unshown.items() if store.head(key) is None}
 
 
 def _read(store: ObjectStore, key: str) -> Manifest:

@@ -22,6 +22,7 @@ from orograph.stac.documents.dem_profile import contributing
 from orograph.stac.documents.items import item_from_manifest
 from orograph.stac.documents.json import ITEM_TYPE, SHA256_MULTIHASH, Document, encode, put_absent, swap, timestamp
 from orograph.stac.publishing.change_notes import leave_note
+from orograph.stac.publishing.epoch import epoch_of
 from orograph.stac.publishing.rebuild import rebuild, source_collection
 
 __all__ = ["present_run_key", "publish_item", "rebuild"]
@@ -47,12 +48,18 @@ def publish_item(store: ObjectStore, manifest: Manifest, *, now: str | None = No
     collections = collections_of(manifest)
     if not collections:
         raise CatalogueError("the manifest has no asset any collection shows", tile=manifest.tile)
+    shown = [(info, item_id) for info in collections for item_id in info.items_of(manifest)]
+    keys = [layout.item_key(info.id, item_id) for info, item_id in shown]
+    # The item is the last thing written, so where it shows this version everything else is there: one request.
+    if all(_is_shown(store, info, item_id, manifest) for info, item_id in shown):
+        return keys[0]
     if store.head(manifest.manifest_key) is None:
         raise CatalogueError(f"{manifest.manifest_key} is not in the store", tile=manifest.tile, remedy="commit first")
     for ref in contributing(manifest):
         _describe_source(store, ref.source)
     moment = now or timestamp()
-    keys = [_publish_in(store, info, manifest, moment) for info in collections]
+    for info, item_id in shown:
+        _publish_in(store, info, item_id, manifest, moment)
     return keys[0]
 
 
@@ -71,25 +78,33 @@ def _describe_source(store: ObjectStore, source: Source) -> None:
     swap(store, layout.source_key(source.id), lambda _: wanted)
 
 
-def _publish_in(store: ObjectStore, info: CollectionInfo, manifest: Manifest, moment: str) -> str:
-    stable = layout.item_key(info.id, manifest.tile)
-    version = layout.version_key(info.id, manifest.asset_prefix)
-    first = _first_version(store, info, manifest, moment)
+def _is_shown(store: ObjectStore, info: CollectionInfo, item_id: str, manifest: Manifest) -> bool:
+    stable = layout.item_key(info.id, item_id)
+    try:
+        present = orjson.loads(store.get(stable))
+    except KeyError:
+        return False
+    return _version_of(present, stable) == layout.version_key(info.id, manifest.asset_prefix, item_id)
+
+
+def _publish_in(store: ObjectStore, info: CollectionInfo, item_id: str, manifest: Manifest, moment: str) -> None:
+    stable = layout.item_key(info.id, item_id)
+    version = layout.version_key(info.id, manifest.asset_prefix, item_id)
+    first = _first_version(store, info, item_id, manifest, moment)
 
     def repoint(present: bytes | None) -> bytes | None:
         if present is not None and _version_of(orjson.loads(present), stable) == version:
             return None
         wanted = encode(_stable_item(first, version, stable, moment))
-        leave_note(store, info.id, manifest.tile, present, wanted)
+        leave_note(store, info.id, item_id, present, wanted)
         return wanted
 
     swap(store, stable, repoint, ITEM_TYPE)
-    return stable
 
 
-def _first_version(store: ObjectStore, info: CollectionInfo, manifest: Manifest, moment: str) -> Document:
+def _first_version(store: ObjectStore, info: CollectionInfo, item_id: str, manifest: Manifest, moment: str) -> Document:
     """The immutable item next to the assets; its predecessor is the item that was published when it was written."""
-    key = layout.version_key(info.id, manifest.asset_prefix)
+    key = layout.version_key(info.id, manifest.asset_prefix, item_id)
     try:
         present = store.get(key)
     except KeyError:
@@ -97,14 +112,21 @@ def _first_version(store: ObjectStore, info: CollectionInfo, manifest: Manifest,
             manifest,
             asset_href=lambda target: layout.relative(key, target),
             created=moment,
-            predecessor=_present_version(store, info.id, manifest),
+            predecessor=_present_version(store, info.id, item_id, manifest),
             collection=info,
+            item_id=item_id,
+            nominal=epoch_of(store, moment),
         )
-        item["id"] = f"{manifest.tile}-{manifest.run_key[:12]}"
-        stable = layout.item_key(info.id, manifest.tile)
+        item["id"] = f"{item_id}-{manifest.run_key[:12]}"
+        stable = layout.item_key(info.id, item_id)
         item["links"] = [
             *item["links"],
-            {"rel": "latest-version", "href": layout.relative(key, stable), "type": ITEM_TYPE},
+            {
+                "rel": "latest-version",
+                "href": layout.relative(key, stable),
+                "type": ITEM_TYPE,
+                "title": "Latest version",
+            },
         ]
         record = manifest.to_json()
         item["assets"]["manifest"] = {
@@ -120,9 +142,9 @@ def _first_version(store: ObjectStore, info: CollectionInfo, manifest: Manifest,
     return document
 
 
-def _present_version(store: ObjectStore, collection: str, manifest: Manifest) -> str | None:
+def _present_version(store: ObjectStore, collection: str, item_id: str, manifest: Manifest) -> str | None:
     """Key of the version that is published now; None where it is of the same run or there is none."""
-    stable = layout.item_key(collection, manifest.tile)
+    stable = layout.item_key(collection, item_id)
     try:
         present = orjson.loads(store.get(stable))
     except KeyError:
@@ -143,16 +165,16 @@ def _stable_item(first: Document, version_key: str, stable: str, moment: str) ->
         target = layout.resolve(version_key, link["href"])
         return link if target is None else {**link, "href": layout.relative(stable, target)}
 
-    tile, collection = stable.rsplit("/", 2)[1], first["collection"]
-    parent = layout.block_key(collection, layout.block_of(tile))
+    item_id, collection = stable.rsplit("/", 2)[1], first["collection"]
+    parent = layout.block_key(collection, layout.block_of(item_id))
     links: list[Document] = [
-        {"rel": "parent", "href": layout.relative(stable, parent), "type": "application/json"},
+        {"rel": "parent", "href": layout.relative(stable, parent), "type": "application/json", "title": "Block"},
         {"rel": "alternate", "href": layout.relative(stable, version_key), "type": ITEM_TYPE, "title": "This version"},
     ]
     kept = [moved(link) for link in first["links"] if link["rel"] != "latest-version"]
     assets: dict[str, Any] = {name: moved(asset) for name, asset in first["assets"].items()}
     properties = {**first["properties"], "updated": moment}
-    return {**first, "id": tile, "properties": properties, "links": [*kept[:2], *links, *kept[2:]], "assets": assets}
+    return {**first, "id": item_id, "properties": properties, "links": [*kept[:2], *links, *kept[2:]], "assets": assets}
 
 
 def _run_key(item: Document) -> str | None:

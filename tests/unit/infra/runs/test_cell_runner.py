@@ -26,7 +26,8 @@ from orograph.pipeline.vertical import VerticalCatalogue
 from orograph.stac.documents.collections import EXPORTS
 from orograph.stac.documents.dem_profile import contributing
 from orograph.stac.documents.items import item_from_manifest
-from orograph.stac.publishing.publish import present_run_key
+from orograph.stac.publishing.publish import present_run_key, rebuild
+from orograph.stac.serving.search import ItemIndex
 from tests.support.catalogue_world import make_manifest, make_source
 from tests.support.formats_world import hills, plane, write_tile
 from tests.support.published_world import World
@@ -53,8 +54,8 @@ def run(world: World, settings: CellSettings, cells: list[Cell] | None = None) -
     return found
 
 
-def published_cell(world: World, collection: str) -> Manifest:
-    run_key = present_run_key(world.store, collection, CELL.id)
+def published_cell(world: World, collection: str, item_id: str = CELL.id) -> Manifest:
+    run_key = present_run_key(world.store, collection, item_id)
     assert run_key is not None
     return Manifest.from_json(world.store.get(manifest_key(CELL.id, run_key)))
 
@@ -123,7 +124,7 @@ def test_frames_are_moved_and_recorded(world: World) -> None:
     flat = World(world.store, world.folder, plane)
     flat.publish(tiles_of_cell(CELL))
     run(flat, CellSettings(products=("geographic",), frame="EPSG:3855"), [CELL])
-    manifest = published_cell(world, "dem-eu-geographic")
+    manifest = published_cell(world, "dem-eu-geographic", "N47E010_EPSG3855")
     assert manifest.vertical_frame == "EPSG:3855"
     record = next(record for record in manifest.operations if record.source == "export")
     assert (record.frame_from, record.frame_to) == ("EPSG:5621", "EPSG:3855")
@@ -141,10 +142,34 @@ def test_missing_parents_are_void_or_refused(world: World) -> None:
     assert isinstance(refused.refused[0][1], OutsideCoverage)
     assert "E4300N2700" in str(refused.refused[0][1])
     run(world, QUICK, [CELL])
-    samples = read_hgt(Path(world.store.url) / published_cell(world, "dem-eu-exports").asset("hgt3").key)[1]
+    samples = read_hgt(
+        Path(world.store.url) / published_cell(world, "dem-eu-exports", "N47E010_hgt3").asset("hgt3").key
+    )[1]
     assert 0.1 < (samples == -32768).mean() < 0.9
     nowhere = plan_cells(world.store, QUICK, [Cell(60, 10)])
     assert [cell.id for cell, _ in nowhere.refused] == ["N60E010"]
+
+
+def test_exports_in_another_frame_or_format_leave_the_first_published(world: World) -> None:
+    world.publish([Tile.parse("E4350N2700")])
+    other = CellSettings(products=("hgt3",), missing="void", frame="EPSG:3855")
+    both = CellSettings(products=("geographic", "hgt3"), missing="void")
+    for settings in (QUICK, other):
+        run(world, settings, [CELL])
+    shown = [present_run_key(world.store, "dem-eu-exports", f"N47E010_hgt3{end}") for end in ("", "_EPSG3855")]
+    assert None not in shown
+    assert len(set(shown)) == 2
+    for settings in (QUICK, other):
+        assert [job.run_key for job in plan_cells(world.store, settings, [CELL]).up_to_date] == [
+            shown[(QUICK, other).index(settings)]
+        ]
+    assert plan_cells(world.store, both, [CELL]).due
+    rebuild(world.store)
+    index = ItemIndex(world.store).snapshot()
+    assert {name.split("/")[1] for name in index.names if "exports" in name} == {
+        "N47E010_hgt3",
+        "N47E010_hgt3_EPSG3855",
+    }
 
 
 def test_a_cell_touched_only_in_its_margin_is_void(world: World) -> None:
@@ -152,7 +177,7 @@ def test_a_cell_touched_only_in_its_margin_is_void(world: World) -> None:
     empty.publish([Tile.parse("E4350N2700")])
     with pytest.raises(AllVoid):
         run(empty, QUICK, [CELL])
-    assert present_run_key(world.store, "dem-eu-exports", "N47E010") is None
+    assert present_run_key(world.store, "dem-eu-exports", "N47E010_hgt3") is None
 
 
 def test_damaged_parent_tiles_are_named(world: World) -> None:

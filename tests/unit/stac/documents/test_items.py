@@ -48,14 +48,15 @@ def test_schemas_catch(library, path, bad):
     assert list(library.faults(item))
 
 
-def test_datetime_is_the_end_of_what_contributed():
+def test_the_interval_is_of_what_contributed_and_the_date_is_nominal():
     old = make_source("old", start="2001-01-01T00:00:00Z", end="2002-01-01T00:00:00Z")
     new = make_source("new", start="2020-01-01T00:00:00Z", end="2024-01-01T00:00:00Z")
     unused = make_source("unused", end="2030-01-01T00:00:00Z")
     manifest = make_manifest(None, sources=(old, new, unused), fractions={"old": 0.5, "new": 0.5, "unused": 0.0})
-    properties = item_from_manifest(manifest, asset_href=str)["properties"]
+    day = "2026-02-03T00:00:00Z"
+    properties = item_from_manifest(manifest, asset_href=str, nominal=day)["properties"]
     assert properties["start_datetime"] == "2001-01-01T00:00:00Z"
-    assert properties["datetime"] == properties["end_datetime"] == "2024-01-01T00:00:00Z"
+    assert (properties["datetime"], properties["end_datetime"]) == (day, "2024-01-01T00:00:00Z")
     assert properties["dem:date_basis"] == "acquisition"
     assert [source["id"] for source in properties["dem:sources"]] == ["old", "new"]
 
@@ -139,7 +140,7 @@ def test_dates_that_not_every_source_tells_are_partial():
     for undated in (make_source("undated", start=None, end=None), make_source("open", end=None)):
         properties = item_from_manifest(make_manifest(None, sources=(dated, undated)), asset_href=str)["properties"]
         assert properties["dem:date_basis"] == "partial"
-        assert properties["datetime"] == "2024-01-01T00:00:00Z"
+        assert properties["end_datetime"] == "2024-01-01T00:00:00Z"
 
 
 def test_lineage_tells_what_was_done_not_what_was_tried():

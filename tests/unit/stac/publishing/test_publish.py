@@ -3,9 +3,10 @@ import hashlib
 import orjson
 import pytest
 
-from orograph.pipeline.errors import CatalogueError
+from orograph.pipeline.errors import CatalogueError, UsageError
 from orograph.stac.documents.index import decode_items
 from orograph.stac.documents.layout import item_key, resolve
+from orograph.stac.publishing.epoch import begin_epoch
 from orograph.stac.publishing.publish import publish_item, rebuild
 from tests.support.catalogue_world import MemoryStore, make_manifest
 
@@ -163,3 +164,25 @@ def test_cost_of_publishing_does_not_grow_with_the_catalogue(store):
         publish_item(store, make_manifest(store, f"E{3000 + 50 * (number % 20)}N{3000 + 50 * (number // 20)}"))
     rebuild(store)
     assert cost("E4300N2650", 2) == few
+
+
+def test_all_items_of_an_epoch_share_one_date(store):
+    publish_item(store, make_manifest(store, "E4300N2650"), now="2026-01-01T10:00:00Z")
+    publish_item(store, make_manifest(store, "E4350N2650"), now="2026-03-05T12:00:00Z")
+    begin_epoch(store, "2027-01-01")
+    publish_item(store, make_manifest(store, "E4400N2650"), now="2027-02-03T12:00:00Z")
+    dates = [
+        item_at(store, item_key("dem-eu", tile))["properties"]["datetime"]
+        for tile in ("E4300N2650", "E4350N2650", "E4400N2650")
+    ]
+    assert dates == ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"]
+    with pytest.raises(UsageError, match="not a date"):
+        begin_epoch(store, "spring")
+
+
+def test_a_finished_tile_costs_one_request(store):
+    manifest = make_manifest(store)
+    publish_item(store, manifest)
+    store.calls.clear()
+    publish_item(store, manifest)
+    assert store.calls == {"get": 1}

@@ -81,7 +81,7 @@ def test_post_is_get(client):
         ("\"dem:surface\" = 'DTM' AND gsd < 20 AND id LIKE 'E43%'", ["E4300N2650", "E4350N2650"]),
         ("unknown = 3", []),
         ("unknown IS NULL AND NOT id = 'E5000N2000'", ["E3900N3100", "E4300N2650", "E4350N2650"]),
-        ("datetime < TIMESTAMP('2001-01-01T00:00:00Z')", ["E5000N2000"]),
+        ("end_datetime < TIMESTAMP('2001-01-01T00:00:00Z')", ["E5000N2000"]),
         ("S_INTERSECTS(geometry, POINT(10 47.2))", ["E4300N2650"]),
     ],
 )
