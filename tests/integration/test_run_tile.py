@@ -273,7 +273,8 @@ def test_published_tiles_are_sources_again_by_their_stac_collection(tmp_path, fi
     second, outcomes, code = run(tmp_path / "second", again)
     assert code == 0, outcomes
     files = [file.href for ref in second.jobs[0].sources for file in ref.files]
-    assert files == [str(tmp_path / "store" / plan.jobs[0].prefix / f"{TILE}_elevation.tif")]
+    made = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
+    assert files == [str(tmp_path / "store" / made.asset("elevation").key)]
     old, new = (
         Manifest.from_json((folder / "store" / job.manifest_key).read_bytes())
         for folder, job in ((tmp_path, plan.jobs[0]), (tmp_path / "second", second.jobs[0]))
