@@ -49,8 +49,8 @@ class Job:
 
         Same key, same bytes where no network is involved; networks agree to their tolerance (docs/design/074).
 
-        Hashes the processing version, the settings, the tile, how each source is described and (href, ETag) of every
-        file. Titles, providers and licences are left out: they change no height. The thinning is the one in use.
+        Hashes the processing version, the settings, the tile, how each source is described and the digest of (href,
+        ETag) of all files. Titles, providers and licences are left out: they change no height. The thinning is the one in use.
         """
         described = [
             {
@@ -71,7 +71,7 @@ class Job:
                         "epoch",
                     },
                 ),
-                "files": [[file.href, file.etag] for file in ref.files],
+                "files": ref.files_digest,
                 "horizontal": ref.horizontal.identity() if ref.horizontal else None,
                 **_land_cover(ref.source),
                 **({"noise_m": ref.source.noise_m} if ref.source.noise_m else {}),

@@ -21,6 +21,7 @@ from orograph.infra.cli import (
     height,
     implicit,
     ordinal,
+    sources,
     status,
     submit,
     superres,
@@ -75,6 +76,7 @@ app.command(context_settings={"ignore_unknown_options": True})(height.height)
 app.command()(harmonise.harmonise)
 app.command()(borders.borders)
 app.command()(validate.validate)
+app.add_typer(sources.app, name="sources")
 app.add_typer(grids.app, name="grids")
 app.command()(superres.superres)
 app.command()(evaluate.evaluate)

@@ -21,6 +21,7 @@ def plan(
     request: Request,
     processing: ProcessingSettings,
     *,
+    store: options.StoreUrl = None,
     grids_dir: options.GridsDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
@@ -28,7 +29,7 @@ def plan(
     from orograph.infra.runs.model_weights import named_by_content
     from orograph.pipeline.settings import RunSettings
 
-    settings = RunSettings.with_flags(grids_dir=grids_dir)
+    settings = RunSettings.with_flags(store=store, grids_dir=grids_dir)
     processing, _ = named_by_content(processing, settings)
     planned = request.plan(processing, settings)
     show(planned, as_json=as_json)
@@ -36,7 +37,7 @@ def plan(
 
 def show(planned: Plan, *, as_json: bool) -> None:
     """Print a plan as a table or as JSON; tiles that are refused give a run's exit code."""
-    rows = [_row(job) for job in planned.jobs]
+    rows = [_row(job, planned) for job in planned.jobs]
     refused = [{"tile": refusal.tile.id, **refusal.error.to_dict()} for refusal in planned.refusals]
     if as_json:
         print_json({"tiles": rows, "refused": refused, "bytes_to_read": planned.bytes_to_read})
@@ -70,15 +71,14 @@ def _show_table(planned: Plan, rows: list[dict[str, Any]]) -> None:
         err.print("nothing to do: no source has data in the area")
 
 
-def _row(job: Any) -> dict[str, Any]:
+def _row(job: Any, planned: Plan) -> dict[str, Any]:
     from orograph.pipeline.tile.memory import projected_peak_bytes
 
-    files = [file for ref in job.sources for file in ref.files]
     return {
         "tile": job.tile.id,
         "run_key": job.run_key,
         "sources": [ref.source.id for ref in job.sources],
-        "files": len(files),
-        "bytes_to_read": sum(file.size_bytes for file in files),
+        "files": sum(ref.file_count for ref in job.sources),
+        "bytes_to_read": planned.bytes_of(job),
         "projected_peak_bytes": projected_peak_bytes(job),
     }

@@ -55,7 +55,7 @@ def run(
     if note is not None:
         err.print(f"note: {note}", markup=False)
     processing, weights = named_by_content(processing, settings)
-    planned = request.plan(processing, settings)
+    planned = request.plan(processing, settings, keep=not dry_run)
     if dry_run:
         show(planned, as_json=as_json)
         return

@@ -15,8 +15,7 @@ from typing import Final
 
 from orograph.infra.objects.client import protocol_of
 from orograph.pipeline.errors import InputError, OrographError, SourceInaccessible, SourceMissing
-from orograph.pipeline.planning.areas import cells_in
-from orograph.pipeline.planning.planner import cell_href
+from orograph.pipeline.planning.cells import cell_href, cells_in
 from orograph.pipeline.sources.catalogue import CellTemplate, Source
 from orograph.pipeline.sources.refs import FileRef
 from orograph.pipeline.superres.thinning_check import sample_points_deg

@@ -26,7 +26,6 @@ from orograph.infra.objects.counts import ReadCounts
 from orograph.infra.objects.http import changed
 from orograph.infra.objects.sparse import SparseCopy
 from orograph.infra.stores.retry import Backoff, retrying
-from orograph.pipeline.core.hashing import file_sha256
 from orograph.pipeline.errors import (
     DiskFull,
     InputError,
@@ -37,6 +36,7 @@ from orograph.pipeline.errors import (
 )
 from orograph.pipeline.formats.tiff_index import is_tiff
 from orograph.pipeline.sources.catalogue import Access
+from orograph.pipeline.sources.file_identity import check_local, local_ref
 from orograph.pipeline.sources.partial import RasterFile, path_of
 from orograph.pipeline.sources.refs import FileRef
 from orograph.pipeline.sources.untrusted_header import check_raster_file
@@ -96,8 +96,7 @@ class Fetcher:
         """
         place = _outermost(href)
         if protocol_of(place) == "file":
-            path = _local_path(place)
-            found = FileRef(href=place, etag=local_etag(path), size_bytes=path.stat().st_size)
+            found = local_ref(_local_path(place)).model_copy(update={"href": place})
         else:
             found = self._asking(lambda client: client.probe(place), place)
         return found if place == href else found.model_copy(update={"href": href})
@@ -184,6 +183,10 @@ class Fetcher:
         Raises:
             SourceChanged: the content is another than the planned one.
         """
+        place = _outermost(file.href)
+        if protocol_of(place) == "file":
+            check_local(file, _local_path(place))
+            return
         now = self.probe(file.href)
         if now.etag != file.etag:
             raise changed(file, now.etag)
@@ -291,19 +294,6 @@ class _Transfer:
         if promised is not None and promised != found != self._previous:
             self._previous = found
             raise SourceUnavailable(f"the bytes that came have the MD5 {found}, not {promised}")
-
-
-def local_etag(path: Path) -> str:
-    """`sha256:<hex>` of a local file, read again only when the file changed.
-
-    Raises:
-        SourceMissing: there is no such file.
-        SourceChanged: it was written while it was read.
-    """
-    try:
-        return f"sha256:{file_sha256(path)}"
-    except OSError as error:
-        raise SourceMissing(f"cannot be read: {error.strerror}", source=str(path)) from error
 
 
 def probe(href: str, *, endpoint_url: str | None = None, anonymous: bool = False) -> FileRef:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, Files, Source, SourceCatalogue
 
 if TYPE_CHECKING:  # geometry and rasters are heavy, and `orograph --help` needs neither
+    from orograph.infra.stores.base import Store
     from orograph.pipeline.planning.planner import Plan
 
 
@@ -50,10 +52,11 @@ class Request:
             for source in chosen
         )
 
-    def plan(self, settings: ProcessingSettings, run: RunSettings) -> Plan:
-        """Tiles and their files, identified."""
+    def plan(self, settings: ProcessingSettings, run: RunSettings, *, keep: bool = False) -> Plan:
+        """Tiles and their files, identified; `keep` writes indexes that had to be made to the store."""
         from orograph.infra.reporting.console import err
         from orograph.infra.runs.source_access import SourceAccess
+        from orograph.infra.runs.source_indexes import StoredIndexes
         from orograph.pipeline.core.grid import Tile
         from orograph.pipeline.planning.areas import tiles_of_bbox, tiles_of_geojson
         from orograph.pipeline.planning.planner import Planner
@@ -61,21 +64,43 @@ class Request:
 
         use_grids(run.grids_dir)
         files = SourceAccess(run)
-        planner = Planner(self.sources(), settings, files.probe, files)
+        indexes = StoredIndexes(store_of(run), files, document_reader(run))
+        planner = Planner(self.sources(), settings, files.probe, files, indexes)
         if self.tiles:
             planned = planner.plan([Tile.parse(text) for text in self.tiles])
         elif self.area:
-            planned = planner.plan(tiles_of_bbox(*_numbers(self.area)), asked_for=False)
+            planned = planner.plan(tiles_of_bbox(*area_of(self.area)), asked_for=False)
         elif self.aoi is not None:
             planned = planner.plan(tiles_of_geojson(self.aoi), asked_for=False)
         else:
             planned = planner.plan(planner.covered_tiles(), asked_for=False)
         if (note := files.note()) is not None:
             err.print(f"note: {note}", markup=False)
+        if keep and planned.jobs:
+            indexes.keep()
         return planned
 
 
-def _numbers(text: str) -> tuple[float, float, float, float]:
+def store_of(run: RunSettings) -> Store:
+    """The store of a run's settings."""
+    from orograph.infra.stores.open import open_store
+
+    return open_store(run.store, endpoint_url=run.s3_endpoint_url)
+
+
+def document_reader(run: RunSettings) -> Callable[[str], bytes]:
+    """Reads listings of sources with a run's settings."""
+    from orograph.infra.runs.documents import read_document
+
+    return lambda href: read_document(href, endpoint_url=run.s3_endpoint_url)
+
+
+def area_of(text: str) -> tuple[float, float, float, float]:
+    """West, south, east, north in degrees of `--area`.
+
+    Raises:
+        ConfigError: it is something else.
+    """
     try:
         west, south, east, north = (float(part) for part in text.split(","))
     except ValueError as error:

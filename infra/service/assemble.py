@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 
 from orograph.infra.engines.make import make_engine
 from orograph.infra.engines.protocol import Receipt
+from orograph.infra.runs.documents import read_document
 from orograph.infra.runs.model_weights import keep_models, named_by_content
 from orograph.infra.runs.source_access import SourceAccess
+from orograph.infra.runs.source_indexes import StoredIndexes
 from orograph.infra.runs.tile_runner import TileRunner
 from orograph.infra.service.dispatcher import Publisher
 from orograph.infra.service.published_tiles import Published, PublishedTile
@@ -71,7 +73,10 @@ class TilePlanner:
             raise SourceUnknown(f"unknown source {missing[0]!r}", source=missing[0])
         chosen = [known[id_] for id_ in source_ids] or list((made_of or known).values())
         files = SourceAccess(self.run)
-        return self._aligned_as_before(Planner(chosen, settings, files.probe, files).job(tile))
+        indexes = StoredIndexes(self.published.store, files, self._read)
+        job = Planner(chosen, settings, files.probe, files, indexes).job(tile)
+        indexes.keep()
+        return self._aligned_as_before(job)
 
     def _aligned_as_before(self, job: Job) -> Job:
         """The job with the shifts its tile was told, which meet its neighbours', as long as they are of the same files."""
@@ -90,10 +95,13 @@ class TilePlanner:
     def _published(self, tile: Tile) -> PublishedTile | None:
         return None if self.is_explicit else self.published.get(tile)
 
+    def _read(self, href: str) -> bytes:
+        return read_document(href, endpoint_url=self.run.s3_endpoint_url)
 
-def _contents(refs: Sequence[SourceRef]) -> list[tuple[str, list[str]]]:
+
+def _contents(refs: Sequence[SourceRef]) -> list[tuple[str, str]]:
     """What sources hold, in their order."""
-    return [(ref.source.id, [file.etag for file in ref.files]) for ref in refs]
+    return [(ref.source.id, ref.files_digest) for ref in refs]
 
 
 def parts_from(

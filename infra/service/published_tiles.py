@@ -111,6 +111,11 @@ class Published:
         self._sources = lru_cache(maxsize=_MANIFESTS_KEPT)(self._read_sources)
         self._listed = float("-inf")
 
+    @property
+    def store(self) -> Store:
+        """Where the catalogue is."""
+        return self._store
+
     @staticmethod
     def item_key(tile: Tile) -> str:
         """Where a tile's item lies or would lie."""

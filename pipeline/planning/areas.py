@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 from pyproj import Transformer
 from shapely.geometry import box, shape
 from shapely.geometry.base import BaseGeometry
 
-from orograph.pipeline.core.grid import TILE_CRS, Cell, Tile, tiles_in
+from orograph.pipeline.core.grid import TILE_CRS, TILE_SIZE_M, Tile, tiles_in
 from orograph.pipeline.errors import ConfigError
 
 MARGIN_M: Final = 2_000.0
 """Files this close to a tile are part of its job: halos of stages and kernels reach that far."""
+_LONGEST_EDGE_DEG: Final = 0.05
 
 
 def tiles_of_bbox(west_deg: float, south_deg: float, east_deg: float, north_deg: float) -> tuple[Tile, ...]:
@@ -54,14 +54,6 @@ def tile_bounds_deg(tile: Tile) -> tuple[float, float, float, float]:
     return float(np.min(lon)), float(np.min(lat)), float(np.max(lon)), float(np.max(lat))
 
 
-def cells_in(bounds_deg: tuple[float, float, float, float]) -> Iterator[Cell]:
-    """1 degree cells that touch a box of degrees, south to north, west to east."""
-    west, south, east, north = bounds_deg
-    for lat in range(math.floor(south), math.ceil(north)):
-        for lon in range(math.floor(west), math.ceil(east)):
-            yield Cell(lat, lon)
-
-
 def footprint_of(bounds: tuple[float, float, float, float], crs: str) -> BaseGeometry:
     """A box of any CRS as a polygon of EPSG:3035, its edges bent as they are."""
     west, south, east, north = bounds
@@ -90,3 +82,51 @@ def _to_tiles(crs: str) -> Transformer:
 @lru_cache(maxsize=1)
 def _to_degrees() -> Transformer:
     return Transformer.from_crs(TILE_CRS, "EPSG:4258", always_xy=True)
+
+
+@lru_cache(maxsize=256)
+def tile_area_deg(tile: Tile, margin_m: float) -> BaseGeometry:
+    """A tile and a margin around it as a polygon of longitude and latitude (EPSG:4258), its edges bent as they are."""
+    west, south, east, north = tile.bounds_m
+    ring = shapely.segmentize(box(west - margin_m, south - margin_m, east + margin_m, north + margin_m), 2_500.0)
+    lon, lat = _to_degrees().transform(*np.asarray(ring.exterior.coords).T)
+    return shapely.make_valid(shapely.Polygon(np.column_stack([lon, lat])))
+
+
+def bounds_in(tile: Tile, crs: str) -> tuple[float, float, float, float]:
+    """Bounds of a tile and its margin in a CRS."""
+    west, south, east, north = tile.bounds_m
+    found: tuple[float, float, float, float] = _from_tiles(crs).transform_bounds(
+        west - MARGIN_M, south - MARGIN_M, east + MARGIN_M, north + MARGIN_M
+    )
+    return found
+
+
+@lru_cache(maxsize=64)
+def _from_tiles(crs: str) -> Transformer:
+    return Transformer.from_crs(TILE_CRS, crs, always_xy=True)
+
+
+def tiles_of_footprints(footprints_deg: npt.NDArray[np.object_]) -> set[Tile]:
+    """Tiles that polygons of longitude and latitude touch with an area."""
+    shapes = shapely.segmentize(footprints_deg, _LONGEST_EDGE_DEG)
+
+    def move(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.column_stack(_to_tiles("EPSG:4258").transform(points[:, 0], points[:, 1]))
+
+    moved = shapely.make_valid(shapely.transform(shapes, move))
+    bounds = shapely.bounds(moved)
+    corners = np.floor(bounds / (TILE_SIZE_M))
+    # Most files lie in one tile; only the others are cut with tiles.
+    single = (corners[:, 0] == corners[:, 2]) & (corners[:, 1] == corners[:, 3])
+    found: set[Tile] = set()
+    for row in np.unique(corners[single], axis=0):
+        middle = (row[:2] + 0.5) * TILE_SIZE_M
+        found.update(tiles_in(*(middle - 1.0), *(middle + 1.0)))
+    for shape_m in moved[~single]:
+        found.update(tile for tile in tiles_in(*shape_m.bounds) if tile not in found and _overlap(shape_m, tile))
+    return found
+
+
+def _overlap(shape_m: BaseGeometry, tile: Tile) -> bool:
+    return bool(shape_m.intersection(box(*tile.bounds_m)).area > 0)

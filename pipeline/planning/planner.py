@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final
 
+import numpy as np
+import shapely
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from orograph.pipeline.core.grid import Cell, Tile, tiles_in
+from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.core.weights_uri import pinned
 from orograph.pipeline.errors import ConfigError, OrographError, OutsideCoverage, SourceMissing
 from orograph.pipeline.job import Job
-from orograph.pipeline.planning.areas import MARGIN_M, cells_in, footprint_of, tile_bounds_deg
+from orograph.pipeline.planning.areas import (
+    MARGIN_M,
+    bounds_in,
+    tile_area_deg,
+    tile_bounds_deg,
+    tiles_of_footprints,
+)
 from orograph.pipeline.planning.check_settings import check_settings
-from orograph.pipeline.planning.stac_source import _stac_items
+from orograph.pipeline.planning.indexes import Indexes, MemoryIndexes
 from orograph.pipeline.resampling.horizontal import pin_operation
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import CellTemplate, Files, Source
-from orograph.pipeline.sources.header import read_header
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import FileRef, SourceRef, ThinningCheck
+from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
+from orograph.pipeline.sources.source_index import SourceIndex
 from orograph.pipeline.superres.thinning_check import check_thinning, relies_on_thinning, sample_points_deg
 
-Probe = Callable[[str, Source], FileRef]
-"""Identify an object of a source by href; raises `SourceMissing` only where it is settled that there is none."""
-
-
-class SourceFiles(Protocol):
-    """Lists and opens the files of sources, wherever they are."""
-
-    def listed(self, pattern: str, source: Source) -> list[str]:
-        """Hrefs of a pattern in a place that can be listed, or the href itself."""
-        ...
-
-    def opened(self, file: FileRef, source: Source) -> RasterFile:
-        """The file's header, and its blocks when they are needed."""
-        ...
-
-
-class LocalFiles:
-    """Files of this machine."""
-
-    def listed(self, pattern: str, _source: Source) -> list[str]:
-        """The href itself: local patterns are resolved by the planner."""
-        return [pattern]
-
-    def opened(self, file: FileRef, _source: Source) -> RasterFile:
-        """The path."""
-        return Path(file.href)
+_PROBES_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +48,50 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Jobs, in the order of their tiles, and tiles that were asked for but cannot be made."""
+    """Jobs, in the order of their tiles, and tiles that were asked for but cannot be made.
+
+    Attributes:
+        read_bytes: Estimate of the bytes each tile reads, by tile id; sizes of its files where there is none.
+        distinct_bytes: Estimate of the bytes that all tiles read together, shared blocks once.
+    """
 
     jobs: tuple[Job, ...]
     refusals: tuple[Refusal, ...] = ()
+    read_bytes: Mapping[str, int] = field(default_factory=dict)
+    distinct_bytes: int | None = None
 
     @property
     def bytes_to_read(self) -> int:
-        """Size of all source objects, each counted once."""
+        """Bytes to read for all tiles, each block or object counted once."""
+        if self.distinct_bytes is not None:
+            return self.distinct_bytes
         files = {file.href: file.size_bytes for job in self.jobs for ref in job.sources for file in ref.files}
         return sum(files.values())
+
+    def bytes_of(self, job: Job) -> int:
+        """Bytes to read for one tile."""
+        return self.read_bytes.get(job.tile.id, sum(ref.size_bytes for ref in job.sources))
+
+
+@dataclass(slots=True)
+class _FilesOfTile:
+    """Files of a source that touch a tile, whether any reaches into it, and the bytes needed of each."""
+
+    refs: tuple[FileRef, ...]
+    is_inside: bool
+    read_bytes: tuple[int, ...]
 
 
 @dataclass(slots=True)
 class Planner:
-    """Plans tiles; remembers footprints and identities of files between tiles.
+    """Plans tiles; looks files up in the sources' indexes, each opened once.
 
     Args:
         sources: Sources to use; best first is not required.
         settings: Goes into every job.
         probe: Identifies objects.
         files: Lists and opens them.
+        indexes: Finds the index of a source; by default one is made in memory for every source that can be listed.
 
     Raises:
         ConfigError: a setting names nothing that exists, or gives it options that it does not take.
@@ -94,16 +101,19 @@ class Planner:
     settings: ProcessingSettings
     probe: Probe
     files: SourceFiles = field(default_factory=LocalFiles)
+    indexes: Indexes | None = None
 
-    _lists: dict[str, list[str]] = field(default_factory=dict)
-    _footprints: dict[tuple[str, str], BaseGeometry] = field(default_factory=dict)
+    _indexes: dict[str, SourceIndex | None] = field(default_factory=dict)
     _refs: dict[str, FileRef | None] = field(default_factory=dict)
     _checks: dict[str, ThinningCheck | None] = field(default_factory=dict)
+    _read: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = {"superres": pinned(self.settings.superres), "bare_earth": pinned(self.settings.bare_earth)}
         self.settings = self.settings.model_copy(update=names)
         check_settings(self.settings)
+        if self.indexes is None:
+            self.indexes = MemoryIndexes(self.probe, self.files)
 
     def plan(self, tiles: Iterable[Tile], *, asked_for: bool = True) -> Plan:
         """Jobs for tiles; a tile without data is a refusal when it was asked for by id, else left out."""
@@ -117,7 +127,8 @@ class Planner:
                     refusals.append(Refusal(tile, error))
             except OrographError as error:
                 refusals.append(Refusal(tile, error.at(tile=tile.id, stage="plan")))
-        return Plan(tuple(jobs), tuple(refusals))
+        read_bytes, distinct = self._bytes_to_read([job.tile.id for job in jobs])
+        return Plan(tuple(jobs), tuple(refusals), read_bytes, distinct)
 
     def job(self, tile: Tile) -> Job:
         """The job of one tile.
@@ -128,15 +139,17 @@ class Planner:
         """
         refs = []
         inside = False
-        area = box(*tile.bounds_m)
+        read = self._read[tile.id] = {}
         for source in sorted(self.sources, key=lambda s: s.rank):
-            files = list(self._files(source, tile))
-            if files:
-                inside |= any(footprint.intersects(area) for _, footprint in files)
+            found = self._files(source, tile)
+            if found is not None:
+                inside |= found.is_inside
+                for file, size in zip(found.refs, found.read_bytes, strict=True):
+                    read[file.href] = (size, file.size_bytes)
                 refs.append(
                     SourceRef(
                         source=source,
-                        files=tuple(file for file, _ in files),
+                        files=found.refs,
                         horizontal=pin_operation(source, tile_bounds_deg(tile)),
                         thinning_check=self._thinning_check(source),
                     )
@@ -150,54 +163,56 @@ class Planner:
         return Job(tile, tuple(refs), self.settings)
 
     def covered_tiles(self) -> tuple[Tile, ...]:
-        """All tiles that files of sources listed as files touch.
+        """All tiles that files of listed sources touch.
 
         Raises:
-            ConfigError: a source is not a list of files, so an area is needed.
+            ConfigError: a source cannot be listed, so an area is needed.
         """
         found: set[Tile] = set()
         for source in self.sources:
-            if not isinstance(source.data, Files):
+            index = self._index(source)
+            if index is None or index.area_deg is not None:
                 raise ConfigError(
                     f"source {source.id} covers more than can be listed",
                     source=source.id,
                     remedy="give --area or --tile",
                 )
-            for href in self._hrefs(source.data, source):
-                if "://" in href and self._ref(href, source) is None:
-                    continue
-                footprint = self._footprint(href, source)
-                found.update(
-                    tile for tile in tiles_in(*footprint.bounds) if footprint.intersection(box(*tile.bounds_m)).area > 0
-                )
+            found |= tiles_of_footprints(index.footprints())
         return tuple(sorted(found, key=lambda tile: (tile.north_km, tile.east_km)))
 
-    def _files(self, source: Source, tile: Tile) -> Iterator[tuple[FileRef, BaseGeometry]]:
-        west, south, east, north = tile.bounds_m
-        area = box(west - MARGIN_M, south - MARGIN_M, east + MARGIN_M, north + MARGIN_M)
+    def _files(self, source: Source, tile: Tile) -> _FilesOfTile | None:
+        """Files of a source around a tile; None where it has none."""
         if not box(*source.area_deg).intersects(box(*tile_bounds_deg(tile))):
-            return
-        for href, known in self._candidates(source, tile_bounds_deg(tile)):
-            # A remote file is asked for before it is opened: what the network says is clearer than what GDAL makes of it.
-            if known is None and "://" in href and self._ref(href, source) is None:
-                continue
-            footprint = self._footprint(href, source) if known is None else known
-            if footprint.intersects(area):
-                ref = self._ref(href, source)
-                if ref is not None:
-                    yield ref, footprint
+            return None
+        area = tile_area_deg(tile, MARGIN_M)
+        index = self._index(source)
+        if index is None or not index.covers(area):
+            return self._probed(source, tile, area)
+        rows = index.touching(area)
+        if not len(rows):
+            return None
+        inside = bool(shapely.intersects(index.footprints(rows), tile_area_deg(tile, 0.0)).any())
+        window = np.array(bounds_in(tile, source.horizontal_crs))
+        return _FilesOfTile(tuple(index.refs(rows)), inside, tuple(index.bytes_in(rows, window).tolist()))
 
-    def _candidates(
-        self, source: Source, bounds_deg: tuple[float, float, float, float]
-    ) -> Iterator[tuple[str, BaseGeometry | None]]:
-        if isinstance(source.data, Files):
-            for href in self._hrefs(source.data, source):
-                yield href, None
-        elif isinstance(source.data, CellTemplate):
-            for cell in cells_in(bounds_deg):
-                yield cell_href(source.data, cell), footprint_of(cell.bounds_deg, "EPSG:4258")
-        else:
-            yield from _stac_items(source.data, bounds_deg, source.id)
+    def _probed(self, source: Source, tile: Tile, area: BaseGeometry) -> _FilesOfTile | None:
+        """Files of a source that has no index here: every place where one may be is asked."""
+        assert self.indexes is not None  # noqa: S101 - set when the planner was made
+        candidates = [pair for pair in self.indexes.candidates(source, area.bounds) if pair[1].intersects(area)]
+        with ThreadPoolExecutor(_PROBES_AT_ONCE, thread_name_prefix="orograph-probe") as pool:
+            refs = list(pool.map(lambda pair: self._ref(pair[0], source), candidates))
+        found = [(ref, shape) for ref, (_, shape) in zip(refs, candidates, strict=True) if ref is not None]
+        if not found:
+            return None
+        within = tile_area_deg(tile, 0.0)
+        files = tuple(ref for ref, _ in found)
+        return _FilesOfTile(files, any(s.intersects(within) for _, s in found), tuple(f.size_bytes for f in files))
+
+    def _index(self, source: Source) -> SourceIndex | None:
+        if source.id not in self._indexes:
+            assert self.indexes is not None  # noqa: S101 - set when the planner was made
+            self._indexes[source.id] = self.indexes.index(source)
+        return self._indexes[source.id]
 
     def _thinning_check(self, source: Source) -> ThinningCheck | None:
         """The check of a source's declared thinning, made once; the files looked at depend on the source alone."""
@@ -211,20 +226,19 @@ class Planner:
 
     def _sampled(self, source: Source) -> list[str]:
         """Files that stand for the source: of a list all, else the first at each of nine points over its area."""
-        if isinstance(source.data, Files):
-            return self._hrefs(source.data, source)
-        found = []
+        index = self._index(source)
+        if isinstance(source.data, Files) and index is not None:
+            return [str(href) for href in index.hrefs.to_pylist()]
+        found: list[str] = []
         for bounds_deg in sample_points_deg(source):
-            hrefs = (href for href, _ in self._candidates(source, bounds_deg))
+            place = box(*bounds_deg)
+            if index is not None and index.covers(place):
+                found += [ref.href for ref in index.refs(index.touching(place)[:1])]
+                continue
+            assert self.indexes is not None  # noqa: S101 - set when the planner was made
+            hrefs = (href for href, _ in self.indexes.candidates(source, bounds_deg))
             found += next(([href] for href in hrefs if self._ref(href, source) is not None), [])
         return list(dict.fromkeys(found))
-
-    def _footprint(self, href: str, source: Source) -> BaseGeometry:
-        key = (href, source.id)
-        if key not in self._footprints:
-            header = read_header(self._opened(href, source), source)
-            self._footprints[key] = footprint_of(header.bounds, source.horizontal_crs)
-        return self._footprints[key]
 
     def _opened(self, href: str, source: Source) -> RasterFile:
         if "://" not in href:
@@ -236,13 +250,6 @@ class Planner:
             return self.files.opened(ref, source)
         except OrographError as error:
             raise error.at(source=source.id) from None
-
-    def _hrefs(self, files: Files, source: Source) -> list[str]:
-        """The list of files with patterns resolved, in order; listed once."""
-        if source.id not in self._lists:
-            remote = [self.files.listed(href, source) if "://" in href else [href] for href in files.hrefs]
-            self._lists[source.id] = _resolved([href for hrefs in remote for href in hrefs], source.id)
-        return self._lists[source.id]
 
     def _ref(self, href: str, source: Source) -> FileRef | None:
         if href not in self._refs:
@@ -256,25 +263,11 @@ class Planner:
                 raise error.at(source=source.id) from None
         return self._refs[href]
 
-
-def cell_href(template: CellTemplate, cell: Cell) -> str:
-    """The href of a cell's file."""
-    return template.href.format(
-        ns="NS"[cell.lat < 0], ew="EW"[cell.lon < 0], lat=abs(cell.lat), lon=abs(cell.lon), id=cell.id
-    )
-
-
-def _resolved(hrefs: Sequence[str], source_id: str) -> list[str]:
-    """The list of files with local patterns resolved, in order."""
-    found: list[str] = []
-    for href in hrefs:
-        if "://" in href or not glob.has_magic(href):
-            found.append(href)
-            continue
-        matches = sorted(glob.glob(href, recursive=True))  # noqa: PTH207 - patterns are absolute paths
-        if not matches:
-            raise SourceMissing(
-                f"no file matches {href}", source=source_id, remedy="check the pattern in the source catalogue"
-            )
-        found.extend(matches)
-    return list(dict.fromkeys(found))
+    def _bytes_to_read(self, tiles: Sequence[str]) -> tuple[dict[str, int], int]:
+        """Bytes by tile, and of all tiles together: never more of a file than there is of it."""
+        by_tile = {tile: sum(needed for needed, _ in self._read[tile].values()) for tile in tiles}
+        together: dict[str, tuple[int, int]] = {}
+        for tile in tiles:
+            for href, (needed, size) in self._read[tile].items():
+                together[href] = (together.get(href, (0, 0))[0] + needed, size)
+        return by_tile, sum(min(needed, size) for needed, size in together.values())

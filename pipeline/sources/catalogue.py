@@ -82,7 +82,50 @@ class StacLocation(_Frozen):
     asset: str = "data"
 
 
-Location = Annotated[Files | CellTemplate | StacLocation, Field(discriminator="kind")]
+class TileIndex(_Frozen):
+    """Data listed by a tile index: GDAL GTI, GeoPackage, FlatGeobuf, GeoJSON, shapefile, GeoParquet, or CSV of URLs.
+
+    Attributes:
+        href: The index; relative locations are taken from its folder.
+        layer: Layer of the index, where it has several.
+        location: Column of the files' locations.
+    """
+
+    kind: Literal["tile-index"] = "tile-index"
+    href: str
+    layer: str | None = None
+    location: str = "location"
+
+
+class FeatureService(_Frozen):
+    """Data listed by an OGC API Features collection, one feature per file.
+
+    Attributes:
+        href: The collection's items.
+        location: Property of the files' URLs; where there is none, the link with relation `enclosure` or `data`.
+    """
+
+    kind: Literal["features"] = "features"
+    href: str
+    location: str = "location"
+
+
+class AtomFeed(_Frozen):
+    """Data listed by an ATOM feed, such as an INSPIRE download service; feeds it links to are followed.
+
+    Attributes:
+        href: The feed.
+        pattern: Only files whose URL matches this pattern (`*.tif`) are taken.
+    """
+
+    kind: Literal["atom"] = "atom"
+    href: str
+    pattern: str = "*"
+
+
+Listed = StacLocation | TileIndex | FeatureService | AtomFeed
+"""Places that list files."""
+Location = Annotated[Files | CellTemplate | Listed, Field(discriminator="kind")]
 
 
 class Access(_Frozen):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from orograph.pipeline.sources.catalogue import Source, Thinning, _Frozen
 from orograph.pipeline.sources.sensor import SensorModel
@@ -13,13 +18,40 @@ class FileRef(_Frozen):
 
     Attributes:
         href: Local path or URL (`s3://`, `https://`).
-        etag: Identity of the content; for local files `sha256:<hex>`.
+        etag: Identity of the content; for local files `stat:<size>-<time of change>-<inode>` or `sha256:<hex>`.
         size_bytes: Size of the object.
+        sha256: Of the content, where it is known.
+        blocks_sha256: Of the parts of the content a tile was made from, where it was not read as a whole.
     """
 
     href: str
     etag: str
     size_bytes: int = Field(ge=0)
+    sha256: str | None = None
+    blocks_sha256: str | None = None
+
+
+class FileListing(_Frozen):
+    """A list of files that is kept elsewhere: its digest, the number of files and their size together.
+
+    Attributes:
+        sha256: `listing_digest` of the files.
+    """
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    count: int = Field(ge=1)
+    size_bytes: int = Field(ge=0)
+
+    @classmethod
+    def of(cls, files: Sequence[FileRef]) -> Self:
+        """The listing of some files."""
+        return cls(sha256=listing_digest(files), count=len(files), size_bytes=sum(file.size_bytes for file in files))
+
+
+def listing_digest(files: Sequence[FileRef]) -> str:
+    """sha256 of the hrefs and ETags of files, in their order."""
+    text = json.dumps([[file.href, file.etag] for file in files], separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class HorizontalOperation(_Frozen):
@@ -62,13 +94,37 @@ class SourceRef(_Frozen):
     """A source, the files of it that touch a tile (earlier ones win), and the pinned way to its horizontal CRS.
 
     Attributes:
+        files: The files; none where they are many and `listing` stands for them.
         thinning_check: Of the source as a whole, the same in every tile; None where nothing relies on the thinning.
+        listing: Stands for the files where they are kept elsewhere.
     """
 
     source: Source
-    files: tuple[FileRef, ...] = Field(min_length=1)
+    files: tuple[FileRef, ...] = ()
     horizontal: HorizontalOperation | None = None
     thinning_check: ThinningCheck | None = None
+    listing: FileListing | None = None
+
+    @model_validator(mode="after")
+    def _has_files(self) -> Self:
+        if bool(self.files) == (self.listing is not None):
+            raise ValueError("a source in a tile has either files or a listing of them")
+        return self
+
+    @property
+    def files_digest(self) -> str:
+        """`listing_digest` of the files, wherever they are kept."""
+        return listing_digest(self.files) if self.listing is None else self.listing.sha256
+
+    @property
+    def file_count(self) -> int:
+        """Number of files, wherever they are kept."""
+        return len(self.files) if self.listing is None else self.listing.count
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all files together, wherever they are kept."""
+        return sum(file.size_bytes for file in self.files) if self.listing is None else self.listing.size_bytes
 
     @property
     def thinning(self) -> Thinning:

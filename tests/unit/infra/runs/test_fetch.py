@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from orograph.infra.runs.fetch import Fetcher, local_etag
+from orograph.infra.runs.fetch import Fetcher
 from orograph.infra.stores.retry import Backoff
+from orograph.pipeline.core.hashing import file_sha256
 from orograph.pipeline.errors import (
     InputError,
     SourceChanged,
@@ -18,6 +20,7 @@ from orograph.pipeline.errors import (
     SourceMissing,
     SourceUnavailable,
 )
+from orograph.pipeline.sources.file_identity import file_state
 from orograph.pipeline.sources.refs import FileRef
 from tests.support.faulty_http import FaultyServer
 from tests.support.tiffs import write_heights
@@ -39,7 +42,7 @@ FETCHER = Fetcher(backoff=Backoff(attempts=4, first_s=0.01, longest_s=0.05), rea
 
 def test_local_files_are_used_where_they_lie(raster: Path, tmp_path: Path) -> None:
     file = FETCHER.probe(str(raster))
-    assert file.etag == local_etag(raster)
+    assert file.etag == file_state(raster).etag
     assert FETCHER.fetch(file, tmp_path / "scratch") == raster
     assert not (tmp_path / "scratch").exists()
 
@@ -49,17 +52,21 @@ def test_a_rewritten_local_file_is_noticed(raster: Path, tmp_path: Path) -> None
     data = bytearray(raster.read_bytes())
     data[-1] ^= 1
     raster.write_bytes(data)
+    os.utime(raster, ns=(0, 1))  # a clock of the file system may stand still between two writes
     with pytest.raises(SourceChanged):
         FETCHER.fetch(before, tmp_path)
     with pytest.raises(SourceChanged):
         FETCHER.check_unchanged(before)
 
 
-def test_local_hashes_are_remembered_once_the_file_has_settled(raster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orograph.pipeline.core.hashing._RECENT_S", -3600.0)
-    etag = local_etag(raster)
-    monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("hashed again"))
-    assert local_etag(raster) == etag
+def test_a_copy_is_the_same_file_only_by_content(raster: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.tif"
+    by_state = FETCHER.probe(str(raster))
+    copy.write_bytes(raster.read_bytes())
+    elsewhere = by_state.model_copy(update={"href": str(copy)})
+    with pytest.raises(SourceChanged, match="--sha256"):
+        FETCHER.check_unchanged(elsewhere)
+    FETCHER.check_unchanged(elsewhere.model_copy(update={"etag": f"sha256:{file_sha256(raster)}"}))
 
 
 @pytest.mark.parametrize("href", ["/vsicurl/https://a/b.tif", "gopher://x", "a b://c", "/vsimem/x"])

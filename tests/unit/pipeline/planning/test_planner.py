@@ -5,8 +5,9 @@ import yaml
 
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import ConfigError, OutsideCoverage, SourceMissing, SourceUnknown
-from orograph.pipeline.planning.areas import cells_in, tile_bounds_deg, tiles_of_bbox
-from orograph.pipeline.planning.planner import Planner, cell_href
+from orograph.pipeline.planning.areas import tile_bounds_deg, tiles_of_bbox
+from orograph.pipeline.planning.cells import cell_href, cells_in
+from orograph.pipeline.planning.planner import Planner
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import CellTemplate, Files, SourceCatalogue
 from orograph.pipeline.sources.refs import FileRef
@@ -33,7 +34,7 @@ def test_a_job_names_files_by_etag_best_source_first(tmp_path):
         source(coarse, id="coarse", horizontal_crs="EPSG:25832", resolution_m=50.0), source(fine, id="fine")
     ).job(TILE)
     assert job.sources[0].source.id == "fine"
-    assert job.sources[0].files[0].etag.startswith("size:")
+    assert job.sources[0].files[0].etag.startswith("stat:")
     assert job.sources[0].horizontal is not None
 
 

@@ -1,0 +1,387 @@
+"""Builds source indexes: list the files, keep the rows of those that did not change, read the others in parallel."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
+from shapely.geometry.base import BaseGeometry
+
+from orograph.pipeline.core.hashing import file_sha256
+from orograph.pipeline.errors import OrographError, SourceGridError, SourceMissing
+from orograph.pipeline.sources.catalogue import Files, Source
+from orograph.pipeline.sources.raster_facts import Facts, FactsReader
+from orograph.pipeline.sources.refs import FileRef
+from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
+from orograph.pipeline.sources.source_index import (
+    FOOTPRINT_CRS,
+    SCHEMA,
+    SourceIndex,
+    declaration_digest,
+    location_digest,
+)
+
+CHUNK_FILES: Final = 4_000
+"""Files read between two steps of progress; also the unit that is kept while a long build goes on."""
+_REMOTE_READERS: Final = 16
+_CHORD_M: Final = 5_000.0
+_MOST_CHORDS: Final = 40
+_NOT_LOCAL: Final = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The files of a source as they are listed now, first file wins.
+
+    Attributes:
+        hrefs: Local paths and URLs.
+        states: Size in bytes, time of change in ns, inode of local files; -1 for remote ones. Shape (files, 3).
+        footprints: In degrees, by href, where the listing itself has them.
+        identities: Identity by href, where the listing itself has it.
+    """
+
+    hrefs: list[str]
+    states: npt.NDArray[np.int64]
+    footprints: Mapping[str, BaseGeometry] = field(default_factory=dict)
+    identities: Mapping[str, FileRef] = field(default_factory=dict)
+
+    @property
+    def is_local(self) -> npt.NDArray[np.bool_]:
+        """Which files are local."""
+        local: npt.NDArray[np.bool_] = self.states[:, 0] != _NOT_LOCAL
+        return local
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A file that could not be read, and why."""
+
+    href: str
+    error: OrographError
+
+
+def list_files(source: Source, access: SourceFiles) -> Listing:
+    """List the files of a source by href or pattern; hidden local files match no pattern.
+
+    Raises:
+        SourceMissing: a pattern matches nothing, or a named local file does not exist.
+    """
+    if not isinstance(source.data, Files):
+        raise TypeError(f"source {source.id} is not a list of files")
+    groups = [_group(href, source, access) for href in source.data.hrefs]
+    if len(groups) == 1:
+        return Listing(*groups[0])
+    hrefs = [href for names, _ in groups for href in names]
+    states = np.concatenate([states for _, states in groups])
+    first = {href: position for position, href in reversed(list(enumerate(hrefs)))}
+    positions = sorted(first.values())
+    return Listing([hrefs[position] for position in positions], states[positions])
+
+
+def _group(href: str, source: Source, access: SourceFiles) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Files of one href or pattern, sorted, and their states."""
+    if "://" in href:
+        found = access.listed(href, source)
+        return found, np.full((len(found), 3), _NOT_LOCAL, np.int64)
+    if not glob.has_magic(href):
+        return [href], np.array([_state(href, source.id)], np.int64)
+    paths, states = _matching(href)
+    if not paths:
+        raise SourceMissing(
+            f"no file matches {href}", source=source.id, remedy="check the pattern in the source catalogue"
+        )
+    return paths, states
+
+
+def listed(entries: Sequence[tuple[str, BaseGeometry | None]], source_id: str) -> Listing:
+    """A listing of hrefs with the footprints (degrees) their catalogue gives them."""
+    unique = dict(entries)
+    states = [(_NOT_LOCAL,) * 3 if "://" in href else _state(href, source_id) for href in unique]
+    footprints = {href: shape for href, shape in unique.items() if shape is not None}
+    return Listing(list(unique), np.array(states, np.int64).reshape(-1, 3), footprints)
+
+
+def unchanged(listing: Listing, old: SourceIndex | None, source: Source) -> npt.NDArray[np.int64]:
+    """For each listed file the row of an old index that still holds, -1 where the file must be read."""
+    if old is None or old.declaration != declaration_digest(source) or not len(old):
+        return np.full(len(listing.hrefs), -1, np.int64)
+    hrefs = pa.array(listing.hrefs, pa.string())
+    if old.hrefs.equals(pa.chunked_array([hrefs])):
+        rows = np.arange(len(hrefs), dtype=np.int64)
+    else:
+        rows = pc.index_in(hrefs, value_set=old.hrefs.combine_chunks()).fill_null(-1).to_numpy().astype(np.int64)
+    kept = rows.copy()
+    for number, name in enumerate(("size_bytes", "modified_ns", "inode")):
+        column = old.table.column(name).fill_null(_NOT_LOCAL).to_numpy()
+        same = listing.states[:, number] == column[rows]
+        kept[listing.is_local & ~same] = -1
+    return kept
+
+
+@dataclass(slots=True)
+class Builder:
+    """Reads the files of one source into rows.
+
+    Args:
+        source: The source.
+        probe: Identifies remote objects.
+        access: Opens them.
+        with_sha256: Also hash the content of local files and name them by it in plans.
+        faults: Files that could not be read are appended here, and the others go on.
+        missing_is_void: Leave out remote objects that do not exist instead of reporting them.
+    """
+
+    source: Source
+    probe: Probe
+    access: SourceFiles = field(default_factory=LocalFiles)
+    with_sha256: bool = False
+    missing_is_void: bool = False
+    faults: list[Fault] = field(default_factory=list)
+    _facts: FactsReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._facts = FactsReader(self.source, self.access)
+
+    def read(self, listing: Listing, positions: Sequence[int]) -> Iterator[tuple[list[int], pa.Table]]:
+        """Rows of the files at some positions of a listing, chunk by chunk, with the position of each row."""
+        workers = min(32, 4 * (os.cpu_count() or 1)) if listing.is_local.all() else _REMOTE_READERS
+        with ThreadPoolExecutor(workers, thread_name_prefix="orograph-index") as pool:
+            for start in range(0, len(positions), CHUNK_FILES):
+                chunk = positions[start : start + CHUNK_FILES]
+                rows = list(pool.map(lambda position: self._row(listing, position), chunk, chunksize=64))
+                good = [(position, row) for position, row in zip(chunk, rows, strict=True) if row is not None]
+                yield [position for position, _ in good], self._table([row for _, row in good])
+
+    def _row(self, listing: Listing, position: int) -> _Row | None:
+        href = listing.hrefs[position]
+        try:
+            if listing.is_local[position]:
+                return self._local_row(href, listing, position)
+            known = listing.identities.get(href) or self.probe(href, self.source)
+            footprint = listing.footprints.get(href)
+            facts = self._facts.read(known) if footprint is None else None
+            return _Row(href, facts, footprint, known.size_bytes, etag=known.etag)
+        except SourceMissing as error:
+            if not self.missing_is_void:
+                self.faults.append(Fault(href, error.at(source=self.source.id)))
+        except OrographError as error:
+            self.faults.append(Fault(href, error.at(source=self.source.id)))
+        return None
+
+    def _local_row(self, href: str, listing: Listing, position: int) -> _Row:
+        size, modified_ns, inode = listing.states[position].tolist()
+        facts = self._facts.read_local(href)
+        sha256 = file_sha256(href) if self.with_sha256 else None
+        return _Row(href, facts, None, size, modified_ns=modified_ns, inode=inode, sha256=sha256)
+
+    def _table(self, rows: list[_Row]) -> pa.Table:
+        columns: dict[str, pa.Array] = {}
+        for name in _ROW_COLUMNS:
+            columns[name] = pa.array([getattr(row, name) for row in rows], SCHEMA.field(name).type)
+        for name in _FACT_COLUMNS:
+            values = [None if row.facts is None else getattr(row.facts, name) for row in rows]
+            columns[name] = pa.array(values, SCHEMA.field(name).type)
+        columns["crs"] = pa.array([self.source.horizontal_crs] * len(rows), pa.string())
+        columns["pinned"] = pa.array([self.with_sha256 and row.sha256 is not None for row in rows], pa.bool_())
+        shapes = self._footprints(rows)
+        columns["geometry"] = pa.array(shapely.to_wkb(shapes), pa.binary())
+        bounds = shapely.bounds(shapes).reshape(-1, 4)
+        sides = SCHEMA.field("bbox").type
+        columns["bbox"] = pa.StructArray.from_arrays([pa.array(column) for column in bounds.T], fields=list(sides))
+        return pa.table(columns, schema=SCHEMA)
+
+    def _footprints(self, rows: list[_Row]) -> npt.NDArray[np.object_]:
+        shapes = np.array([row.footprint for row in rows] or [], dtype=object)
+        read = [number for number, row in enumerate(rows) if row.facts is not None]
+        if read:
+            bounds = np.array([_bounds(row.facts) for row in rows if row.facts is not None])
+            shapes[read] = footprints_deg(bounds, self.source.horizontal_crs, self.source.id)
+        return shapes
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    href: str
+    facts: Facts | None
+    footprint: BaseGeometry | None
+    size_bytes: int
+    modified_ns: int | None = None
+    inode: int | None = None
+    etag: str | None = None
+    sha256: str | None = None
+
+
+_ROW_COLUMNS: Final = ("href", "size_bytes", "modified_ns", "inode", "etag", "sha256")
+_FACT_COLUMNS: Final = (
+    "west",
+    "north",
+    "pixel_width",
+    "pixel_height",
+    "width_px",
+    "height_px",
+    "block_width_px",
+    "block_height_px",
+)
+
+
+def still_there(
+    listing: Listing, kept: npt.NDArray[np.int64], old: SourceIndex, probe: Probe, source: Source
+) -> npt.NDArray[np.int64]:
+    """Ask for remote files whose rows would be kept; rows of those that changed or do not answer become -1."""
+    remote = np.flatnonzero((kept >= 0) & ~listing.is_local)
+    if not len(remote):
+        return kept
+    etags = old.table.column("etag").take(pa.array(kept[remote])).to_pylist()
+
+    def same(pair: tuple[int, str]) -> bool:
+        try:
+            return probe(listing.hrefs[pair[0]], source).etag == pair[1]
+        except OrographError:
+            return False  # reading it again reports why
+
+    with ThreadPoolExecutor(_REMOTE_READERS, thread_name_prefix="orograph-index") as pool:
+        answers = np.array(list(pool.map(same, zip(remote.tolist(), etags, strict=True))), bool)
+    checked = kept.copy()
+    checked[remote[~answers]] = -1
+    return checked
+
+
+def merged(
+    kept: npt.NDArray[np.int64], old: SourceIndex | None, parts: Sequence[tuple[list[int], pa.Table]]
+) -> pa.Table:
+    """Rows that still hold and rows that were read, in the order of the listing; files without either are left out."""
+    order = np.concatenate([np.flatnonzero(kept >= 0), *(np.array(positions, np.int64) for positions, _ in parts)])
+    tables = [table for _, table in parts]
+    if old is not None and (kept >= 0).any():
+        tables.insert(0, old.table.take(pa.array(kept[kept >= 0])))
+    if not tables:
+        return SCHEMA.empty_table()
+    together = pa.concat_tables(tables)
+    if np.all(order[1:] > order[:-1]):
+        return together.combine_chunks()
+    return together.take(pa.array(np.argsort(order, kind="stable"))).combine_chunks()
+
+
+def build_index(
+    source: Source,
+    listing: Listing,
+    probe: Probe,
+    access: SourceFiles | None = None,
+    *,
+    old: SourceIndex | None = None,
+    area_deg: tuple[float, float, float, float] | None = None,
+) -> SourceIndex:
+    """Index of a listing, in memory; rows of an old index are kept where the files did not change.
+
+    Raises:
+        SourceMissing, SourceCorrupt, SourceGridError, SourceUnavailable: the first file that cannot be read.
+    """
+    kept = unchanged(listing, old, source)
+    if old is not None and (kept >= 0).all() and len(kept) == len(old) and (np.diff(kept) == 1).all():
+        return old
+    builder = Builder(source, probe, access or LocalFiles())
+    due = np.flatnonzero(kept < 0).tolist()
+    parts = []
+    for part in builder.read(listing, due):
+        if builder.faults:
+            raise builder.faults[0].error
+        parts.append(part)
+    return SourceIndex(
+        source.id, merged(kept, old, parts), declaration_digest(source), location_digest(source), area_deg
+    )
+
+
+def footprints_deg(bounds: npt.NDArray[np.float64], crs: str, source_id: str) -> npt.NDArray[np.object_]:
+    """Boxes of a CRS, shape (n, 4): west, south, east, north, as polygons in longitude and latitude.
+
+    Edges of projected boxes are cut into chords of 5 km, which leave a metre or two of their bow.
+
+    Raises:
+        SourceGridError: a box lies outside the projection's domain.
+    """
+    widest = max(float(np.max(bounds[:, 2] - bounds[:, 0])), float(np.max(bounds[:, 3] - bounds[:, 1])))
+    reference = CRS.from_user_input(crs)
+    chords = 1
+    if reference.is_projected:
+        unit_m = reference.axis_info[0].unit_conversion_factor or 1.0
+        chords = int(np.clip(np.ceil(widest * unit_m / _CHORD_M), 1, _MOST_CHORDS))
+    forth = np.linspace(0.0, 1.0, chords, endpoint=False)
+    across = np.concatenate([forth, np.ones(chords), 1.0 - forth, np.zeros(chords), [0.0]])
+    down = np.concatenate([np.zeros(chords), forth, np.ones(chords), 1.0 - forth, [0.0]])
+    west, south, east, north = (bounds[:, i, None] for i in range(4))
+    x, y = west + across * (east - west), south + down * (north - south)
+    try:
+        lon, lat = Transformer.from_crs(crs, FOOTPRINT_CRS, always_xy=True).transform(x, y)
+    except ProjError as error:
+        raise SourceGridError(f"a footprint cannot be brought to degrees: {error}", source=source_id) from error
+    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        raise SourceGridError(
+            f"a file lies outside the domain of {crs}",
+            source=source_id,
+            remedy="check horizontal_crs in the source catalogue",
+        )
+    shapes: npt.NDArray[np.object_] = shapely.polygons(np.stack([lon, lat], axis=-1))
+    return shapes if shapely.is_valid(shapes).all() else shapely.make_valid(shapes)
+
+
+def _bounds(facts: Facts) -> tuple[float, float, float, float]:
+    south = facts.north - facts.height_px * facts.pixel_height
+    return facts.west, south, facts.west + facts.width_px * facts.pixel_width, facts.north
+
+
+def _state(path: str, source_id: str) -> tuple[int, int, int]:
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise SourceMissing(
+            f"no file at {path}", source=source_id, remedy="check the href in the source catalogue"
+        ) from error
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _matching(pattern: str) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Files that a pattern matches, sorted by path, and their states; folders are left out."""
+    folder, name = os.path.split(pattern)
+    if glob.has_magic(folder) or "**" in name:
+        found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns are absolute paths
+        paths = [path for path in found if Path(path).is_file()]
+        return paths, np.array([_state(path, "") for path in paths], np.int64).reshape(-1, 3)
+    accepted = re.compile(fnmatch.translate(name)).match
+    hidden = name.startswith(".")
+    names: list[str] = []
+    flat: list[int] = []
+    try:
+        with os.scandir(folder or ".") as entries:
+            for entry in entries:
+                if accepted(entry.name) and (hidden or not entry.name.startswith(".")):
+                    found_stat = entry.stat()
+                    if stat.S_ISREG(found_stat.st_mode):
+                        names.append(entry.name)
+                        flat += (found_stat.st_size, found_stat.st_mtime_ns, found_stat.st_ino)
+    except FileNotFoundError as error:
+        if not names and error.filename == (folder or "."):
+            return [], np.empty((0, 3), np.int64)
+        # A file that went between listing and looking, or a link to nowhere.
+        raise SourceMissing(f"no file at {error.filename}", remedy="remove it or plan again") from error
+    except NotADirectoryError:
+        return [], np.empty((0, 3), np.int64)
+    except OSError as error:
+        raise SourceMissing(f"{folder} cannot be listed: {error.strerror}") from error
+    order = sorted(range(len(names)), key=names.__getitem__)
+    states = np.array(flat, np.int64).reshape(-1, 3)[order]
+    return [f"{folder}/{names[i]}" if folder != "/" else f"/{names[i]}" for i in order], states

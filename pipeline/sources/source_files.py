@@ -1,0 +1,38 @@
+"""How planning reaches files of sources, wherever they are; implemented by `orograph.infra.runs.source_access`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.partial import RasterFile
+from orograph.pipeline.sources.refs import FileRef
+
+Probe = Callable[[str, Source], FileRef]
+"""Identify an object of a source by href; raises `SourceMissing` only where it is settled that there is none."""
+
+
+class SourceFiles(Protocol):
+    """Lists and opens the files of sources, wherever they are."""
+
+    def listed(self, pattern: str, source: Source) -> list[str]:
+        """Hrefs of a pattern in a place that can be listed, or the href itself."""
+        ...
+
+    def opened(self, file: FileRef, source: Source) -> RasterFile:
+        """The file's header, and its blocks when they are needed."""
+        ...
+
+
+class LocalFiles:
+    """Files of this machine."""
+
+    def listed(self, pattern: str, _source: Source) -> list[str]:
+        """The href itself: local patterns are resolved by the planner."""
+        return [pattern]
+
+    def opened(self, file: FileRef, _source: Source) -> RasterFile:
+        """The path."""
+        return Path(file.href)

@@ -1,0 +1,280 @@
+"""Source index: footprint, grid and identity of every file of a source, searched through an R-tree.
+
+A table with one row per file, in the order in which files win where they overlap. It is kept as GeoParquet 1.1:
+footprints are polygons in longitude and latitude (EPSG:4258) with a bounding-box covering, so GIS software opens it.
+
+| column | meaning |
+|---|---|
+| `href` | local path or URL |
+| `geometry`, `bbox` | footprint as WKB and its bounds, degrees |
+| `crs` | CRS of the pixels |
+| `width_px`, `height_px` | size of the raster |
+| `west`, `north`, `pixel_width`, `pixel_height` | corner and pixel in units of `crs`; sizes are positive |
+| `block_width_px`, `block_height_px` | blocks the file is stored in; null where it must be read as a whole |
+| `size_bytes`, `modified_ns`, `inode` | state of a local file |
+| `etag` | identity of a remote object |
+| `sha256` | of the content; null until it was asked for or a tile was made from the file |
+| `pinned` | whether plans name the file by its sha256 instead of its state |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
+
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.refs import FileRef
+
+FOOTPRINT_CRS: Final = "EPSG:4258"
+VERSION: Final = 1
+_SEARCHES_WITHOUT_TREE: Final = 8
+
+_SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
+_METADATA: Final = "orograph:source-index"
+_BBOX: Final = pa.struct([(side, pa.float64()) for side in _SIDES])
+SCHEMA: Final = pa.schema(
+    [
+        ("href", pa.string()),
+        ("geometry", pa.binary()),
+        ("bbox", _BBOX),
+        ("crs", pa.string()),
+        ("width_px", pa.int32()),
+        ("height_px", pa.int32()),
+        ("west", pa.float64()),
+        ("north", pa.float64()),
+        ("pixel_width", pa.float64()),
+        ("pixel_height", pa.float64()),
+        ("block_width_px", pa.int32()),
+        ("block_height_px", pa.int32()),
+        ("size_bytes", pa.int64()),
+        ("modified_ns", pa.int64()),
+        ("inode", pa.int64()),
+        ("etag", pa.string()),
+        ("sha256", pa.string()),
+        ("pinned", pa.bool_()),
+    ]
+)
+
+
+class DamagedIndex(ValueError):
+    """The bytes are not a source index of this version."""
+
+
+def declaration_digest(source: Source) -> str:
+    """What the rows of an index were checked against: a source declared otherwise needs its files opened again."""
+    checked = source.model_dump(mode="json", include={"horizontal_crs", "vertical_frame", "pixel", "anonymous"})
+    return hashlib.sha256(json.dumps([VERSION, checked], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def location_digest(source: Source) -> str:
+    """Identity of the place a source's files are listed at."""
+    return hashlib.sha256(source.data.model_dump_json().encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class SourceIndex:
+    """Files of one source.
+
+    Attributes:
+        source_id: Id of the source.
+        table: Rows of `SCHEMA`, first file wins.
+        declaration: `declaration_digest` of the source the files were checked against.
+        location: `location_digest` of the place they were listed at.
+        area_deg: West, south, east, north within which the listing is complete; None means everywhere.
+    """
+
+    source_id: str
+    table: pa.Table
+    declaration: str
+    location: str
+    area_deg: tuple[float, float, float, float] | None = None
+    _found: dict[int, FileRef] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def bounds_deg(self) -> npt.NDArray[np.float64]:
+        """West, south, east, north of every footprint, shape (files, 4)."""
+        bbox = self.table.column("bbox").combine_chunks()
+        return np.column_stack([bbox.field(side).to_numpy(zero_copy_only=False) for side in _SIDES])
+
+    @cached_property
+    def _tree(self) -> shapely.STRtree:
+        return shapely.STRtree(shapely.box(*self.bounds_deg.T))
+
+    @cached_property
+    def _searches(self) -> itertools.count[int]:
+        return itertools.count(1)
+
+    def _near(self, area_deg: BaseGeometry) -> npt.NDArray[np.int64]:
+        """Rows whose bounds meet those of an area: the first searches compare all, later ones build an R-tree."""
+        if next(self._searches) > _SEARCHES_WITHOUT_TREE:
+            return np.sort(self._tree.query(area_deg))
+        west, south, east, north = area_deg.bounds
+        b = self.bounds_deg
+        return np.flatnonzero((b[:, 0] <= east) & (b[:, 2] >= west) & (b[:, 1] <= north) & (b[:, 3] >= south))
+
+    def touching(self, area_deg: BaseGeometry) -> npt.NDArray[np.int64]:
+        """Rows whose footprint intersects an area in longitude and latitude, in the order of the table."""
+        rows = self._near(area_deg)
+        shapely.prepare(area_deg)
+        return rows[shapely.intersects(self.footprints(rows), area_deg)]
+
+    def covers(self, area_deg: BaseGeometry) -> bool:
+        """Whether the index knows every file in an area; one that was limited to an area knows no more than that."""
+        return self.area_deg is None or bool(shapely.covers(shapely.box(*self.area_deg), area_deg))
+
+    def footprints(self, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.object_]:
+        """Footprints in longitude and latitude of some rows, or of all."""
+        column = self.table.column("geometry")
+        chosen = column if rows is None else column.take(pa.array(rows))
+        found: npt.NDArray[np.object_] = shapely.from_wkb(chosen.to_numpy(zero_copy_only=False))
+        return found
+
+    @property
+    def hrefs(self) -> pa.ChunkedArray:
+        """All hrefs, in order."""
+        return self.table.column("href")
+
+    @property
+    def sizes_bytes(self) -> npt.NDArray[np.int64]:
+        """Size of every file."""
+        sizes: npt.NDArray[np.int64] = self.table.column("size_bytes").to_numpy()
+        return sizes
+
+    def refs(self, rows: npt.NDArray[np.int64]) -> list[FileRef]:
+        """Files of some rows as jobs name them."""
+        missing = [row for row in rows.tolist() if row not in self._found]
+        if missing:
+            taken = self.table.select(["href", "size_bytes", "modified_ns", "inode", "etag", "sha256", "pinned"])
+            for row, values in zip(missing, taken.take(pa.array(missing)).to_pylist(), strict=True):
+                self._found[row] = _file_ref(values)
+        return [self._found[row] for row in rows.tolist()]
+
+    def bytes_in(self, rows: npt.NDArray[np.int64], bounds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Estimate of the bytes of each file that a window needs: its share of the blocks, or the whole file.
+
+        Args:
+            rows: Rows of the table.
+            bounds: West, south, east, north of the window in the CRS of the files.
+        """
+        names = ["size_bytes", "width_px", "height_px", "west", "north", "pixel_width", "pixel_height"]
+        taken = self.table.select([*names, "block_width_px", "block_height_px"]).take(pa.array(rows))
+        size, width, height, west, north, dx, dy, block_w, block_h = (
+            taken.column(i).to_numpy(zero_copy_only=False).astype(np.float64) for i in range(taken.num_columns)
+        )
+        with np.errstate(invalid="ignore"):
+            across = _share(bounds[0] - west, bounds[2] - west, dx, width, block_w)
+            down = _share(north - bounds[3], north - bounds[1], dy, height, block_h)
+            share = np.where(np.isnan(across * down), 1.0, across * down)
+        return np.ceil(size * share).astype(np.int64)
+
+    def to_bytes(self) -> bytes:
+        """GeoParquet 1.1."""
+        return encode(self.table, self._document())
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "source": self.source_id,
+            "declaration": self.declaration,
+            "location": self.location,
+            "area_deg": self.area_deg,
+        }
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SourceIndex:
+        """Read an index.
+
+        Raises:
+            DamagedIndex: damaged bytes, or another version.
+        """
+        try:
+            # In one thread: each would keep a pool of its own, which is more than the table.
+            table = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read(use_threads=False)
+            document = json.loads((table.schema.metadata or {})[_METADATA.encode()])
+            if document["version"] != VERSION or not table.schema.remove_metadata().equals(SCHEMA):
+                raise DamagedIndex("it has another version")
+            area = document["area_deg"]
+            return cls(
+                source_id=document["source"],
+                table=table.replace_schema_metadata(None),
+                declaration=document["declaration"],
+                location=document["location"],
+                area_deg=None if area is None else tuple(area),
+            )
+        except (pa.ArrowException, KeyError, TypeError, OSError) as error:
+            raise DamagedIndex(f"it cannot be read: {error}") from error
+
+
+def encode(table: pa.Table, document: Mapping[str, Any]) -> bytes:
+    """Rows of `SCHEMA` as GeoParquet 1.1 with a JSON document in the metadata; equal rows give equal bytes."""
+    bounds = table.column("bbox").combine_chunks()
+    total = [0.0, 0.0, 0.0, 0.0]
+    if table.num_rows:
+        sides = [bounds.field(side).to_numpy(zero_copy_only=False) for side in _SIDES]
+        total = [float(f(side)) for f, side in zip((np.min, np.min, np.max, np.max), sides, strict=True)]
+    geo = {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {
+            "geometry": {
+                "encoding": "WKB",
+                "geometry_types": ["Polygon", "MultiPolygon"],
+                "crs": CRS.from_user_input(FOOTPRINT_CRS).to_json_dict(),
+                "bbox": total,
+                "covering": {"bbox": {side: ["bbox", side] for side in _SIDES}},
+            }
+        },
+    }
+    buffer = io.BytesIO()
+    metadata = {"geo": json.dumps(geo), _METADATA: json.dumps(document, sort_keys=True)}
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def _file_ref(values: Mapping[str, Any]) -> FileRef:
+    sha256 = values["sha256"]
+    if values["pinned"]:
+        etag = f"sha256:{sha256}"
+    elif values["etag"] is not None:
+        etag = values["etag"]
+    else:
+        etag = f"stat:{values['size_bytes']}-{values['modified_ns']:x}-{values['inode']:x}"
+    # Validated when the row was written; pydantic's checks would be most of the time of a plan of many files.
+    return FileRef.model_construct(
+        href=values["href"],
+        etag=etag,
+        size_bytes=values["size_bytes"],
+        sha256=None if values["pinned"] else sha256,
+        blocks_sha256=None,
+    )
+
+
+def _share(
+    start: npt.NDArray[np.float64],
+    end: npt.NDArray[np.float64],
+    pixel: npt.NDArray[np.float64],
+    count: npt.NDArray[np.float64],
+    block: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Share of the blocks along one axis that a window from `start` to `end` touches; NaN where blocks are unknown."""
+    first = np.clip(np.floor(start / pixel / block), 0, None)
+    last = np.clip(np.ceil(end / pixel / block), None, np.ceil(count / block))
+    share: npt.NDArray[np.float64] = np.clip(last - first, 0, None) / np.ceil(count / block)
+    return share
