@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.file_lists import shortened
 from orograph.pipeline.manifest import (
     Asset,
     CoregistrationRecord,
@@ -110,7 +111,8 @@ class TileResult:
 
     def manifest(self, assets: tuple[Asset, ...]) -> Manifest:
         """The manifest, once the assets are committed; of its sources only what may be published."""
-        return Manifest(assets=assets, **{**self.draft, "sources": tuple(map(public_ref, self.draft["sources"]))})
+        sources = tuple(shortened(public_ref(ref)) for ref in self.draft["sources"])
+        return Manifest(assets=assets, **{**self.draft, "sources": sources})
 
 
 def _land_cover(source: Source) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from orograph.infra.engines.protocol import DrainingEngine, Outcome, Status
 from orograph.infra.reporting.console import err, print_json_line
 from orograph.infra.reporting.progress import reporter
+from orograph.infra.runs.packed_jobs import packed_jobs
 from orograph.infra.runs.supervise import supervised
 from orograph.infra.runs.tile_runner import TileRunner
 from orograph.pipeline.errors import SourceInaccessible
@@ -25,9 +26,10 @@ def execute_plan(
     from orograph.stac.publishing.rebuild import rebuild
 
     outcomes = []
-    watched = supervised(engine, settings, plan.jobs)
-    with reporter(len(plan.jobs), as_json=as_json) as report:
-        for outcome in watched.run(plan.jobs, TileRunner(settings), report.event):
+    jobs = packed_jobs(open_store(settings.store, endpoint_url=settings.s3_endpoint_url), plan.jobs)
+    watched = supervised(engine, settings, jobs)
+    with reporter(len(jobs), as_json=as_json) as report:
+        for outcome in watched.run(jobs, TileRunner(settings), report.event):
             report.outcome(outcome)
             outcomes.append(outcome)
     if any(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes):
@@ -49,7 +51,7 @@ def smoothed(plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_js
 
     store = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
     with reporter(len(plan.jobs), as_json=as_json) as report:
-        for outcome in engine.run(plan.jobs, EstimateRunner(settings), report.event):
+        for outcome in engine.run(packed_jobs(store, plan.jobs), EstimateRunner(settings), report.event):
             report.outcome(outcome)
     records = {}
     for job in plan.jobs:

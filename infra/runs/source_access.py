@@ -21,7 +21,7 @@ from orograph.pipeline.core.grid import TILE_CRS, Tile
 from orograph.pipeline.errors import SourceInaccessible, SourceMissing
 from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.sources.catalogue import Source
-from orograph.pipeline.sources.partial import RasterFile
+from orograph.pipeline.sources.partial import RasterFile, path_of
 from orograph.pipeline.sources.redaction import public_href
 from orograph.pipeline.sources.refs import FileRef, SourceRef
 
@@ -120,12 +120,12 @@ def node_cache(settings: RunSettings) -> NodeCache | None:
     return NodeCache(folder, settings.cache_mb * 2**20)
 
 
-def window_of(tile: Tile, ref: SourceRef, copy: SparseCopy) -> Window | None:
+def window_of(tile: Tile, ref: SourceRef, raster: RasterFile) -> Window | None:
     """Pixels of a raster that a tile covers; None where it covers none."""
     ring = shapely.segmentize(box(*tile.bounds_m), 5_000.0).exterior.coords
     transformer = Transformer.from_crs(TILE_CRS, ref.source.horizontal_crs, always_xy=True)
     x, y = transformer.transform(*np.asarray(ring).T)
-    with rasterio.open(copy.path) as dataset:
+    with rasterio.open(path_of(raster)) as dataset:
         cols, rows = ~dataset.transform * (np.asarray(x), np.asarray(y))
         shape = dataset.shape
     first_col, end_col = max(0, int(cols.min()) - _MARGIN_PX), min(shape[1], int(cols.max()) + _MARGIN_PX)

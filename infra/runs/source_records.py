@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from orograph.infra.stores.base import Store
 from orograph.pipeline.errors import CatalogueError, ObjectExists
+from orograph.pipeline.file_lists import shortened
 from orograph.pipeline.job import Job
 from orograph.pipeline.manifest import CoregistrationRecord, Manifest
 from orograph.pipeline.sources.redaction import public_ref
@@ -41,7 +42,7 @@ def keep_inputs(store: Store, job: Job) -> None:
         key = alignment_key(job.tile.id, job.run_key)
         with contextlib.suppress(ObjectExists):
             store.put(key, _RECORDS.dump_json(job.alignment), if_absent=True, media_type="application/json")
-    if all(public_ref(ref) == ref for ref in job.sources):
+    if all(shortened(public_ref(ref)) == ref for ref in job.sources):
         return
     document = _REFS.dump_json(job.sources)
     # Another worker on the same job wrote the same.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orograph.infra.engines.memory import peak_rss_mb
 from orograph.infra.engines.protocol import Receipt, Status
 from orograph.infra.objects.sparse import SparseCopy
 from orograph.infra.runs.commit import commit_tile, is_done
+from orograph.infra.runs.contents import with_contents
 from orograph.infra.runs.fetch import Fetcher
 from orograph.infra.runs.model_weights import reading
+from orograph.infra.runs.packed_jobs import unpacked
 from orograph.infra.runs.scratch import ScratchFolder
 from orograph.infra.runs.source_access import SourceAccess, window_of
 from orograph.infra.runs.source_records import keep_inputs
@@ -21,6 +23,7 @@ from orograph.infra.stores.open import open_store
 from orograph.pipeline.core.timing import StageClock
 from orograph.pipeline.core.weights_uri import read_weights_with
 from orograph.pipeline.errors import ObjectExists, OrographError
+from orograph.pipeline.file_lists import list_product
 from orograph.pipeline.job import Job, ProgressCallback, TileResult
 from orograph.pipeline.manifest import Manifest, canonical_json
 from orograph.pipeline.resampling.horizontal import use_grids
@@ -52,6 +55,7 @@ class EstimateRunner:
         key = estimate_key(job)
         if store.head(key) is not None:
             return tiles.receipt(job, clock, Status.UP_TO_DATE)
+        job = unpacked(store, job)
         with ScratchFolder(self.settings.scratch, job.tile.id) as folder:
             paths = tiles.fetch(job, folder, progress, clock)
             with clock.of("coregister"):
@@ -90,12 +94,17 @@ class TileRunner:
         if done is not None:
             publish_item(store, done)
             return self.receipt(job, clock, Status.UP_TO_DATE)
+        job = unpacked(store, job)
         check_budget(job, self.settings.memory_limit_mb)
         with ScratchFolder(self.settings.scratch, job.tile.id) as folder:
             files = SourceAccess(self.settings, folder / "sources")
             rasters = self.fetch(job, folder, progress, clock, files)
             result = run_tile(job, rasters, folder, grids_dir=self.settings.grids_dir, progress=progress, clock=clock)
             self._check_unchanged(job)
+            result = with_contents(result, rasters)
+            files_list = list_product(result.draft["sources"], folder)
+            if files_list is not None:
+                result = replace(result, products=(*result.products, files_list))
             manifest = self._commit(store, result, progress, clock)
         written = sum(asset.size_bytes for asset in manifest.assets)
         reads = files.counts()

@@ -36,7 +36,7 @@ from orograph.pipeline.manifest import (
     ProductInfo,
     Quality,
 )
-from orograph.pipeline.sources.refs import SourceRef
+from orograph.pipeline.sources.refs import FileListing, SourceRef
 from orograph.pipeline.version import PROCESSING_VERSION
 from orograph.pipeline.vertical import Operation, compound_crs
 
@@ -292,12 +292,17 @@ def _draft(
 
 
 def _sources(manifests: Sequence[Manifest]) -> tuple[SourceRef, ...]:
-    """The tiles' sources, best first, each with the files of all of them."""
+    """The tiles' sources, best first, each with the files of all of them; listings stay with the tiles that have them."""
     found: dict[str, SourceRef] = {}
     for ref in (ref for manifest in manifests for ref in manifest.sources):
         known = found.get(ref.source.id)
-        files = ref.files if known is None else tuple(dict.fromkeys((*known.files, *ref.files)))
-        found[ref.source.id] = ref.model_copy(update={"files": files})
+        if known is None:
+            found[ref.source.id] = ref
+        elif known.listing is None and ref.listing is None:
+            files = tuple(dict.fromkeys((*known.files, *ref.files)))
+            found[ref.source.id] = ref.model_copy(update={"files": files})
+        else:
+            found[ref.source.id] = ref.model_copy(update={"files": (), "listing": FileListing.joined(known, ref)})
     return tuple(sorted(found.values(), key=lambda ref: ref.source.rank))
 
 

@@ -47,6 +47,13 @@ class FileListing(_Frozen):
         """The listing of some files."""
         return cls(sha256=listing_digest(files), count=len(files), size_bytes=sum(file.size_bytes for file in files))
 
+    @classmethod
+    def joined(cls, first: SourceRef, second: SourceRef) -> Self:
+        """Listing of two tiles' files of one source; a file of both counts twice."""
+        digest = hashlib.sha256(f"{first.files_digest}{second.files_digest}".encode()).hexdigest()
+        count, size_bytes = first.file_count + second.file_count, first.size_bytes + second.size_bytes
+        return cls(sha256=digest, count=count, size_bytes=size_bytes)
+
 
 def listing_digest(files: Sequence[FileRef]) -> str:
     """sha256 of the hrefs and ETags of files, in their order."""

@@ -16,7 +16,7 @@ from orograph.pipeline.core.network_adjustment import NETWORK_ADJUSTMENT
 from orograph.pipeline.manifest import CoregistrationRecord, Manifest, OperationRecord
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.land_cover import LAND_COVER_SHA256
-from orograph.pipeline.sources.refs import HorizontalOperation, SourceRef
+from orograph.pipeline.sources.refs import FileRef, HorizontalOperation, SourceRef
 from orograph.stac.documents.json import Document
 
 PROFILE_URI: Final = "https://orograph.github.io/dem/v1.0.0/schema.json"
@@ -136,8 +136,16 @@ def _source(ref: SourceRef, fraction: float | None) -> Document:
         "accuracy_m": source.accuracy_m,
         "license": source.licence,
         **({} if ref.horizontal is None else {"horizontal": _horizontal(ref.horizontal)}),
-        "files": [{"name": public_name(file.href), "etag": file.etag} for file in ref.files],
+        "files": [_file(file) for file in ref.files],
+        **({} if ref.listing is None else {"listing": ref.listing.model_dump(mode="json")}),
     }
+
+
+def _file(file: FileRef) -> Document:
+    """A file by name and ETag, and by its content where that was hashed."""
+    hashes = {"sha256": file.sha256, "blocks_sha256": file.blocks_sha256}
+    known = {name: value for name, value in hashes.items() if value is not None}
+    return {"name": public_name(file.href), "etag": file.etag, **known}
 
 
 def _horizontal(operation: HorizontalOperation) -> Document:

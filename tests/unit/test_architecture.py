@@ -21,6 +21,7 @@ FLOORS = (
     "pipeline.formats",
     "pipeline.sources",
     "pipeline.manifest",
+    "pipeline.file_lists",
     "pipeline.job",
     "pipeline.resampling",
     "pipeline.vertical",
