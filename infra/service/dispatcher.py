@@ -123,7 +123,7 @@ class Dispatcher:
         self._store = store
         self._machinery = machinery
         self._lease_s = lease_s
-        self._queue: queue.Queue[tuple[str, Job] | None] = queue.Queue(limit)
+        self._queue: queue.Queue[tuple[str, Job | Callable[[], Job]] | None] = queue.Queue(limit)
         self._mine: set[str] = set()
         self._unwanted: set[str] = set()
         self._lock = threading.Lock()
@@ -162,8 +162,8 @@ class Dispatcher:
         except OrographError as error:
             _log.warning("the lease could not be given back: %s", redacted(str(error)))
 
-    def enqueue(self, id_: str, job: Job) -> bool:
-        """Queue a job whose record exists; False when the queue is full."""
+    def enqueue(self, id_: str, job: Job | Callable[[], Job]) -> bool:
+        """Queue a job, or what plans it, whose record exists; False when the queue is full."""
         with self._lock:
             if id_ in self._mine:
                 return True
@@ -198,9 +198,12 @@ class Dispatcher:
                     self._mine.discard(id_)
                     self._unwanted.discard(id_)
 
-    def _run(self, id_: str, job: Job) -> None:
+    def _run(self, id_: str, work: Job | Callable[[], Job]) -> None:
         record = self._book.change(id_, lambda found: None if found.status.is_final else self._started(found))
         if record is None or record.status.is_final or self._is_unwanted(id_):
+            return
+        job = work if isinstance(work, Job) else self._planned(id_, record, work)
+        if job is None or self._is_unwanted(id_):
             return
         progress = _Progress(self._book, record, lambda: self._is_unwanted(id_))
         try:
@@ -217,6 +220,19 @@ class Dispatcher:
             message = f"unexpected {type(error).__name__}: {error}"
             outcome, item_key = Outcome(job, Status.FAILED, error=OrographError(message, tile=job.tile.id)), ""
         self._book.change(id_, lambda found: None if found.status.is_final else _ended(found, outcome, item_key))
+
+    def _planned(self, id_: str, record: JobRecord, plan: Callable[[], Job]) -> Job | None:
+        """The job of an order that was taken before its plan was ready; None when it cannot be planned."""
+        self._book.show(record.changed(stage="plan", message="looking for source files"))
+        try:
+            return plan()
+        except OrographError as error:
+            failed = error.at(tile=record.tile, stage="plan")
+        except Exception as error:  # noqa: BLE001 - whatever happened, the record must end
+            _log.exception("job %s could not be planned", id_)
+            failed = OrographError(f"unexpected {type(error).__name__}: {error}", tile=record.tile, stage="plan")
+        self._book.change(id_, lambda found: None if found.status.is_final else _failed(found, failed))
+        return None
 
     def _started(self, record: JobRecord) -> JobRecord:
         return record.changed(

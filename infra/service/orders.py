@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -124,7 +125,14 @@ class Orders:
             Problem: 422 for what cannot be made, 503 when plans or queue are full.
         """
         tile, sources, overrides = self._checked(inputs)
-        job = self._plan(tile, sources, overrides)
+        plan = self._plan(tile, sources, overrides)
+        try:
+            job = plan.result(self._settings.plan_timeout_s)
+        except FutureTimeoutError:
+            # The sources take long to answer: the order is taken now and planned within its job.
+            record = self._unplanned(tile, sources, overrides, caller, idempotency_key)
+            record = record.model_copy(update={"response": response, "outputs": outputs})
+            return self._placed_unplanned(record, plan, idempotency_key)
         id_ = job_id(job.run_key, idempotency_key, caller)
         known = self._book.known(id_) or self._book.get(id_)
         if known is not None and not self._is_stale(known, job, idempotency_key):
@@ -152,7 +160,41 @@ class Orders:
             raise Problem(403, "Forbidden", f"this service lets no request change {', '.join(refused)}")
         return tile, sources, overrides
 
-    def _plan(self, tile: Tile, sources: tuple[str, ...], overrides: dict[str, Any]) -> Job:
+    def _unplanned(
+        self, tile: Tile, sources: tuple[str, ...], overrides: dict[str, Any], caller: str, idempotency_key: str
+    ) -> JobRecord:
+        """Record of an order whose run key is not known yet; its id comes from what was ordered."""
+        moment = now()
+        ordered = canonical_json([tile.id, sources, overrides, self._settings_for(tile).identity()]).decode()
+        return JobRecord(
+            id=job_id(ordered, idempotency_key, caller),
+            tile=tile.id,
+            sources=sources,
+            overrides=overrides,
+            run_key="",
+            created=moment,
+            updated=moment,
+            owner=self._dispatcher.owner,
+            requested_by=caller,
+            message="waiting for its plan",
+        )
+
+    def _placed_unplanned(self, fresh: JobRecord, plan: Future[Job], idempotency_key: str) -> Placed:
+        known = self._book.known(fresh.id) or self._book.get(fresh.id)
+        if known is not None and (idempotency_key or not known.status.is_final or self._is_recent(known)):
+            return Placed(known, created=False)
+        if self._dispatcher.waiting >= self._settings.queue_limit:
+            raise busy("the queue of waiting tiles is full", 30)
+        return self._placed_anew(fresh, plan.result) if known is None else self._again(known, fresh, plan.result)
+
+    def _is_recent(self, record: JobRecord) -> bool:
+        """Whether a job was successful so lately that its sources need not be looked at again."""
+        if record.status is not JobStatus.SUCCESSFUL or record.finished is None:
+            return False
+        return (now() - record.finished).total_seconds() < self._settings.plan_fresh_s
+
+    def _plan(self, tile: Tile, sources: tuple[str, ...], overrides: dict[str, Any]) -> Future[Job]:
+        """The plan of an order, begun unless an equal one runs or ended a moment ago."""
         key = canonical_json([tile.id, sources, overrides])
         moment = time.monotonic()
         with self._lock:
@@ -166,15 +208,18 @@ class Orders:
                 self._plans.pop(key, None)
                 self._plans[key] = (moment, future)
         if ours:
+            future.add_done_callback(lambda ended: self._plan_ended(key, ended))
             self._pool.submit(self._plan_into, future, tile, sources, overrides)
-        try:
-            return future.result(self._settings.plan_timeout_s)
-        except FutureTimeoutError as error:
-            raise busy("the sources take long to answer", 10) from error
-        except BaseException:
-            with self._lock:
-                self._plans.pop(key, None)
-            raise
+        return future
+
+    def _plan_ended(self, key: bytes, plan: Future[Job]) -> None:
+        """A plan is fresh from its end on, however long it took; one that failed is made again."""
+        with self._lock:
+            if key in self._plans and self._plans[key][1] is plan:
+                if plan.exception() is None:
+                    self._plans[key] = (time.monotonic(), plan)
+                else:
+                    self._plans.pop(key)
 
     def _plan_into(self, future: Future[Job], tile: Tile, sources: tuple[str, ...], overrides: dict[str, Any]) -> None:
         try:
@@ -219,7 +264,7 @@ class Orders:
             return self._published.run_key(job.tile) != job.run_key
         return True
 
-    def _again(self, known: JobRecord, fresh: JobRecord, job: Job) -> Placed:
+    def _again(self, known: JobRecord, fresh: JobRecord, job: Job | Callable[[], Job]) -> Placed:
         def reopen(found: JobRecord) -> JobRecord | None:
             if found.revision != known.revision or not found.status.is_final:
                 return None
@@ -233,13 +278,13 @@ class Orders:
             self._enqueue(record, job)
         return Placed(record, created=ours)
 
-    def _placed_anew(self, fresh: JobRecord, job: Job) -> Placed:
+    def _placed_anew(self, fresh: JobRecord, job: Job | Callable[[], Job]) -> Placed:
         record, created = self._book.add(fresh)
         if created and not record.status.is_final:
             self._enqueue(record, job)
         return Placed(record, created)
 
-    def _enqueue(self, record: JobRecord, job: Job) -> None:
+    def _enqueue(self, record: JobRecord, job: Job | Callable[[], Job]) -> None:
         if not self._dispatcher.enqueue(record.id, job):
             self._book.forget(record.id)
             raise busy("the queue of waiting tiles is full", 30)

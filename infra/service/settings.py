@@ -45,7 +45,7 @@ class ServiceSettings(EnvironmentSettings):
         queue_limit: Accepted jobs that may wait; beyond it orders get 503.
         orders_per_minute, reads_per_minute: Rate of one caller; beyond it 429.
         max_body_bytes, max_url_bytes: Larger requests get 413 and 414.
-        plan_timeout_s: Longest time an order may wait for its plan; beyond it 503.
+        plan_timeout_s: Longest time a request waits for the plan of its order; beyond it the order is planned within its job.
         sync_wait_s: Longest time a synchronous order waits for its results; then it is answered with its job.
         plan_fresh_s: Equal orders within so long share a plan; sources that change are seen after it.
         lease_s: A service that gave no sign of life for so long has lost its jobs to the others.
@@ -73,7 +73,7 @@ class ServiceSettings(EnvironmentSettings):
     reads_per_minute: int = Field(default=6000, ge=1)
     max_body_bytes: int = Field(default=128 * 1024, ge=1024)
     max_url_bytes: int = Field(default=16 * 1024, ge=256)
-    plan_timeout_s: float = Field(default=10.0, gt=0)
+    plan_timeout_s: float = Field(default=1.0, gt=0)
     sync_wait_s: float = Field(default=25.0, ge=0)
     plan_fresh_s: float = Field(default=10.0, ge=0)
     lease_s: float = Field(default=30.0, gt=0)

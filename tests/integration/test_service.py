@@ -18,7 +18,7 @@ from PIL import Image
 from orograph.infra.service.app import create_app
 from orograph.infra.service.auth import KeyRing
 from orograph.infra.service.settings import ServiceSettings
-from orograph.pipeline.errors import OutOfMemory
+from orograph.pipeline.errors import OutOfMemory, SourceMissing
 from tests.support.service_world import EAST, NOWHERE, UNPUBLISHED, WEST, Engine, World
 
 ORDER = "/processes/reprocess-tile/execution"
@@ -115,6 +115,45 @@ def test_equal_orders_at_one_moment_are_one_run(tmp_path: Path) -> None:
         assert len(engine.ran) == 1
         assert order(client, UNPUBLISHED.id).json()["status"] == "successful"
         assert len(engine.ran) == 1
+
+
+class SlowWorld(World):
+    """Sources that answer when the gate is opened."""
+
+    gate = threading.Event()
+    error: Exception | None = None
+
+    def plan(self, *order: Any) -> Any:
+        self.gate.wait(30)
+        if self.error is not None:
+            raise self.error
+        return super().plan(*order)
+
+
+def test_an_order_is_taken_at_once_and_planned_within_its_job(tmp_path: Path) -> None:
+    world, engine = SlowWorld(tmp_path, pixel_m=500.0), Engine()
+    world.gate = threading.Event()
+    with TestClient(create_app(settings(plan_timeout_s=0.05), world.parts(engine))) as client:
+        begun = time.monotonic()
+        answers = [order(client, UNPUBLISHED.id) for _ in range(3)]
+        assert time.monotonic() - begun < 10
+        assert [answer.status_code for answer in answers] == [201, 200, 200]
+        assert len({answer.json()["jobID"] for answer in answers}) == 1
+        world.gate.set()
+        assert ended(client, answers[0].headers["location"])["status"] == "successful"
+        assert len(engine.ran) == 1
+
+
+def test_an_order_that_cannot_be_planned_fails_and_says_why(tmp_path: Path) -> None:
+    world = SlowWorld(tmp_path, pixel_m=500.0)
+    world.gate, world.error = threading.Event(), SourceMissing("nothing there", source="s", remedy="look again")
+    with TestClient(create_app(settings(plan_timeout_s=0.05), world.parts())) as client:
+        answer = order(client, UNPUBLISHED.id)
+        assert answer.status_code == 201
+        world.gate.set()
+        document = ended(client, answer.headers["location"])
+        assert document["status"] == "failed"
+        assert "nothing there" in document["message"]
 
 
 def test_two_services_over_one_store_run_an_order_once(tmp_path: Path) -> None:
