@@ -171,7 +171,7 @@ class Manifest(_Frozen):
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read a manifest; one without a seal (they have it since version 0.1) is taken as it is.
+        """Read a sealed manifest.
 
         Raises:
             ValueError: a single bit of it is not as it was written, or it is no manifest at all.
@@ -179,9 +179,8 @@ class Manifest(_Frozen):
         document = json.loads(data)
         if not isinstance(document, dict) or canonical_json(document) != data:
             raise ValueError("is not canonical JSON")
-        seal = document.pop(_SEAL, None)
-        if seal is not None and seal != _sha256(document):
-            raise ValueError("its contents do not hash to the sha256 it tells")
+        if document.pop(_SEAL, None) != _sha256(document):
+            raise ValueError("its contents do not hash to the sha256 in it")
         try:
             return cls.model_validate_json(canonical_json(document))
         except ValidationError as error:

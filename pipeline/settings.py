@@ -19,54 +19,53 @@ from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.errors import ConfigError
 
 NETWORK_OPTIONS: Final = frozenset({"superres_ensemble", "superres_gate", "superres_device", "superres_precision"})
-"""Settings that only networks know; they came after results had been published."""
+"""Settings that only networks take."""
 
 
 class ProcessingSettings(BaseModel):
-    """Everything that changes heights; two runs with equal settings and inputs give equal bytes.
+    """Everything that changes heights; two runs with equal settings and inputs give equal bytes."""
 
-    Attributes:
-        pixel_size_m: Pixel of the tiles; divides 50 km, at least 1 m.
-        target_frame: Vertical frame of the products, an id of the vertical catalogue.
-        coregistration: Method by name (`none`, `nuth-kaab`, or a composition such as `vertical-shift+nuth-kaab`).
-        max_shift_m: Estimated horizontal shifts beyond this are refused.
-        superres: `none`, an exact interpolant (`gdal-cubic`, `keys6`, `bspline`), `sensor` for the best linear filter of
-            each source's sensor model, or a network's name.
-        superres_ensemble: Mean with a second network or over eight symmetries; networks only.
-        superres_gate: Keep cubic where the network's gain is not significant; networks only.
-        superres_device: `cpu` or `cuda`, where the network runs; each repeats its own bits, not the other's.
-        superres_precision: `fp32`, which every machine computes, or `bf16` or `fp16` for less time on hardware that
-            convolves in it; other hardware then takes `fp32`, and heights differ by centimetres.
-        bare_earth: `none`, a model's registry name, `opening`, or `auto` for the model trained at each source's pixels;
-            applied to surface models only.
-        blend_width_m: Width of the feather inside the lower-priority source.
-        fill_max_m: Voids that do not fit a square of this side stay void.
-        adjustments: Source ids, each with its share of a network adjustment (`orograph borders --adjust`); none unless asked for.
-        control: File of control points that finished tiles are measured against, see `orograph validate`; none when empty.
-        control_frame: Vertical frame of the control, where its file declares none.
-        stages: Stages in order; adding one is a file, this line and its tests.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     pixel_size_m: float = 10.0
+    """Pixel size of the tiles in metres; it must divide 50 km and be at least 1."""
     target_frame: str = "EPSG:5621"
+    """Vertical frame (datum) of the products; `orograph height --frames` lists them."""
     coregistration: str = "nuth-kaab"
+    """Coregistration method: `none`, `nuth-kaab`, or a sum such as `vertical-shift+nuth-kaab`."""
     max_shift_m: float = Field(default=60.0, gt=0)
+    """Longest horizontal shift in metres that coregistration may apply."""
     superres: str = "keys6"
+    """Upsampling of coarse sources: `none`, an exact interpolant (`gdal-cubic`, `keys6`, `bspline`), `sensor` (best linear
+    filter for each source's sensor model), or a network such as `superres-s`."""
     superres_ensemble: bool = False
+    """Average with a second network, or over eight symmetries; networks only."""
     superres_gate: bool = False
+    """Keep cubic interpolation where the network's gain is not significant; networks only."""
     superres_device: Literal["cpu", "cuda"] = "cpu"
+    """Device of the network. Each is deterministic; `cpu` and `cuda` differ in the last bits."""
     superres_precision: Precision = DEFAULT_PRECISION
+    """Precision of the network. `fp32` runs on every machine; `bf16` and `fp16` are faster on hardware that supports them.
+    Other hardware then uses `fp32`, and heights differ by centimetres."""
     bare_earth: str = "none"
+    """Removal of canopy and buildings from surface models: `none`, `opening`, a model such as `bare-earth-30m`, or `auto` for
+    the model that fits the pixels of each source."""
     blend_width_m: float = Field(default=200.0, ge=0)
+    """Width in metres of the transition between two sources, inside the one of lower priority."""
     fill_max_m: float = Field(default=300.0, ge=0)
+    """Voids wider than this many metres stay void."""
     compression: Literal["zstd", "lerc-zstd"] = "zstd"
+    """Compression of the COGs: lossless `zstd`, or `lerc-zstd` with a bounded error."""
     lerc_max_error_m: float = Field(default=0.005, ge=0)
+    """Largest error in metres of `lerc-zstd`."""
     adjustments: tuple[tuple[str, Adjustment], ...] = ()
+    """File of vertical corrections by source that `orograph borders --adjust` wrote."""
     control: str = ""
+    """File of control points that finished tiles are compared with, as in `orograph validate`; empty compares nothing."""
     control_frame: str = ""
+    """Vertical frame of the control points, where their file declares none."""
     stages: tuple[str, ...] = ("regrid", "blend", "fill")
+    """Stages that each window of a tile passes, in order."""
 
     @classmethod
     def with_values(cls, values: Mapping[str, object]) -> Self:
@@ -107,18 +106,8 @@ class ProcessingSettings(BaseModel):
         return self.lerc_max_error_m / math.sqrt(3.0) if self.compression == "lerc-zstd" else 0.0
 
     def identity(self) -> dict[str, Any]:
-        """What goes into a run key: all settings, the later ones only where they are used, so that older keys stay."""
-        used = {f"superres_{name}" for name in self.superres_options}
-        return self.model_dump(mode="json", exclude=set(NETWORK_OPTIONS - used) | self._without_control)
-
-    @property
-    def _without_control(self) -> set[str]:
-        """Fields that are left out where no control is used."""
-        return set() if self.control else {"control", "control_frame"}
-
-    def document(self) -> dict[str, Any]:
-        """The settings as a manifest records them."""
-        return self.model_dump(mode="json", exclude=self._without_control)
+        """Every setting, as it goes into a run key and a manifest."""
+        return self.model_dump(mode="json")
 
 
 class EnvironmentSettings(BaseSettings):
@@ -142,46 +131,44 @@ class EnvironmentSettings(BaseSettings):
 
 
 class RunSettings(EnvironmentSettings):
-    """How and where a run happens; changes no height.
+    """How and where a run happens; changes no height."""
 
-    Attributes:
-        store: Folder or `s3://bucket/prefix` the products go to.
-        engine: `local` or `ray`.
-        workers: Tiles at once; 0 or `auto` takes as many as cores and memory hold (on Ray: as the cluster holds).
-        scratch: Folder for temporary files; the system's when empty.
-        grids_dir: Folder of geoid grids.
-        s3_endpoint_url: Of the store's S3 server if it is not AWS; also of sources that use its credentials and name no
-            endpoint in their `access`.
-        cache_dir: Folder of the node's cache of source bytes; below `scratch` or the system's temporary folder when empty.
-        cache_mb: Bound of that cache; 0 keeps none.
-        deadline_s: Longest time one tile may take; a single worker in the command's own process keeps none.
-        attempts: Tries of a tile before it is quarantined.
-        ray_address: Of the Ray cluster; empty takes `RAY_ADDRESS`, the job's own, or starts one here.
-        cpus_per_worker, gpus_per_worker, memory_mb_per_worker: What Ray keeps for each; 1/k lets k share a GPU.
-        autoscaling: The cluster grows on demand, so a resource it lacks now may come.
-        price_per_worker_hour: For the cost in the report.
-        memory_limit_mb: Tiles and cells whose projected peak is above are refused.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="OROGRAPH_")
+    model_config = SettingsConfigDict(env_prefix="OROGRAPH_", use_attribute_docstrings=True)
 
     store: str = "runs/store"
+    """Folder or `s3://bucket/prefix` for the products."""
     engine: Literal["local", "ray"] = "local"
+    """`local` or `ray`."""
     workers: Annotated[int, BeforeValidator(lambda value: 0 if value == "auto" else value)] = Field(default=0, ge=0)
+    """Tiles at once; 0 or `auto` uses as many as cores and memory (on Ray: the cluster) allow."""
     scratch: Path | None = None
+    """Folder for temporary files; empty uses the system's."""
     cache_dir: Path | None = None
+    """Folder of the cache of remote sources, shared by the workers of a node; empty uses one in the scratch folder."""
     cache_mb: int = Field(default=4096, ge=0)
+    """Size of that cache in megabytes; 0 keeps nothing."""
     grids_dir: Path = Path.home() / ".local/share/orograph/grids"
+    """Folder of geoid grids."""
     s3_endpoint_url: str | None = None
+    """Endpoint of the store's S3 server if it is not AWS; also of sources that use its credentials and name no endpoint."""
     deadline_s: float = Field(default=3600.0, gt=0)
+    """Longest time in seconds for one tile; a single worker in the command's own process has no limit."""
     attempts: int = Field(default=3, ge=1)
+    """Attempts at a tile before it is given up."""
     ray_address: str | None = None
+    """Address of the Ray cluster; empty uses `RAY_ADDRESS`, the job's own cluster, or starts one here."""
     cpus_per_worker: float = Field(default=1.0, gt=0)
+    """CPUs that Ray reserves for each worker."""
     gpus_per_worker: float = Field(default=0.0, ge=0)
+    """GPUs that Ray reserves for each worker; 0.25 lets four share one."""
     memory_mb_per_worker: int = Field(default=0, ge=0)
+    """Megabytes that Ray reserves for each worker; 0 reserves none."""
     autoscaling: bool = False
+    """The cluster grows on demand, so a resource that is missing now may come."""
     price_per_worker_hour: float = Field(default=0.0, ge=0)
+    """Price of one worker for one hour, for the cost in the report."""
     memory_limit_mb: int = Field(default=1500, gt=0)
+    """Tiles and cells with a larger projected peak memory are rejected."""
 
 
 def first_fault(error: ValidationError) -> str:

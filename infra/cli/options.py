@@ -34,7 +34,7 @@ PixelSize = Annotated[float | None, typer.Option("--pixel-size", "-p", help="Met
 Target = Annotated[str | None, typer.Option("--target", help="Vertical frame of the products, e.g. EPSG:5621.")]
 Setting = Annotated[
     list[str],
-    typer.Option("--set", help="Any other processing setting, NAME=VALUE; repeatable (orograph plan --settings)."),
+    typer.Option("--set", help="Any other processing setting, NAME=VALUE; repeatable; `--settings` lists them."),
 ]
 StoreUrl = Annotated[str | None, typer.Option("--store", "-o", help="Folder or s3://bucket/prefix for the products.")]
 Workers = Annotated[

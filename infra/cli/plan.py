@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orograph.infra.cli import options
+from orograph.infra.cli.settings_table import SettingsOption
 from orograph.infra.reporting.console import err, out, print_json
 from orograph.infra.runs.request import Request
 from orograph.pipeline.errors import SourceInaccessible
@@ -24,8 +25,10 @@ def plan(
     store: options.StoreUrl = None,
     grids_dir: options.GridsDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    settings_table: SettingsOption = False,
 ) -> None:
     """List tiles, sources, bytes to read and memory, and change nothing."""
+    del settings_table
     from orograph.infra.runs.model_weights import named_by_content
     from orograph.pipeline.settings import RunSettings
 

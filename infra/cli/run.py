@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orograph.infra.cli import options
+from orograph.infra.cli.settings_table import SettingsOption
 from orograph.infra.reporting.console import err
 from orograph.infra.runs.request import Request
 from orograph.pipeline.settings import ProcessingSettings
@@ -34,8 +35,10 @@ def run(
         bool, typer.Option("--dry-run", help="Print tiles, sources, bytes and memory, and stop.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
+    settings_table: SettingsOption = False,
 ) -> None:
     """Make the tiles of an area and publish them."""
+    del settings_table
     from orograph.infra.cli.plan import show
     from orograph.infra.engines.make import check_gpus, make_engine
     from orograph.infra.runs.model_weights import keep_models, named_by_content

@@ -79,8 +79,8 @@ class HorizontalOperation(_Frozen):
     grids: dict[str, str] = Field(default_factory=dict)
 
     def identity(self) -> dict[str, object]:
-        """What goes into a run key; grids only where there are any, so that older keys stay."""
-        return self.model_dump(mode="json", exclude=None if self.grids else {"grids"})
+        """Everything, as it goes into a run key."""
+        return self.model_dump(mode="json")
 
 
 class ThinningCheck(_Frozen):

@@ -230,7 +230,7 @@ def draft_manifest(
         "run_key": job.run_key,
         "processing_version": PROCESSING_VERSION,
         "software": software_versions(),
-        "settings": settings.document(),
+        "settings": settings.identity(),
         "sources": job.sources,
         "grid": {
             "crs": TILE_CRS,

@@ -122,13 +122,6 @@ def test_another_grid_of_the_same_name_is_another_operation(grids):
     assert abs(moved[0] - x[0]) > 10
 
 
-def test_an_operation_without_grids_keeps_its_key(tmp_path):
-    use_grids(tmp_path)
-    operation = pin_operation(rd_new(), NETHERLANDS)
-    assert operation.grids == {}
-    assert "grids" not in operation.identity()
-
-
 def test_grids_of_the_users_own_proj_folder_are_not_used(tmp_path, grids):
     # In a process of its own: PROJ asks once where that folder is.
     code = (

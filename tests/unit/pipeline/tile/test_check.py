@@ -9,7 +9,6 @@ import yaml
 
 from orograph.infra.cli import app as cli
 from orograph.infra.cli.common import ending
-from orograph.pipeline.settings import ProcessingSettings
 from tests.support.made import source, write_source
 
 
@@ -51,10 +50,3 @@ def test_figures_enter_the_item(tmp_path):
     assert list(figures["by_source"]) == ["made"]
     item = json.loads(next(store.rglob("E4200N3000.json")).read_text())
     assert item["properties"]["dem:quality"]["validation"]["overall"] == figures["overall"]
-
-
-def test_a_run_without_control_keeps_its_key():
-    plain, checked = ProcessingSettings(), ProcessingSettings(control="points.csv")
-    assert "control" not in plain.identity()
-    assert "control" not in plain.document()
-    assert checked.identity()["control"] == "points.csv"
