@@ -41,7 +41,7 @@ NOWHERE = Tile.parse("E1000N1000")
 COARSE = Source(
     id="glo-30",
     title="Made coarse source",
-    providers=(Provider(name="Nobody"),),
+    providers=(Provider(name="Nobody", url="https://nobody.example/"),),
     licence="CC0-1.0",
     attribution="made for tests",
     data=Files(hrefs=("coarse.tif",)),
