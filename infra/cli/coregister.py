@@ -52,6 +52,7 @@ def coregister(
     field.tif has east, north and up displacement in metres: reference(x) = raster(x - (east, north)) + up. Without a
     displacement to be believed, no raster is written and the exit code is 1.
     """
+    from orograph.pipeline.coregistration.cpu_kernels import compile_in_background
     from orograph.pipeline.coregistration.report import Request, coregister_files
 
     request = Request(
@@ -69,6 +70,8 @@ def coregister(
         pictures=pictures,
     )
     report = coregister_files(reference, raster, output, request).report
+    if report["kernels"] == "numpy":
+        compile_in_background()
     if as_json:
         print_json({key: value for key, value in report.items() if key != "blocks"})
     else:

@@ -18,6 +18,7 @@ from scipy.ndimage import binary_dilation
 
 from orograph.pipeline.coregistration.block_normals import Evidence, gather, patches_per_block
 from orograph.pipeline.coregistration.blocks import BlockTable, observable, tabulate
+from orograph.pipeline.coregistration.cpu_kernels import by_numpy
 from orograph.pipeline.coregistration.estimate import nmad, noise_scale
 from orograph.pipeline.coregistration.field import DisplacementField
 from orograph.pipeline.coregistration.methods import Method
@@ -82,17 +83,19 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     said = gather(pair, field, blocks, scale, thin)
     seen = observable(pair, field, blocks, scale) & method.horizontal
     relative = choose_stiffness(trial, said.trusted(seen), folds)
+    # Numpy's kernels serve a first look: a sample of rows is enough for shifts of a hundredth of a pixel.
+    finest = thin if by_numpy() else 1
     count, move, step = 0, np.inf, thin
     while count < _STEPS:
         if count:
             # The first steps need not be exact: all pixels are looked at once the field hardly moves.
-            step = 1 if move < _NEARLY_PX * pair.pixel_m or count == _STEPS - 1 else thin
+            step = finest if move < _NEARLY_PX * pair.pixel_m or count == _STEPS - 1 else thin
             scale = noise_scale(*pair.residuals(field, _SCALE_SAMPLE))
             said = gather(pair, field, blocks, scale, step)
         before = field.lattice
         field = field.with_lattice(_solve(lattice, said.trusted(seen), before, relative))
         move, count = float(np.abs(field.lattice - before)[:2].max()), count + 1
-        if move < _ENOUGH_PX * pair.pixel_m and step == 1:
+        if move < _ENOUGH_PX * pair.pixel_m and step == finest:
             break
     whole = replace(said.trusted(seen), b=_right(lattice, said.trusted(seen), field.lattice))
     images, held = _held_out(pair, blocks, trial, whole, field, relative, folds)

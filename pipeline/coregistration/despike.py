@@ -6,13 +6,14 @@ shrinks or grows.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.coregistration.cpu_kernels import by_numpy, cpu_kernels
 from orograph.pipeline.coregistration.threads import in_bands
 
 Array = npt.NDArray[Any]
@@ -174,6 +175,8 @@ def mend(heights_m: FloatArray, *, spikes: bool = True, threads: int = 1) -> Flo
     Heights in metres, float32, NaN is void; voids deeper than two pixels stay.
     """
     threshold = float(np.float32(spike_threshold_m(heights_m))) if spikes else float("inf")
+    if by_numpy():
+        return cast("FloatArray", cpu_kernels().mend(heights_m, threshold))
     rows = heights_m.shape[0]
     found = in_bands(lambda a, b: (a, bool(_is_dirty(heights_m, threshold, a, b))), rows, threads)
     dirty = dict(found)

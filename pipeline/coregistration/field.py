@@ -14,7 +14,7 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.core.raster import FloatArray
-from orograph.pipeline.coregistration import kernels
+from orograph.pipeline.coregistration.cpu_kernels import cpu_kernels
 from orograph.pipeline.coregistration.threads import in_bands
 from orograph.pipeline.coregistration.waves import Wave, sampled_shape
 from orograph.pipeline.errors import CoregistrationError, SourceGridError
@@ -131,7 +131,8 @@ class DisplacementField:
         out = np.empty((3, *geobox.shape.shape), np.float32)
         geometry = geometry_of(geobox, self.geobox, geobox)
         arguments = (geometry, self.polynomial, self.nodes)
-        in_bands(lambda a, b: kernels.evaluate(*arguments, a, b, out), geobox.shape.y, threads)
+        evaluate = cpu_kernels().evaluate
+        in_bands(lambda a, b: evaluate(*arguments, a, b, out), geobox.shape.y, threads)
         return out[0], out[1], out[2]
 
 

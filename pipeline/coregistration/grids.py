@@ -15,7 +15,7 @@ from rasterio.transform import array_bounds
 
 from orograph.pipeline.core.block_mean import block_mean
 from orograph.pipeline.core.raster import FloatArray
-from orograph.pipeline.coregistration import kernels
+from orograph.pipeline.coregistration.cpu_kernels import cpu_kernels
 from orograph.pipeline.coregistration.despike import mend
 from orograph.pipeline.coregistration.field import DisplacementField, crs_of
 from orograph.pipeline.coregistration.prepare import Prepared
@@ -176,7 +176,8 @@ def _through_nodes(
     out = np.full(target.shape.shape, np.nan, np.float32)
     heights = source.heights_m
     smooth = heights if mended is None else mended
-    in_bands(lambda a, b: kernels.resample(heights, smooth, nodes, step, a, b, out), out.shape[0], threads)
+    resample = cpu_kernels().resample
+    in_bands(lambda a, b: resample(heights, smooth, nodes, step, a, b, out), out.shape[0], threads)
     weights = [_between(size, moves.shape[1 + axis], step) for axis, size in enumerate(target.shape.shape)]
     out += (weights[0] @ moves[2] @ weights[1].T).astype(np.float32)
     return out, moves

@@ -14,6 +14,7 @@ from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.coregistration import kernels
+from orograph.pipeline.coregistration.cpu_kernels import by_numpy, cpu_kernels
 from orograph.pipeline.coregistration.despike import mend
 from orograph.pipeline.coregistration.field import DisplacementField, geometry_of
 from orograph.pipeline.coregistration.threads import in_bands
@@ -176,7 +177,8 @@ def _thin_box(geobox: GeoBox, factor: int) -> GeoBox:
 
 def _thin(heights: FloatArray, inliers: BoolArray, factor: int, threads: int) -> FloatArray:
     out = np.empty((heights.shape[0] // factor, heights.shape[1] // factor), np.float32)
-    in_bands(lambda a, b: _thin_rows(heights, inliers, factor, a, b, out), out.shape[0], threads)
+    thin = cpu_kernels().thin_rows if by_numpy() else _thin_rows
+    in_bands(lambda a, b: thin(heights, inliers, factor, a, b, out), out.shape[0], threads)
     return out
 
 

@@ -27,7 +27,7 @@ from rasterio.windows import Window
 from orograph.pipeline.core.block_mean import block_mean
 from orograph.pipeline.core.raster import BoolArray, FloatArray, Raster
 from orograph.pipeline.core.surface import Surface
-from orograph.pipeline.coregistration import kernels
+from orograph.pipeline.coregistration.cpu_kernels import cpu_kernels
 from orograph.pipeline.coregistration.despike import mend
 from orograph.pipeline.coregistration.field import crs_of, require_metric
 from orograph.pipeline.coregistration.threads import in_bands
@@ -354,7 +354,8 @@ def _warped(raster: Raster, target: CRS) -> Raster:
     out = np.full((height, width), np.nan, np.float32)
     nodes = _sample_places(source, here, GeoBox((height, width), transform, target.to_wkt()), target)
     mended = mend(raster.heights_m, spikes=False)
-    in_bands(lambda a, b: kernels.resample(raster.heights_m, mended, nodes, _NODE_PX, a, b, out), height, 1)
+    resample = cpu_kernels().resample
+    in_bands(lambda a, b: resample(raster.heights_m, mended, nodes, _NODE_PX, a, b, out), height, 1)
     return replace(raster, heights_m=out, geobox=GeoBox((height, width), transform, target.to_wkt()))
 
 

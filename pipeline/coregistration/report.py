@@ -11,9 +11,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import rasterio
 from pyproj import CRS
+from rasterio.errors import RasterioError
 
 from orograph.pipeline.coregistration import plots as figures
+from orograph.pipeline.coregistration.cpu_kernels import before_compiled
 from orograph.pipeline.coregistration.cross_validation import HeldOut, held_out
 from orograph.pipeline.coregistration.estimate import nmad
 from orograph.pipeline.coregistration.files import Sample, sample_of, write_json, write_rasters
@@ -102,7 +105,23 @@ def coregister_files(reference_path: Path, moving_path: Path, out: Path, request
     `aligned.tif` and `field.tif` are written where the displacement is to be believed, and with `allow_vertical` where only
     heights are; the report and the pictures always. Memory is that of `peak_bytes`.
     """
-    asked = request or Request()
+    with before_compiled(_pixels(reference_path, moving_path)) as by_numpy:
+        return _coregister_files(reference_path, moving_path, out, request or Request(), by_numpy=by_numpy)
+
+
+def _pixels(*paths: Path) -> int:
+    """Pixels of the larger of some rasters; zero where one cannot be opened, which reading it explains better."""
+    try:
+        sizes = []
+        for path in paths:
+            with rasterio.open(path) as file:
+                sizes.append(file.width * file.height)
+    except RasterioError:
+        return 0
+    return max(sizes)
+
+
+def _coregister_files(reference_path: Path, moving_path: Path, out: Path, asked: Request, *, by_numpy: bool) -> Outcome:
     watch = Stopwatch()
     pair, notes = _read(reference_path, moving_path, asked)
     grid = choose_grid(pair, asked.grid)
@@ -141,6 +160,7 @@ def coregister_files(reference_path: Path, moving_path: Path, out: Path, request
         "notes": [*notes, *([grid.note] if written and grid.note else []), *seen],
         "seconds": watch.seconds,
         "threads": asked.threads,
+        "kernels": "numpy" if by_numpy else "compiled",
     }
     write_json(out / "report.json", report)
     write_page(out / "report.html", out, report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import lru_cache
 from typing import TypeVar
 
@@ -25,7 +26,9 @@ def in_bands(work: Callable[[int, int], Result], rows: int, threads: int, per_ba
     bands = [(first, min(first + per_band, rows)) for first in range(0, rows, per_band)]
     if usable_threads(threads) == 1 or len(bands) == 1:
         return [work(*band) for band in bands]
-    return list(_pool(usable_threads(threads), os.getpid()).map(lambda band: work(*band), bands))
+    # Each band runs in a copy of the caller's context, which says which kernels are in use.
+    context = copy_context()
+    return list(_pool(usable_threads(threads), os.getpid()).map(lambda band: context.copy().run(work, *band), bands))
 
 
 @lru_cache(maxsize=2)

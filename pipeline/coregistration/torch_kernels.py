@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from orograph.pipeline.core.torch_device import torch_device
 from orograph.pipeline.coregistration import kernels, spline
+from orograph.pipeline.coregistration.cpu_kernels import cpu_kernels
 
 Array = npt.NDArray[Any]
 Tensor = Any
@@ -44,7 +45,7 @@ def kernels_for(device: str | None) -> Kernels:
     Raises:
         ConfigError: there is no such device here.
     """
-    return COMPILED if device is None else cast("Kernels", TorchKernels(device))
+    return cast("Kernels", cpu_kernels() if device is None else TorchKernels(device))
 
 
 class TorchKernels:

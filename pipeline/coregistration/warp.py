@@ -8,11 +8,12 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.core.raster import FloatArray, Raster
-from orograph.pipeline.coregistration import kernels, spline
+from orograph.pipeline.coregistration import spline
+from orograph.pipeline.coregistration.cpu_kernels import cpu_kernels
 from orograph.pipeline.coregistration.despike import mend
 from orograph.pipeline.coregistration.field import DisplacementField, geometry_of
 from orograph.pipeline.coregistration.threads import in_bands
-from orograph.pipeline.coregistration.torch_kernels import COMPILED, Kernels
+from orograph.pipeline.coregistration.torch_kernels import Kernels, kernels_for
 
 BAND_ROWS: Final = 192
 MARGIN_ROWS: Final = 8 + spline.MARGIN_ROWS
@@ -20,19 +21,20 @@ MARGIN_ROWS: Final = 8 + spline.MARGIN_ROWS
 
 
 def warp(
-    raster: Raster, field: DisplacementField, geobox: GeoBox, *, threads: int = 1, engine: Kernels = COMPILED
+    raster: Raster, field: DisplacementField, geobox: GeoBox, *, threads: int = 1, engine: Kernels | None = None
 ) -> FloatArray:
     """Heights (metres, float32) of a raster displaced by a field, on a grid; NaN where nothing is read.
 
     Only the rows a band needs are mended at a time, so nothing of the raster's size is copied.
     """
     heights = raster.heights_m
+    chosen, north_range = engine or kernels_for(None), cpu_kernels().north_range
     out = np.empty(geobox.shape.shape, np.float32)
     geometry = geometry_of(geobox, field.geobox, raster.geobox)
     shaped = (field.polynomial, field.nodes)
 
     def band(first: int, last: int) -> None:
-        low, high = kernels.north_range(geometry, *shaped, first, last, out.shape[1])
+        low, high = north_range(geometry, *shaped, first, last, out.shape[1])
         places = [
             geometry[4] + geometry[5] * row + north * geometry[9] for row in (first, last - 1) for north in (low, high)
         ]
@@ -45,7 +47,7 @@ def warp(
         local = geometry.copy()
         local[4] -= top
         whole = mend(part, spikes=False)
-        engine.warp(part, whole, whole is not part, local, *shaped, first, last, out)
+        chosen.warp(part, whole, whole is not part, local, *shaped, first, last, out)
 
     in_bands(band, out.shape[0], threads, per_band=BAND_ROWS)
     return out

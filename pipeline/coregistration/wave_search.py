@@ -106,9 +106,11 @@ def strongest(patches: Patches) -> tuple[float, float] | None:
     if np.count_nonzero(allowed) < 100:
         return None
     ratio = np.where(allowed, gain / _background(gain, length, allowed), 0.0)
-    place = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-    if ratio[place] < _SIGNIFICANT:
+    significant = ratio >= _SIGNIFICANT
+    if not significant.any():
         return None
+    # The most explained, not the clearest: a mask with gaps at even distances mirrors a wave to others that explain less.
+    place = np.unravel_index(int(np.argmax(np.where(significant, gain, 0.0))), gain.shape)
     return _refined(patches, inverse, (float(per_e[0, place[1]]), float(per_n[place[0], 0])))
 
 
