@@ -183,6 +183,10 @@ class NodataError(InputError):
     """Undeclared or contradictory nodata values."""
 
 
+class SuspiciousSamples(InputError):
+    """Samples that no survey gives, where the user asked to stop at them."""
+
+
 class OutsideCoverage(InputError):
     """No source has data in the tile."""
 

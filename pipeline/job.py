@@ -67,6 +67,7 @@ class Job:
                         "thinning",
                         "nodata",
                         "pixel",
+                        "unit",
                         "priority",
                         "accuracy_m",
                         "epoch",

@@ -129,6 +129,22 @@ class Quality(_Frozen):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
+class FileFacts(_Frozen):
+    """What is known of files of a source that are alike, and whose word each fact is.
+
+    Attributes:
+        files: Names of the files, at most the first three.
+        count: How many there are.
+        facts: Fact to value: CRS, vertical frame, unit, scale, nodata, mask, pixel interpretation.
+        said_by: Fact to its speaker: the file, a side-car by name, the catalogue, the phase of the grid, a default.
+    """
+
+    files: tuple[str, ...]
+    count: int
+    facts: dict[str, Any]
+    said_by: dict[str, str]
+
+
 class Manifest(_Frozen):
     """The record of a finished tile. The first one put under a run key is the result, whoever made it.
 
@@ -147,6 +163,7 @@ class Manifest(_Frozen):
     surface: Literal["DTM", "DSM", "mixed"]
     vertical_frame: str
     crs_wkt2: str
+    facts: dict[str, tuple[FileFacts, ...]] = Field(default_factory=dict)
     operations: tuple[OperationRecord, ...]
     coregistration: tuple[CoregistrationRecord, ...] = ()
     models: dict[str, str] = Field(default_factory=dict)

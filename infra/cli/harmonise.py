@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orograph.infra.cli.grids import GridsDir, grids_folder
 from orograph.infra.reporting.console import out, print_json
+
+if TYPE_CHECKING:
+    from orograph.pipeline.core.pixel_is import PixelIs
 
 
 def harmonise(
@@ -24,6 +27,10 @@ def harmonise(
     grid: Annotated[Path | None, typer.Option(help="Your own geoid grid, for this file's frame.")] = None,
     grid_sha256: Annotated[str, typer.Option(help="Its sha256; needed with --grid.")] = "",
     grid_accuracy_m: Annotated[float, typer.Option(help="Its standard deviation.")] = 0.05,
+    unit: Annotated[
+        str | None, typer.Option(help="Unit of the heights where the file declares none: foot, US survey foot.")
+    ] = None,
+    pixel: Annotated[str | None, typer.Option(help="area or point, where the file's tag is wrong.")] = None,
     via: Annotated[str | None, typer.Option(help="A frame to pass through.")] = None,
     epoch: Annotated[float | None, typer.Option(help="Decimal year, for frames that move.")] = None,
     allow_outside: Annotated[
@@ -48,7 +55,16 @@ def harmonise(
                 "--grid needs its --grid-sha256 (64 hexadecimal digits) and a positive accuracy"
             ) from error
     request = stage.Request(
-        frame_to, frame_from, tuple(nodata or ()), crs, user_grid, epoch, via, allow_outside=allow_outside
+        frame_to,
+        frame_from,
+        tuple(nodata or ()),
+        crs,
+        user_grid,
+        epoch,
+        via,
+        unit=unit,
+        pixel=_pixel(pixel),
+        allow_outside=allow_outside,
     )
     done = stage.harmonise(source, target, request, grids_folder(grids_dir))
     if as_json:
@@ -62,3 +78,15 @@ def harmonise(
         out.print(f"void      {done.outside} heights beyond the operation's area")
     for note in record.notes:
         out.print(f"note      {note}", markup=False)
+
+
+def _pixel(text: str | None) -> PixelIs | None:
+    from orograph.pipeline.core.pixel_is import PixelIs
+    from orograph.pipeline.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return PixelIs(text)
+    except ValueError as error:
+        raise UsageError(f"--pixel is area or point, got {text!r}") from error

@@ -32,6 +32,7 @@ Area = Annotated[str, typer.Option("--area", "-a", help="west,south,east,north i
 Aoi = Annotated[Path | None, typer.Option("--aoi", help="GeoJSON of the area.")]
 PixelSize = Annotated[float | None, typer.Option("--pixel-size", "-p", help="Metres; divides 50 km, at least 1.")]
 Target = Annotated[str | None, typer.Option("--target", help="Vertical frame of the products, e.g. EPSG:5621.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at suspicious samples instead of warning.")]
 Setting = Annotated[
     list[str],
     typer.Option("--set", help="Any other processing setting, NAME=VALUE; repeatable; `--settings` lists them."),
@@ -61,11 +62,12 @@ def _asked(
     tile: TileIds = [],  # noqa: B006
     area: Area = "",
     aoi: Aoi = None,
+    strict: Strict = False,
     pixel_size: PixelSize = None,
     target: Target = None,
     setting: Setting = [],  # noqa: B006
 ) -> tuple[Request, ProcessingSettings]:
-    request = Request(catalogue, tuple(source), tuple(data), tuple(tile), area, aoi)
+    request = Request(catalogue, tuple(source), tuple(data), tuple(tile), area, aoi, strict)
     return request, processing_settings(pixel_size, target, setting)
 
 

@@ -310,16 +310,11 @@ def bare_earth_command(
     import rasterio
 
     from orograph.pipeline.bare_earth.remove import bare_earth
-    from orograph.pipeline.core.pixel_size import ground_pixel_size_m
-    from orograph.pipeline.errors import SourceGridError
-    from orograph.pipeline.implicit.tiling import read_heights
     from orograph.pipeline.sources.land_cover import LandCover
+    from orograph.pipeline.sources.single_raster import opened_heights
 
-    heights, grid = read_heights(surface)
-    if grid.crs is None:
-        raise SourceGridError(f"{surface.name} has no CRS", remedy="declare it, for instance with gdal_edit.py -a_srs")
-    with rasterio.open(surface) as dataset:
-        pixel_size_m = ground_pixel_size_m(dataset)
+    with opened_heights(surface) as raster:
+        grid, pixel_size_m, heights = raster.geobox, raster.pixel_size_m, raster.read_all()
     shares = None
     if land_cover is not None:
         shares = LandCover.of(land_cover).shares(grid.affine, str(grid.crs), (heights.shape[0], heights.shape[1]))

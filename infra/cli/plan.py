@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -43,12 +44,21 @@ def show(planned: Plan, *, as_json: bool) -> None:
     rows = [_row(job, planned) for job in planned.jobs]
     refused = [{"tile": refusal.tile.id, **refusal.error.to_dict()} for refusal in planned.refusals]
     if as_json:
-        print_json({"tiles": rows, "refused": refused, "bytes_to_read": planned.bytes_to_read})
+        suspicious = [asdict(warned) for warned in planned.warnings]
+        print_json(
+            {"tiles": rows, "refused": refused, "suspicious": suspicious, "bytes_to_read": planned.bytes_to_read}
+        )
     else:
         _show_table(planned, rows)
     if refused:
         denied = any(isinstance(refusal.error, SourceInaccessible) for refusal in planned.refusals)
         raise typer.Exit(4 if denied else 3 if rows else planned.refusals[0].error.exit_code)
+
+
+def warn(planned: Plan) -> None:
+    """Print what is suspicious of the planned files."""
+    for warned in planned.warnings:
+        err.print(f"suspicious: {warned}", markup=False)
 
 
 def _show_table(planned: Plan, rows: list[dict[str, Any]]) -> None:
@@ -67,6 +77,7 @@ def _show_table(planned: Plan, rows: list[dict[str, Any]]) -> None:
             f"{row['projected_peak_bytes'] / 2**20:.0f}",
         )
     out.print(table)
+    warn(planned)
     for one in planned.refusals:
         # The error's own [tile ..., source ...] is no markup.
         err.print(f"refused: {one.error.at(tile=one.tile.id)}", markup=False)

@@ -39,7 +39,7 @@ def run(
 ) -> None:
     """Make the tiles of an area and publish them."""
     del settings_table
-    from orograph.infra.cli.plan import show
+    from orograph.infra.cli.plan import show, warn
     from orograph.infra.engines.make import check_gpus, make_engine
     from orograph.infra.runs.model_weights import keep_models, named_by_content
     from orograph.infra.runs.run import execute_plan, smoothed, summarise
@@ -62,6 +62,7 @@ def run(
     if dry_run:
         show(planned, as_json=as_json)
         return
+    warn(planned)
     if not planned.jobs and not planned.refusals:
         err.print("nothing to do: no source has data in the area")
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import shutil
 import tempfile
 import time
 import uuid
@@ -30,6 +31,7 @@ from orograph.pipeline.errors import (
     DiskFull,
     InputError,
     OrographError,
+    SourceChanged,
     SourceCorrupt,
     SourceMissing,
     SourceUnavailable,
@@ -39,6 +41,7 @@ from orograph.pipeline.sources.catalogue import Access
 from orograph.pipeline.sources.file_identity import check_local, local_ref
 from orograph.pipeline.sources.partial import RasterFile, path_of
 from orograph.pipeline.sources.refs import FileRef
+from orograph.pipeline.sources.sidecars import basename, candidates, found_beside
 from orograph.pipeline.sources.untrusted_header import check_raster_file
 
 T = TypeVar("T")
@@ -132,7 +135,7 @@ class Fetcher:
             SourceCorrupt: rejected by the header gate, truncated or damaged.
             DiskFull: the scratch disk is full.
         """
-        if protocol_of(file.href) == "file" or _must_be_whole(file):
+        if protocol_of(file.href) == "file" or file.sidecars or _must_be_whole(file):
             return self.fetch(file, folder)
         place = _place(file, folder / uuid.uuid4().hex[:12])
         try:
@@ -144,7 +147,8 @@ class Fetcher:
             return self.fetch(file, folder)
         except _NotTiff:
             return self.fetch(file, folder)
-        if copy is None:
+        if copy is None or any(level.is_mask for level in copy.index.levels):
+            # Blocks of a mask are not brought in one by one: a hole in it would read as void.
             return self.fetch(file, folder)
         _check(copy, file)
         return copy
@@ -158,10 +162,27 @@ class Fetcher:
         if protocol_of(file.href) == "file":
             self.check_unchanged(file)
             path = _local_path(file.href)
+            _check_same_sidecars(file, path)
         else:
             path = self._whole(file, folder)
+            self._fetch_sidecars(file, path, folder)
         _check(path, file)
         return path
+
+    def _fetch_sidecars(self, file: FileRef, raster: Path, folder: Path) -> None:
+        """Side-cars as they were planned, next to their raster and under its local name; others are removed."""
+        planned = {sidecar.href: sidecar for sidecar in file.sidecars}
+        for href, place in zip(candidates(file.href), candidates(str(raster)), strict=False):
+            sidecar = planned.get(href)
+            if sidecar is None:
+                Path(place).unlink(missing_ok=True)
+                continue
+            fetched = self._whole(sidecar, folder)
+            if fetched.read_bytes()[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+                continue  # a server that answers with a page where there is nothing
+            if place.endswith(".msk"):
+                check_raster_file(fetched)
+            shutil.copyfile(fetched, place)
 
     def read(self, href: str) -> bytes:
         """The whole of a small object, such as weights or a list of cells.
@@ -368,6 +389,20 @@ def _local_path(href: str) -> Path:
     if not path.is_file():
         raise SourceMissing("there is no such file", source=href, remedy="correct the path in the source catalogue")
     return path
+
+
+def _check_same_sidecars(file: FileRef, path: Path) -> None:
+    """A side-car that came, went or changed since planning changes heights as the file itself does."""
+    planned = {sidecar.href: sidecar for sidecar in file.sidecars}
+    found = found_beside(str(path))
+    if set(found) != set(planned):
+        raise SourceChanged(
+            f"the side-cars of {path.name} are not the planned ones: {', '.join(map(basename, found)) or 'none'} now",
+            source=file.href,
+            remedy="plan again, or put them back",
+        )
+    for name in found:
+        check_local(planned[name], Path(name))
 
 
 def _place(file: FileRef, folder: Path) -> Path:

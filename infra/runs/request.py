@@ -23,6 +23,7 @@ class Request:
     Attributes:
         catalogue, source_ids, data: Sources to use and where their files are.
         tiles, area, aoi: Where; nothing means all that listed files cover.
+        strict: Stop at suspicious samples instead of warning.
     """
 
     catalogue: Path = SHIPPED_CATALOGUE
@@ -31,6 +32,7 @@ class Request:
     tiles: tuple[str, ...] = ()
     area: str = ""
     aoi: Path | None = None
+    strict: bool = False
 
     def sources(self) -> tuple[Source, ...]:
         """The sources, their data where `--data` says.
@@ -65,7 +67,7 @@ class Request:
         use_grids(run.grids_dir)
         files = SourceAccess(run)
         indexes = StoredIndexes(store_of(run), files, document_reader(run))
-        planner = Planner(self.sources(), settings, files.probe, files, indexes)
+        planner = Planner(self.sources(), settings, files.probe, files, indexes, strict=self.strict)
         if self.tiles:
             planned = planner.plan([Tile.parse(text) for text in self.tiles])
         elif self.area:

@@ -13,11 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-import rasterio
 from affine import Affine
 from pyproj import CRS, Geod
-
-from orograph.pipeline.errors import SourceGridError
 
 BAND_DEG: Final = 2.0
 """At 60 degrees a pixel's width changes by 6 % over a band, by half of that against the band's middle."""
@@ -49,22 +46,19 @@ def degree_lengths_m(latitude_deg: float) -> tuple[float, float]:
     return parallel, meridian
 
 
-def ground_pixel_size_m(dataset: rasterio.DatasetReader) -> tuple[float, float]:
+def ground_pixel_size_m(affine: Affine, rows: int, crs: str) -> tuple[float, float]:
     """Pixel size on the ground at the raster's centre, metres along columns and rows.
 
-    Raises:
-        SourceGridError: The raster has no CRS or is rotated.
+    Args:
+        affine: Pixel to CRS, axes along the pixels.
+        rows: Of the raster.
+        crs: Of the raster, any text PROJ reads.
     """
-    if dataset.crs is None:
-        raise SourceGridError(f"{dataset.name} has no CRS", source=dataset.name)
-    t = dataset.transform
-    if t.b != 0.0 or t.d != 0.0:
-        raise SourceGridError(f"{dataset.name} is rotated", source=dataset.name)
-    if not dataset.crs.is_geographic:
-        scale = float(dataset.crs.linear_units_factor[1])
-        return abs(t.a) * scale, abs(t.e) * scale
-    parallel_m, meridian_m = degree_lengths_m((dataset.bounds.top + dataset.bounds.bottom) / 2.0)
-    return abs(t.a) * parallel_m, abs(t.e) * meridian_m
+    if not _is_geographic(crs):
+        scale = float(CRS.from_user_input(crs).axis_info[0].unit_conversion_factor)
+        return abs(affine.a) * scale, abs(affine.e) * scale
+    parallel_m, meridian_m = degree_lengths_m(affine.f + affine.e * rows / 2.0)
+    return abs(affine.a) * parallel_m, abs(affine.e) * meridian_m
 
 
 def row_bands(affine: Affine, crs: str, resolution_m: float, row: int, height: int) -> Iterator[RowBand]:

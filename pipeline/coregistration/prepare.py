@@ -25,6 +25,7 @@ from rasterio.warp import Resampling, calculate_default_transform, reproject
 from rasterio.windows import Window
 
 from orograph.pipeline.core.block_mean import block_mean
+from orograph.pipeline.core.pixel_is import PixelIs
 from orograph.pipeline.core.raster import BoolArray, FloatArray, Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration.cpu_kernels import cpu_kernels
@@ -33,7 +34,10 @@ from orograph.pipeline.coregistration.field import crs_of, require_metric
 from orograph.pipeline.coregistration.threads import in_bands
 from orograph.pipeline.errors import NodataError, SourceCorrupt, SourceGridError, SourceMissing, VerticalError
 from orograph.pipeline.formats.vertical_datum import declared_datum
+from orograph.pipeline.sources.facts import Declared
 from orograph.pipeline.sources.nodata import to_void
+from orograph.pipeline.sources.sidecars import without_sidecars
+from orograph.pipeline.sources.single_raster import opened_heights
 from orograph.pipeline.sources.untrusted_header import check_raster_file
 
 UNDECLARED: Final = "undeclared"
@@ -109,6 +113,8 @@ def read_heights(path: Path, *, band: int | None = None, nodata: float | None = 
         raise SourceMissing(f"no file {path}", source=str(path))
     check_raster_file(path)
     notes: list[str] = []
+    if band is None and _has_one_band(path):
+        return _one_band(path, nodata)
     try:
         with rasterio.open(path) as file:
             number = _height_band(file, path, band, notes)
@@ -125,6 +131,29 @@ def read_heights(path: Path, *, band: int | None = None, nodata: float | None = 
         notes.append(f"{path.name}: pixels are points; the grid was moved by half a pixel, as GDAL does")
     raster = Raster(heights, GeoBox(heights.shape, transform, horizontal.to_wkt()), frame, Surface.DTM)
     return raster, tuple(notes)
+
+
+def _has_one_band(path: Path) -> bool:
+    try:
+        with without_sidecars(), rasterio.open(path) as file:
+            return int(file.count) == 1
+    except RasterioError as error:
+        raise SourceCorrupt(f"cannot be read: {error}", source=str(path)) from error
+
+
+def _one_band(path: Path, nodata: float | None) -> tuple[Raster, tuple[str, ...]]:
+    """A file of heights alone, by the reader that every command shares."""
+    declared = Declared(nodata=() if nodata is None else (nodata,))
+    with opened_heights(path, declared) as raster:
+        grid, facts, heights = raster.geobox, raster.facts, raster.read_all()
+    refuse_undeclared_zeros(heights, source=path.name)
+    notes = []
+    if facts.converted:
+        scaled = f"heights were scaled by {facts.scale:g}, offset {facts.offset:g}, unit {facts.unit}"
+        notes.append(f"{path.name}: {scaled}")
+    if facts.pixel is PixelIs.POINT:
+        notes.append(f"{path.name}: pixels are points; the grid was moved by half a pixel, as GDAL does")
+    return Raster(heights, grid, facts.vertical_frame or UNDECLARED, Surface.DTM), tuple(notes)
 
 
 def _height_band(file: Any, path: Path, band: int | None, notes: list[str]) -> int:

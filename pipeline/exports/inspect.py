@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy.typing as npt
 import pyproj
 import rasterio
 from pyproj.exceptions import CRSError
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import ConfigError, ExportError, OrographError
@@ -23,8 +24,28 @@ from orograph.pipeline.exports.sampling import metres_per_degree
 from orograph.pipeline.formats import cog
 from orograph.pipeline.formats.hillshade import hillshade
 from orograph.pipeline.formats.vertical_datum import VERTICAL_DATUM_TAG, VERTICAL_NAME_TAG
+from orograph.pipeline.sources.fact_reader import read_facts
+from orograph.pipeline.sources.facts import Declared, Facts
+from orograph.pipeline.sources.sidecars import basename, found_beside, with_sidecars, without_sidecars
+from orograph.pipeline.sources.single_raster import HeightRaster
+from orograph.pipeline.sources.suspicion import Suspicion, examine
 
 _SAMPLE_PX: Final = 1024
+_STRIP_PX: Final = 1024
+_ENLARGED: Final = 5
+_NOT_HEIGHTS: Final = {
+    "hillshade",
+    "source",
+    "source index",
+    "sources",
+    "slope",
+    "mask",
+    "fill",
+    "uncertainty",
+    "sigma",
+    "lowered",
+}
+"""Names of bands of our own products that are not heights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +66,14 @@ class Inspection:
         checks: What was looked at.
         sample_m: Heights at about 1024 pixels a side, NaN void; None for what holds no heights.
         pixel_m: Width and height of a sample's pixel on the ground.
+        suspicions: Samples that no survey gives, and where to look.
     """
 
     facts: dict[str, Any]
     checks: tuple[Check, ...]
     sample_m: npt.NDArray[np.float32] | None
     pixel_m: tuple[float, float]
+    suspicions: tuple[Suspicion, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -68,11 +91,47 @@ def inspect(path: Path) -> Inspection:
         raise ExportError(f"{path} is no file")
     if ".hgt" in path.name.lower():
         return _inspect_hgt(path)
+    sidecars = found_beside(str(path))
     try:
-        with rasterio.open(path) as dataset:
-            return _inspect_raster(path, dataset)
+        with with_sidecars() if sidecars else without_sidecars(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as dataset:
+                return _inspect_raster(path, dataset, sidecars)
     except RasterioError as fault:
         raise ExportError(f"{path.name} cannot be read as a raster: {fault}") from fault
+
+
+def draw_suspicions(path: Path, suspicions: tuple[Suspicion, ...], stem: Path) -> tuple[Path, ...]:
+    """Write a picture of the place of each finding, enlarged: relief above, heights in grey below.
+
+    Args:
+        path: The raster.
+        suspicions: Findings of `inspect`.
+        stem: Path of the pictures without `_<kind>.png`.
+    """
+    from PIL import Image
+
+    drawn = []
+    with HeightRaster(read_facts(str(path), Declared()), path.name) as raster:
+        for one in suspicions:
+            heights = raster.read_unchecked(one.row, one.col, one.height, one.width)
+            shade = hillshade(np.pad(heights, 1, mode="edge"), abs(raster.transform.a), exaggeration=2.0)
+            picture = np.vstack([shade, _grey(heights)])
+            target = stem.with_name(f"{stem.name}_{one.kind.replace(' ', '_')}.png")
+            size = (picture.shape[1] * _ENLARGED, picture.shape[0] * _ENLARGED)
+            Image.fromarray(picture, "L").resize(size, Image.Resampling.NEAREST).save(target)
+            drawn.append(target)
+    return tuple(drawn)
+
+
+def _grey(heights_m: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Heights from black (lowest) to white; voids black."""
+    known = heights_m[np.isfinite(heights_m)]
+    if not known.size:
+        return np.zeros(heights_m.shape, np.uint8)
+    low, high = float(known.min()), float(known.max())
+    scaled = (heights_m - low) / max(high - low, 1e-6) * 255.0
+    return np.nan_to_num(scaled, nan=0.0).astype(np.uint8)
 
 
 def draw(inspection: Inspection, out_path: Path) -> None:
@@ -121,45 +180,107 @@ def _inspect_hgt(path: Path) -> Inspection:
     return Inspection(facts, checks, sample, (east / (side - 1) * step, north / (side - 1) * step))
 
 
-def _inspect_raster(path: Path, dataset: Any) -> Inspection:
-    is_height = dataset.dtypes[0] in {"float32", "float64", "int16"} and dataset.count == 1
-    sample = _sample(dataset)
-    frame = _frames(dataset)
+def _inspect_raster(path: Path, dataset: Any, sidecars: tuple[str, ...]) -> Inspection:
+    is_height = _contains_heights(dataset)
+    facts: Facts | None = None
+    fault = "file and side-cars do not contradict each other"
+    try:
+        facts = read_facts(str(path), Declared())
+    except OrographError as error:
+        fault = error.message
+    look = _look(path, facts, dataset) if is_height else _Look(_sample(dataset))
+    described = _described(path, dataset, facts, sidecars) | look.values()
+    checks = _checks(path, dataset, described, is_height=is_height)
+    if is_height:
+        checks = (*checks, Check("facts agree", facts is not None, fault))
+    rows, cols = look.sample_m.shape
     pixel = _ground_pixel(dataset)
-    facts = {
+    ground = (pixel[0] * dataset.width / cols, pixel[1] * dataset.height / rows)
+    return Inspection(described, checks, look.sample_m if is_height else None, ground, look.suspicions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Heights looked at: a small picture of them, and what is suspicious."""
+
+    sample_m: npt.NDArray[np.float32]
+    suspicions: tuple[Suspicion, ...] = ()
+
+    def values(self) -> dict[str, Any]:
+        sample = self.sample_m
+        known = bool(np.isfinite(sample).any())
+        return {
+            "void_percent": round(100.0 * float(np.isnan(sample).mean()), 3),
+            "minimum": float(np.nanmin(sample)) if known else None,
+            "maximum": float(np.nanmax(sample)) if known else None,
+        }
+
+
+def _contains_heights(dataset: Any) -> bool:
+    """Whether a raster is one of heights: one band (and alpha) of numbers, without palette or the name of another product."""
+    alpha = dataset.count == 2 and dataset.colorinterp[1] == ColorInterp.alpha
+    named = (dataset.descriptions[0] or "").lower()
+    other = named in _NOT_HEIGHTS or dataset.colorinterp[0] == ColorInterp.palette
+    return (dataset.count == 1 or alpha) and not dataset.dtypes[0].startswith("complex") and not other
+
+
+def _look(path: Path, facts: Facts | None, dataset: Any) -> _Look:
+    """Heights as every command reads them; raw samples where the file's facts contradict each other."""
+    if facts is None:
+        return _Look(_sample(dataset))
+    with HeightRaster(facts, path.name) as raster:
+        return _Look(_small(raster), examine(raster))
+
+
+def _small(raster: HeightRaster) -> npt.NDArray[np.float32]:
+    """Every n-th height in both directions, so that extremes and voids are the file's own."""
+    step = max(1, math.ceil(max(raster.shape) / _SAMPLE_PX))
+    if step == 1:
+        return raster.read_unchecked(0, 0, raster.height, raster.width)
+    kept = []
+    for row in range(0, raster.height, _STRIP_PX):
+        strip = raster.read_unchecked(row, 0, min(_STRIP_PX, raster.height - row), raster.width)
+        kept.append(strip[-row % step :: step, ::step].copy())
+    return np.concatenate(kept)
+
+
+def _described(path: Path, dataset: Any, facts: Facts | None, sidecars: tuple[str, ...]) -> dict[str, Any]:
+    frame = _frames(dataset)
+    tags = dataset.tags(ns="IMAGE_STRUCTURE")
+    named = {} if facts is None else {"mask": facts.record()["mask"], "unit": facts.unit}
+    scaled = (dataset.scales[0], dataset.offsets[0]) != (1.0, 0.0)
+    return {
         "file": path.name,
-        "kind": "COG" if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG" else dataset.driver,
+        "kind": "COG" if tags.get("LAYOUT") == "COG" else dataset.driver,
         "size": [dataset.height, dataset.width],
         "bands": dataset.count,
         "band_names": [name for name in dataset.descriptions if name],
         "data_type": dataset.dtypes[0],
-        "crs": frame["horizontal"],
+        "crs": frame["horizontal"] or (None if facts is None else facts.horizontal_crs),
         "vertical_frame": frame["vertical"],
         "pixel_size": [dataset.transform.a, -dataset.transform.e],
-        "bounds": list(dataset.bounds),
+        "bounds": list(dataset.bounds if facts is None else facts.bounds),
         "tile": _tile_of(dataset),
-        "compression": dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION", "none"),
+        "compression": tags.get("COMPRESSION", "none"),
         "block": list(dataset.block_shapes[0]),
         "overviews": dataset.overviews(1),
         "nodata": dataset.nodata,
+        "scale_offset": [dataset.scales[0], dataset.offsets[0]] if scaled else None,
+        **named,
+        "side_cars": [basename(name) for name in sidecars] or None,
         "pixels_are": dataset.tags().get("AREA_OR_POINT", "not stated"),
-        "void_percent": round(100.0 * float(np.isnan(sample).mean()), 3),
-        "minimum": float(np.nanmin(sample)) if np.isfinite(sample).any() else None,
-        "maximum": float(np.nanmax(sample)) if np.isfinite(sample).any() else None,
         "size_bytes": path.stat().st_size,
     }
-    rows, cols = sample.shape
-    ground = (pixel[0] * dataset.width / cols, pixel[1] * dataset.height / rows)
-    return Inspection(facts, _checks(path, dataset, facts, is_height=is_height), sample if is_height else None, ground)
 
 
 def _checks(path: Path, dataset: Any, facts: dict[str, Any], *, is_height: bool) -> tuple[Check, ...]:
     checks = [_cog_check(path), Check("horizontal CRS", facts["crs"] is not None, str(facts["crs"]))]
-    north_up = dataset.transform.b == dataset.transform.d == 0 and dataset.transform.e < 0
+    north_up = dataset.transform.b == dataset.transform.d == 0 and dataset.transform.e < 0 < dataset.transform.a
     checks.append(Check("north up", north_up, "yes" if north_up else str(tuple(dataset.transform)[:6])))
     if is_height:
         checks.append(Check("vertical frame", facts["vertical_frame"] is not None, str(facts["vertical_frame"])))
-        checks.append(Check("nodata declared", facts["nodata"] is not None, str(facts["nodata"])))
+        declared = facts["nodata"] if facts.get("mask") is None else facts["mask"]
+        checks.append(Check("nodata declared", declared is not None, str(declared)))
         low, high = (math.nan if facts[name] is None else facts[name] for name in ("minimum", "maximum"))
         checks.append(_range_check(low, high))
     return tuple(checks)

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
-import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.warp import reproject, transform_bounds
+from rasterio.warp import transform_bounds
 
 from orograph.pipeline.core.grid import TILE_SIZE_KM, Tile, tiles_in
-from orograph.pipeline.errors import BadIdentifier, ConfigError, SourceCorrupt, SourceGridError
-from orograph.pipeline.sources.nodata import refuse_undeclared
+from orograph.pipeline.errors import BadIdentifier, ConfigError, SourceCorrupt
 from orograph.pipeline.sources.single_raster import opened_heights
 
 _HALF_WORLD_M: Final = 20037508.342789244
@@ -91,11 +89,8 @@ def read_heights(path: Path) -> tuple[np.ndarray, GeoBox]:
         SourceGridError: its heights are not in metres.
         NodataError: it holds what can only be an undeclared void.
     """
-    with opened_heights(path) as dataset:
-        heights = dataset.read(1, masked=True, out_dtype="float32").filled(np.nan)
-        grid = GeoBox(dataset.shape, dataset.transform, dataset.crs)
-    refuse_undeclared(heights, source=str(path))
-    return heights, grid
+    with opened_heights(path) as raster:
+        return raster.read_all(), GeoBox(raster.shape, raster.transform, raster.crs)
 
 
 class TileCutter:
@@ -119,11 +114,9 @@ class TileCutter:
             SourceMissing: there is no such file.
             SourceGridError: the raster has no CRS.
         """
-        with opened_heights(self._path) as dataset:
-            if dataset.crs is None:
-                raise SourceGridError(f"{self._path.name} has no CRS", remedy="assign one with gdal_edit -a_srs")
+        with opened_heights(self._path) as raster:
             crs = "EPSG:3035" if self._zoom is None else "EPSG:3857"
-            west, south, east, north = transform_bounds(dataset.crs, crs, *dataset.bounds)
+            west, south, east, north = transform_bounds(raster.known_crs(), crs, *raster.bounds)
         if self._zoom is None:
             return tiles_in(west, south, east, north)
         return quadkeys_in(west, south, east, north, self._zoom)
@@ -154,20 +147,11 @@ class TileCutter:
 
     def _cut(self, unit: Quadkey | Tile) -> np.ndarray:
         geobox = self.geobox(unit)
-        heights = np.full(geobox.shape, np.nan, dtype=np.float32)
         try:
-            with rasterio.open(self._path) as dataset:
-                reproject(
-                    rasterio.band(dataset, 1),
-                    heights,
-                    dst_transform=geobox.affine,
-                    dst_crs=str(geobox.crs),
-                    dst_nodata=np.nan,
-                    resampling=Resampling.cubic,
-                )
+            with opened_heights(self._path) as raster:
+                return raster.on(geobox, Resampling.cubic)
         except RasterioError as error:
             raise SourceCorrupt(f"{self._path.name} cannot be warped: {error}") from error
-        return heights
 
 
 def _neighbour(unit: Quadkey | Tile, right: int, down: int) -> Quadkey | Tile | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,14 @@ from shapely.geometry.base import BaseGeometry
 
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.core.weights_uri import pinned
-from orograph.pipeline.errors import ConfigError, OrographError, OutsideCoverage, SourceMissing
+from orograph.pipeline.errors import (
+    ConfigError,
+    OrographError,
+    OutsideCoverage,
+    SourceCorrupt,
+    SourceInaccessible,
+    SourceMissing,
+)
 from orograph.pipeline.job import Job
 from orograph.pipeline.planning.areas import (
     MARGIN_M,
@@ -26,11 +34,14 @@ from orograph.pipeline.planning.areas import (
 )
 from orograph.pipeline.planning.check_settings import check_settings
 from orograph.pipeline.planning.indexes import Indexes, MemoryIndexes
+from orograph.pipeline.planning.sample_checks import Warned, check_samples, require_none
 from orograph.pipeline.resampling.horizontal import pin_operation
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import CellTemplate, Files, Source
+from orograph.pipeline.sources.file_identity import local_ref
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import FileRef, SourceRef, ThinningCheck
+from orograph.pipeline.sources.sidecars import candidates, found_beside
 from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
 from orograph.pipeline.sources.source_index import SourceIndex
 from orograph.pipeline.superres.thinning_check import check_thinning, relies_on_thinning, sample_points_deg
@@ -59,6 +70,7 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     read_bytes: Mapping[str, int] = field(default_factory=dict)
     distinct_bytes: int | None = None
+    warnings: tuple[Warned, ...] = ()
 
     @property
     def bytes_to_read(self) -> int:
@@ -92,6 +104,7 @@ class Planner:
         probe: Identifies objects.
         files: Lists and opens them.
         indexes: Finds the index of a source; by default one is made in memory for every source that can be listed.
+        strict: Suspicious samples end planning.
 
     Raises:
         ConfigError: a setting names nothing that exists, or gives it options that it does not take.
@@ -102,10 +115,12 @@ class Planner:
     probe: Probe
     files: SourceFiles = field(default_factory=LocalFiles)
     indexes: Indexes | None = None
+    strict: bool = False
 
     _indexes: dict[str, SourceIndex | None] = field(default_factory=dict)
     _refs: dict[str, FileRef | None] = field(default_factory=dict)
     _checks: dict[str, ThinningCheck | None] = field(default_factory=dict)
+    _sidecars: dict[str, tuple[FileRef, ...]] = field(default_factory=dict)
     _read: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,7 +131,11 @@ class Planner:
             self.indexes = MemoryIndexes(self.probe, self.files)
 
     def plan(self, tiles: Iterable[Tile], *, asked_for: bool = True) -> Plan:
-        """Jobs for tiles; a tile without data is a refusal when it was asked for by id, else left out."""
+        """Jobs for tiles; a tile without data is a refusal when it was asked for by id, else left out.
+
+        Raises:
+            SuspiciousSamples: in a strict plan.
+        """
         jobs: list[Job] = []
         refusals: list[Refusal] = []
         for tile in tiles:
@@ -128,7 +147,18 @@ class Planner:
             except OrographError as error:
                 refusals.append(Refusal(tile, error.at(tile=tile.id, stage="plan")))
         read_bytes, distinct = self._bytes_to_read([job.tile.id for job in jobs])
-        return Plan(tuple(jobs), tuple(refusals), read_bytes, distinct)
+        warnings = self._warnings(jobs)
+        if self.strict:
+            require_none(warnings)
+        return Plan(tuple(jobs), tuple(refusals), read_bytes, distinct, warnings)
+
+    def _warnings(self, jobs: Sequence[Job]) -> tuple[Warned, ...]:
+        """Suspicious samples of the planned local files, looked at once per source."""
+        paths: dict[str, dict[str, None]] = {}
+        for job in jobs:
+            for ref in job.sources:
+                paths.setdefault(ref.source.id, {}).update(dict.fromkeys(file.href for file in ref.files))
+        return check_samples([(source, list(paths[source.id])) for source in self.sources if source.id in paths])
 
     def job(self, tile: Tile) -> Job:
         """The job of one tile.
@@ -149,7 +179,7 @@ class Planner:
                 refs.append(
                     SourceRef(
                         source=source,
-                        files=found.refs,
+                        files=tuple(self._with_sidecars(file, source) for file in found.refs),
                         horizontal=pin_operation(source, tile_bounds_deg(tile)),
                         thinning_check=self._thinning_check(source),
                     )
@@ -247,7 +277,7 @@ class Planner:
         if ref is None:
             raise SourceMissing("there is no such object", source=href)
         try:
-            return self.files.opened(ref, source)
+            return self.files.opened(self._with_sidecars(ref, source), source)
         except OrographError as error:
             raise error.at(source=source.id) from None
 
@@ -262,6 +292,23 @@ class Planner:
             except OrographError as error:
                 raise error.at(source=source.id) from None
         return self._refs[href]
+
+    def _with_sidecars(self, file: FileRef, source: Source) -> FileRef:
+        """A file with its side-cars; remote ones are asked for by name, once, where the source may have any."""
+        if file.sidecars:
+            return file
+        if file.href not in self._sidecars:
+            self._sidecars[file.href] = tuple(self._found_sidecars(file.href, source))
+        found = self._sidecars[file.href]
+        return file.model_copy(update={"sidecars": found}) if found else file
+
+    def _found_sidecars(self, href: str, source: Source) -> Iterator[FileRef]:
+        if "://" not in href:
+            yield from map(local_ref, found_beside(href))
+        elif source.sidecars:
+            for name in candidates(href):
+                with contextlib.suppress(SourceMissing, SourceInaccessible, SourceCorrupt):
+                    yield self.probe(name, source)
 
     def _bytes_to_read(self, tiles: Sequence[str]) -> tuple[dict[str, int], int]:
         """Bytes by tile, and of all tiles together: never more of a file than there is of it."""

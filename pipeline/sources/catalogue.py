@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from orograph.pipeline.core.height_unit import height_unit
+from orograph.pipeline.core.pixel_is import PixelIs
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.errors import ConfigError, SourceUnknown
 from orograph.pipeline.sources.land_cover import LandCover
@@ -32,13 +34,6 @@ class Thinning(StrEnum):
     """Every n-th sample was kept."""
     AVERAGED = "averaged"
     """Samples are means over a footprint."""
-
-
-class PixelIs(StrEnum):
-    """What a raster's georeferencing points at."""
-
-    AREA = "area"
-    POINT = "point"
 
 
 class Provider(_Frozen):
@@ -172,6 +167,9 @@ class Source(_Frozen):
         vertical_grid: The user's own geoid grid to the ETRS89 ellipsoid, for frames the catalogue has no grid of.
         resolution_m: Ground sampling distance, metres.
         nodata: Values that mean void, besides the one a file declares and NaN.
+        pixel: What the georeferencing ties; files are believed where it is not given.
+        unit: Unit of the heights where files do not declare it: `metre`, `foot`, `US survey foot`.
+        sidecars: Whether remote files may have side-cars; each is asked for when files are planned.
         priority: Larger wins where sources overlap; equal priorities go by resolution.
         accuracy_m: Standard deviation of a height on open ground, metres.
         noise_m: Standard deviation from pixel to pixel, metres. A network then takes samples for uncertain; at 0 it returns
@@ -198,7 +196,9 @@ class Source(_Frozen):
     resolution_m: float = Field(gt=0)
     thinning: Thinning
     nodata: tuple[float, ...] = ()
-    pixel: PixelIs = PixelIs.AREA
+    pixel: PixelIs | None = None
+    unit: str | None = None
+    sidecars: bool = True
     priority: int = 0
     accuracy_m: float = Field(gt=0)
     noise_m: float = Field(default=0.0, ge=0)
@@ -225,6 +225,12 @@ class Source(_Frozen):
             raise ValueError(f"horizontal_crs {self.horizontal_crs!r} is not a CRS") from error
         if horizontal.is_compound or horizontal.is_vertical:
             raise ValueError(f"horizontal_crs {self.horizontal_crs!r} must be 2D; heights go by vertical_frame")
+        return self
+
+    @model_validator(mode="after")
+    def _unit_is_known(self) -> Self:
+        if self.unit is not None and height_unit(self.unit) is None:
+            raise ValueError(f"unit {self.unit!r} is not a unit of heights: metre, foot, US survey foot")
         return self
 
     @property

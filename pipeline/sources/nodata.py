@@ -72,6 +72,35 @@ def refuse_undeclared(heights_m: FloatArray, *, source: str | None = None) -> No
         )
 
 
+def refuse_undeclared_raw(
+    samples: npt.NDArray[Any], valid: npt.NDArray[np.bool_], *, source: str | None = None
+) -> None:
+    """Refuse raw samples of converted heights (scale, offset, feet) that can only be undeclared voids.
+
+    After conversion such a value may look like a height: -32768 centimetres are -327.68 m.
+
+    Args:
+        samples: As the file has them.
+        valid: Which are not void.
+        source: Named in the error.
+
+    Raises:
+        NodataError: a common void value, or the limit of an integer type.
+    """
+    suspects = {value for value in SENTINELS if value < 0 or np.issubdtype(samples.dtype, np.floating)}
+    if np.issubdtype(samples.dtype, np.integer):
+        limits = np.iinfo(samples.dtype)
+        suspects |= {float(limit) for limit in (limits.min, limits.max) if limit != 0}
+    for value in sorted(suspects):
+        count = int(np.count_nonzero(_equals(samples, value) & valid))
+        if count:
+            raise NodataError(
+                f"{count} raw samples are {value:g}, which is not a height but is not declared as nodata",
+                source=source,
+                remedy=f"declare it (gdal_edit.py -a_nodata {value:g}), name it with --nodata, or add {value:g} to the source's nodata values",
+            )
+
+
 _SUSPECT_BELOW: Final = -9_999.0
 
 

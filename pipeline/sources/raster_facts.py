@@ -20,7 +20,8 @@ from rasterio.errors import RasterioError
 
 from orograph.pipeline.errors import SourceCorrupt
 from orograph.pipeline.sources.catalogue import Source
-from orograph.pipeline.sources.header import Header, read_header
+from orograph.pipeline.sources.facts import Facts as Header
+from orograph.pipeline.sources.header import read_header
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import FileRef
 from orograph.pipeline.sources.source_files import LocalFiles, SourceFiles
@@ -172,7 +173,8 @@ def _grid(tags: dict[int, tuple[int, bytes]]) -> _Tags | None:
     kind = tuple(tags[tag][1] if tag in tags else b"" for tag in _KIND)
     metadata = _STATISTICS.sub(b"", tags[_METADATA][1]) if _METADATA in tags else b""
     facts = Facts(x - col * dx, y + row * dy, dx, dy, width, height, *block)
-    return _Tags(facts, (*kind, metadata))
+    # The pixel size is held against the declared resolution, so it belongs to the kind; rounded, for last bits differ.
+    return _Tags(facts, (*kind, metadata, f"{dx:.6g} {dy:.6g}".encode()))
 
 
 def _integer(entry: tuple[int, bytes]) -> int:

@@ -13,21 +13,17 @@ from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
-import rasterio
 from affine import Affine
-from rasterio.errors import RasterioError
-from rasterio.windows import Window
 
 from orograph.pipeline.core.block_mean import block_mean
 from orograph.pipeline.core.raster import FloatArray
-from orograph.pipeline.errors import SourceCorrupt, SourceGridError
+from orograph.pipeline.errors import SourceGridError
 from orograph.pipeline.sources.catalogue import Source
-from orograph.pipeline.sources.header import Header, read_header
-from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
-from orograph.pipeline.sources.partial import RasterFile, ensure
+from orograph.pipeline.sources.facts import Facts
+from orograph.pipeline.sources.header import read_header
+from orograph.pipeline.sources.partial import RasterFile
+from orograph.pipeline.sources.single_raster import HeightRaster
 
-LOWEST_M: Final = -500.0
-HIGHEST_M: Final = 9000.0
 _PHASE_TOLERANCE_PX: Final = 2e-3
 _SIZE_TOLERANCE: Final = 1e-7
 
@@ -36,7 +32,7 @@ _SIZE_TOLERANCE: Final = 1e-7
 class Member:
     """A file of a group and where its first pixel lies on the group's lattice."""
 
-    header: Header
+    header: Facts
     row: int
     col: int
 
@@ -70,7 +66,7 @@ class Lattice:
         return top // k, left // k, -(-bottom // k), -(-right // k)
 
 
-def group_files(headers: Sequence[Header], source: Source) -> tuple[Lattice, ...]:
+def group_files(headers: Sequence[Facts], source: Source) -> tuple[Lattice, ...]:
     """Sort files into lattices.
 
     The lattice's index is counted from a point that depends on pixel size and phase alone, not on which files a tile
@@ -104,7 +100,7 @@ def _anchor(affine: Affine) -> Affine:
     return Affine(width, 0.0, phase_x * width, 0.0, height, phase_y * height)
 
 
-def _place(header: Header, lattice: Affine) -> tuple[int, int] | None:
+def _place(header: Facts, lattice: Affine) -> tuple[int, int] | None:
     """Row and column of a file's first pixel on a lattice; None where it does not fit."""
     same_size = (
         abs(header.affine.a / lattice.a - 1) < _SIZE_TOLERANCE
@@ -132,9 +128,8 @@ class SourceReader:
         headers = [read_header(file, source) for file in files]
         self.lattices = group_files(headers, source)
         self._files = {header.path: file for header, file in zip(headers, files, strict=True)}
-        self.bytes_read = 0
         self._open = ExitStack()
-        self._datasets: dict[str, rasterio.DatasetReader] = {}
+        self._rasters: dict[str, HeightRaster] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -143,7 +138,16 @@ class SourceReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
-        self._datasets.clear()
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of samples read so far."""
+        return sum(raster.bytes_read for raster in self._rasters.values())
+
+    @property
+    def facts(self) -> tuple[Facts, ...]:
+        """What is known of each file, in the order of the lattices."""
+        return tuple(member.header for lattice in self.lattices for member in lattice.members)
 
     def read(self, lattice: Lattice, row: int, col: int, height: int, width: int) -> FloatArray:
         """Heights of a lattice window in metres: float32, NaN where no file has a height."""
@@ -159,40 +163,15 @@ class SourceReader:
             right = min(col + width, member.col + member.header.shape[1])
             if top >= bottom or left >= right:
                 continue
-            window = Window(left - member.col, top - member.row, right - left, bottom - top)
-            heights = self._samples(member.header, window)
+            raster = self._raster(member.header)
+            heights = raster.read(top - member.row, left - member.col, bottom - top, right - left)
             target = out[top - row : bottom - row, left - col : right - col]
             np.copyto(target, heights, where=np.isnan(target))
         return out
 
-    def _samples(self, header: Header, window: Window) -> FloatArray:
-        file = self._files[header.path]
-        ensure(file, window.col_off, window.row_off, window.width, window.height, header.shape)
-        try:
-            dataset = self._datasets.get(header.path)
-            if dataset is None:
-                dataset = self._datasets[header.path] = self._open.enter_context(rasterio.open(header.path))
-            samples = dataset.read(1, window=window)
-        except RasterioError as error:
-            raise SourceCorrupt(
-                f"{header.path} cannot be read at {window}: {error}",
-                source=self.source.id,
-                remedy="the file is truncated or damaged; fetch it again",
-            ) from error
-        self.bytes_read += samples.nbytes
-        heights = to_void(samples, header.nodata, self.source.nodata)
-        refuse_undeclared(heights, source=self.source.id)
-        return _gate(heights, header.path, self.source)
-
-
-def _gate(heights_m: FloatArray, path: str, source: Source) -> FloatArray:
-    """No height on land lies beyond -500 to 9000 m: a flipped bit or a wrong unit does."""
-    with np.errstate(invalid="ignore"):
-        low, high = np.fmin.reduce(heights_m, axis=None), np.fmax.reduce(heights_m, axis=None)
-    if low < LOWEST_M or high > HIGHEST_M:
-        raise SourceCorrupt(
-            f"{path} holds heights from {low:g} to {high:g} m, beyond {LOWEST_M:g} to {HIGHEST_M:g} m",
-            source=source.id,
-            remedy="declare the nodata value in the source catalogue, or fetch the file again",
-        )
-    return heights_m
+    def _raster(self, facts: Facts) -> HeightRaster:
+        raster = self._rasters.get(facts.path)
+        if raster is None:
+            opened = HeightRaster(facts, self.source.id, self._files[facts.path])
+            raster = self._rasters[facts.path] = self._open.enter_context(opened)
+        return raster

@@ -6,7 +6,7 @@ import posixpath
 from urllib.parse import urlsplit
 
 from orograph.pipeline.sources.catalogue import Access, CellTemplate, Files, Location
-from orograph.pipeline.sources.refs import SourceRef
+from orograph.pipeline.sources.refs import FileRef, SourceRef
 
 
 def public_href(href: str) -> str:
@@ -36,8 +36,13 @@ def public_ref(ref: SourceRef) -> SourceRef:
             "land_cover": cover and cover.model_copy(update={"path": public_href(cover.path)}),
         }
     )
-    files = tuple(file.model_copy(update={"href": public_href(file.href)}) for file in ref.files)
+    files = tuple(map(_public_file, ref.files))
     return ref.model_copy(update={"source": shown, "files": files})
+
+
+def _public_file(file: FileRef) -> FileRef:
+    sidecars = tuple(map(_public_file, file.sidecars))
+    return file.model_copy(update={"href": public_href(file.href), "sidecars": sidecars})
 
 
 def _public_location(location: Location) -> Location:

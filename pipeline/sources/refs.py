@@ -22,6 +22,7 @@ class FileRef(_Frozen):
         size_bytes: Size of the object.
         sha256: Of the content, where it is known.
         blocks_sha256: Of the parts of the content a tile was made from, where it was not read as a whole.
+        sidecars: Files next to it that say something about it; see `orograph.pipeline.sources.sidecars`.
     """
 
     href: str
@@ -29,6 +30,11 @@ class FileRef(_Frozen):
     size_bytes: int = Field(ge=0)
     sha256: str | None = None
     blocks_sha256: str | None = None
+    sidecars: tuple[FileRef, ...] = ()
+
+    def identity(self) -> list[object]:
+        """What goes into a run key: a side-car changes heights as the file does."""
+        return [self.href, self.etag, *([sidecar.href, sidecar.etag] for sidecar in self.sidecars)]
 
 
 class FileListing(_Frozen):
@@ -56,8 +62,8 @@ class FileListing(_Frozen):
 
 
 def listing_digest(files: Sequence[FileRef]) -> str:
-    """sha256 of the hrefs and ETags of files, in their order."""
-    text = json.dumps([[file.href, file.etag] for file in files], separators=(",", ":"), ensure_ascii=False)
+    """sha256 of the hrefs and ETags of files and their side-cars, in their order."""
+    text = json.dumps([file.identity() for file in files], separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

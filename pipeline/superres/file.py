@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import rasterio
 from odc.geo.geobox import GeoBox
-from rasterio.windows import Window
 
 from orograph.pipeline.core.grid import PixelWindow, windows
-from orograph.pipeline.core.pixel_size import ground_pixel_size_m
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import AllVoid
 from orograph.pipeline.formats import cog
 from orograph.pipeline.sources.catalogue import Thinning
-from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
-from orograph.pipeline.sources.single_raster import opened_heights, refuse_overwriting
+from orograph.pipeline.sources.facts import Declared
+from orograph.pipeline.sources.single_raster import HeightRaster, opened_heights, refuse_overwriting
 from orograph.pipeline.superres.resolver import Resolver
 from orograph.pipeline.superres.thinning_evidence import PLACES, log_odds_at, overruled
 
@@ -82,13 +79,12 @@ def superresolve_file(
         ModelError: The network gave NaN or infinity.
     """
     refuse_overwriting(source, target)
-    with opened_heights(source) as dataset:
-        size = ground_pixel_size_m(dataset)
-        coarse = GeoBox(dataset.shape, dataset.transform, dataset.crs)
+    with opened_heights(source, Declared(nodata=extra_nodata)) as raster:
+        size, coarse = raster.pixel_size_m, raster.geobox
         shape = (coarse.shape[0] * factor, coarse.shape[1] * factor)
         fine = GeoBox(shape, coarse.affine * coarse.affine.scale(1.0 / factor), coarse.crs)
         if not trust_thinning:
-            thinning = _checked(dataset, thinning, extra_nodata)
+            thinning = _checked(raster, thinning)
         bands = 2 if _states_errors(up, factor, thinning) else 1
         partial = target.with_name(f".{target.name}.scratch.tif")
         compression: cog.Compression = "zstd" if lerc_max_error_m is None else "lerc-zstd"
@@ -96,8 +92,8 @@ def superresolve_file(
         sample: list[FloatArray] = []
         held = False
         with cog.scratch(partial, fine, bands=bands, encoding=encoding) as writer:
-            for window in windows(dataset.shape, WINDOW_PX):
-                heights, sigma = _one(dataset, window, up, factor, thinning, size, extra_nodata)
+            for window in windows(raster.shape, WINDOW_PX):
+                heights, sigma = _one(raster, window, up, factor, thinning, size)
                 held = held or bool(np.isfinite(heights).any())
                 layers = heights[None] if bands == 1 or sigma is None else np.stack((heights, sigma))
                 place = PixelWindow(
@@ -121,13 +117,13 @@ def superresolve_file(
     return SuperresReport(target, shape, fine_size, float(np.median(known)) if known.size else None, thinning)
 
 
-def _checked(dataset: rasterio.DatasetReader, declared: Thinning, extra_nodata: tuple[float, ...]) -> Thinning:
+def _checked(raster: HeightRaster, declared: Thinning) -> Thinning:
     """The declared mode, checked on up to nine windows spread over the raster: the median of their evidence."""
     if declared is not Thinning.AVERAGED:
         return declared
-    found = (log_odds_at(dataset, place, extra_nodata) for place in range(PLACES))
+    found = (log_odds_at(raster, place) for place in range(PLACES))
     if overruled([odds for odds in found if odds is not None]):
-        _LOG.warning("%s is declared averaged but its heights are samples; it is treated as decimated", dataset.name)
+        _LOG.warning("%s is declared averaged but its heights are samples; it is treated as decimated", raster.name)
         return Thinning.DECIMATED
     return declared
 
@@ -137,22 +133,19 @@ def _states_errors(up: Resolver, factor: int, thinning: Thinning) -> bool:
 
 
 def _one(
-    dataset: rasterio.DatasetReader,
+    raster: HeightRaster,
     window: PixelWindow,
     up: Resolver,
     factor: int,
     thinning: Thinning,
     size: tuple[float, float],
-    extra_nodata: tuple[float, ...],
 ) -> tuple[FloatArray, FloatArray | None]:
     """One window with its halo, super-resolved and cropped."""
     halo = up.halo_px
     top, left = max(0, window.row - halo), max(0, window.col - halo)
-    bottom = min(dataset.height, window.row + window.height + halo)
-    right = min(dataset.width, window.col + window.width + halo)
-    raw = dataset.read(1, window=Window(left, top, right - left, bottom - top))
-    heights = to_void(raw, dataset.nodata, extra_nodata)
-    refuse_undeclared(heights, source=dataset.name)
+    bottom = min(raster.height, window.row + window.height + halo)
+    right = min(raster.width, window.col + window.width + halo)
+    heights = raster.read(top, left, bottom - top, right - left)
     fine, sigma = up(heights, factor=factor, thinning=thinning, pixel_size_m=size, origin_px=(top, left))
     rows = slice((window.row - top) * factor, (window.row - top + window.height) * factor)
     columns = slice((window.col - left) * factor, (window.col - left + window.width) * factor)

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import rasterio
-from rasterio.errors import RasterioError
 
-from orograph.pipeline.errors import SourceCorrupt
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source, Thinning
-from orograph.pipeline.sources.header import gdal_path
-from orograph.pipeline.sources.partial import RasterFile, ensure, path_of
+from orograph.pipeline.sources.header import read_header
+from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import ThinningCheck
 from orograph.pipeline.sources.sensor import RESOLVER
-from orograph.pipeline.superres.thinning_evidence import PLACES, log_odds_at, overruled, window_at
+from orograph.pipeline.sources.single_raster import HeightRaster
+from orograph.pipeline.superres.thinning_evidence import PLACES, log_odds_at, overruled
 
 SUPERRES_FROM: Final = 1.5
 """A source is super-resolved when its pixel is at least this many target pixels."""
@@ -66,19 +64,14 @@ def check_thinning(source: Source, hrefs: Sequence[str], opened: Callable[[str],
         opened: The local file or sparse copy of an href.
 
     Raises:
-        SourceCorrupt: a file cannot be read.
+        SourceCorrupt, SourceGridError, NodataError: a file cannot be read.
     """
     odds = []
     for place in range(PLACES) if hrefs else ():
         href = hrefs[place * len(hrefs) // PLACES]
-        try:
-            file = opened(href)
-            with rasterio.open(gdal_path(str(path_of(file)))) as dataset:
-                window = window_at(dataset.shape, place)
-                ensure(file, window.col_off, window.row_off, window.width, window.height, dataset.shape)
-                found = log_odds_at(dataset, place, source.nodata)
-        except RasterioError as error:
-            raise SourceCorrupt(f"{href} cannot be read: {error}", source=source.id) from error
+        file = opened(href)
+        with HeightRaster(read_header(file, source), source.id, file) as raster:
+            found = log_odds_at(raster, place)
         if found is not None:
             odds.append(found)
     used = Thinning.DECIMATED if overruled(odds) else source.thinning

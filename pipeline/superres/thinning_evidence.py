@@ -13,12 +13,10 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-from rasterio.windows import Window
 
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.sources.catalogue import Thinning
-from orograph.pipeline.sources.nodata import to_void
+from orograph.pipeline.sources.single_raster import HeightRaster
 
 OVERRULED_BELOW: Final = -1.0
 """Log-odds of averaging below which a declaration of averaging is not believed."""
@@ -61,17 +59,12 @@ def averaging_log_odds(heights_m: FloatArray) -> float | None:
     return float(_WEIGHTS @ ((found - _CENTRES) / _SPREADS) + _INTERCEPT)
 
 
-def log_odds_at(dataset: rasterio.DatasetReader, place: int, extra_nodata: tuple[float, ...] = ()) -> float | None:
+def log_odds_at(raster: HeightRaster, place: int) -> float | None:
     """Evidence of one of the nine windows spread over a raster, counted by rows; None where nothing can be told."""
-    raw = dataset.read(1, window=window_at(dataset.shape, place))
-    return averaging_log_odds(to_void(raw, dataset.nodata, extra_nodata))
-
-
-def window_at(shape: tuple[int, int], place: int) -> Window:
-    """One of the nine windows spread over a raster of a shape (rows, columns)."""
-    height, width = shape
-    side = min(WINDOW_PX, height, width)
-    return Window((width - side) * (place % 3) // 2, (height - side) * (place // 3) // 2, side, side)
+    side = min(WINDOW_PX, raster.height, raster.width)
+    row = (raster.height - side) * (place // 3) // 2
+    column = (raster.width - side) * (place % 3) // 2
+    return averaging_log_odds(raster.read(row, column, side, side))
 
 
 def overruled(odds: Sequence[float]) -> bool:

@@ -26,7 +26,8 @@ from orograph.pipeline.formats.statistics import BandStatistics
 from orograph.pipeline.formats.thumbnail import write_thumbnail
 from orograph.pipeline.formats.vertical_datum import vertical_tags
 from orograph.pipeline.job import Job, ProgressCallback
-from orograph.pipeline.manifest import Band, CoregistrationRecord, Product, ProductInfo
+from orograph.pipeline.manifest import Band, CoregistrationRecord, FileFacts, Product, ProductInfo, canonical_json
+from orograph.pipeline.sources.facts import Facts
 from orograph.pipeline.sources.land_cover import LAND_COVER_SHA256
 from orograph.pipeline.superres import Resolver
 from orograph.pipeline.tile.assembly import TileAssembly
@@ -54,6 +55,7 @@ class Raster:
     nodata: float = cog.NODATA
 
 
+_NAMED_FILES: Final = 3
 RASTERS: Final = (
     Raster("elevation", "Elevation", "float32", ("data",), "elevation", "m", "average"),
     Raster("source_index", "Source of each height", "uint8", ("data-mask", "provenance"), "source", None, "mode", 0),
@@ -241,6 +243,7 @@ def draft_manifest(
         "surface": surfaces.pop() if len(surfaces) == 1 else "mixed",
         "vertical_frame": settings.target_frame,
         "crs_wkt2": compound_crs(TILE_CRS, settings.target_frame).to_wkt("WKT2_2019"),
+        "facts": {source.ref.source.id: _facts(source.reader.facts) for source in assembly.sources},
         "operations": tuple(source.operation for source in assembly.sources),
         "coregistration": alignment,
         "models": {
@@ -250,6 +253,23 @@ def draft_manifest(
         "numerics": numerics_of(resolvers, bare_earth=any(weights_sha256(reader.model) for reader in below.values())),
         "quality": quality,
     }
+
+
+def _facts(files: Sequence[Facts]) -> tuple[FileFacts, ...]:
+    """Files of a source by what is known of them, those alike in one record."""
+    alike: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    for file in files:
+        record = file.record()
+        alike.setdefault(canonical_json(record).decode(), (record, []))[1].append(file.path.rpartition("/")[2])
+    return tuple(
+        FileFacts(
+            files=tuple(names[:_NAMED_FILES]),
+            count=len(names),
+            facts={name: value for name, value in record.items() if name != "said_by"},
+            said_by=record["said_by"],
+        )
+        for record, names in alike.values()
+    )
 
 
 def _raised(resolvers: Sequence[Resolver]) -> dict[str, str]:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import rasterio
 from odc.geo.geobox import GeoBox
-from pyproj import CRS
-from rasterio.errors import RasterioError
 
 from orograph.pipeline.core.grid import PixelWindow, windows
-from orograph.pipeline.errors import (
-    OutsideAreaOfUse,
-    SourceCorrupt,
-    SourceGridError,
-    SourceMissing,
-    VerticalFrameMissing,
-)
+from orograph.pipeline.core.pixel_is import PixelIs
+from orograph.pipeline.errors import OutsideAreaOfUse, SourceGridError, VerticalFrameMissing
 from orograph.pipeline.formats import cog
-from orograph.pipeline.formats.vertical_datum import declared_datum, vertical_tags
+from orograph.pipeline.formats.vertical_datum import vertical_tags
 from orograph.pipeline.manifest import OperationRecord
 from orograph.pipeline.sources.catalogue import UserGrid
-from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
-from orograph.pipeline.sources.single_raster import refuse_overwriting
+from orograph.pipeline.sources.facts import Declared
+from orograph.pipeline.sources.single_raster import HeightRaster, opened_heights, refuse_overwriting
 from orograph.pipeline.vertical import DeltaSurface, VerticalCatalogue, delta_surface
 
 WINDOW_PX: Final = 2048
@@ -44,6 +35,8 @@ class Request:
         user_grid: The user's own grid.
         epoch: Decimal year, for dynamic frames.
         via: A frame to pass through.
+        unit: Unit of the heights, where the file declares none.
+        pixel: Points or areas, where the file's tag is wrong or missing.
         allow_outside: Let heights beyond the operation's area become void; otherwise they refuse the file.
     """
 
@@ -54,6 +47,8 @@ class Request:
     user_grid: UserGrid | None = None
     epoch: float | None = None
     via: str | None = None
+    unit: str | None = None
+    pixel: PixelIs | None = None
     allow_outside: bool = False
 
 
@@ -92,28 +87,21 @@ def harmonise(source: Path, out: Path, request: Request, grids_dir: Path) -> Har
         NodataError: it holds what can only be an undeclared void.
         VerticalError: see `VerticalCatalogue.operation` and `delta_surface`.
     """
-    if not source.exists():
-        raise SourceMissing(f"there is no file {source}", source=source.name)
     refuse_overwriting(source, out)
-    try:
-        with rasterio.open(source) as dataset:
-            return _stream(dataset, out, request, grids_dir, source.name)
-    except RasterioError as error:
-        raise SourceCorrupt(f"{source.name} cannot be read: {error}", source=source.name) from error
+    declared = Declared(
+        horizontal_crs=request.horizontal_crs,
+        vertical_frame=request.frame_from,
+        nodata=request.nodata,
+        unit=request.unit,
+        pixel=request.pixel,
+    )
+    with opened_heights(source, declared) as raster:
+        return _stream(raster, out, request, grids_dir, source.name)
 
 
-def declared_frames(crs: CRS, tags: Mapping[str, str]) -> tuple[CRS, str | None]:
-    """The 2D CRS and the vertical frame of a file's CRS and metadata; the frame is None where they declare none."""
-    horizontal = crs.sub_crs_list[0] if crs.is_compound else crs.to_2d()
-    return horizontal, declared_datum(crs, tags)
-
-
-def _stream(dataset: Any, out: Path, request: Request, grids_dir: Path, name: str) -> Harmonised:
-    horizontal, frame_from = _frames(dataset, request, name)
-    affine = dataset.transform
-    if affine.b or affine.d or affine.e >= 0:
-        raise SourceGridError(f"{name} is not north up", source=name, remedy="warp it to a north-up grid first")
-    whole = GeoBox(dataset.shape, affine, horizontal)
+def _stream(raster: HeightRaster, out: Path, request: Request, grids_dir: Path, name: str) -> Harmonised:
+    horizontal, frame_from = _frames(raster, name)
+    whole = GeoBox(raster.shape, raster.transform, horizontal)
     operation = VerticalCatalogue.load().operation(
         frame_from,
         request.frame_to,
@@ -126,8 +114,8 @@ def _stream(dataset: Any, out: Path, request: Request, grids_dir: Path, name: st
     counts = np.zeros(3, dtype=np.int64)
     scratch_path = out.with_name(f".{out.name}.scratch.tif")
     with cog.scratch(scratch_path, whole) as writer:
-        for window in windows(dataset.shape, WINDOW_PX):
-            heights, tally = _moved(dataset, window, whole, surface, request, name)
+        for window in windows(raster.shape, WINDOW_PX):
+            heights, tally = _moved(raster, window, whole, surface)
             counts += tally
             writer.write(window, heights)
         if counts[2] and not request.allow_outside:
@@ -151,11 +139,8 @@ def _stream(dataset: Any, out: Path, request: Request, grids_dir: Path, name: st
     return Harmonised(surface.record(name), surface.error_m, moved, void, outside, info.size_bytes)
 
 
-def _moved(
-    dataset: Any, window: PixelWindow, whole: GeoBox, surface: DeltaSurface, request: Request, name: str
-) -> tuple[Any, Any]:
-    heights = to_void(dataset.read(1, window=window.rasterio), dataset.nodata, request.nodata)
-    refuse_undeclared(heights, source=name)
+def _moved(raster: HeightRaster, window: PixelWindow, whole: GeoBox, surface: DeltaSurface) -> tuple[Any, Any]:
+    heights = raster.read(window.row, window.col, window.height, window.width)
     valid = np.isfinite(heights)
     surface.add_to(heights, window.geobox(whole))
     void = heights.size - int(valid.sum())
@@ -163,20 +148,13 @@ def _moved(
     return heights, (heights.size - void - outside, void, outside)
 
 
-def _frames(dataset: Any, request: Request, name: str) -> tuple[str, str]:
-    if dataset.count != 1:
-        raise SourceGridError(f"{name} has {dataset.count} bands, heights have one", source=name)
-    if dataset.crs is None and request.horizontal_crs is None:
+def _frames(raster: HeightRaster, name: str) -> tuple[str, str]:
+    if raster.crs is None:
         raise SourceGridError(f"{name} declares no CRS", source=name, remedy="name it with --crs")
-    declared = CRS.from_wkt(dataset.crs.to_wkt()) if dataset.crs else CRS.from_user_input(request.horizontal_crs)
-    horizontal, frame = declared_frames(declared, dataset.tags())
-    if frame is None and request.frame_from is None:
+    if raster.facts.vertical_frame is None:
         raise VerticalFrameMissing(
             f"{name} does not say which vertical frame its heights are in",
             source=name,
             remedy="name it with --from, e.g. --from EPSG:5709",
         )
-    if frame is not None and request.frame_from is not None and request.frame_from.partition("@")[0] != frame:
-        raise VerticalFrameMissing(f"{name} declares {frame}, not {request.frame_from}", source=name)
-    code = horizontal.to_epsg()
-    return (f"EPSG:{code}" if code else horizontal.to_wkt()), request.frame_from or str(frame)
+    return raster.crs, raster.facts.vertical_frame

@@ -8,18 +8,12 @@ from typing import Any
 import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
+from pyproj import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.warp import reproject
 
-from orograph.pipeline.errors import (
-    BandMismatch,
-    ConfigError,
-    HeightsNotFinite,
-    NoOverlap,
-    SourceCorrupt,
-    SourceMissing,
-)
+from orograph.pipeline.errors import ConfigError, NoOverlap, SourceCorrupt, SourceMissing
+from orograph.pipeline.sources.single_raster import opened_heights
 
 
 def opened(path: Path) -> Any:
@@ -39,10 +33,10 @@ def opened(path: Path) -> Any:
 
 def grid_at(path: Path, pixel_size_m: float) -> GeoBox:
     """A raster's own extent at another pixel size (metres; the CRS must be projected in metres)."""
-    with opened(path) as dataset:
-        if dataset.crs is None or not dataset.crs.is_projected:
+    with opened_heights(path) as raster:
+        if raster.crs is None or not CRS.from_user_input(raster.crs).is_projected:
             raise ConfigError(f"{path.name} has no projected CRS", remedy="warp it to one in metres")
-        return GeoBox.from_bbox(tuple(dataset.bounds), str(dataset.crs), resolution=pixel_size_m, tight=True)
+        return GeoBox.from_bbox(raster.bounds, raster.crs, resolution=pixel_size_m, tight=True)
 
 
 def read_on(path: Path, grid: GeoBox) -> np.ndarray:
@@ -53,27 +47,15 @@ def read_on(path: Path, grid: GeoBox) -> np.ndarray:
         SourceCorrupt: it is no raster.
         BandMismatch: it has more bands than one.
         NoOverlap: it shares no ground with the grid, or one of them has no CRS.
-        HeightsNotFinite: it holds infinite heights.
+        NodataError, SourceGridError: see `HeightRaster.read` and `read_facts`.
     """
-    target = np.full(grid.shape, np.nan, dtype=np.float32)
-    with opened(path) as dataset:
-        if dataset.count != 1:
-            raise BandMismatch(f"{path.name} has {dataset.count} bands, heights have one")
-        if grid.crs is None or dataset.crs is None:
+    with opened_heights(path) as raster:
+        if grid.crs is None or raster.crs is None:
             raise NoOverlap(
                 f"{path.name} or the grid it is put on has no CRS", remedy="assign one with gdal_edit -a_srs"
             )
-        coarser = abs(grid.resolution.x) > 1.2 * dataset.res[0]
-        reproject(
-            rasterio.band(dataset, 1),
-            target,
-            dst_transform=grid.affine,
-            dst_crs=str(grid.crs),
-            dst_nodata=np.nan,
-            resampling=Resampling.average if coarser else Resampling.bilinear,
-        )
-    if np.isinf(target).any():
-        raise HeightsNotFinite(f"{path.name} holds infinite heights", remedy="mark them as nodata")
+        coarser = abs(grid.resolution.x) > 1.2 * raster.transform.a
+        target = raster.on(grid, Resampling.average if coarser else Resampling.bilinear)
     if not np.isfinite(target).any():
         raise NoOverlap(f"{path.name} shares no ground with the other raster", remedy="check both extents and CRSs")
     return target

@@ -21,6 +21,7 @@ from orograph.pipeline.errors import (
     SourceMissing,
 )
 from orograph.pipeline.learning.bare_earth.rasters import opened, read_on
+from orograph.pipeline.sources.single_raster import opened_heights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,11 +95,9 @@ def read_image(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
 
 def surface_scene(surface: Path, ground: Path) -> Scene:
     """A scene whose image is the surface model itself (relief and gradients), and whose heights are above ground."""
-    with opened(surface) as dataset:
-        if dataset.count != 1:
-            raise BandMismatch(f"{surface.name} has {dataset.count} bands, heights have one")
-        dsm = dataset.read(1, masked=True, out_dtype="float32").filled(np.nan)
-        grid = GeoBox(dataset.shape, dataset.transform, dataset.crs)
+    with opened_heights(surface) as raster:
+        dsm = raster.read_all()
+        grid = GeoBox(raster.shape, raster.transform, raster.crs)
     return Scene(surface.stem, surface_image(dsm), _heights_above(dsm, read_on(ground, grid)))
 
 

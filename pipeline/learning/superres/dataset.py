@@ -22,7 +22,6 @@ from orograph.pipeline.learning.superres.degrade import noise, pool, thin
 from orograph.pipeline.learning.superres.interpolated_ground import interpolated
 from orograph.pipeline.settings import first_fault
 from orograph.pipeline.sources.catalogue import Thinning
-from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
 from orograph.pipeline.sources.single_raster import opened_heights
 from orograph.pipeline.superres.edge_padding import with_context
 from orograph.pipeline.superres.network import Condition
@@ -194,10 +193,8 @@ def read_heights(path: Path) -> FloatArray:
         SourceMissing, SourceCorrupt, BandMismatch, SourceGridError: See `opened_heights`.
         NodataError: It holds what can only be an undeclared void.
     """
-    with opened_heights(path) as dataset:
-        heights = to_void(dataset.read(1), dataset.nodata)
-    refuse_undeclared(heights, source=str(path))
-    return heights
+    with opened_heights(path) as raster:
+        return raster.read_all()
 
 
 def load_site(spec: SiteSpec, root: Path) -> Site:

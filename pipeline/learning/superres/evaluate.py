@@ -10,7 +10,6 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from orograph.pipeline.core.pixel_size import ground_pixel_size_m
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.errors import ConfigError, InputError
@@ -75,8 +74,8 @@ def tiles_of(
         InputError: The raster is smaller than a tile's border and one block.
     """
     heights = read_heights(path)
-    with opened_heights(path) as dataset:
-        size = ground_pixel_size_m(dataset)
+    with opened_heights(path) as raster:
+        size = raster.pixel_size_m
     steps = (1, 1)
     if reference_m is not None:
         steps = (round(reference_m / size[1]), round(reference_m / size[0]))

@@ -25,7 +25,7 @@ def test_files_of_one_lattice_read_as_one_raster(tmp_path):
 
 def test_files_of_different_pixels_are_separate_lattices(tmp_path):
     a = write_source(tmp_path / "a.tif", "EPSG:3035", BOX, 10)
-    b = write_source(tmp_path / "b.tif", "EPSG:3035", BOX, 12.5)
+    b = write_source(tmp_path / "b.tif", "EPSG:3035", BOX, 11.5)
     with SourceReader(source((a, b)), [a, b]) as reader:
         assert len(reader.lattices) == 2
 

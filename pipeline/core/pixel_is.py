@@ -1,0 +1,81 @@
+"""Points or areas: what a raster's georeferencing ties, told apart by tag, declaration and phase of the grid."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from affine import Affine
+
+from orograph.pipeline.errors import SourceGridError
+
+_PHASE_TOLERANCE_PX: Final = 0.02
+
+
+class PixelIs(StrEnum):
+    """What a raster's georeferencing points at."""
+
+    AREA = "area"
+    POINT = "point"
+
+
+def placed_pixels(
+    points: bool | None, declared: PixelIs | None, affine: Affine, label: str
+) -> tuple[PixelIs, Affine, str | None]:
+    """Pixel interpretation and the corner-based transform that goes with it.
+
+    GDAL's transform is corner based: it moves files tagged Point by half a pixel. A file of points that lost its tag is
+    in one of two states, which its phase tells apart. Samples of such products are at whole multiples of the spacing.
+    A crop that kept the transform has its corners half a pixel off them, and is right; a file that ties its first
+    sample where corners belong has its corners at the multiples, and is half a pixel off.
+
+    Args:
+        points: Whether the file's tag says Point; None where it has no tag.
+        declared: The word of the catalogue or command.
+        affine: GDAL's, north up.
+        label: Name in messages.
+
+    Returns:
+        Interpretation, transform, and whose word decided; None for the declaration's.
+
+    Raises:
+        SourceGridError: tag and declaration contradict each other, and the phase does not tell which is right.
+    """
+    if declared is None:
+        return (
+            (PixelIs.POINT, affine, "file")
+            if points
+            else (PixelIs.AREA, affine, "file" if points is False else "default")
+        )
+    if points and declared is PixelIs.AREA:
+        raise SourceGridError(
+            f"{label} declares points, its source declares areas",
+            remedy="remove `pixel: area` from the source catalogue if the file is right, or correct the file's AREA_OR_POINT",
+        )
+    if points or declared is PixelIs.AREA:
+        return declared, affine, "file" if points is not None else None
+    corner = _phase(affine)
+    if corner == "half":
+        return PixelIs.POINT, affine, "phase of the grid"
+    if corner == "whole":
+        return PixelIs.POINT, affine @ Affine.translation(-0.5, -0.5), "phase of the grid"
+    raise SourceGridError(
+        f"{label} declares areas, its source declares points, and its grid does not show which is right",
+        remedy="write the tag (gdal_edit.py -mo AREA_OR_POINT=Point) if samples are points, else remove `pixel: point`",
+    )
+
+
+def _phase(affine: Affine) -> str | None:
+    """Where corners lie in units of the spacing: at `whole` multiples, at `half` ones, or None for neither."""
+    for name, wanted in (("whole", 0.0), ("half", 0.5)):
+        if all(
+            _off(corner / size, wanted) <= _PHASE_TOLERANCE_PX
+            for corner, size in ((affine.c, affine.a), (affine.f, affine.e))
+        ):
+            return name
+    return None
+
+
+def _off(position: float, wanted: float) -> float:
+    """Distance in pixels to the nearest position of that fraction."""
+    return abs((position - wanted + 0.5) % 1.0 - 0.5)

@@ -1,0 +1,167 @@
+"""Warnings before work: suspicious samples of planned files, and sources that disagree by more than any two datums do.
+
+Only local files are looked at: nine windows of a source at most, and one common window of two sources.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from shapely.geometry.base import BaseGeometry
+
+from orograph.pipeline.core.grid import TILE_CRS
+from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.core.surface import Surface
+from orograph.pipeline.errors import OrographError, SuspiciousSamples
+from orograph.pipeline.planning.areas import footprint_of
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.header import read_header
+from orograph.pipeline.sources.single_raster import HeightRaster
+from orograph.pipeline.sources.suspicion import PLACES, examine
+
+_COMPARED_PX: Final = 128
+_COMPARED_FILES: Final = 16
+_LEAST_PX: Final = 500
+_LEAST_RELIEF_M: Final = 5.0
+_ALIKE: Final = 0.9
+_FEET: Final = ((1 / 0.3048, "feet"), (0.3048, "metres where the other is in feet"))
+_DATUMS_M: Final = 6.0
+"""National datums of Europe are within 2.4 m of each other; a surface model adds canopy, in one direction."""
+_CANOPY_M: Final = 35.0
+_ELLIPSOIDAL: Final = frozenset({"EPSG:4937", "EPSG:4979"})
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A warning of planning.
+
+    Attributes:
+        source: Id of the source.
+        file: Name of the file.
+        kind: Kind of the finding.
+        text: A sentence.
+    """
+
+    source: str
+    file: str
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.source}, {self.file}: {self.text}"
+
+
+def check_samples(files: Sequence[tuple[Source, Sequence[str]]]) -> tuple[Warned, ...]:
+    """Look at the local files of a plan.
+
+    Args:
+        files: Sources, each with hrefs.
+    """
+    local = [(source, [href for href in some if "://" not in href]) for source, some in files]
+    found = [warned for source, paths in local for warned in _suspicious(source, paths)]
+    placed = [(source, _placed(source, paths)) for source, paths in local] if len(local) > 1 else []
+    for (one, ours), (other, theirs) in combinations(placed, 2):
+        found.extend(_disagreeing(one, ours, other, theirs))
+    return tuple(found)
+
+
+def require_none(warnings: Sequence[Warned]) -> None:
+    """Raise for the first of some warnings.
+
+    Raises:
+        SuspiciousSamples: there is one.
+    """
+    if warnings:
+        raise SuspiciousSamples(
+            f"{len(warnings)} suspicious: {warnings[0]}",
+            source=warnings[0].source,
+            remedy="look at the files with `orograph inspect`, or leave --strict out",
+        )
+
+
+def _suspicious(source: Source, paths: Sequence[str]) -> Iterator[Warned]:
+    chosen = sorted({len(paths) * place // PLACES for place in range(PLACES)}) if paths else []
+    seen = set()
+    for number in chosen:
+        path = paths[number]
+        try:
+            with HeightRaster(read_header(path, source), source.id) as raster:
+                findings = examine(raster, PLACES if len(chosen) == 1 else 1)
+        except OrographError:
+            continue  # planning itself reports what cannot be read
+        for one in findings:
+            if one.kind not in seen:
+                seen.add(one.kind)
+                yield Warned(source.id, Path(path).name, one.kind, one.text)
+
+
+def _placed(source: Source, paths: Sequence[str]) -> list[tuple[str, BaseGeometry]]:
+    """Footprints (EPSG:3035) of files spread over a source."""
+    found = []
+    for path in paths[:: max(1, len(paths) // _COMPARED_FILES)]:
+        with contextlib.suppress(OrographError):
+            found.append((path, footprint_of(read_header(path, source).bounds, source.horizontal_crs)))
+    return found
+
+
+def _disagreeing(
+    a: Source, files_a: Sequence[tuple[str, BaseGeometry]], b: Source, files_b: Sequence[tuple[str, BaseGeometry]]
+) -> Iterator[Warned]:
+    """The pair compared at the first place that files of both cover."""
+    if (a.vertical_frame in _ELLIPSOIDAL) != (b.vertical_frame in _ELLIPSOIDAL):
+        return
+    for path_a, place_a in files_a:
+        for path_b, place_b in files_b:
+            common = place_a.intersection(place_b)
+            if common.is_empty or common.area == 0.0:
+                continue
+            step_m = max(a.resolution_m, b.resolution_m)
+            middle, half = common.representative_point(), _COMPARED_PX / 2 * step_m
+            box = (middle.x - half, middle.y - half, middle.x + half, middle.y + half)
+            grid = GeoBox.from_bbox(box, TILE_CRS, resolution=step_m)
+            try:
+                text = _difference(_on(a, path_a, grid), _on(b, path_b, grid), a, b)
+            except OrographError:
+                return
+            if text is not None:
+                yield Warned(a.id, Path(path_a).name, "disagreement", f"{text} (against {b.id}, {Path(path_b).name})")
+            return
+
+
+def _on(source: Source, path: str, grid: GeoBox) -> FloatArray:
+    with HeightRaster(read_header(path, source), source.id) as raster:
+        finer = abs(grid.affine.a) > 1.5 * source.resolution_m
+        return raster.on(grid, Resampling.average if finer else Resampling.bilinear)
+
+
+def _difference(one_m: FloatArray, other_m: FloatArray, a: Source, b: Source) -> str | None:
+    """What two sources differ by, where no datum and no canopy explains it."""
+    both = np.isfinite(one_m) & np.isfinite(other_m)
+    if both.sum() < _LEAST_PX:
+        return None
+    x, y = one_m[both].astype(np.float64), other_m[both].astype(np.float64)
+    if min(x.std(), y.std()) > _LEAST_RELIEF_M:
+        alike = float(np.corrcoef(x, y)[0, 1])
+        if alike < -_ALIKE:
+            return "heights rise where the other source falls: is the sign wrong?"
+        slope = float(x.std() / y.std())
+        for factor, unit in _FEET:
+            if alike > _ALIKE and abs(slope / factor - 1.0) < 0.1:
+                return f"heights are {slope:.2f} times the other source's: are they in {unit}?"
+    off = x - y
+    middle = float(np.median(off))
+    spread = 1.4826 * float(np.median(np.abs(off - middle)))
+    low, high = -_DATUMS_M, _DATUMS_M
+    if (a.surface is Surface.DSM) != (b.surface is Surface.DSM):
+        low, high = (low, _CANOPY_M) if a.surface is Surface.DSM else (-_CANOPY_M, high)
+    if not low <= middle <= high and spread < 0.5 * abs(middle):
+        return f"heights are {middle:+.1f} m off the other source's: another datum, or another place?"
+    return None

@@ -1,0 +1,116 @@
+"""Side-cars: files next to a raster that say something about it, found by name and never by listing a folder.
+
+GDAL is told to look for none (see `GDAL_DISABLE_READDIR_ON_OPEN`), so that a stray file changes no height. A side-car
+that is there is part of the raster: it is found here, goes into the run's identity, and is read on purpose.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import rasterio
+from affine import Affine
+
+from orograph.pipeline.errors import SourceCorrupt
+
+APPENDED: Final = (".aux.xml", ".msk")
+"""Suffixes appended to the raster's name: statements (nodata, CRS, unit, scale) and a mask."""
+WORLD: Final = (".tfw", ".tifw", ".tiffw", ".wld", ".TFW")
+"""Suffixes that replace the raster's own: world files."""
+PROJECTION: Final = (".prj", ".PRJ")
+_MOST_TEXT_BYTES: Final = 64 * 2**20
+_WORLD_NUMBERS: Final = 6
+
+
+def candidates(name: str) -> Iterator[str]:
+    """Names of the side-cars a raster of that name may have, in any scheme (path, URL)."""
+    if "?" in name or "::" in name:
+        return  # a signed address is of one object, a chain of an archive's member
+    yield from (name + suffix for suffix in APPENDED)
+    stem, dot, suffix = name.rpartition(".")
+    if dot and "/" not in suffix and suffix.lower() in {"tif", "tiff"}:
+        yield from (stem + replaced for replaced in (*WORLD, *PROJECTION))
+
+
+def found_beside(path: str) -> tuple[str, ...]:
+    """Side-cars of a local raster, also inside a zip archive (`/vsizip/...`); none for remote names.
+
+    A `.prj` next to a shapefile of the same name belongs to the shapefile.
+    """
+    if path.startswith("/vsizip/"):
+        archive, _, inner = path.removeprefix("/vsizip/").partition(".zip/")
+        try:
+            with zipfile.ZipFile(f"{archive}.zip") as opened:
+                names = set(opened.namelist())
+        except (OSError, zipfile.BadZipFile):
+            return ()
+        return tuple(f"/vsizip/{archive}.zip/{name}" for name in candidates(inner) if name in names)
+    if path.startswith("/vsi") or "://" in path:
+        return ()
+    found: list[str] = []
+    for name in candidates(path):
+        place = Path(name)
+        if not place.is_file() or any(place.samefile(other) for other in found):
+            continue
+        if name.lower().endswith(".prj") and place.with_suffix(".shp").exists():
+            continue
+        found.append(name)
+    return tuple(found)
+
+
+def without_sidecars() -> rasterio.Env:
+    """GDAL's environment in which a file speaks for itself alone."""
+    return rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO")
+
+
+def with_sidecars() -> rasterio.Env:
+    """GDAL's environment in which `.aux.xml`, `.msk` and world files are read."""
+    return rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE", GDAL_PAM_ENABLED="YES")
+
+
+def world_affine(text: str, name: str) -> Affine:
+    """The corner-based transform of a world file, which ties the centre of the first pixel.
+
+    Raises:
+        SourceCorrupt: it does not contain six numbers.
+    """
+    try:
+        a, d, b, e, c, f = (float(number.replace(",", ".")) for number in text.split())
+    except ValueError as error:
+        raise SourceCorrupt(
+            f"{name} is not a world file: it must contain {_WORLD_NUMBERS} numbers",
+            remedy="remove it, or write it again (gdal_translate -co TFW=YES)",
+        ) from error
+    return Affine(a, b, c, d, e, f) @ Affine.translation(-0.5, -0.5)
+
+
+def text_of(name: str) -> str:
+    """The text of a side-car, local or in an archive.
+
+    Raises:
+        SourceCorrupt: it cannot be read, or is too large to be one.
+    """
+    try:
+        if name.startswith("/vsizip/"):
+            archive, _, inner = name.removeprefix("/vsizip/").partition(".zip/")
+            with zipfile.ZipFile(f"{archive}.zip") as opened, opened.open(inner) as member:
+                return _decoded(member, name)
+        with Path(name).open("rb") as file:
+            return _decoded(file, name)
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        raise SourceCorrupt(f"side-car {basename(name)} cannot be read: {error}") from error
+
+
+def basename(name: str) -> str:
+    """The last part of a path or URL."""
+    return PurePosixPath(name).name
+
+
+def _decoded(file: Any, name: str) -> str:
+    data: bytes = file.read(_MOST_TEXT_BYTES + 1)
+    if len(data) > _MOST_TEXT_BYTES:
+        raise SourceCorrupt(f"side-car {basename(name)} is larger than {_MOST_TEXT_BYTES // 2**20} MiB")
+    return data.decode("utf-8", errors="replace")

@@ -1,0 +1,262 @@
+"""What a raster file and its side-cars say of themselves, side by side; where they differ, neither is believed."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import rasterio
+from affine import Affine
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from orograph.pipeline.core.crs_identity import file_crs, same_horizontal
+from orograph.pipeline.core.height_unit import height_unit
+from orograph.pipeline.errors import BandMismatch, SourceCorrupt, SourceGridError
+from orograph.pipeline.formats.vertical_datum import VERTICAL_DATUM_TAG
+from orograph.pipeline.sources.sidecars import (
+    PROJECTION,
+    WORLD,
+    basename,
+    found_beside,
+    text_of,
+    with_sidecars,
+    without_sidecars,
+    world_affine,
+)
+
+_PLACE_TOLERANCE_PX: Final = 0.05
+"""World files carry a dozen digits; half a pixel is the mistake to find."""
+_ALPHA_BANDS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a file says.
+
+    Attributes:
+        affine: Pixel to CRS, corner based; None where the file is not georeferenced.
+        shape: Rows, columns, as stored.
+        dtype: Of the samples.
+        crs_wkt: None where there is none.
+        nodata: The declared value of raw samples; None where there is none.
+        scale, offset: Height = raw x scale + offset, in the unit.
+        unit: Of the band, as written; empty where there is none.
+        masked: Whether a mask says which samples are heights.
+        alpha: Whether a second band says it, which GDAL itself heeds in bytes only.
+        points: Whether the tag AREA_OR_POINT says Point; None where there is no tag.
+        datum: Code of the vertical datum in the metadata (`VERTICAL_DATUM`); None where there is none.
+        said_by: Name of the side-car for each fact that a side-car states.
+    """
+
+    affine: Affine | None
+    shape: tuple[int, int]
+    dtype: str
+    crs_wkt: str | None
+    nodata: float | None
+    scale: float
+    offset: float
+    unit: str
+    masked: bool
+    alpha: bool
+    points: bool | None
+    datum: str | None = None
+    said_by: tuple[tuple[str, str], ...] = ()
+
+
+def statement_of(path: str, label: str) -> Statement:
+    """Read what a raster and its side-cars say.
+
+    Args:
+        path: What GDAL opens.
+        label: Name of the file in messages.
+
+    Raises:
+        SourceCorrupt: not a raster, or a damaged side-car.
+        BandMismatch: more than one band of heights.
+        SourceGridError: file and side-car contradict each other.
+    """
+    names = found_beside(path)
+    with without_sidecars():
+        alone = _opened_statement(path, label)
+    if not names:
+        return alone
+    with with_sidecars():
+        together = _opened_statement(path, label)
+    return _merged(alone, together, names, label)
+
+
+def _opened_statement(path: str, label: str) -> Statement:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as dataset:
+                return _read(dataset, label)
+    except RasterioError as error:
+        raise SourceCorrupt(
+            f"{label} cannot be opened as a raster: {error}",
+            remedy="fetch the file again, or remove it from the source catalogue",
+        ) from error
+
+
+def _read(dataset: Any, label: str) -> Statement:
+    alpha = dataset.count == _ALPHA_BANDS and dataset.colorinterp[1] == ColorInterp.alpha
+    if dataset.count != 1 and not alpha:
+        raise BandMismatch(
+            f"{label} has {dataset.count} bands, heights have one",
+            remedy="extract the band of heights (gdal_translate -b)",
+        )
+    dtype = str(dataset.dtypes[0])
+    if dtype.startswith("complex"):
+        raise SourceGridError(f"{label} contains complex numbers, not heights", remedy="write one real band")
+    flags = dataset.mask_flag_enums[0]
+    tag = dataset.tags().get("AREA_OR_POINT")
+    identity = dataset.transform == Affine.identity()
+    return Statement(
+        affine=None if identity else dataset.transform,
+        shape=dataset.shape,
+        dtype=dtype,
+        crs_wkt=_crs_of(dataset),
+        nodata=dataset.nodata,
+        scale=float(dataset.scales[0]),
+        offset=float(dataset.offsets[0]),
+        unit=(dataset.units[0] or "").strip(),
+        masked=MaskFlags.per_dataset in flags and not alpha,
+        alpha=alpha,
+        points=None if tag is None else tag.lower() == "point",
+        datum=dataset.tags().get(VERTICAL_DATUM_TAG),
+    )
+
+
+def _crs_of(dataset: Any) -> str | None:
+    """WKT of the CRS; None also for the local CRS that GDAL makes of keys that name none."""
+    if dataset.crs is None:
+        return None
+    wkt = str(dataset.crs.to_wkt())
+    return None if wkt.startswith(("LOCAL_CS", "ENGCRS", "ENGINEERINGCRS")) else wkt
+
+
+def _merged(alone: Statement, together: Statement, names: Sequence[str], label: str) -> Statement:
+    """The statement of both, or an error for what they contradict."""
+    by = _speakers(names)
+    said: dict[str, str] = {}
+    _check_crs(alone, together, by.get("statements", ""), label)
+    for fact in ("nodata", "scale", "offset", "unit", "affine", "crs_wkt", "points"):
+        one, other = getattr(alone, fact), getattr(together, fact)
+        if _equal(fact, one, other):
+            continue
+        speaker = by.get("world" if fact == "affine" and "world" in by else "statements", basename(names[0]))
+        if not _silent(fact, one):
+            raise SourceGridError(
+                f"{label} and its side-car {speaker} contradict each other: {fact} {_shown(one)} and {_shown(other)}",
+                remedy=f"remove {speaker}, or correct the one that is wrong",
+            )
+        said[fact] = speaker
+    if together.masked and not alone.masked:
+        said["mask"] = by.get("mask", by.get("statements", ""))
+    return _with_texts(replace(together, said_by=tuple(said.items())), names, label)
+
+
+def _speakers(names: Sequence[str]) -> dict[str, str]:
+    by: dict[str, str] = {}
+    for name in names:
+        kind = (
+            "statements" if name.endswith(".aux.xml")
+            else "mask" if name.endswith(".msk")
+            else "world" if name.endswith(WORLD)
+            else "projection"
+        )  # fmt: skip
+        by.setdefault(kind, basename(name))
+    return by
+
+
+def _silent(fact: str, value: Any) -> bool:
+    """Whether a value is what GDAL gives for a fact that is not stated."""
+    return value is None or value == {"scale": 1.0, "offset": 0.0, "unit": ""}.get(fact)
+
+
+def _equal(fact: str, one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    if fact == "affine":
+        return _same_place(one, other)
+    if fact == "crs_wkt":
+        return True
+    if fact == "unit":
+        return bool(one == other) or (height_unit(one) is not None and height_unit(one) == height_unit(other))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or (math.isnan(one) and math.isnan(other)) or math.isclose(one, other, rel_tol=1e-9)
+    return bool(one == other)
+
+
+def _same_place(one: Affine, other: Affine) -> bool:
+    back = ~one
+    return all(_near(back @ (other @ corner), corner) for corner in ((0.0, 0.0), (1000.0, 1000.0)))
+
+
+def _near(place: tuple[float, float], wanted: tuple[float, float]) -> bool:
+    return all(abs(a - b) <= _PLACE_TOLERANCE_PX for a, b in zip(place, wanted, strict=True))
+
+
+def _check_crs(alone: Statement, together: Statement, speaker: str, label: str) -> None:
+    if alone.crs_wkt is None or together.crs_wkt is None or alone.crs_wkt == together.crs_wkt:
+        return
+    bounds = _bounds(together)
+    ours, theirs = file_crs(alone.crs_wkt, bounds), file_crs(together.crs_wkt, bounds)
+    upright = (ours.vertical, theirs.vertical)
+    vertical_differs = None not in upright and upright[0] != upright[1]
+    if vertical_differs or not same_horizontal(ours, theirs.text, bounds):
+        raise SourceGridError(
+            f"{label} and its side-car {speaker} contradict each other: {ours.label} and {theirs.label}",
+            remedy=f"remove {speaker}, or correct the one that is wrong",
+        )
+
+
+def _bounds(statement: Statement) -> tuple[float, float, float, float]:
+    affine = statement.affine or Affine.identity()
+    corners = [affine @ (x, y) for x in (0, statement.shape[1]) for y in (0, statement.shape[0])]
+    xs, ys = [x for x, _ in corners], [y for _, y in corners]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _with_texts(merged: Statement, names: Sequence[str], label: str) -> Statement:
+    """The statement with world file and `.prj`, which GDAL ignores where the file has keys, or always."""
+    said = dict(merged.said_by)
+    for name in names:
+        if name.endswith(WORLD):
+            affine = world_affine(text_of(name), basename(name))
+            if merged.affine is None:
+                merged = replace(merged, affine=affine)
+                said["affine"] = basename(name)
+            elif not _same_place(merged.affine, affine):
+                raise SourceGridError(
+                    f"{label} and its world file {basename(name)} place it differently: "
+                    f"{_shown(merged.affine)} and {_shown(affine)}",
+                    remedy=f"remove {basename(name)}, or correct the one that is wrong",
+                )
+        elif name.endswith(PROJECTION) and merged.crs_wkt is None:
+            merged = replace(merged, crs_wkt=_projection(text_of(name), basename(name)))
+            said["crs_wkt"] = basename(name)
+    return replace(merged, said_by=tuple(said.items()))
+
+
+def _projection(text: str, name: str) -> str:
+    try:
+        return str(CRS.from_user_input(text.strip()).to_wkt())
+    except CRSError as error:
+        raise SourceCorrupt(f"{name} does not contain a CRS: {error}", remedy="remove it, or write WKT") from error
+
+
+def _shown(value: Any) -> str:
+    return (
+        str(tuple(value)[:6])
+        if isinstance(value, Affine)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else repr(value)
+    )
