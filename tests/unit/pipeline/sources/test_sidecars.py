@@ -46,10 +46,12 @@ def write(path: Path, **about: object) -> Path:
 
 
 def source_of(href: str) -> Source:
+    # A server of this process cannot answer GDAL, which holds the interpreter; files of cells are not opened to be planned.
+    data = {"kind": "cells", "href": href} if "://" in href else {"kind": "files", "hrefs": [href]}
     return Source.model_validate(
         {
             "id": "made", "title": "made", "providers": [{"name": "x"}], "licence": "CC0-1.0", "attribution": "x",
-            "data": {"kind": "files", "hrefs": [href]}, "horizontal_crs": "EPSG:3035", "vertical_frame": "EPSG:5621",
+            "data": data, "horizontal_crs": "EPSG:3035", "vertical_frame": "EPSG:5621",
             "surface": "DTM", "resolution_m": 50, "thinning": "decimated", "accuracy_m": 0.1,
         }
     )  # fmt: skip
