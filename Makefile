@@ -1,15 +1,18 @@
 # make demo   the main job on a small made world, no network: about three minutes after installation
-# make test   lint, types, tests
+# make test   lint, types, tests but for the slow ones
+# make test-long   the slow tests, and the networks' tests on a capped processor
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?= tests/bench
 STAMP := $(VENV)/.installed
+# Servers and clusters are started once per process: more of them than four only compete.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help install demo test test-capped lint types unit format bench faults-long clean
+.PHONY: help install demo test test-long test-capped docs lint types unit format bench faults-long clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 install: $(STAMP)
 
@@ -24,12 +27,15 @@ demo: install
 
 test: lint types unit
 
+test-long: install test-capped
+	$(PYTEST) -m slow --timeout 1800
+
 # make test-capped   the networks' tests on a processor without AVX-512: torch and oneDNN capped to AVX2
 CAPS := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 NETWORK_TESTS := $(addprefix tests/unit/pipeline/,core/test_precision.py superres bare_earth implicit learning) \
 	tests/integration/test_run_superres.py
 test-capped: install
-	$(CAPS) $(BIN)/python -m pytest $(NETWORK_TESTS)
+	$(CAPS) $(PYTEST) -m "not slow" $(NETWORK_TESTS)
 
 lint: install
 	$(BIN)/ruff check .
@@ -39,7 +45,11 @@ types: install
 	$(BIN)/mypy
 
 unit: install
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+# make docs   the documentation as a site, in build/site
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 format: install
 	$(BIN)/ruff check --fix .

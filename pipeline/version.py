@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__version__: Final = "0.1.0"
+__version__: Final = "0.2.0"
 
 PROCESSING_VERSION: Final = 6
 """Raised when the same inputs and configuration give other heights; part of every run key.

@@ -107,7 +107,8 @@ def harmonise(
     Raises:
         VerticalFrameMissing: the frame of the heights is not known.
         OutsideAreaOfUse: a height lies beyond the operation's area.
-        NoVerticalOperation, GridMissing, SourceGridError, NodataError.
+        NoVerticalOperation, GridMissing: the heights cannot be moved rightly.
+        SourceGridError, NodataError: the raster is not one of heights.
     """
     raster = to_raster(heights, from_)
     operation = VerticalCatalogue.load().operation(
@@ -191,7 +192,8 @@ def coregister(
         device: A torch device such as `cuda`; the compiled kernels of the processor when None.
 
     Raises:
-        ConfigError: unknown method. SourceGridError, VerticalError, NodataError: the two cannot be compared.
+        ConfigError: unknown method.
+        SourceGridError, VerticalError, NodataError: the two cannot be compared.
     """
     mask = None if inliers is None else np.asarray(inliers, np.bool_)
     pair = prepare_pair(to_raster(reference), to_raster(to_be_aligned), mask, same_heights=same_heights)
@@ -220,7 +222,8 @@ def superresolve(
         `elevation` and, where the model states it, `standard_error`: float32, dims (y, x), metres, NaN void.
 
     Raises:
-        ConfigError: no such model or option. PackageMissing: torch is not installed.
+        ConfigError: no such model or option.
+        PackageMissing: torch is not installed.
     """
     read_weights_with(reading(RunSettings.with_flags()))
     if options and not takes_options(model):
@@ -247,7 +250,8 @@ def bare_earth(heights: Heights, *, model: str = "auto", probability: float | No
         `elevation` and `standard_error` (float32, metres) and `lowered` (1 where something was removed), dims (y, x).
 
     Raises:
-        ConfigError: no such model, or none for this pixel size. PackageMissing: torch is not installed.
+        ConfigError: no such model, or none for this pixel size.
+        PackageMissing: torch is not installed.
     """
     raster = to_raster(heights)
     size_m = pixel_size_m(raster.geobox)
