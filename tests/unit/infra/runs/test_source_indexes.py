@@ -41,7 +41,7 @@ def made(tmp_path: Path):
     for number in range(6):
         west = 4_010_000.0 + number * 1000
         write_source(tmp_path / f"in/{number}.tif", "EPSG:3035", (west, 3_010_000.0, west + 1000, 3_011_000.0), 50)
-    return source(tmp_path, data=Files(hrefs=(str(tmp_path / "in/*.tif"),)))
+    return source(tmp_path, data=Files(hrefs=(str(tmp_path / "in/*.tif"),)), resolution_m=50.0)
 
 
 @pytest.fixture
@@ -112,7 +112,9 @@ def test_a_template_is_asked_once_and_only_where_it_was_indexed(store):
             return FileRef(href=href, etag="x", size_bytes=100)
         raise SourceMissing("not there")
 
-    made = source("x", data=CellTemplate(href="s3://b/{ns}{lat:02d}{ew}{lon:03d}.tif"), horizontal_crs="EPSG:4326")
+    made = source(
+        "x", data=CellTemplate(href="s3://b/{ns}{lat:02d}{ew}{lon:03d}.tif"), horizontal_crs="EPSG:4326", sidecars=False
+    )
     built = update_index(store, made, Access(probe), read_local, area_deg=(9.0, 46.0, 12.0, 48.0))
     assert len(built.index) == 3
     assert len(asked) == 6

@@ -41,7 +41,7 @@ def folder_of(path: Path, columns: int = 3, rows: int = 2) -> Path:
 
 
 def of(folder: Path, pattern: str = "*.tif", **changes: object):
-    changes = {"horizontal_crs": CRS, **changes}
+    changes = {"horizontal_crs": CRS, "resolution_m": 50.0, **changes}
     return source(folder, data=Files(hrefs=(str(folder / pattern),)), **changes)
 
 
@@ -155,7 +155,7 @@ def test_lists_keep_their_order_and_name_each_file_once(tmp_path):
 @pytest.mark.parametrize("big", ["YES", "NO"])
 @pytest.mark.parametrize("tiled", [True, False])
 def test_tags_give_the_grid_gdal_gives(tmp_path, pixel, big, tiled):
-    made = of(tmp_path, pixel=pixel)
+    made = of(tmp_path, pixel=pixel, resolution_m=2.5)
     reader = FactsReader(made)
     for number in range(3):
         path = tmp_path / f"{number}.tif"
@@ -172,10 +172,11 @@ def test_tags_give_the_grid_gdal_gives(tmp_path, pixel, big, tiled):
         assert (facts.block_width_px, facts.block_height_px) == ((32, 16) if tiled else (70 + number, 8))
 
 
-def test_a_sidecar_that_moves_a_file_is_seen(tmp_path):
+def test_a_sidecar_that_would_move_a_file_is_seen(tmp_path):
     made = of(folder_of(tmp_path, 2, 1))
     reader = FactsReader(made)
     assert reader.read_local(str(tmp_path / "t0_0.tif")).west == 300_000.0
     sidecar = "<PAMDataset><GeoTransform>500000, 50, 0, 5600000, 0, -50</GeoTransform></PAMDataset>"
     (tmp_path / "t1_0.tif.aux.xml").write_text(sidecar)
-    assert reader.read_local(str(tmp_path / "t1_0.tif")).west == 500_000.0
+    with pytest.raises(SourceGridError, match="contradict"):
+        reader.read_local(str(tmp_path / "t1_0.tif"))
