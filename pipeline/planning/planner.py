@@ -41,7 +41,7 @@ from orograph.pipeline.sources.catalogue import CellTemplate, Files, Source
 from orograph.pipeline.sources.file_identity import local_ref
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import FileRef, SourceRef, ThinningCheck
-from orograph.pipeline.sources.sidecars import candidates, found_beside
+from orograph.pipeline.sources.sidecars import found_beside, remote_candidates
 from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
 from orograph.pipeline.sources.source_index import SourceIndex
 from orograph.pipeline.superres.thinning_check import check_thinning, relies_on_thinning, sample_points_deg
@@ -179,7 +179,7 @@ class Planner:
                 refs.append(
                     SourceRef(
                         source=source,
-                        files=tuple(self._with_sidecars(file, source) for file in found.refs),
+                        files=self._complete(found.refs, source),
                         horizontal=pin_operation(source, tile_bounds_deg(tile)),
                         thinning_check=self._thinning_check(source),
                     )
@@ -293,6 +293,13 @@ class Planner:
                 raise error.at(source=source.id) from None
         return self._refs[href]
 
+    def _complete(self, files: Sequence[FileRef], source: Source) -> tuple[FileRef, ...]:
+        """Files with their side-cars; servers are asked for several at once."""
+        if all("://" not in file.href for file in files):
+            return tuple(self._with_sidecars(file, source) for file in files)
+        with ThreadPoolExecutor(_PROBES_AT_ONCE, thread_name_prefix="orograph-probe") as pool:
+            return tuple(pool.map(lambda file: self._with_sidecars(file, source), files))
+
     def _with_sidecars(self, file: FileRef, source: Source) -> FileRef:
         """A file with its side-cars; remote ones are asked for by name, once, where the source may have any."""
         if file.sidecars:
@@ -305,8 +312,8 @@ class Planner:
     def _found_sidecars(self, href: str, source: Source) -> Iterator[FileRef]:
         if "://" not in href:
             yield from map(local_ref, found_beside(href))
-        elif source.sidecars:
-            for name in candidates(href):
+        elif not isinstance(source.data, CellTemplate) if source.sidecars is None else source.sidecars:
+            for name in remote_candidates(href):
                 with contextlib.suppress(SourceMissing, SourceInaccessible, SourceCorrupt):
                     yield self.probe(name, source)
 

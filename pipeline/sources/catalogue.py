@@ -169,7 +169,8 @@ class Source(_Frozen):
         nodata: Values that mean void, besides the one a file declares and NaN.
         pixel: What the georeferencing ties; files are believed where it is not given.
         unit: Unit of the heights where files do not declare it: `metre`, `foot`, `US survey foot`.
-        sidecars: Whether remote files may have side-cars; each is asked for when files are planned.
+        sidecars: Whether remote files may have side-cars, which are asked for when files are planned; where it is not given,
+            listed files may and cells of a template may not.
         priority: Larger wins where sources overlap; equal priorities go by resolution.
         accuracy_m: Standard deviation of a height on open ground, metres.
         noise_m: Standard deviation from pixel to pixel, metres. A network then takes samples for uncertain; at 0 it returns
@@ -198,7 +199,7 @@ class Source(_Frozen):
     nodata: tuple[float, ...] = ()
     pixel: PixelIs | None = None
     unit: str | None = None
-    sidecars: bool = True
+    sidecars: bool | None = None
     priority: int = 0
     accuracy_m: float = Field(gt=0)
     noise_m: float = Field(default=0.0, ge=0)

@@ -35,6 +35,12 @@ def candidates(name: str) -> Iterator[str]:
         yield from (stem + replaced for replaced in (*WORLD, *PROJECTION))
 
 
+def remote_candidates(href: str) -> Iterator[str]:
+    """Side-cars that a remote raster is asked for: those that change heights of a raster with keys of its own."""
+    if "?" not in href and "::" not in href:
+        yield from (href + suffix for suffix in APPENDED)
+
+
 def found_beside(path: str) -> tuple[str, ...]:
     """Side-cars of a local raster, also inside a zip archive (`/vsizip/...`); none for remote names.
 

@@ -37,7 +37,8 @@ class Davos:
             truth, grid = dataset.read(1).astype(np.float64), dataset.transform
             truth[truth == dataset.nodata] = np.nan
         with rasterio.open(shared("data/pairs/davos_west_srtm1.tif")) as dataset:
-            radar, own, size = dataset.read(1), dataset.transform, ground_pixel_size_m(dataset)
+            radar, own = dataset.read(1), dataset.transform
+            size = ground_pixel_size_m(own, dataset.height, "EPSG:4326")
         columns, rows = np.meshgrid(np.arange(truth.shape[1]), np.arange(truth.shape[0]))
         east, north = grid.c + (columns + 0.5) * grid.a - SHIFT_M[0], grid.f + (rows + 0.5) * grid.e - SHIFT_M[1]
         lon, lat = Transformer.from_crs(21781, 4326, always_xy=True).transform(east, north)

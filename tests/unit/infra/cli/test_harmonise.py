@@ -118,7 +118,7 @@ class TestHarmonise:
         source = write(tmp_path / "in.tif", np.full((20, 20), 7.0, dtype=np.float32), crs="EPSG:25832+7837")
         done = harmonise(source, tmp_path / "out.tif", Request("EPSG:5621"), tmp_path)
         assert done.record.frame_from == "EPSG:7837"
-        with pytest.raises(VerticalFrameMissing, match="declares EPSG:7837"):
+        with pytest.raises(SourceGridError, match="declares vertical CRS EPSG:7837"):
             harmonise(source, tmp_path / "out.tif", Request("EPSG:5621", "EPSG:5709"), tmp_path)
 
     def test_without_a_frame_it_is_refused(self, tmp_path):
