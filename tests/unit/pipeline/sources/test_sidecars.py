@@ -51,7 +51,7 @@ def source_of(href: str) -> Source:
     return Source.model_validate(
         {
             "id": "made", "title": "made", "providers": [{"name": "x"}], "licence": "CC0-1.0", "attribution": "x",
-            "data": data, "horizontal_crs": "EPSG:3035", "vertical_frame": "EPSG:5621",
+            "data": data, "sidecars": True, "horizontal_crs": "EPSG:3035", "vertical_frame": "EPSG:5621",
             "surface": "DTM", "resolution_m": 50, "thinning": "decimated", "accuracy_m": 0.1,
         }
     )  # fmt: skip
