@@ -3,6 +3,9 @@
 Columns are those of the stac-geoparquet 1.0 specification: properties at the top level, geometry as WKB, the bounding
 box as a struct, times as timestamps. Members whose values have no common shape are JSON text. References
 are keys of the store, or URLs where the store's public address is known.
+
+Arrow gives every struct of a column the same members. Other readers return null for a member that only other rows have:
+the `dem:` schema admits that, and members of other schemas are either in every row or filled here.
 """
 
 from __future__ import annotations
@@ -85,6 +88,9 @@ def _row(item: Document) -> Document:
     for name, value in item["properties"].items():
         if name in _TIMES:
             row[name] = datetime.fromisoformat(value).astimezone(UTC)
+        elif name == "providers":
+            # Null is not a valid URL of a provider; the empty reference is.
+            row[name] = [{"url": "", **provider} for provider in value]
         else:
             row[name] = value
     return row
@@ -100,6 +106,8 @@ def _item(row: Document, as_text: frozenset[str]) -> Document:
             continue
         if name in _TIMES:
             properties[name] = _text(value)
+        elif name == "providers":
+            properties[name] = [_present({**provider, "url": provider.get("url") or None}) for provider in value]
         else:
             properties[name] = value if name in as_text else _present(value)
     return {

@@ -147,7 +147,7 @@ def _properties(
         "processing:version": str(manifest.processing_version),
         "processing:datetime": made,
         "processing:lineage": lineage(manifest),
-        "processing:software": _software(manifest),
+        "processing:software": dict(manifest.software),
         **dem_fields(manifest),
     }
     cleaned: Document = pruned(properties)
@@ -157,13 +157,19 @@ def _properties(
 def _dates(sources: Iterable[Source], nominal: str) -> Document:
     """The nominal date, the same for all items of an epoch, so that clients mosaic tiles as one time step.
 
-    The interval says when the sources were measured, as far as they tell; `dem:date_basis` says how far that is.
+    The interval is that of the sources' surveys, or the nominal date where no source is dated; `dem:date_basis` names
+    which. Every item has an interval, so that no row of a geoparquet file is missing one that others have.
     """
     sources = tuple(sources)
     ends = [source.end for source in sources if source.end is not None]
     starts = [source.start for source in sources if source.start is not None]
     if not ends and not starts:
-        return {"datetime": nominal, "dem:date_basis": "processing"}
+        return {
+            "datetime": nominal,
+            "start_datetime": nominal,
+            "end_datetime": nominal,
+            "dem:date_basis": "processing",
+        }
     first, last = (timestamp(pick(starts + ends, key=_aware)) for pick in (min, max))
     # A source without an end may be newer than all that others tell.
     basis = "acquisition" if all(source.end is not None for source in sources) else "partial"
@@ -191,15 +197,6 @@ def _projection(manifest: Manifest, square: Tile | Cell, collection: CollectionI
         "proj:shape": shape,
         "proj:transform": transform,
         "proj:bbox": list(bounds),
-    }
-
-
-def _software(manifest: Manifest) -> dict[str, str]:
-    grids = {name: digest for record in manifest.operations for name, digest in record.grids.items()}
-    return {
-        **manifest.software,
-        **{f"model {name}": digest for name, digest in sorted(manifest.models.items())},
-        **{f"grid {name.rsplit('/', 1)[-1]}": digest for name, digest in sorted(grids.items())},
     }
 
 

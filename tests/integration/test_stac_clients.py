@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import json
 import socket
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 import rasterio
 from pystac_client import Client
 
+from orograph.stac.documents.index import decode_items, encode_items
 from orograph.stac.documents.schemas import SchemaLibrary
 from tests.support.service_world import EAST, WEST, World
 
@@ -139,26 +141,65 @@ def published(world: World) -> dict[str, Any]:
     return {item["id"]: item for item in items}
 
 
-def test_stac_geoparquet_and_rustac_restore_valid_items(world: World, shared: Any) -> None:
+def read_by_others(path: Path) -> dict[str, list[Any]]:
+    """Items of a geoparquet file as other readers restore them, by reader."""
     arrow = pytest.importorskip("stac_geoparquet.arrow")
     rustac = pytest.importorskip("rustac")
     import pyarrow.parquet as pq
 
-    path = index_of(world)
-    library = SchemaLibrary(shared("stac-schemas"))
-
     async def read() -> Any:
         return await rustac.read(str(path))
 
-    restored = {
+    return {
         "stac-geoparquet": list(arrow.stac_table_to_items(pq.read_table(path))),
         "rustac": asyncio.run(read())["features"],
     }
+
+
+def test_stac_geoparquet_and_rustac_restore_valid_items(world: World, shared: Any) -> None:
+    library = SchemaLibrary(shared("stac-schemas"))
     expected = published(world)
-    for reader, found in restored.items():
+    for reader, found in read_by_others(index_of(world)).items():
         plain = json.loads(json.dumps(found))
         assert {item["id"] for item in plain} == set(expected), reader
         for item in plain:
             assert list(library.faults(item)) == [], reader
             for name in ("dem:quality", "dem:coregistration", "dem:sources", "proj:transform", "gsd"):
                 assert item["properties"].get(name) == expected[item["id"]]["properties"].get(name), (reader, name)
+
+
+def thinned(item: Any) -> Any:
+    """The item without its optional members, and with some that its neighbours are missing."""
+    sparse = copy.deepcopy(item)
+    properties, assets = sparse["properties"], sparse["assets"]
+    for name in ("uncertainty_median_m", "border_step_m", "vertical_accuracy_le90_m", "quality", "filled_fraction"):
+        properties.pop(f"dem:{name}", None)
+    first, *others = properties["dem:sources"]
+    first["horizontal"] = {"operation": "a grid shift", "grids": [{"name": "g.tif", "sha256": "0" * 64}]}
+    first["thinning_declared"] = "averaged"
+    for source in others:
+        for name in ("fraction", "index", "accuracy_m", "files"):
+            source.pop(name, None)
+    properties["dem:coregistration"] = [{**r, "details": {"applied": True}} for r in properties["dem:coregistration"]]
+    for name in ("nmad_before_m", "shift_up_m"):
+        properties["dem:coregistration"][0].pop(name)
+    properties["dem:operations"][0]["notes"] = ["a note"]
+    properties["dem:models"] = {"superres": "keys6"}
+    properties["dem:numerics"] = {"torch": "2"}
+    properties["providers"][0].pop("url", None)
+    del assets["uncertainty"]
+    return sparse
+
+
+def test_rows_that_differ_are_restored_as_valid_items(world: World, shared: Any, tmp_path: Path) -> None:
+    library = SchemaLibrary(shared("stac-schemas"))
+    full, other = published(world).values()
+    sparse = thinned(other)
+    assert list(library.faults(sparse)) == []
+    data = encode_items([full, sparse])
+    assert decode_items(data) == sorted([full, sparse], key=lambda item: item["id"])
+    path = tmp_path / "items.parquet"
+    path.write_bytes(data)
+    for reader, found in read_by_others(path).items():
+        for item in json.loads(json.dumps(found)):
+            assert list(library.faults(item)) == [], (reader, item["id"])

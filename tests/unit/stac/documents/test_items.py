@@ -66,7 +66,7 @@ def test_datetime_without_dates_is_that_of_the_processing_and_says_so():
     properties = item_from_manifest(manifest, asset_href=str, created="2026-02-03T00:00:00Z")["properties"]
     assert properties["datetime"] == "2026-02-03T00:00:00Z"
     assert properties["dem:date_basis"] == "processing"
-    assert "start_datetime" not in properties
+    assert properties["start_datetime"] == properties["end_datetime"] == properties["datetime"]
 
 
 def with_href(manifest, href):
