@@ -28,6 +28,7 @@ from orograph.infra.cli import (
     train,
     validate,
 )
+from orograph.infra.cli.characterise import characterise
 from orograph.infra.cli.common import ending
 from orograph.infra.cli.demo import demo
 from orograph.infra.cli.doctor import doctor
@@ -76,6 +77,7 @@ app.command(context_settings={"ignore_unknown_options": True})(height.height)
 app.command()(harmonise.harmonise)
 app.command()(borders.borders)
 app.command()(validate.validate)
+sources.app.command()(characterise)
 app.add_typer(sources.app, name="sources")
 app.add_typer(grids.app, name="grids")
 app.command()(superres.superres)

@@ -39,6 +39,7 @@ FLOORS = (
     "pipeline.learning.bare_earth",
     "pipeline.learning.image_heights",
     "pipeline.learning.superres",
+    "pipeline.learning.sensors",
     "stac.documents",
     "stac.publishing",
     "stac.serving",
