@@ -34,18 +34,21 @@ def noise(parameters, slope):
     return np.hypot(parameters.noise_m, slope * parameters.noise_per_slope_m)
 
 
-@pytest.mark.parametrize(("sensor", "amplitude"), [(RADAR, 6e4), (QUIET, 2e4)])
+@pytest.mark.parametrize(("sensor", "amplitude"), [pytest.param(RADAR, 6e4, marks=pytest.mark.slow), (QUIET, 2e4)])
 def test_the_footprint_is_found_where_terrain_stands_out_of_the_noise(sensor, amplitude):
     found = characterised(sensor, amplitude)
     assert footprint(found.parameters) == pytest.approx(sensor.footprint_m, rel=0.1)
 
 
-@pytest.mark.parametrize(("sensor", "amplitude", "slope"), [(RADAR, 6e4, 0.3), (QUIET, 1e2, 0.05)])
+@pytest.mark.parametrize(
+    ("sensor", "amplitude", "slope"), [pytest.param(RADAR, 6e4, 0.3, marks=pytest.mark.slow), (QUIET, 1e2, 0.05)]
+)
 def test_noise_is_found_where_it_stands_out_of_the_terrain(sensor, amplitude, slope):
     found = characterised(sensor, amplitude)
     assert noise(found.parameters, slope) == pytest.approx(noise(sensor, slope), rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amplitude", [1e2, 2e4])
 def test_the_stated_error_covers_what_spectra_do_not_hold(amplitude):
     found = characterised(QUIET, amplitude)
