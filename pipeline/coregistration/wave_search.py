@@ -25,6 +25,8 @@ _LEAST_PATCHES: Final = 16
 _SIGNIFICANT: Final = 10.0
 """A peak explains this many times what its neighbours of like wavelength do; noise alone reaches 7 in a million places."""
 _LEAST_SHARE: Final = 0.06
+_LEAST_M: Final = 0.001
+"""Smaller waves are rounding: rasters are float32."""
 """And its root mean square in heights is this share of the residuals' NMAD at least."""
 _SHORTEST_PATCHES: Final = 2.5
 _LONGEST_SHARE: Final = 0.5
@@ -175,7 +177,8 @@ def find_wave(pair: Pair, field: DisplacementField) -> Wave | None:
     if per_m is None:
         return None
     wave = fit_wave(patches, per_m)
-    return wave if in_heights_m(patches, wave) >= _LEAST_SHARE * patches.spread_m else None
+    heights_m = in_heights_m(patches, wave)
+    return wave if heights_m >= max(_LEAST_SHARE * patches.spread_m, _LEAST_M) else None
 
 
 def with_waves(pair: Pair, field: DisplacementField) -> tuple[DisplacementField, Wave | None]:

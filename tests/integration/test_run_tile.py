@@ -72,7 +72,8 @@ def test_a_tile_is_made_committed_published_and_found_again(tmp_path, fine):
             assert (valid, errors, warnings) == (True, [], [])
     assert manifest.operations[0].operation == "EPSG:7838"
     with rasterio.open(store / manifest.asset("elevation").key) as dataset:
-        assert dataset.crs.to_wkt().count("EVRF2007") > 0
+        assert dataset.crs.to_epsg() == 3035
+        assert dataset.tags()["VERTICAL_DATUM"] == "EPSG:5621"
         assert tuple(dataset.transform)[:6] == (50.0, 0.0, 4_200_000.0, 0.0, -50.0, 3_050_000.0)
         heights = dataset.read(1, masked=True)
     rows, cols = np.nonzero(~np.ma.getmaskarray(heights))

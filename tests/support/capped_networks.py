@@ -25,7 +25,7 @@ def network_heights(precision: str, coarse: np.ndarray) -> dict[str, np.ndarray]
     town[40:52, 40:52] += 8.0
     for name in bare_earth_names():
         model = load_bare_earth(name)
-        out[f"bare-earth-{name}"] = model.above_ground(town, sum(model.spec.pixel_size_m) / 2).height_m
+        out[name] = model.above_ground(town, sum(model.spec.pixel_size_m) / 2).height_m
     return out
 
 
