@@ -25,6 +25,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="The record itself, on standard output.")] = False,
 ) -> None:
     """Show how a run stands: tiles, stages, failures, time left."""
+    from orograph.infra.engines.ray_head import jobs_in_sight
     from orograph.infra.reporting.run_record import ROOT, latest_run
     from orograph.infra.stores.open import open_store
     from orograph.pipeline.errors import InputError
@@ -33,6 +34,12 @@ def status(
     settings = RunSettings.with_flags(store=store)
     opened = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
     name = run or latest_run(opened)
+    jobs = [] if as_json or run else [job for job in jobs_in_sight() if job.state in {"PENDING", "RUNNING"}]
+    for job in jobs:
+        err.print(f"{job.name}  {job.state.lower()}  {job.message}", markup=False)
+    if name is None and jobs:
+        err.print(f"no run is recorded in {settings.store} yet")
+        return
     if name is None:
         raise InputError(f"no run is recorded in {settings.store}", remedy="start one with `orograph run`")
     state = _state(opened, f"{ROOT}/{name}/state.json", name)

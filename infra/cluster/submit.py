@@ -1,15 +1,18 @@
 """A run as a Ray job: submitted under a key of what it does, followed to its end, safe to submit again.
 
-The submission id is the digest of arguments and code. Ray refuses an id twice; so two people who submit the same run
-meet in one job, and a run that failed or was stopped is resubmitted under the next number, where it resumes.
+The submission id is the digest of arguments and code. Ray rejects an id that exists; so two users who submit the same run
+meet in one job. A run that has ended is submitted under the next number, where it resumes, as often as it is asked for:
+numbers have no end, and of the ended jobs the latest stay in the cluster's list.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
+import logging
 import os
 import shlex
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,16 +22,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from orograph.infra.cluster.code_bundle import copy_packages, package_digest
+from orograph.infra.cluster.shipped_files import anchored_text
 from orograph.infra.engines.environment import GDAL_ENV
+from orograph.infra.engines.ray_head import ClusterJob, client_of, jobs_of
 from orograph.infra.stores.base import sha256_of
-from orograph.pipeline.errors import ClusterRefused, EngineError, ResourcesMissing, UsageError
+from orograph.pipeline.errors import EngineError, UsageError
 from orograph.pipeline.manifest import canonical_json
 
 _POLL_S: Final = 1.0
-_DASHBOARD: Final = "http://127.0.0.1:8265"
-_MOST_TRIES: Final = 100
+_RECONNECTS: Final = 10
+_KEPT: Final = 20
+"""Ended jobs of one command that stay in the cluster's list."""
 _SHIPPED: Final = {".yaml", ".yml", ".geojson", ".json"}
 _RUNNING: Final = {"PENDING", "RUNNING"}
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +45,14 @@ class Submission:
 
     Attributes:
         arguments: Of the `orograph` command, e.g. `("run", "--area", "5,45,16,48")`.
-        files: Local files the arguments name, by their place in the job's working directory.
+        files: Contents of local files the arguments name, by their place in the job's working directory.
         installed: The cluster's image holds Orograph; only files are shipped.
         environment: Variables of the job; never secrets, for the dashboard shows them.
         cpus: Of the driver, which only waits; 0 lets it run on a head without CPUs.
     """
 
     arguments: tuple[str, ...]
-    files: tuple[tuple[str, Path], ...] = ()
+    files: tuple[tuple[str, bytes], ...] = ()
     installed: bool = False
     environment: tuple[tuple[str, str], ...] = ()
     cpus: float = 0.0
@@ -75,19 +83,39 @@ def submit(address: str | None, submission: Submission, tell: Callable[[str], No
         UsageError: an environment variable looks like a secret.
     """
     _refuse_secrets(submission)
-    client = _client(address)
-    known = {info.submission_id: str(info.status.value) for info in client.list_jobs() if info.submission_id}
-    for number in range(1, _MOST_TRIES):
+    client = client_of(address)
+    for _ in range(_RECONNECTS):
+        former = [job for job in jobs_of(client) if job.key == submission.key]
+        running = [job for job in former if job.state in _RUNNING]
+        if running:
+            tell(f"the same run is under way as {running[-1].name}: following it")
+            return client, running[-1].name
+        number = 1 + max((_number_of(job.name, submission.key) for job in former), default=0)
         name = submission.key if number == 1 else f"{submission.key}-{number}"
-        state = known.get(name)
-        if state in _RUNNING:
-            tell(f"the same run is under way as {name}: following it")
-            return client, name
-        if state is None:
-            tell(f"submitting {name}: {submission.entrypoint}")
+        tell(f"submitting {name}: {submission.entrypoint}")
+        try:
             _submit_as(client, name, submission)
-            return client, name
-    raise EngineError(f"{submission.key} was submitted {_MOST_TRIES} times", remedy="delete old jobs of the cluster")
+        except RuntimeError as error:
+            if "already exists" not in str(error):
+                raise EngineError(
+                    f"{name} was not accepted: {_first_line(error)}", remedy="look at `ray status`"
+                ) from error
+            continue  # another submitter was faster: follow that job
+        _forget(client, former[: -_KEPT + 1])
+        return client, name
+    raise EngineError(f"{submission.key} is submitted by others all the time", remedy="look at `ray job list`")
+
+
+def _number_of(name: str, key: str) -> int:
+    rest = name.removeprefix(key).removeprefix("-")
+    return int(rest) if rest.isdigit() else 1
+
+
+def _forget(client: Any, jobs: Sequence[ClusterJob]) -> None:
+    """Take old jobs out of the cluster's list; their results are in the store."""
+    for job in jobs:
+        with contextlib.suppress(RuntimeError):
+            client.delete_job(job.name)
 
 
 def follow(client: Any, name: str, write: Callable[[str], None]) -> int:
@@ -96,17 +124,12 @@ def follow(client: Any, name: str, write: Callable[[str], None]) -> int:
     Raises:
         EngineError: the job did not begin, or Ray lost it.
     """
-    seen = 0
-    while True:
-        info = client.get_job_info(name)
-        state = str(info.status.value)
-        logs = client.get_job_logs(name) or ""
-        if len(logs) > seen:
-            write(logs[seen:])
-            seen = len(logs)
-        if state not in _RUNNING:
-            break
+    asyncio.run(_tail(client, name, write))
+    info = client.get_job_info(name)
+    while str(info.status.value) in _RUNNING:  # the log may end a moment before the job
         time.sleep(_POLL_S)
+        info = client.get_job_info(name)
+    state = str(info.status.value)
     if state == "SUCCEEDED":
         return 0
     if state == "STOPPED":
@@ -117,6 +140,24 @@ def follow(client: Any, name: str, write: Callable[[str], None]) -> int:
     return int(code)
 
 
+async def _tail(client: Any, name: str, write: Callable[[str], None]) -> None:
+    """Pass on the log as Ray sends it; after a lost connection, what was seen is skipped."""
+    seen = 0
+    for number in range(_RECONNECTS):
+        position = 0
+        try:
+            async for text in client.tail_job_logs(name):
+                position += len(text)
+                if position > seen:
+                    write(text[-(position - seen) :])
+                    seen = position
+        except (RuntimeError, OSError) as error:
+            _log.info("the log of %s broke off: %s", name, error)
+        if str(client.get_job_info(name).status.value) not in _RUNNING:
+            return
+        await asyncio.sleep(_POLL_S * min(number + 1, 5))
+
+
 def _submit_as(client: Any, name: str, submission: Submission) -> None:
     environment = {**GDAL_ENV, **dict(submission.environment)}
     runtime: dict[str, Any] = {"env_vars": environment}
@@ -124,10 +165,10 @@ def _submit_as(client: Any, name: str, submission: Submission) -> None:
     with tempfile.TemporaryDirectory(prefix="orograph-job-") as folder:
         if not submission.installed:
             copy_packages(Path(folder))
-        for name_there, path in submission.files:
+        for name_there, content in submission.files:
             target = Path(folder, name_there)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            target.write_bytes(content)
         if any(Path(folder).iterdir()):
             runtime["working_dir"] = folder
         client.submit_job(
@@ -139,30 +180,8 @@ def _submit_as(client: Any, name: str, submission: Submission) -> None:
         )
 
 
-def _client(address: str | None) -> Any:
-    from ray.job_submission import JobSubmissionClient
-
-    if address is None and not os.environ.get("RAY_ADDRESS"):
-        # Ray would look for whatever cluster ran here last, and wait for it most of a minute.
-        address = _DASHBOARD
-    if address is not None:
-        # Ray lets the variable win over the argument, and would submit to the wrong cluster without a word.
-        os.environ["RAY_ADDRESS"] = address
-    try:
-        client = JobSubmissionClient(address)
-        client.get_version()
-    except Exception as error:
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        if "401" in str(error) or "403" in str(error) or "uthentication" in str(error):
-            raise ClusterRefused(
-                f"the cluster refuses us: {text}",
-                remedy="set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH)",
-            ) from error
-        raise ResourcesMissing(
-            f"no Ray cluster answers at {address or 'RAY_ADDRESS'}: {text}",
-            remedy="give its dashboard's address, e.g. --address http://head:8265",
-        ) from error
-    return client
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _refuse_secrets(submission: Submission) -> None:
@@ -176,7 +195,10 @@ def _refuse_secrets(submission: Submission) -> None:
 
 
 def submission_of(arguments: Sequence[str], environment: Sequence[str], *, installed: bool) -> Submission:
-    """A submission from what stands on a command line; local catalogues and areas it names are shipped.
+    """A submission from what stands on a command line.
+
+    Local catalogues and areas it names are shipped, their own relative paths made absolute; other local files are named by
+    their absolute path, which the nodes must share.
 
     Raises:
         UsageError: an environment entry that is not NAME=VALUE, nothing to run, or a store the nodes do not share.
@@ -189,6 +211,8 @@ def submission_of(arguments: Sequence[str], environment: Sequence[str], *, insta
         if not separator or not name:
             raise UsageError(f"--env {entry!r} is not NAME=VALUE")
         pairs.append((name, value))
+    if "OROGRAPH_STORE" in os.environ and not any(name == "OROGRAPH_STORE" for name, _ in pairs):
+        pairs.append(("OROGRAPH_STORE", os.environ["OROGRAPH_STORE"]))
     _refuse_private_store(arguments, dict(pairs))
     rewritten, files = [], []
     for argument in arguments:
@@ -196,10 +220,13 @@ def submission_of(arguments: Sequence[str], environment: Sequence[str], *, insta
         head, equals, last = argument.rpartition("=")
         path = Path(last)
         if path.suffix in _SHIPPED and path.is_file():
+            text = anchored_text(path)
             # The digest makes a changed file another submission.
-            name_there = f"inputs/{sha256_of(path)[:12]}-{path.name}"
-            files.append((name_there, path.absolute()))
+            name_there = f"inputs/{sha256_of(text)[:12]}-{path.name}"
+            files.append((name_there, text))
             rewritten.append(f"{head}{equals}{name_there}")
+        elif path.is_file() and not path.is_absolute():
+            rewritten.append(f"{head}{equals}{path.absolute()}")
         else:
             rewritten.append(argument)
     return Submission(tuple(rewritten), tuple(files), installed, tuple(pairs))

@@ -39,7 +39,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a job; `number` counts from 1, `ticket` tells tries apart; `starting` until its worker is ready."""
+    """One try of a job.
+
+    Attributes:
+        ticket: Tells tries apart.
+        number: Counts from 1; tries that failed for a fault of their node do not count.
+        starting: True until its worker is ready.
+        tried_on: Nodes on which it met such a fault.
+    """
 
     ticket: int
     number: int
@@ -47,6 +54,7 @@ class Attempt:
     started_s: float = 0.0
     memory_failures: int = 0
     starting: bool = False
+    tried_on: tuple[str, ...] = ()
 
 
 class Schedule:
@@ -93,18 +101,23 @@ class Schedule:
         waiting = 0 if self._draining else len(self._waiting)
         return min(limit, len(self._running) + waiting + self.available(limit))
 
-    def next_attempt(self, now_s: float, *, starting: bool = False) -> Attempt | None:
+    def next_attempt(
+        self, now_s: float, *, starting: bool = False, node: str = "", only_retries: bool = False
+    ) -> Attempt | None:
         """What to start now: a retry whose wait is over, else a new job; None when there is nothing yet.
 
         Args:
             now_s: The time.
             starting: The worker is not ready yet and will tell when it is (`began`).
+            node: Where the worker is; attempts that met a fault of this node are left for others.
+            only_retries: Start no new job.
         """
         if self._draining:
             return None
-        if self._waiting and self._waiting[0][0] <= now_s:
-            attempt = heapq.heappop(self._waiting)[2]
-        elif self.available(1):
+        attempt = self._due_retry(now_s, node)
+        if attempt is not None:
+            pass
+        elif not only_retries and self.available(1):
             attempt = Attempt(next(self._tickets), 1, self._ahead.popleft())
         else:
             return None
@@ -132,10 +145,47 @@ class Schedule:
             return Outcome(attempt.job, Status.FAILED, None, error, attempt.number)
         if attempt.number >= self.policy.attempts or memory_failures >= _OUT_OF_MEMORY_ATTEMPTS:
             return Outcome(attempt.job, Status.QUARANTINED, None, _quarantined(attempt, error), attempt.number)
-        again = Attempt(next(self._tickets), attempt.number + 1, attempt.job, memory_failures=memory_failures)
+        again = Attempt(
+            next(self._tickets),
+            attempt.number + 1,
+            attempt.job,
+            memory_failures=memory_failures,
+            tried_on=attempt.tried_on,
+        )
         due_s = now_s + self.policy.backoff.wait_s(attempt.number)
         heapq.heappush(self._waiting, (due_s, again.ticket, again))
         return None
+
+    def elsewhere(self, attempt: Attempt, node: str) -> None:
+        """An attempt met a fault that may belong to its node: it is due again at once on any other."""
+        del self._running[attempt.ticket]
+        again = replace(attempt, ticket=next(self._tickets), starting=False, tried_on=(*attempt.tried_on, node))
+        heapq.heappush(self._waiting, (0.0, again.ticket, again))
+
+    def shunned(self) -> frozenset[str]:
+        """Nodes on which nothing that is left may run."""
+        if self.available(1) or not self._waiting:
+            return frozenset()
+        return frozenset.intersection(*(frozenset(attempt.tried_on) for _, _, attempt in self._waiting))
+
+    def release(self, nodes: frozenset[str]) -> None:
+        """Let attempts that were tried on every node there is be tried anywhere again, as a further attempt."""
+        for place, (due_s, ticket, attempt) in enumerate(self._waiting):
+            if attempt.tried_on and nodes <= set(attempt.tried_on):
+                self._waiting[place] = (due_s, ticket, replace(attempt, number=attempt.number + 1, tried_on=()))
+
+    def _due_retry(self, now_s: float, node: str) -> Attempt | None:
+        if not self._waiting or self._waiting[0][0] > now_s:
+            return None
+        if node not in self._waiting[0][2].tried_on:
+            return heapq.heappop(self._waiting)[2]
+        due = [entry for entry in self._waiting if entry[0] <= now_s and node not in entry[2].tried_on]
+        if not due:
+            return None
+        first = min(due)
+        self._waiting.remove(first)
+        heapq.heapify(self._waiting)
+        return first[2]
 
     def withdrawn(self, attempt: Attempt) -> None:
         """An attempt never began (its worker was gone): it is due again at once and does not count."""

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
+from orograph.infra.engines.ray_head import client_of, jobs_of, local_heads
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, supported_precisions
 from orograph.pipeline.core.processor import instruction_caps, instruction_set, usable_cores
 from orograph.pipeline.errors import OrographError
@@ -182,20 +184,48 @@ def _ray(_: RunSettings) -> Iterator[Finding]:
 
     address = os.environ.get("RAY_ADDRESS")
     if address is None:
-        yield Finding(
-            "Ray", Level.OK, f"ray {ray.__version__}; no RAY_ADDRESS, so `--engine ray` starts one on this machine"
-        )
-        return
+        yield _without_address(ray.__version__)
+    elif "://" in address and not address.startswith("ray://"):
+        yield _dashboard(address)
+    else:
+        yield _head(ray, address)
+
+
+def _without_address(version: str) -> Finding:
+    heads = local_heads()
+    if not heads:
+        text = f"ray {version}; no RAY_ADDRESS and no head here, so `--engine ray` starts one on this machine"
+        return Finding("Ray", Level.OK, text)
+    return Finding(
+        "Ray",
+        Level.WARNING,
+        f"ray {version}; a head runs here at {', '.join(heads)}, and `--engine ray` would start another without RAY_ADDRESS",
+        f"export RAY_ADDRESS={heads[0]}, or use `orograph submit`",
+    )
+
+
+def _dashboard(address: str) -> Finding:
+    try:
+        client = client_of(None)
+        jobs = jobs_of(client)
+    except OrographError as error:
+        return Finding("Ray", Level.FAILURE, error.message, error.remedy or "check RAY_ADDRESS and the token")
+    running = sum(job.state in {"PENDING", "RUNNING"} for job in jobs)
+    text = f"dashboard at {address} accepts jobs (Ray {client.get_version()}); {running} of {len(jobs)} submissions run"
+    return Finding("Ray", Level.OK, text)
+
+
+def _head(ray: Any, address: str) -> Finding:
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        resources = ray.cluster_resources()
+        nodes = sum(node["Alive"] for node in ray.nodes())
     except Exception as error:  # noqa: BLE001 - Ray raises whatever its transport raised
-        yield Finding("Ray", Level.FAILURE, f"{address} does not answer: {error}", "check RAY_ADDRESS and the token")
-        return
+        return Finding("Ray", Level.FAILURE, f"{address} does not answer: {error}", "check RAY_ADDRESS and the token")
     finally:
         ray.shutdown()
     amounts = ", ".join(f"{name} {resources.get(name, 0):g}" for name in ("CPU", "GPU"))
-    yield Finding("Ray", Level.OK, f"cluster at {address}: {amounts}")
+    return Finding("Ray", Level.OK, f"cluster at {address}: {nodes} nodes, {amounts}")
 
 
 def _gpu(_: RunSettings) -> Iterator[Finding]:

@@ -45,6 +45,7 @@ class Journal:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     workers: int = 0
     price_per_hour: float = 0.0
+    notes: tuple[str, ...] = ()
     _written_s: float = 0.0
     _began_s: float = field(default_factory=time.monotonic)
     _running: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -103,6 +104,7 @@ class Journal:
             "tile_seconds": _spread([sum(entry["seconds"].values()) for entry in made]),
             "busy_fraction": _busy(made, wall_s, self.workers),
             "cost": round(wall_s / 3600 * self.workers * self.price_per_hour, 4) if self.price_per_hour else None,
+            "notes": [redact(note) for note in self.notes],
             "failures": [entry for entry in self._ended if "error" in entry],
             "ended": self._ended,
         }

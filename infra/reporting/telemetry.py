@@ -69,14 +69,13 @@ class JsonFormatter(logging.Formatter):
 
 def configure_logging(level: int = logging.INFO) -> None:
     """Send the packages' log lines to standard error as JSON; calling it again changes only the level."""
-    for name in ("infra", "pipeline", "stac"):
-        logger = logging.getLogger(name)
-        logger.setLevel(level)
-        if not any(isinstance(handler.formatter, JsonFormatter) for handler in logger.handlers):
-            handler = logging.StreamHandler(sys.stderr)
-            handler.setFormatter(JsonFormatter())
-            logger.addHandler(handler)
-            logger.propagate = False
+    logger = logging.getLogger("orograph")
+    logger.setLevel(level)
+    if not any(isinstance(handler.formatter, JsonFormatter) for handler in logger.handlers):
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(JsonFormatter())
+        logger.addHandler(handler)
+        logger.propagate = False
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from orograph.infra.engines.protocol import DrainingEngine, Outcome, Status
 from orograph.infra.reporting.console import err, print_json_line
 from orograph.infra.reporting.progress import reporter
+from orograph.infra.runs.node_needs import needs_of
 from orograph.infra.runs.packed_jobs import packed_jobs
 from orograph.infra.runs.supervise import supervised
 from orograph.infra.runs.tile_runner import TileRunner
@@ -28,10 +29,12 @@ def execute_plan(
     outcomes = []
     jobs = packed_jobs(open_store(settings.store, endpoint_url=settings.s3_endpoint_url), plan.jobs)
     watched = supervised(engine, settings, jobs)
-    with reporter(len(jobs), as_json=as_json) as report:
-        for outcome in watched.run(jobs, TileRunner(settings), report.event):
+    with reporter(len(jobs), as_json=as_json) as report, needs_of(plan.jobs, settings, engine.name) as needs:
+        for outcome in watched.run(jobs, TileRunner(settings, needs), report.event):
             report.outcome(outcome)
             outcomes.append(outcome)
+    for note in watched.notes:
+        err.print(note, markup=False)
     if any(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes):
         rebuild(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
     return tuple(outcomes)

@@ -43,6 +43,11 @@ class Supervised:
         self.metrics = metrics or NoMetrics()
         self.interrupted = False
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines about the machines for the end of a run, such as nodes that were set aside."""
+        return tuple(getattr(self.engine, "notes", ()))
+
     def drain(self) -> None:
         """Start no further job."""
         self.interrupted = True
@@ -64,6 +69,7 @@ class Supervised:
             ended = True
         finally:
             self.metrics.running(0)
+            self.journal.notes = self.notes
             self.journal.finish(interrupted=self.interrupted or not ended)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orograph.infra.engines.memory import peak_rss_mb
@@ -14,6 +14,7 @@ from orograph.infra.runs.commit import commit_tile, is_done
 from orograph.infra.runs.contents import with_contents
 from orograph.infra.runs.fetch import Fetcher
 from orograph.infra.runs.model_weights import reading
+from orograph.infra.runs.node_needs import NodeNeeds
 from orograph.infra.runs.packed_jobs import unpacked
 from orograph.infra.runs.scratch import ScratchFolder
 from orograph.infra.runs.source_access import SourceAccess, window_of
@@ -72,6 +73,15 @@ class TileRunner:
     """The runner of tiles; picklable, safe to call twice and by two workers at once."""
 
     settings: RunSettings
+    needs: NodeNeeds = field(default_factory=NodeNeeds)
+
+    def check_node(self) -> None:
+        """Check that this machine can run the jobs; engines of several machines call it when a worker starts.
+
+        Raises:
+            OrographError: as `NodeNeeds.check`.
+        """
+        self.needs.check(self.settings)
 
     def __call__(self, job: Job, progress: ProgressCallback) -> Receipt:
         """Make a tile unless it is made already.

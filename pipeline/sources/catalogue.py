@@ -286,26 +286,27 @@ class SourceCatalogue(_Frozen):
 def _anchored(source: Source, folder: Path) -> Source:
     updates: dict[str, object] = {}
     if isinstance(source.data, Files):
-        hrefs = tuple(_absolute(href, folder) for href in source.data.hrefs)
+        hrefs = tuple(absolute_href(href, folder) for href in source.data.hrefs)
         updates["data"] = source.data.model_copy(update={"hrefs": hrefs})
     else:
-        hrefs_of_data = {"href": _absolute(source.data.href, folder)}
+        hrefs_of_data = {"href": absolute_href(source.data.href, folder)}
         if isinstance(source.data, CellTemplate) and source.data.cells is not None:
-            hrefs_of_data["cells"] = _absolute(source.data.cells, folder)
+            hrefs_of_data["cells"] = absolute_href(source.data.cells, folder)
         updates["data"] = source.data.model_copy(update=hrefs_of_data)
     if source.vertical_grid is not None:
-        path = _absolute(source.vertical_grid.path, folder)
+        path = absolute_href(source.vertical_grid.path, folder)
         updates["vertical_grid"] = source.vertical_grid.model_copy(update={"path": path})
     if source.land_cover is not None:
-        path = _absolute(source.land_cover.path, folder)
+        path = absolute_href(source.land_cover.path, folder)
         updates["land_cover"] = source.land_cover.model_copy(update={"path": path})
     return source.model_copy(update=updates)
 
 
-def _absolute(href: str, folder: Path) -> str:
+def absolute_href(href: str, folder: Path) -> str:
+    """A path of a catalogue as it is read from the folder of its file; URLs and absolute paths stay."""
     if "::" in href:  # an fsspec chain: only its last link is a place
         inner, _, outer = href.rpartition("::")
-        return f"{inner}::{_absolute(outer, folder)}"
+        return f"{inner}::{absolute_href(outer, folder)}"
     if "://" in href or href.startswith("/"):
         return href
     return str((folder / href).resolve())

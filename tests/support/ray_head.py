@@ -73,6 +73,44 @@ def running_head(cpus: int = 2) -> Iterator[RayHead]:
                 os.kill(pid, signal.SIGKILL)
 
 
+@contextlib.contextmanager
+def joined_node(head: RayHead, cpus: int = 1, hidden: Path | None = None, **environment: str) -> Iterator[Path]:
+    """A further raylet of the head's cluster, yielding its log.
+
+    Args:
+        head: Whose cluster.
+        cpus: What it offers.
+        hidden: A folder that is empty for this node, as a mount that is missing there; needs a mount namespace.
+        environment: Of the raylet and its workers, as of an image of its own.
+    """
+    names = ("node-manager-port", "object-manager-port", "metrics-export-port", "dashboard-agent-listen-port",
+             "dashboard-agent-grpc-port", "runtime-env-agent-port")  # fmt: skip
+    ray = Path(sys.executable).with_name("ray")
+    command = [str(ray), "start", f"--address={head.address}", "--block", "--disable-usage-stats", f"--num-cpus={cpus}"]
+    command += ["--node-ip-address=127.0.0.1", "--object-store-memory=100000000"]
+    command += [f"--{name}={free_port()}" for name in names]
+    if hidden is not None:
+        script = 'mount -t tmpfs tmpfs "$0" && exec "$@"'
+        command = ["unshare", "-m", "bash", "-c", script, str(hidden), *command]
+    own = head.environment(PATH=f"{ray.parent}{os.pathsep}{os.environ['PATH']}", **environment)
+    del own["RAY_ADDRESS"]
+    log_file = head.log.with_name(f"node-{free_port()}.log")
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=own, start_new_session=True)
+    try:
+        yield log_file
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+
+
+def can_hide_folders() -> bool:
+    """Whether this process may make mount namespaces."""
+    return subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode == 0
+
+
 def _await_head(head: RayHead, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from orograph.infra.cluster.code_bundle import PACKAGES, copy_packages, package_digest, package_files
 from orograph.infra.cluster.submit import submission_of, submit
@@ -39,7 +42,88 @@ def test_local_catalogues_are_shipped_by_content(tmp_path: Path) -> None:
     assert first.arguments[2].startswith("inputs/")
     assert first.arguments[2].endswith("-mine.yaml")
     assert first.key != second.key
-    assert second.files == ((second.arguments[2], path),)
+    assert second.files == ((second.arguments[2], b"b"),)
+
+
+def test_paths_inside_a_shipped_catalogue_stay_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "heights.tif").write_bytes(b"II")
+    document = {
+        "sources": [
+            {"id": "a", "data": {"kind": "files", "hrefs": ["tiles/*.tif", "s3://b/x.tif", "/abs/y.tif"]}},
+            {"id": "b", "data": {"kind": "cells", "href": "zip://{x}.tif::cells/{x}.zip", "cells": "list.txt"}},
+            {"id": "c", "vertical_grid": {"path": "geoid.tif"}},
+        ]
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(document))
+    monkeypatch.chdir(tmp_path)
+    submission = submission_of(["plan", "-c", "mine.yaml", "--data", "heights.tif"], [], installed=True)
+    assert submission.arguments[-1] == str(tmp_path / "heights.tif")
+    ((_, content),) = submission.files
+    first, second, third = yaml.safe_load(content)["sources"]
+    assert first["data"]["hrefs"] == [str(tmp_path / "tiles/*.tif"), "s3://b/x.tif", "/abs/y.tif"]
+    assert second["data"]["href"] == f"zip://{{x}}.tif::{tmp_path}/cells/{{x}}.zip"
+    assert second["data"]["cells"] == str(tmp_path / "list.txt")
+    assert third["vertical_grid"]["path"] == str(tmp_path / "geoid.tif")
+
+
+def test_the_store_of_the_environment_travels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OROGRAPH_STORE", "s3://bucket/eu")
+    assert submission_of(["run"], [], installed=True).environment == (("OROGRAPH_STORE", "s3://bucket/eu"),)
+    chosen = submission_of(["run"], ["OROGRAPH_STORE=s3://other/eu"], installed=True)
+    assert chosen.environment == (("OROGRAPH_STORE", "s3://other/eu"),)
+
+
+class JobServer:
+    """Ray's job server as far as submission goes: ids are unique, ended jobs can be deleted."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, SimpleNamespace] = {}
+        self.clock = itertools.count()
+
+    def list_jobs(self) -> list[SimpleNamespace]:
+        return list(self.jobs.values())
+
+    def submit_job(self, *, submission_id: str, metadata: dict[str, str], **_options: object) -> None:
+        if submission_id in self.jobs:
+            raise RuntimeError(f"Job with submission_id {submission_id} already exists.")
+        self.jobs[submission_id] = SimpleNamespace(
+            submission_id=submission_id,
+            metadata=metadata,
+            message="",
+            start_time=next(self.clock),
+            status=SimpleNamespace(value="RUNNING"),
+        )
+
+    def delete_job(self, name: str) -> None:
+        del self.jobs[name]
+
+
+def test_the_same_command_is_submitted_every_night(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = JobServer()
+    monkeypatch.setattr("orograph.infra.cluster.submit.client_of", lambda _address: server)
+    nightly = submission_of(["run", *STORE], [], installed=True)
+    names = []
+    for night in range(250):
+        _, name = submit(None, nightly, lambda _text: None)
+        names.append(name)
+        assert submit(None, nightly, lambda _text: None)[1] == name, "joined while it runs"
+        server.jobs[name].status.value = "SUCCEEDED" if night % 3 else "FAILED"
+    assert len(set(names)) == 250
+    assert names[-1] == f"{nightly.key}-250"
+    assert len(server.jobs) <= 20
+
+
+def test_two_submitters_at_once_meet_in_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = JobServer()
+    monkeypatch.setattr("orograph.infra.cluster.submit.client_of", lambda _address: server)
+    nightly = submission_of(["run", *STORE], [], installed=True)
+    list_jobs = server.list_jobs
+    server.submit_job(submission_id=nightly.key, metadata={"orograph": nightly.key})
+    # The other job is not listed yet when this submitter looks for the first time.
+    answers = iter([[SimpleNamespace(submission_id=None)]])
+    monkeypatch.setattr(server, "list_jobs", lambda: next(answers, None) or list_jobs())
+    assert submit(None, nightly, lambda _text: None)[1] == nightly.key
+    assert len(server.jobs) == 1
 
 
 @pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN", "DB_PASSWORD", "AWS_ACCESS_KEY_ID"])
@@ -82,5 +166,5 @@ def test_files_behind_an_equals_sign_are_shipped_too(tmp_path: Path, before: str
     path.write_text("{}")
     submission = submission_of(["plan", f"{before}{path}"], [], installed=True)
     ((name_there, shipped),) = submission.files
-    assert shipped == path
+    assert shipped == path.read_bytes()
     assert submission.arguments[1] == f"{before}{name_there}"

@@ -1,0 +1,111 @@
+"""Code that runs in a run's actors.
+
+Only the standard library is imported at the top, so that a node with an incomplete image can report the cause.
+"""
+
+from __future__ import annotations
+
+import socket
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from orograph.infra.engines.protocol import Receipt, Runner
+    from orograph.pipeline.errors import OrographError
+    from orograph.pipeline.job import Job
+
+_POST_S: Final = 2.0
+"""How long a worker waits for its sign of life to arrive; without an answer it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """How the start of a worker ended, and where it is.
+
+    Attributes:
+        node: Ray's id of the node.
+        label: Host name, address and the id's first digits.
+        error: An error of the tree, or the last line of anything else; None when the worker is ready.
+    """
+
+    node: str
+    label: str
+    error: OrographError | str | None = None
+
+
+class TileWorker:
+    """One process, one tile at a time."""
+
+    def __init__(self, mailbox: Any) -> None:
+        self._mailbox = mailbox
+        self._runner: Runner | None = None
+
+    def prepare(self, pickled_runner: bytes) -> Prepared:
+        """Import all that jobs need and check the node, so that the first job's deadline is for the job alone."""
+        import ray
+
+        node = str(ray.get_runtime_context().get_node_id())
+        address: Any = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        label = f"{socket.gethostname()} ({address}, node {node[:8]})"
+        try:
+            from orograph.infra.engines.environment import apply_gdal_env
+
+            apply_gdal_env()
+            self._runner = ray.cloudpickle.loads(pickled_runner)
+            check = getattr(self._runner, "check_node", None)
+            if check is not None:
+                check()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the driver names it
+            return Prepared(node, label, _sendable(error))
+        return Prepared(node, label)
+
+    def run(self, job: Job, ticket: int) -> Receipt | OrographError:
+        """Run one job; errors are returned, because Ray wraps or loses those that are raised."""
+        import ray
+
+        from orograph.infra.engines.attempt import execute
+
+        begun = ""
+
+        def post(stage: str, fraction: float) -> None:
+            nonlocal begun
+            letter = self._mailbox.post.remote(ticket, stage, fraction)
+            if stage != begun:
+                # Should this process be killed in the stage, the driver must be able to name it.
+                ray.wait([letter], timeout=_POST_S)
+                begun = stage
+
+        if self._runner is None:
+            raise RuntimeError("prepare() was not called")
+        return execute(self._runner, job, post)
+
+
+class Mailbox:
+    """Holds the workers' signs of life until the driver fetches them."""
+
+    def __init__(self) -> None:
+        self._letters: list[tuple[int, str, float]] = []
+
+    def post(self, ticket: int, stage: str, fraction: float) -> None:
+        """Leave a sign of life."""
+        self._letters.append((ticket, stage, fraction))
+
+    def fetch(self) -> list[tuple[int, str, float]]:
+        """Take all that has come."""
+        letters, self._letters = self._letters, []
+        return letters
+
+
+def _sendable(error: Exception) -> OrographError | str:
+    try:
+        from orograph.pipeline.errors import OrographError
+    except Exception:  # noqa: BLE001 - the package itself cannot be imported here
+        return _last_line(error)
+    return error if isinstance(error, OrographError) else _last_line(error)
+
+
+def _last_line(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"[:600]

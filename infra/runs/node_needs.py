@@ -1,0 +1,89 @@
+"""What every node of a run must have, checked when a worker starts and not tile by tile."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from orograph.infra.stores.open import open_store
+from orograph.pipeline.errors import ModelError, OrographError, StoreUnwritable
+from orograph.pipeline.job import Job
+from orograph.pipeline.settings import RunSettings
+
+
+@dataclass(frozen=True, slots=True)
+class NodeNeeds:
+    """What the jobs of a run need of a machine.
+
+    Attributes:
+        grids: Names of geoid grids that the driver has and the jobs use.
+        gpu: Networks run on CUDA.
+        mark: Key of an object that the driver wrote, by which a store in a folder is recognised.
+    """
+
+    grids: tuple[str, ...] = ()
+    gpu: bool = False
+    mark: str = ""
+
+    def check(self, settings: RunSettings) -> None:
+        """Check this machine.
+
+        Raises:
+            GridMissing, GridCorrupt: a grid is not here, or its sha256 is not the pinned one.
+            ModelError: no GPU is visible.
+            StoreUnwritable: the store's folder is not the one the driver sees.
+        """
+        if self.mark and open_store(settings.store).head(self.mark) is None:
+            raise StoreUnwritable(
+                f"{settings.store} is another folder here than on the run's driver",
+                remedy="mount the shared disk on every node, or use s3://bucket/prefix",
+            )
+        if self.gpu:
+            _check_gpu()
+        if self.grids:
+            from orograph.pipeline.vertical import GridFile, VerticalCatalogue, verified
+
+            known = VerticalCatalogue.load().grids
+            for name in self.grids:
+                verified(GridFile(name, str((settings.grids_dir / name).absolute()), known[name].sha256))
+
+
+@contextlib.contextmanager
+def needs_of(jobs: Sequence[Job], settings: RunSettings, engine: str) -> Iterator[NodeNeeds]:
+    """The needs of jobs; nothing for engines of this machine alone. A folder store is marked while the context lasts."""
+    if engine != "ray":
+        yield NodeNeeds()
+        return
+    gpu = any(job.settings.superres_device == "cuda" for job in jobs)
+    grids = _grids(jobs, settings)
+    if settings.store.startswith("s3://"):
+        yield NodeNeeds(grids, gpu)
+        return
+    store, mark = open_store(settings.store), f"doctor/{uuid.uuid4().hex}"
+    store.put(mark, b"orograph")
+    try:
+        yield NodeNeeds(grids, gpu, mark)
+    finally:
+        with contextlib.suppress(OrographError):
+            store.delete(mark)
+
+
+def _grids(jobs: Sequence[Job], settings: RunSettings) -> tuple[str, ...]:
+    from orograph.pipeline.vertical import VerticalCatalogue
+
+    catalogue = VerticalCatalogue.load()
+    pairs = {(ref.source.vertical_frame, job.settings.target_frame) for job in jobs for ref in job.sources}
+    names = {name for pair in pairs for name in catalogue.needed_grids(*pair)}
+    return tuple(sorted(name for name in names if (settings.grids_dir / name).is_file()))
+
+
+def _check_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ModelError(
+            "no CUDA device is visible to the worker",
+            remedy="check the driver (nvidia-smi), OROGRAPH_GPUS_PER_WORKER and the image, or superres_device=cpu",
+        )
