@@ -22,6 +22,7 @@ OrographError
 │   └── VerticalError             heights cannot be moved to the target frame rightly
 │       ├── VerticalFrameMissing  a source or target without a vertical frame
 │       ├── NoVerticalOperation   no pinned operation from frame to frame
+│       │   └── FrameUnknown      no frame of the catalogue has this name                    exit 2
 │       ├── GridMissing           the operation's grid is not on this machine              exit 4
 │       ├── GridCorrupt           the grid's sha256 is not the pinned one
 │       ├── OutsideAreaOfUse      the place lies beyond the operation's or grid's area
@@ -221,6 +222,12 @@ class VerticalFrameMissing(VerticalError):
 
 class NoVerticalOperation(VerticalError):
     """No pinned operation leads from one frame to the other."""
+
+
+class FrameUnknown(NoVerticalOperation):
+    """No vertical frame of the catalogue has this name."""
+
+    exit_code = 2
 
 
 class GridMissing(VerticalError):

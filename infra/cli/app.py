@@ -33,6 +33,7 @@ from orograph.infra.cli.common import ending
 from orograph.infra.cli.demo import demo
 from orograph.infra.cli.doctor import doctor
 from orograph.infra.cli.inspect import inspect
+from orograph.infra.cli.plain_help import PlainGroup
 from orograph.infra.cli.plan import plan
 from orograph.infra.cli.run import run
 from orograph.infra.cli.serve import keys, serve
@@ -42,6 +43,7 @@ from orograph.pipeline.version import __version__
 
 app = typer.Typer(
     name="orograph",
+    cls=PlainGroup,
     help="One seamless, harmonised terrain model from open elevation data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

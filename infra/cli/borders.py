@@ -7,14 +7,21 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from orograph.infra.cli.completion import complete_source
 from orograph.infra.cli.grids import GridsDir, grids_folder
 from orograph.infra.reporting.console import err, out, print_json
+from orograph.infra.reporting.work_progress import WorkProgress
 
 
 def borders(
-    sources: Annotated[Path, typer.Option("--sources", help="Catalogue of sources in local files (YAML).")],
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the report.")] = Path("borders"),
-    only: Annotated[list[str] | None, typer.Option("--source", help="Compare only these ids; may be repeated.")] = None,
+    sources: Annotated[
+        Path, typer.Option("--catalogue", "--sources", "-c", help="YAML catalogue of sources in local files.")
+    ],
+    out_dir: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report.")] = Path("borders"),
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--source", "-s", help="Compare only this source; repeatable.", autocompletion=complete_source),
+    ] = None,
     frame_to: Annotated[str, typer.Option("--to", help="Frame to compare in.")] = "EPSG:5621",
     pixel_size_m: Annotated[float | None, typer.Option(help="Pixel of the comparison.")] = None,
     area: Annotated[
@@ -41,14 +48,15 @@ def borders(
     model: Literal["constant", "plane"] = "plane" if adjust == "plane" else "constant"
     catalogue = SourceCatalogue.load(sources)
     chosen = [catalogue.get(name) for name in only] if only else list(catalogue.sources)
-    comparison = compare_sources(
-        chosen,
-        frame_to,
-        grids_folder(grids_dir),
-        pixel_size_m=pixel_size_m,
-        area_m=_bounds(area),
-        flat_deg=flat_deg,
-    )
+    with WorkProgress(shown=not as_json):
+        comparison = compare_sources(
+            chosen,
+            frame_to,
+            grids_folder(grids_dir),
+            pixel_size_m=pixel_size_m,
+            area_m=_bounds(area),
+            flat_deg=flat_deg,
+        )
     network = None
     if adjust is not None:
         observations = [observation for border in comparison.borders for observation in border.observations]

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from orograph.infra.reporting.console import err, out, print_json
+from orograph.infra.reporting.work_progress import WorkProgress
 from orograph.pipeline.errors import CoregistrationError
 
 _TURNED_DEG = 0.2
@@ -28,7 +29,7 @@ def coregister(
         help="vertical-shift, nuth-kaab, deramp(0..2), affine, sums such as nuth-kaab+deramp(2), or blockwise(...).",
     ),
     max_shift_m: float | None = typer.Option(
-        None, "--max-shift", min=0, help="Largest shift allowed, metres; 60 pixels."
+        None, "--max-shift", min=0, help="Largest shift allowed, metres.", show_default="60 pixels"
     ),
     same_heights: bool = typer.Option(False, "--same-heights", help="Compare heights although vertical frames differ."),
     grid: str = typer.Option(
@@ -69,7 +70,8 @@ def coregister(
         check=check,
         pictures=pictures,
     )
-    report = coregister_files(reference, raster, output, request).report
+    with WorkProgress(shown=not as_json):
+        report = coregister_files(reference, raster, output, request).report
     if report["kernels"] == "numpy":
         compile_in_background()
     if as_json:
@@ -101,7 +103,9 @@ def _say(report: dict[str, Any], output: Path) -> None:
         out.print(f"median {_number(median['before'])} -> {_number(median['after'])} m")
         if report["reason"]:
             out.print(report["reason"], markup=False)
-    out.print(f"wrote {output}", markup=False)
+    out.print(f"report  {output / 'report.html'}", markup=False)
+    if report["written"]:
+        out.print(f"raster  {output / 'aligned.tif'}, displacement {output / 'field.tif'}", markup=False)
 
 
 def _say_shift(report: dict[str, Any]) -> None:

@@ -1,25 +1,31 @@
-"""`orograph derive`: contours, slope, hillshade and web terrain of published 50 km tiles."""
+"""`orograph derive`: slope, hillshade, contours and web terrain of published 50 km tiles."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from orograph.infra.cli.completion import complete_tile
+from orograph.infra.cli.options import STORE
 from orograph.infra.reporting.console import out, print_json
+from orograph.infra.reporting.work_progress import WorkProgress
 
 if TYPE_CHECKING:
     from orograph.infra.stores.base import Store
 
 app = typer.Typer(
-    help="Contours, slope, hillshade and web terrain of published tiles.",
+    help="Slope, shade, contours and web terrain of published tiles.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-TileId = Annotated[str, typer.Argument(help="Tile such as E4300N2650.")]
-StoreUrl = Annotated[str | None, typer.Option("--store", help="Folder or s3://bucket/prefix with published tiles.")]
+TileId = Annotated[str, typer.Argument(help="Tile such as E4300N2650.", autocompletion=complete_tile)]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option("--store", "-o", help="Folder or s3://bucket/prefix with published tiles.", show_default=STORE),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -39,46 +45,89 @@ def contours(
     from orograph.pipeline.exports.mosaic import Mosaic
 
     wanted = Tile.parse(tile)
-    with elevation_files(_store(store), [wanted], neighbours=True) as files, Mosaic(files) as mosaic:
+    with (
+        elevation_files(_store(store), [wanted], neighbours=True) as files,
+        Mosaic(files) as mosaic,
+        WorkProgress(shown=not as_json),
+    ):
         count = write_tile_contours(mosaic, wanted, out_path, spacing_m=spacing, interval_m=interval)
     _tell({"file": str(out_path), "lines": count}, as_json=as_json)
 
 
 @app.command()
-def shade(
+def slope(
     tile: TileId,
-    out_path: Annotated[Path, typer.Argument(metavar="OUT", help="COG to write.")],
-    kind: Annotated[str, typer.Option(help="slope (degrees) or hillshade.")] = "slope",
+    out_path: Annotated[Path, typer.Argument(metavar="OUT", help="COG to write (.tif), degrees.")],
     store: StoreUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Slope or multidirectional hillshade of one tile as COG."""
+    """Slope of one tile in degrees, as COG."""
+    _insist_on(out_path, (".tif", ".tiff"))
+    _shaded(tile, out_path, "slope", store, as_json=as_json)
+
+
+@app.command()
+def shade(
+    tile: TileId,
+    out_path: Annotated[Path, typer.Argument(metavar="OUT", help="COG (.tif) or picture (.png) to write.")],
+    store: StoreUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Multidirectional hillshade of one tile, as COG or as a picture cropped to the data."""
+    _insist_on(out_path, (".tif", ".tiff", ".png"))
+    _shaded(tile, out_path, "hillshade", store, as_json=as_json)
+
+
+def _insist_on(path: Path, suffixes: tuple[str, ...]) -> None:
+    from orograph.pipeline.errors import ConfigError
+
+    if path.suffix.lower() not in suffixes:
+        raise ConfigError(f"cannot write {path.name}", remedy=f"name the output *{' or *'.join(suffixes)}")
+
+
+def _shaded(
+    tile: str, out_path: Path, kind: Literal["hillshade", "slope"], store: str | None, *, as_json: bool
+) -> None:
+    """Write slope or hillshade; a PNG is made of the finished COG."""
+    from tempfile import TemporaryDirectory
+
     from orograph.infra.runs.published_files import elevation_files
     from orograph.pipeline.core.grid import Tile
-    from orograph.pipeline.errors import ConfigError
-    from orograph.pipeline.exports.derived import write_shading
+    from orograph.pipeline.exports.derived import write_picture, write_shading
     from orograph.pipeline.exports.mosaic import Mosaic
 
-    if kind not in {"slope", "hillshade"}:
-        raise ConfigError(f"no shading {kind!r}", remedy="use slope or hillshade")
     wanted = Tile.parse(tile)
-    with elevation_files(_store(store), [wanted], neighbours=True) as files, Mosaic(files) as mosaic:
-        info = write_shading(mosaic, wanted, out_path, "slope" if kind == "slope" else "hillshade")
+    picture = out_path.suffix.lower() == ".png"
+    with (
+        TemporaryDirectory(prefix="orograph-") as folder,
+        elevation_files(_store(store), [wanted], neighbours=True) as files,
+        Mosaic(files) as mosaic,
+        WorkProgress(shown=not as_json),
+    ):
+        cog_path = Path(folder) / "shade.tif" if picture else out_path
+        info = write_shading(mosaic, wanted, cog_path, kind)
+        if picture:
+            write_picture(cog_path, out_path)
     _tell({"file": str(out_path), **info.statistics[0].to_dict()}, as_json=as_json)
 
 
 @app.command()
 def terrain(
     out_path: Annotated[Path, typer.Argument(metavar="OUT", help=".pmtiles archive to write.")],
-    tile: Annotated[list[str] | None, typer.Option("--tile", help="Tiles; all published ones by default.")] = None,
+    tile: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tile", "-t", help="Tile; repeatable.", show_default="all published", autocompletion=complete_tile
+        ),
+    ] = None,
     encoding: Annotated[str, typer.Option(help="terrarium or mapbox.")] = "terrarium",
-    max_zoom: Annotated[int | None, typer.Option(help="Deepest zoom; by default that of the pixel size.")] = None,
+    max_zoom: Annotated[int | None, typer.Option(help="Deepest zoom.", show_default="that of the pixel size")] = None,
     min_zoom: Annotated[int, typer.Option(help="Shallowest zoom.")] = 0,
     attribution: Annotated[str, typer.Option(help="Shown by map viewers.")] = "",
     store: StoreUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Terrain tiles for MapLibre in one PMTiles archive, and a mask of what is void."""
+    """Terrain tiles for MapLibre in one PMTiles archive, and a mask of the voids."""
     from dataclasses import asdict
 
     from orograph.infra.runs.published_files import elevation_files
@@ -90,7 +139,7 @@ def terrain(
     if encoding not in {"terrarium", "mapbox"}:
         raise ConfigError(f"no terrain encoding {encoding!r}", remedy="use terrarium or mapbox")
     wanted = [Tile.parse(text) for text in tile] if tile else None
-    with elevation_files(_store(store), wanted) as files, Mosaic(files) as mosaic:
+    with elevation_files(_store(store), wanted) as files, Mosaic(files) as mosaic, WorkProgress(shown=not as_json):
         info = write_web_terrain(
             mosaic,
             out_path,
@@ -109,7 +158,7 @@ def _store(url: str | None) -> Store:
 
     apply_gdal_env()
     settings = RunSettings.with_flags(store=url)
-    return open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
+    return open_store(settings.store, endpoint_url=settings.s3_endpoint_url, must_exist=True)
 
 
 def _tell(result: dict[str, object], *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from orograph.infra.reporting.console import err, out, print_json
+from orograph.infra.reporting.work_progress import WorkProgress
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
 from orograph.pipeline.sources.catalogue import Thinning
 
@@ -70,7 +71,8 @@ def evaluate(
         precision=checked_precision(precision), linear=linear,
     )  # fmt: skip
     listener = None if maps is None else MapWriter(maps)
-    report = run(tiles, methods, factor, thinning, declared, listener)
+    with WorkProgress(shown=not as_json):
+        report = run(tiles, methods, factor, thinning, declared, listener)
     report["reference_m"], report["reference_by"] = reference_m, reference_by
     if maps is not None:
         plot_gains(report, maps / "gains.png")

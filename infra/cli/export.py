@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orograph.infra.cli import options
+from orograph.infra.cli.completion import complete_product, complete_tile
 from orograph.infra.reporting.console import err, out, print_json, print_json_line
+from orograph.infra.reporting.progress import JsonLines, Reporter, reporter
 
 if TYPE_CHECKING:
-    from orograph.infra.engines.protocol import Outcome
+    from orograph.infra.engines.protocol import Event, Outcome
     from orograph.infra.runs.cell_runner import CellPlan
     from orograph.infra.stores.base import Store
     from orograph.pipeline.settings import RunSettings
@@ -19,29 +21,48 @@ if TYPE_CHECKING:
 
 def export(
     cell: Annotated[list[str] | None, typer.Option("--cell", help="N47E010; all touched cells by default.")] = None,
-    tile: Annotated[list[str] | None, typer.Option("--tile", help="The cells of a tile, such as E4300N2650.")] = None,
+    tile: Annotated[
+        list[str] | None,
+        typer.Option("--tile", help="The cells of a tile, such as E4300N2650.", autocompletion=complete_tile),
+    ] = None,
     product: Annotated[
-        list[str] | None, typer.Option("--product", "-p", help="geographic, hgt1, hgt3, contours; all by default.")
+        list[str] | None,
+        typer.Option(
+            "--product",
+            "-p",
+            help="geographic, hgt1, hgt3 or contours; repeatable.",
+            show_default="all",
+            autocompletion=complete_product,
+        ),
     ] = None,
     frame: Annotated[
         str | None, typer.Option(help="Vertical frame of the files, e.g. EPSG:5773 (EGM96); the tiles' by default.")
     ] = None,
-    missing: Annotated[str, typer.Option(help="Where no tile is published: void or refuse.")] = "void",
+    missing: Annotated[str, typer.Option(help="Where no tile is published: void, or refuse the cell.")] = "void",
     interval: Annotated[float, typer.Option(help="Contour interval, metres.")] = 25.0,
     contour_arc_seconds: Annotated[int, typer.Option(help="Lattice of the contours: 3 or 1.")] = 3,
     contour_format: Annotated[list[str] | None, typer.Option(help="shp, gpkg, fgb; all by default.")] = None,
     zip_hgt: Annotated[bool, typer.Option("--zip", help="Zip the 1 arc-second HGT too.")] = False,
     compression: Annotated[str, typer.Option(help="Of the COG: zstd or lerc-zstd.")] = "zstd",
-    store: Annotated[str | None, typer.Option(help="Folder or s3://bucket/prefix with published tiles.")] = None,
-    engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.")] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store", "-o", help="Folder or s3://bucket/prefix with published tiles.", show_default=options.STORE
+        ),
+    ] = None,
+    engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.", show_default="local")] = None,
     workers: options.Workers = None,
-    grids_dir: Annotated[Path | None, typer.Option(help="Folder of geoid grids.")] = None,
-    scratch: Annotated[Path | None, typer.Option(help="Folder for temporary files.")] = None,
+    grids_dir: Annotated[
+        Path | None, typer.Option("--grids-dir", help="Folder of geoid grids.", show_default=options.GRIDS)
+    ] = None,
+    scratch: Annotated[
+        Path | None, typer.Option("--scratch", help="Folder for temporary files.", show_default="the system's")
+    ] = None,
     copy_to: Annotated[Path | None, typer.Option(help="Also copy the files into this folder.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
-    """Make the 1 degree products of published tiles; only cells whose tiles changed are made again."""
+    """Make the 1 degree products of published tiles; cells whose tiles did not change are skipped."""
     from pydantic import ValidationError
 
     from orograph.infra.engines.environment import apply_gdal_env
@@ -79,6 +100,11 @@ def export(
     outcomes = _run(planned, run, as_json=as_json)
     if copy_to is not None:
         _copy(opened, planned, outcomes, copy_to)
+    elif not as_json:
+        err.print(
+            f"files are in {run.store}; `--copy-to FOLDER` copies them, `orograph catalog items` lists them",
+            markup=False,
+        )
     _end(planned, outcomes)
 
 
@@ -95,36 +121,43 @@ def _show(planned: CellPlan, *, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         for job in planned.due:
             out.print(f"{job.tile.id} from {', '.join(ref.tile.id for ref in job.inputs)}", markup=False)
-    err.print(f"{len(planned.due)} cells to make, {len(planned.up_to_date)} up to date", markup=False)
+    err.print(
+        f"{len(planned.due)} {'cell' if len(planned.due) == 1 else 'cells'} to make, {len(planned.up_to_date)} up to date",
+        markup=False,
+    )
     for cell, error in planned.refused:
-        err.print(f"{cell.id} refused: {error}", markup=False)
+        err.print(f"{cell.id} rejected: {error}", markup=False)
 
 
 def _run(planned: CellPlan, run: RunSettings, *, as_json: bool) -> list[Outcome]:
     from orograph.infra.engines.make import make_engine
-    from orograph.infra.engines.protocol import Event, Status
+    from orograph.infra.engines.protocol import Status
     from orograph.infra.runs.cell_runner import CellRunner
     from orograph.infra.stores.open import open_store
     from orograph.stac.publishing.rebuild import rebuild
 
-    def on_event(event: Event) -> None:
-        if as_json:
-            print_json_line({"event": "progress", "cell": event.tile, "stage": event.stage, "fraction": event.fraction})
-
     outcomes = []
-    for outcome in make_engine(run).run(planned.jobs, CellRunner(run), on_event):
-        outcomes.append(outcome)
-        error = outcome.error.to_dict() if outcome.error else None
-        if as_json:
-            print_json_line(
-                {"event": "cell", "cell": outcome.job.tile.id, "status": str(outcome.status), "error": error}
-            )
-        else:
-            tail = f": {outcome.error}" if outcome.error else ""
-            err.print(f"{outcome.job.tile.id} {outcome.status}{tail}", markup=False)
+    report: Reporter = _JsonCells() if as_json else reporter(len(planned.jobs), as_json=False)
+    with report:
+        for outcome in make_engine(run).run(planned.jobs, CellRunner(run), report.event):
+            report.outcome(outcome)
+            outcomes.append(outcome)
     if any(outcome.status in {Status.DONE, Status.UP_TO_DATE} for outcome in outcomes):
         rebuild(open_store(run.store, endpoint_url=run.s3_endpoint_url))
     return outcomes
+
+
+class _JsonCells(JsonLines):
+    """One JSON object a line, with the cell's name as `cell`."""
+
+    def event(self, event: Event) -> None:
+        """A line for every sign of life."""
+        print_json_line({"event": "progress", "cell": event.tile, "stage": event.stage, "fraction": event.fraction})
+
+    def outcome(self, outcome: Outcome) -> None:
+        """A line when a cell ends."""
+        error = outcome.error.to_dict() if outcome.error else None
+        print_json_line({"event": "cell", "cell": outcome.job.tile.id, "status": str(outcome.status), "error": error})
 
 
 def _copy(store: Store, planned: CellPlan, outcomes: list[Outcome], folder: Path) -> None:

@@ -13,10 +13,15 @@ from orograph.pipeline.settings import RunSettings
 
 _LARGE_BYTES = 50_000_000
 
-app = typer.Typer(help="Geoid grids: which are here, and getting the others.", no_args_is_help=True)
+app = typer.Typer(help="List and download geoid grids.", no_args_is_help=True)
 
 GridsDir = Annotated[
-    Path | None, typer.Option("--grids-dir", help="Folder of geoid grids; OROGRAPH_GRIDS_DIR otherwise.")
+    Path | None,
+    typer.Option(
+        "--grids-dir",
+        help="Folder of geoid grids.",
+        show_default="OROGRAPH_GRIDS_DIR, else ~/.local/share/orograph/grids",
+    ),
 ]
 
 
@@ -70,9 +75,11 @@ def list_grids(
 
 @app.command("fetch")
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="Grids by name; without, all but EGM2008's 81 MB.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Grids to fetch.", show_default="all except EGM2008, 81 MB")
+    ] = None,
     frames: Annotated[list[str] | None, typer.Option("--for", help="Grids of this frame; may be repeated.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every grid, EGM2008's 81 MB too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every grid, EGM2008 (81 MB) too.")] = False,
     url: Annotated[
         str | None, typer.Option(envvar="OROGRAPH_GRIDS_URL", help="Mirror of the PROJ CDN, for closed networks.")
     ] = None,

@@ -10,6 +10,7 @@ import typer
 
 from orograph.infra.cli.grids import GridsDir, grids_folder
 from orograph.infra.reporting.console import out, print_json
+from orograph.infra.reporting.work_progress import WorkProgress
 
 if TYPE_CHECKING:
     from orograph.pipeline.core.pixel_is import PixelIs
@@ -66,7 +67,8 @@ def harmonise(
         pixel=_pixel(pixel),
         allow_outside=allow_outside,
     )
-    done = stage.harmonise(source, target, request, grids_folder(grids_dir))
+    with WorkProgress(shown=not as_json):
+        done = stage.harmonise(source, target, request, grids_folder(grids_dir))
     if as_json:
         print_json({**asdict(done), "record": done.record.model_dump(mode="json"), "file": str(target)})
         return

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orograph.infra.reporting.console import err, out, print_json
+from orograph.infra.reporting.work_progress import WorkProgress
 
 if TYPE_CHECKING:
     import numpy as np
     from odc.geo.geobox import GeoBox
 
+    from orograph.pipeline.core.grid import Tile
     from orograph.pipeline.implicit.model import ImplicitModel
+    from orograph.pipeline.implicit.tiling import Quadkey
 
 app = typer.Typer(
-    help="Terrain as a continuous function: fit, query, render.",
+    help="Terrain as a continuous function: fit, tiles, query, info.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -34,7 +37,10 @@ class Interest(StrEnum):
 @app.command()
 def fit(
     tile: Annotated[Path, typer.Argument(help="Raster of heights, one band, north up.")],
-    model: Annotated[Path | None, typer.Option("-o", "--out", help="Model file; TILE.safetensors by default.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Model file.", show_default="TILE.safetensors in the current folder"),
+    ] = None,
     kind: Annotated[str, typer.Option(help="adaptive, lattice, mlp or lattice+residual.")] = "adaptive",
     parameters: Annotated[int, typer.Option(help="Numbers to store, at most.")] = 15_625,
     window: Annotated[
@@ -63,7 +69,7 @@ def fit(
     from orograph.pipeline.implicit.frames import FrameWriter
 
     if mp4 is not None and mp4.suffix.lower() != ".mp4":
-        raise UsageError(f"{mp4} is no .mp4", remedy="name the film so")
+        raise UsageError(f"the animation must end in .mp4, got {mp4}")
     heights, geobox = _read(tile, window)
     weight = _weights(weights, window, interest, heights, geobox)
     animations = [path for path in (gif, mp4) if path is not None]
@@ -75,9 +81,10 @@ def fit(
     if void:
         err.print(f"bridging voids, {void:.2%} of the pixels, before the fit")
     started = time.process_time()
-    fitted = fit_model(heights, geobox, options, weights=weight, source=tile.name, frame=frame, on_frame=writer)
+    with WorkProgress(shown=not json):
+        fitted = fit_model(heights, geobox, options, weights=weight, source=tile.name, frame=frame, on_frame=writer)
     cpu_s = time.process_time() - started
-    path = model or tile.with_suffix(".safetensors")
+    path = model or Path(f"{tile.stem}.safetensors")
     size = fitted.save(path)
     if writer is not None:
         for animation in animations:
@@ -98,22 +105,24 @@ def tiles(
     """Fit every tile a raster touches; neighbours share their borders bit for bit."""
     import numpy as np
 
+    from orograph.pipeline.core.progress import tracked
     from orograph.pipeline.implicit.fit import FitOptions, fit_model, halo_px_needed
     from orograph.pipeline.implicit.tiling import TileCutter
 
     options = FitOptions(_kind(kind), parameters)
     halo_px = halo_px_needed((pixels, pixels), options)
     cutter = TileCutter(source, zoom, pixels)
-    units = cutter.units()
+    units: list[Quadkey | Tile] = list(cutter.units())
     folder.mkdir(parents=True, exist_ok=True)
-    for unit in units:
-        covered = float(np.isfinite(cutter.heights(unit)).mean())
-        if covered == 0.0:
-            continue
-        heights, geobox = cutter.heights(unit, halo_px), cutter.geobox(unit)
-        fitted = fit_model(heights, geobox, options, halo_px=halo_px, source=source.name, frame=frame)
-        size = fitted.save(folder / f"{unit.id}.safetensors")
-        out.print(f"{unit.id}  RMSE {fitted.statistics.rmse_m:.2f} m  {size} bytes  {covered:.0%} covered")
+    with WorkProgress():
+        for unit in tracked(units, "fitting tiles"):
+            covered = float(np.isfinite(cutter.heights(unit)).mean())
+            if covered == 0.0:
+                continue
+            heights, geobox = cutter.heights(unit, halo_px), cutter.geobox(unit)
+            fitted = fit_model(heights, geobox, options, halo_px=halo_px, source=source.name, frame=frame)
+            size = fitted.save(folder / f"{unit.id}.safetensors")
+            out.print(f"{unit.id}  RMSE {fitted.statistics.rmse_m:.2f} m  {size} bytes  {covered:.0%} covered")
 
 
 @app.command()
@@ -144,7 +153,7 @@ def query(
 
 @app.command()
 def info(model: Annotated[Path, typer.Argument(help="Model file.")]) -> None:
-    """Print what a model file says of itself."""
+    """Print kind, size, extent, vertical frame and accuracy of a model file."""
     from orograph.pipeline.implicit.model import ImplicitModel
 
     fitted = ImplicitModel.load(model)

@@ -10,6 +10,7 @@ import typer
 
 from orograph.infra.cli.common import sharing
 from orograph.infra.reporting.console import err, out, print_json
+from orograph.infra.reporting.work_progress import WorkProgress
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
 
 if TYPE_CHECKING:
@@ -118,10 +119,11 @@ def train(
     factor = 0.1 if imagenet is not None else 1.0
     schedule = ImageTraining(epochs, patches, batch, crop, rate, factor, seed=seed)
     bins = Bins(0.0, highest, classes, _choice("spacing", spacing))
-    trained = train_image(
-        scenes, spec, HeadKind(_choice("head", head)), bins, schedule, imagenet,
-        on_epoch=lambda epoch, loss, _model: err.print(f"epoch {epoch + 1}/{epochs}  loss {loss:.4f}"),
-    )  # fmt: skip
+    with WorkProgress():
+        trained = train_image(
+            scenes, spec, HeadKind(_choice("head", head)), bins, schedule, imagenet,
+            on_epoch=lambda epoch, loss, _model: err.print(f"epoch {epoch + 1}/{epochs}  loss {loss:.4f}"),
+        )  # fmt: skip
     out.print(f"{model}: {trained.save(model)} bytes")
 
 
@@ -147,7 +149,8 @@ def predict(
     pixels, profile = read_image(image)
     if as_surface:
         pixels = surface_image(pixels[0])
-    result = trained.map(pixels, _choice("stitching", stitching))
+    with WorkProgress():
+        result = trained.map(pixels, _choice("stitching", stitching))
     profile.update(driver="GTiff", count=1, dtype="float32", nodata=float("nan"), compress="deflate", predictor=3)
     with rasterio.open(heights, "w", **profile) as dataset:
         dataset.write(result.astype(np.float32), 1)
@@ -166,7 +169,9 @@ def evaluate(
 
     trained = ImageModel.load(model)
     scenes = data.scenes(training=False)
-    print_json({scene.name: trained.evaluate(scene, _choice("decoding", decoding)).to_dict() for scene in scenes})
+    with WorkProgress():
+        figures = {scene.name: trained.evaluate(scene, _choice("decoding", decoding)).to_dict() for scene in scenes}
+    print_json(figures)
 
 
 @app.command()
@@ -205,10 +210,11 @@ def ablate(
         epochs, patches, batch, crop, rate, 1.0, augment=True, seed=seed, precision=checked_precision(precision)
     )
     spec = NetworkSpec(depth, scenes[0][0].image.shape[0], width, True, pooled)
-    results = compare(
-        scenes[0], scenes[1], spec, Bins(0.0, highest, classes), schedule, chosen,
-        on_variant=lambda name, row: err.print(name, {k: round(v.rmse_m, 3) for k, v in row.figures.items()}),
-    )  # fmt: skip
+    with WorkProgress():
+        results = compare(
+            scenes[0], scenes[1], spec, Bins(0.0, highest, classes), schedule, chosen,
+            on_variant=lambda name, row: err.print(name, {k: round(v.rmse_m, 3) for k, v in row.figures.items()}),
+        )  # fmt: skip
     print_json({name: row.to_dict() for name, row in results.items()})
 
 
@@ -255,7 +261,8 @@ def train_surface_command(
         steps, batch, crop, rate, seed, open_weight, precision=checked_precision(precision), margin_px=margin
     )
     begin = SurfaceModel.load(start) if start is not None else None
-    trained = train_surface(places, spec, schedule, name=name, on_step=told, start=begin, checkpoint=checkpoint)
+    with WorkProgress():
+        trained = train_surface(places, spec, schedule, name=name, on_step=told, start=begin, checkpoint=checkpoint)
     out.print(f"{model}: {trained.save(model)} bytes")
 
 
@@ -276,7 +283,8 @@ def tune_surface(
     from orograph.pipeline.learning.bare_earth.sites import load_sites
 
     trained = SurfaceModel.load(weights)
-    operating = tuned(trained, load_sites(sites, pixel_size), most, most_mapped)
+    with WorkProgress():
+        operating = tuned(trained, load_sites(sites, pixel_size), most, most_mapped)
     out.print(f"{model}: {replace(trained, operating=operating).save(model)} bytes")
     print_json(asdict(operating))
 
@@ -290,19 +298,28 @@ def evaluate_surface(
     smooth: Annotated[bool, typer.Option(help="Fit planes to the ground under cover.")] = True,
 ) -> None:
     """Bare-earth errors by site beside doing nothing and the progressive morphological filter."""
+    from orograph.pipeline.core.progress import tracked
     from orograph.pipeline.learning.bare_earth.evaluate import judged
     from orograph.pipeline.learning.bare_earth.sites import load_sites
 
     places = load_sites(sites, pixel_size)
-    print_json({site.name: judged(site, model, probability, smooth) for site in places})
+    with WorkProgress():
+        judgements = {
+            site.name: judged(site, model, probability, smooth) for site in tracked(places, "evaluating sites")
+        }
+    print_json(judgements)
 
 
 @app.command("bare-earth")
 def bare_earth_command(
     surface: Annotated[Path, typer.Argument(help="Surface model, one band, projected CRS in metres.")],
     ground: Annotated[Path, typer.Option("-o", "--out", help="GeoTIFF: bare earth, its added error, mask.")],
-    model: Annotated[str, typer.Option(help="Registry name, weights file, or opening.")],
-    probability: Annotated[float | None, typer.Option(help="Threshold of P(h > 2 m); the model's own if not.")] = None,
+    model: Annotated[
+        str, typer.Option(help="auto (by pixel size), a registry name, a weights file, or opening.")
+    ] = "auto",
+    probability: Annotated[
+        float | None, typer.Option(help="Threshold of P(h > 2 m).", show_default="the model's own")
+    ] = None,
     land_cover: Annotated[Path | None, typer.Option(help="Map with the classes of ESA WorldCover.")] = None,
 ) -> None:
     """Take canopy and buildings off a surface model."""
@@ -318,7 +335,9 @@ def bare_earth_command(
     shares = None
     if land_cover is not None:
         shares = LandCover.of(land_cover).shares(grid.affine, str(grid.crs), (heights.shape[0], heights.shape[1]))
-    result = bare_earth(heights, pixel_size_m, model, probability=probability, shares=shares)
+    chosen = model if model != "auto" else _model_for(pixel_size_m)
+    with WorkProgress():
+        result = bare_earth(heights, pixel_size_m, chosen, probability=probability, shares=shares)
     profile = {
         "driver": "GTiff", "dtype": "float32", "count": 3, "height": heights.shape[0], "width": heights.shape[1],
         "crs": str(grid.crs), "transform": grid.affine, "nodata": float("nan"), "compress": "deflate", "predictor": 3,
@@ -328,7 +347,26 @@ def bare_earth_command(
         for band, (name, plane) in enumerate(planes, start=1):
             dataset.write(plane.astype(np.float32), band)
             dataset.set_band_description(band, name)
-    out.print(f"{ground}: {float(result.mask.mean()):.1%} of the surface was taken down to the ground")
+    out.print(f"{ground}: {float(result.mask.mean()):.1%} of the surface was lowered to the terrain by {chosen}")
+
+
+def _model_for(pixel_size_m: tuple[float, float] | float) -> str:
+    """The bundled model for a pixel size.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from orograph.pipeline.bare_earth.model import bare_earth_names
+    from orograph.pipeline.bare_earth.remove import pixel_sizes_m
+    from orograph.pipeline.errors import ConfigError
+
+    size_m = max(pixel_size_m) if isinstance(pixel_size_m, tuple) else pixel_size_m
+    ranges = {name: pixel_sizes_m(name) for name in bare_earth_names()}
+    for name, (smallest, largest) in ranges.items():
+        if smallest <= size_m <= largest:
+            return name
+    known = ", ".join(f"{name} ({low:g} to {high:g} m)" for name, (low, high) in ranges.items())
+    raise ConfigError(f"no bundled bare-earth model for pixels of {size_m:.2f} m", remedy=f"bundled: {known}")
 
 
 def _choice(name: str, text: str) -> Any:

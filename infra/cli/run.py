@@ -20,12 +20,17 @@ def run(
     processing: ProcessingSettings,
     *,
     store: options.StoreUrl = None,
-    engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.", show_default="local")] = None,
     workers: options.Workers = None,
     grids_dir: options.GridsDir = None,
-    scratch: Annotated[Path | None, typer.Option("--scratch", help="Folder for temporary files.")] = None,
+    scratch: Annotated[
+        Path | None, typer.Option("--scratch", help="Folder for temporary files.", show_default="the system's")
+    ] = None,
     memory_limit_mb: Annotated[
-        int | None, typer.Option("--memory-limit-mb", help="Largest projected peak of a tile.")
+        int | None,
+        typer.Option(
+            "--memory-limit-mb", help="Tiles with a larger projected peak memory are rejected.", show_default="1500"
+        ),
     ] = None,
     smooth_shifts: Annotated[
         bool,

@@ -20,8 +20,8 @@ KeysFile = Annotated[Path | None, typer.Option("--keys-file", help="Where hashed
 
 def serve(
     store: options.StoreUrl = None,
-    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Port to listen on.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on.", show_default="8080")] = None,
     public_url: Annotated[
         str | None,
         typer.Option("--public-url", help="Address clients use, such as https://dem.example.org/terrain; for links."),
@@ -31,14 +31,15 @@ def serve(
         typer.Option("--forwarded-allow-ips", help="Proxies whose X-Forwarded-Proto and -For are believed."),
     ] = None,
     auth: Annotated[
-        str | None, typer.Option("--auth", help="off (this machine only), run (orders need keys) or all.")
+        str | None,
+        typer.Option("--auth", help="off (this machine only), run (orders need keys) or all.", show_default="off"),
     ] = None,
     catalogue: Annotated[
         Path | None,
         typer.Option("--catalogue", "-c", help="Sources of orders; without it and --data those each tile was made of."),
     ] = None,
     data: options.DataFiles = [],  # noqa: B006 - typer reads the default, nothing writes it
-    engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.", show_default="local")] = None,
     workers: Annotated[int | None, typer.Option("--workers", "-w", help="Tiles at once.")] = None,
     grids_dir: options.GridsDir = None,
     keys_file: KeysFile = None,
@@ -68,6 +69,7 @@ def serve(
     asked = Request(catalogue or SHIPPED_CATALOGUE, data=tuple(data))
     sources = asked.sources() if catalogue or data else None
     app = create_app(settings, parts_from(run, sources))
+    _insist_on_free_port(settings.host, settings.port)
     configure_logs()
     err.print(f"[bold]http://{settings.host}:{settings.port}/[/]  {run.store}  (Ctrl-C stops)")
     uvicorn.run(
@@ -81,6 +83,21 @@ def serve(
         limit_concurrency=2000,
         timeout_graceful_shutdown=5,
     )
+
+
+def _insist_on_free_port(host: str, port: int) -> None:
+    """Fail with a sentence before the server starts; uvicorn would only log and end with its own code."""
+    import socket
+
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}", remedy="choose another --port or --host"
+        ) from error
 
 
 @keys.command()
@@ -109,7 +126,7 @@ def list_(
         print_json([key.model_dump(mode="json", exclude={"sha256"}) for key in stored])
         return
     for key in stored:
-        until = f"until {key.expires:%Y-%m-%d}" if key.expires else "for ever"
+        until = f"until {key.expires:%Y-%m-%d}" if key.expires else "never expires"
         out.print(f"{key.id}  {','.join(key.scopes):<9} {until:<16} {key.name}", markup=False)
 
 
@@ -117,7 +134,7 @@ def list_(
 def revoke(
     key_id: Annotated[str, typer.Argument(help="Id of the key, as listed.")], keys_file: KeysFile = None
 ) -> None:
-    """Make a key worthless."""
+    """Revoke a key."""
     if not _ring(keys_file).revoke(key_id):
         raise UsageError(f"no key {key_id}")
 

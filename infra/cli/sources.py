@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orograph.infra.cli import options
+from orograph.infra.cli.completion import complete_source
 from orograph.infra.reporting.console import err, out, print_json_line
 from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
 
@@ -20,7 +21,7 @@ app = typer.Typer(help="Datasets of heights, and the index of their files.", no_
 
 @app.command("index")
 def index(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Source ids.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Source ids.", autocompletion=complete_source)],
     *,
     catalogue: options.Catalogue = SHIPPED_CATALOGUE,
     data: options.DataFiles = [],  # noqa: B006 - typer reads the default, nothing writes it

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orograph.infra.cli.options import STORE
 from orograph.infra.reporting.console import err, out, print_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 def status(
     run: Annotated[str | None, typer.Argument(help="Name of a run.", show_default="the one that began last")] = None,
-    store: Annotated[str | None, typer.Option("--store", "-o", help="Folder or s3://bucket/prefix.")] = None,
+    store: Annotated[
+        str | None, typer.Option("--store", "-o", help="Folder or s3://bucket/prefix.", show_default=STORE)
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Keep the table up to date until the run ends.")
     ] = False,
@@ -28,7 +31,7 @@ def status(
     from orograph.infra.engines.ray_head import jobs_in_sight
     from orograph.infra.reporting.run_record import ROOT, latest_run
     from orograph.infra.stores.open import open_store
-    from orograph.pipeline.errors import InputError
+    from orograph.pipeline.errors import SourceMissing
     from orograph.pipeline.settings import RunSettings
 
     settings = RunSettings.with_flags(store=store)
@@ -41,7 +44,7 @@ def status(
         err.print(f"no run is recorded in {settings.store} yet")
         return
     if name is None:
-        raise InputError(f"no run is recorded in {settings.store}", remedy="start one with `orograph run`")
+        raise SourceMissing(f"no run is recorded in {settings.store}", remedy="start one with `orograph run`")
     state = _state(opened, f"{ROOT}/{name}/state.json", name)
     if as_json:
         print_json(state)
@@ -50,7 +53,7 @@ def status(
     else:
         out.print(table_of(state))
     if not as_json and state["failures"]:
-        err.print(f"{len(state['failures'])} tiles failed; `orograph status {name} --json` tells all")
+        err.print(f"{len(state['failures'])} tiles failed; `orograph status {name} --json` lists every failure")
 
 
 def table_of(state: dict[str, Any], now_s: float | None = None) -> Group:
@@ -101,10 +104,10 @@ def _follow(store: Store, name: str, state: dict[str, Any], every_s: float) -> N
 def _state(store: Store, key: str, name: str) -> dict[str, Any]:
     import orjson
 
-    from orograph.pipeline.errors import InputError
+    from orograph.pipeline.errors import SourceMissing
 
     try:
         document: dict[str, Any] = orjson.loads(store.get(key))
     except KeyError as error:
-        raise InputError(f"no run {name} is recorded in {store.url}") from error
+        raise SourceMissing(f"no run {name} is recorded in {store.url}") from error
     return document

@@ -1,4 +1,4 @@
-"""`orograph superres`: raise a raster's resolution and say how sure each pixel is."""
+"""`orograph superres`: upsample a raster, with a standard error for each pixel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orograph.infra.reporting.console import err, out, print_json
+from orograph.infra.reporting.work_progress import WorkProgress
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
 from orograph.pipeline.sources.catalogue import Thinning
 
@@ -34,11 +35,16 @@ def superres(
         str, typer.Option(help="fp32, or bf16 or fp16 where the hardware convolves in it: in the network's body.")
     ] = DEFAULT_PRECISION,
     gate: Annotated[
-        bool, typer.Option(help="Keep GDAL's cubic where the gain is not significant, shorten corrections elsewhere.")
+        bool,
+        typer.Option(
+            "--gate", help="Keep GDAL's cubic where the gain is not significant, shorten corrections elsewhere."
+        ),
     ] = False,
     noise_m: Annotated[float, typer.Option(min=0.0, help="Noise of the source; 0 returns its samples exactly.")] = 0.0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    trust_thinning: Annotated[bool, typer.Option(help="Do not check the declared mode against the heights.")] = False,
+    trust_thinning: Annotated[
+        bool, typer.Option("--trust-thinning", help="Do not check the declared mode against the heights.")
+    ] = False,
     sensor: Annotated[
         str | None,
         typer.Option(help="With --model sensor: srtm, nasadem, glo-30, aw3d30, eu-dem, or a YAML file of parameters."),
@@ -75,16 +81,17 @@ def superres(
     trained = getattr(up, "factor", factor)
     if trained != factor:
         err.print(f"{model} was trained for x{trained}; x{factor} is interpolated with keys6, without an error band")
-    report = superresolve_file(
-        source,
-        target,
-        up,
-        factor,
-        thinning,
-        extra_nodata=tuple(nodata or ()),
-        lerc_max_error_m=lerc_m,
-        trust_thinning=trust_thinning,
-    )
+    with WorkProgress(shown=not as_json):
+        report = superresolve_file(
+            source,
+            target,
+            up,
+            factor,
+            thinning,
+            extra_nodata=tuple(nodata or ()),
+            lerc_max_error_m=lerc_m,
+            trust_thinning=trust_thinning,
+        )
     if report.thinning is not thinning:
         err.print(
             f"{source} is declared {thinning.value}, but its heights are samples: treated as {report.thinning.value}"
@@ -102,5 +109,9 @@ def superres(
             }
         )
         return
-    band = "" if report.median_sigma_m is None else f", standard error {report.median_sigma_m:.2f} m in the median"
+    band = (
+        ""
+        if report.median_sigma_m is None
+        else f", standard error of the upsampling {report.median_sigma_m:.2f} m in the median (the source's own error is not in it)"
+    )
     out.print(f"{report.path}: {report.shape[1]} x {report.shape[0]} pixels of {report.pixel_size_m[0]:.2f} m{band}")

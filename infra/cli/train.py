@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orograph.infra.reporting.console import err, out
+from orograph.infra.reporting.work_progress import WorkProgress
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, checked_precision
 
 if TYPE_CHECKING:
@@ -153,10 +154,12 @@ def train(
     validation = (
         Validation(ground.judging, factor, PRESETS[preset].radius_px, plan.precision) if ground.judging else None
     )
-    trainer.run(validation, lambda _: show(trainer.rows), every)
+    with WorkProgress():
+        trainer.run(validation, lambda _: show(trainer.rows), every)
     extra: dict[str, Any] = {}
     if error_steps:
-        extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed, plan.precision)
+        with WorkProgress():
+            extra = fit_error_and_gate(trainer.average, trainer.sampler, validation, error_steps, seed, plan.precision)
     judges = [site.spec.name if held else f"a piece of {site.spec.name}" for site in ground.judging]
     about = _about(training, judges) | {"figures": trainer.rows[-1] if trainer.rows else {}}
     digest = trainer.export(folder / "weights.safetensors", about, extra)
@@ -194,7 +197,8 @@ def _train_baseline(
     if preset == "linear":
         digest = fit_linear(sampler).write(weights, about)
     else:
-        digest, _ = train_baseline(preset, sampler, processor_s, seed, weights, about, precision)
+        with WorkProgress():
+            digest, _ = train_baseline(preset, sampler, processor_s, seed, weights, about, precision)
     out.print(f"{weights} sha256 {digest}")
 
 

@@ -98,7 +98,7 @@ class LiveBars(_Base):
             transient=False,
         )
         self._console = console
-        self._all = self._progress.add_task("all tiles", total=float(total), stage="")
+        self._all = self._progress.add_task("all", total=float(total), stage="")
         self._tiles: dict[str, TaskID] = {}
         self._ended = 0.0
 
@@ -130,13 +130,13 @@ class LiveBars(_Base):
 
 
 def overall(event: Event) -> float:
-    """How far a tile is, all stages together, 0 to 1."""
+    """How far a tile is, all stages together, 0 to 1; a cell's stages are its products, their fraction is of all."""
     before = 0.0
     for stage in STAGES:
         if stage == event.stage:
             return before + _SHARES[stage] * event.fraction
         before += _SHARES[stage]
-    return 0.0
+    return event.fraction if event.stage else 0.0
 
 
 def describe(outcome: Outcome) -> str:

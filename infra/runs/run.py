@@ -1,9 +1,10 @@
-"""A planned run from first job to catalogue: engine, progress, publishing, and what to tell at the end."""
+"""A planned run from first job to catalogue: engine, progress, publishing, and the summary at its end."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from orograph.infra.engines.protocol import DrainingEngine, Outcome, Status
 from orograph.infra.reporting.console import err, print_json_line
@@ -67,7 +68,7 @@ def smoothed(plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_js
 
 
 def summarise(outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *, as_json: bool = False) -> int:
-    """Tell how the run ended; returns the exit code."""
+    """Print how the run ended and where its results are; returns the exit code."""
     good = sum(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     errors += [refusal.error for refusal in plan.refusals]
@@ -77,8 +78,11 @@ def summarise(outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *,
         print_json_line({"event": "end", "good": good, "failed": len(errors), "store": settings.store})
     else:
         for refusal in plan.refusals:
-            err.print(f"{refusal.tile.id} refused: {refusal.error}", markup=False)
-        err.print(f"{good} tiles in {settings.store}, {len(errors)} failed", markup=False)
+            err.print(f"{refusal.tile.id} rejected: {refusal.error}", markup=False)
+        tiles = "tile" if good == 1 else "tiles"
+        err.print(f"{good} {tiles} in {settings.store}, {len(errors)} failed", markup=False)
+        if good:
+            _say_where(outcomes, settings)
     left = len(plan.jobs) - len(outcomes)
     if left:
         err.print(f"interrupted: {left} tiles were not started; the same command resumes", markup=False)
@@ -90,3 +94,27 @@ def summarise(outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *,
     if good:
         return SOME_FAILED
     return INPUT_MISSING if all(error.exit_code == INPUT_MISSING for error in errors) else FAILED
+
+
+_MOST_LISTED: Final = 5
+
+
+def _say_where(outcomes: Sequence[Outcome], settings: RunSettings) -> None:
+    """Name the heights, the report, the catalogue and the command that shows the map."""
+    from orograph.infra.reporting.run_record import ROOT, latest_run
+    from orograph.infra.stores.open import open_store
+    from orograph.pipeline.manifest import Manifest
+
+    store = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
+    made = [outcome.job for outcome in outcomes if outcome.status in (Status.DONE, Status.UP_TO_DATE)]
+    base = settings.store.rstrip("/")
+    for job in made[:_MOST_LISTED]:
+        assets = {asset.name: asset.key for asset in Manifest.from_json(store.get(job.manifest_key)).assets}
+        err.print(f"heights    {base}/{assets.get('elevation', job.manifest_key)}", markup=False)
+    if len(made) > _MOST_LISTED:
+        err.print(f"           and {len(made) - _MOST_LISTED} more; `orograph catalog items` lists them", markup=False)
+    run = latest_run(store)
+    if run is not None:
+        err.print(f"report     {base}/{ROOT}/{run}/report.html", markup=False)
+    err.print(f"catalogue  {base}/stac/catalog.json", markup=False)
+    err.print(f"map        orograph serve --store {settings.store}", markup=False)

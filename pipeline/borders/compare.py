@@ -19,6 +19,7 @@ from orograph.pipeline.borders.reading import OpenSource, slope_degrees
 from orograph.pipeline.borders.solve import Observation
 from orograph.pipeline.borders.statistics import NMAD_FACTOR, DifferenceStatistics
 from orograph.pipeline.core.grid import TILE_CRS, windows
+from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.errors import OutsideAreaOfUse, OutsideCoverage
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.vertical import Operation, VerticalCatalogue, delta_surface
@@ -117,7 +118,7 @@ def compare_sources(
         for source in sources
     }
     borders = []
-    for a, b in itertools.combinations(sources, 2):
+    for a, b in tracked(list(itertools.combinations(sources, 2)), "comparing borders"):
         with OpenSource(a) as opened_a, OpenSource(b) as opened_b:
             box = _shared_box(opened_a, opened_b, area_m, pixel_size_m or max(a.resolution_m, b.resolution_m))
             if box is None:

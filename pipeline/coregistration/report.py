@@ -15,6 +15,7 @@ import rasterio
 from pyproj import CRS
 from rasterio.errors import RasterioError
 
+from orograph.pipeline.core.progress import report as report_progress
 from orograph.pipeline.coregistration import plots as figures
 from orograph.pipeline.coregistration.cpu_kernels import before_compiled
 from orograph.pipeline.coregistration.cross_validation import HeldOut, held_out
@@ -35,6 +36,15 @@ CONVENTION: Final = "reference(x) = raster(x - (east, north)) + up; metres"
 DEFAULT_METHOD: Final = "blockwise(nuth-kaab)"
 
 
+_PERCENT_AFTER: Final = {
+    "read": (5, "fitting the displacement"),
+    "fit": (40, "checking on held-out cells"),
+    "held out": (80, "writing the aligned raster"),
+    "apply and write": (95, "drawing"),
+}
+"""Typical share of the time that is over after a step, and the step that follows."""
+
+
 @dataclass(slots=True)
 class Stopwatch:
     """Wall and CPU seconds by step."""
@@ -44,7 +54,10 @@ class Stopwatch:
     _cpu: float = field(default_factory=time.process_time)
 
     def lap(self, name: str) -> None:
-        """Note the time since the last lap under a name."""
+        """Note the time since the last lap under a name, and report how far the work is."""
+        if name in _PERCENT_AFTER:
+            percent, following = _PERCENT_AFTER[name]
+            report_progress(f"coregistration: {following}", percent, 100)
         wall, cpu = time.perf_counter(), time.process_time()
         self.seconds[name] = {"wall": round(wall - self._wall, 3), "cpu": round(cpu - self._cpu, 3)}
         self._wall, self._cpu = wall, cpu

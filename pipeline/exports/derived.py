@@ -8,7 +8,8 @@ from typing import Final, Literal
 import numpy as np
 
 from orograph.pipeline.core.grid import TILE_CRS, TILE_SIZE_M, Tile, windows
-from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.core.progress import tracked
+from orograph.pipeline.errors import AllVoid, ConfigError
 from orograph.pipeline.exports.mosaic import FloatArray, Mosaic
 from orograph.pipeline.formats import cog
 from orograph.pipeline.formats.contours import Contours, Line, trace, write_contours
@@ -30,11 +31,31 @@ def write_shading(mosaic: Mosaic, tile: Tile, out_path: Path, kind: Shading) -> 
     geobox = tile.geobox(mosaic.pixel_size_m)
     shaded = kind == "hillshade"
     with cog.scratch(scratch, geobox, dtype="uint8" if shaded else "float32", nodata=0 if shaded else None) as writer:
-        for window in windows(geobox.shape.shape, WINDOW_PX):
+        for window in tracked(list(windows(geobox.shape.shape, WINDOW_PX)), kind):
             heights = mosaic.read_tile(tile, window, halo_px=1)
             shade = hillshade if shaded else slope
             writer.write(window, shade(heights, mosaic.pixel_size_m))
     return cog.finish(scratch, out_path, band_names=(kind,), band_units=(None if shaded else "degree",))
+
+
+def write_picture(shade: Path, out_path: Path) -> None:
+    """Write a hillshade COG as grey PNG with transparent voids, cropped to the pixels that have data.
+
+    Raises:
+        AllVoid: there are none.
+    """
+    import rasterio
+    from PIL import Image
+
+    with rasterio.open(shade) as dataset:
+        grey = dataset.read(1)
+    known = grey > 0
+    if not known.any():
+        raise AllVoid("there are no heights to draw")
+    rows, columns = (np.flatnonzero(known.any(axis=axis)) for axis in (1, 0))
+    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    alpha = np.where(known[part], 255, 0).astype(np.uint8)
+    Image.fromarray(np.stack([grey[part], alpha], axis=-1), "LA").save(out_path, optimize=True)
 
 
 def tile_contours(mosaic: Mosaic, tile: Tile, *, spacing_m: float = 25.0, interval_m: float = 25.0) -> Contours:
@@ -69,7 +90,7 @@ def _points(mosaic: Mosaic, tile: Tile, spacing_m: float, steps: int) -> FloatAr
     west, _, _, north = tile.bounds_m
     heights = np.empty((steps + 1, steps + 1), np.float32)
     level = mosaic.level_for(spacing_m)
-    for window in windows(heights.shape, 512):
+    for window in tracked(list(windows(heights.shape, 512)), "sampling heights"):
         rows, cols = np.arange(window.height) + window.row, np.arange(window.width) + window.col
         east, up = np.meshgrid(west + cols * spacing_m, north - rows * spacing_m)
         spacing = np.full(window.height, spacing_m)

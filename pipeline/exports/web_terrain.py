@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.errors import AllVoid, ConfigError
 from orograph.pipeline.exports.mosaic import FloatArray, Mosaic
 from orograph.pipeline.exports.sampling import Lattice
@@ -191,7 +192,7 @@ class _Pyramid:
         ordered = sorted((zxy_to_tileid(tile.zoom, tile.col, tile.row), tile) for tile in self.places)
         with path.open("wb") as out:
             writer: Any = Writer(out)  # type: ignore[no-untyped-call]
-            for number, tile in ordered:
+            for number, tile in tracked(ordered, "web terrain"):
                 start, length = self.places[tile]
                 self.spool.seek(start)
                 writer.write_tile(number, self.spool.read(length))

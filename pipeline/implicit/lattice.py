@@ -13,6 +13,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
+from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.errors import HeightsNotFinite, NoTrainingPixels, UsageError
 from orograph.pipeline.implicit.splines import DEGREE, Float64Array, design, gram, on_grid, refinement
 
@@ -193,7 +194,7 @@ def _conjugate_gradients(
     z = residual / diagonal
     direction, energy = z.copy(), float((residual * z).sum())
     limit = _TOLERANCE**2 * float((target * target / diagonal).sum())
-    for _ in range(_ITERATIONS):
+    for _ in tracked(range(_ITERATIONS), "fitting the lattice"):
         if energy <= limit:
             break
         image = apply(direction)

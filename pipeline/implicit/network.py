@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import torch
 
+from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.errors import ConfigError, ModelError, NoTrainingPixels
 from orograph.pipeline.implicit.fields import Jet
 from orograph.pipeline.implicit.lattice import check_heights
@@ -209,7 +210,7 @@ def _optimise(
     optimiser = torch.optim.Adam(surface.network.parameters(), lr=training.learning_rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, total_iters=training.steps)
     every = max(1, training.steps // training.frames) if training.frames else 0
-    for step in range(training.steps):
+    for step in tracked(range(training.steps), "fitting the network"):
         if on_frame is not None and every and step % every == 0:
             on_frame(step, surface)
         if cumulative is None:

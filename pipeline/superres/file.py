@@ -11,6 +11,8 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.core.grid import PixelWindow, windows
+from orograph.pipeline.core.progress import report as report_progress
+from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import AllVoid
 from orograph.pipeline.formats import cog
@@ -92,7 +94,7 @@ def superresolve_file(
         sample: list[FloatArray] = []
         held = False
         with cog.scratch(partial, fine, bands=bands, encoding=encoding) as writer:
-            for window in windows(raster.shape, WINDOW_PX):
+            for window in tracked(list(windows(raster.shape, WINDOW_PX)), "super-resolution"):
                 heights, sigma = _one(raster, window, up, factor, thinning, size)
                 held = held or bool(np.isfinite(heights).any())
                 layers = heights[None] if bands == 1 or sigma is None else np.stack((heights, sigma))
@@ -104,6 +106,7 @@ def superresolve_file(
                     sample.append(sigma[::37, ::37].ravel())
             if not held:
                 raise AllVoid(f"{source.name} holds no height", source=str(source), remedy="look at its nodata value")
+        report_progress("writing overviews", 0, 0)
         cog.finish(
             partial,
             target,

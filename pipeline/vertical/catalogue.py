@@ -9,7 +9,7 @@ from typing import Final, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from orograph.pipeline.errors import ConfigError, EpochMissing, NoVerticalOperation
+from orograph.pipeline.errors import ConfigError, EpochMissing, FrameUnknown, NoVerticalOperation
 from orograph.pipeline.sources.catalogue import UserGrid
 from orograph.pipeline.vertical.entries import ELLIPSOID, Frame, GridEntry, Method, OpenDemEntry, OperationEntry
 from orograph.pipeline.vertical.grids import GridFile, verified
@@ -75,7 +75,7 @@ class VerticalCatalogue(BaseModel):
             raise NoVerticalOperation(
                 f"{frame} differs from country to country", remedy=f"name one of {', '.join(by_country)}"
             )
-        raise NoVerticalOperation(
+        raise FrameUnknown(
             f"unknown vertical frame {frame!r}", remedy="`orograph height --frames` lists the known ones"
         )
 

@@ -11,6 +11,7 @@ from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.core.grid import PixelWindow, windows
 from orograph.pipeline.core.pixel_is import PixelIs
+from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.errors import OutsideAreaOfUse, SourceGridError, VerticalFrameMissing
 from orograph.pipeline.formats import cog
 from orograph.pipeline.formats.vertical_datum import vertical_tags
@@ -114,7 +115,7 @@ def _stream(raster: HeightRaster, out: Path, request: Request, grids_dir: Path, 
     counts = np.zeros(3, dtype=np.int64)
     scratch_path = out.with_name(f".{out.name}.scratch.tif")
     with cog.scratch(scratch_path, whole) as writer:
-        for window in windows(raster.shape, WINDOW_PX):
+        for window in tracked(list(windows(raster.shape, WINDOW_PX)), "harmonising"):
             heights, tally = _moved(raster, window, whole, surface)
             counts += tally
             writer.write(window, heights)

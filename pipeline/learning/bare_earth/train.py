@@ -18,6 +18,7 @@ from orograph.pipeline.bare_earth.model import SurfaceModel
 from orograph.pipeline.bare_earth.network import STRIDE, SurfaceNet, SurfaceSpec, features
 from orograph.pipeline.bare_earth.ordinal_head import OrdinalHead
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, autocast, check_trainable
+from orograph.pipeline.core.progress import report as report_progress
 from orograph.pipeline.errors import ConfigError, ForeignModel, ModelError, NoTrainingPixels
 from orograph.pipeline.learning.bare_earth.sites import Site, choose
 
@@ -126,6 +127,7 @@ def train_surface(
             average[key].lerp_(tensor, 1.0 - keep)
         if checkpoint is not None and (step + 1) % _KEEP_EVERY == 0:
             state.keep(checkpoint, step + 1)
+        report_progress("training", step + 1, training.steps)
         if on_step is not None:
             on_step(step, float(loss.detach()))
     if not all(bool(torch.isfinite(tensor).all()) for tensor in average.values()):

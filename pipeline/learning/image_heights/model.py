@@ -22,6 +22,7 @@ from orograph.pipeline.bare_earth.ordinal_head import (
     head_of,
 )
 from orograph.pipeline.core.model_file import description_of, read_described
+from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.errors import BandMismatch
 from orograph.pipeline.learning.image_heights.data import Scene
 from orograph.pipeline.learning.image_heights.metrics import HeightMetrics
@@ -81,7 +82,10 @@ class ImageModel:
     def patches(self, image: np.ndarray, layout: Layout, decoding: Decoding = Decoding.MIDDLE) -> list[np.ndarray]:
         """Relative heights of every patch of a layout."""
         size = layout.patch_px
-        return [self.patch(image[:, row : row + size, col : col + size], decoding)[0] for row, col in layout.places]
+        return [
+            self.patch(image[:, row : row + size, col : col + size], decoding)[0]
+            for row, col in tracked(layout.places, "predicting patches")
+        ]
 
     def map(
         self, image: np.ndarray, stitching: Stitching = Stitching.GLOBAL, decoding: Decoding = Decoding.MIDDLE

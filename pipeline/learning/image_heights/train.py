@@ -13,6 +13,7 @@ import torch
 from orograph.pipeline.bare_earth.height_classes import Bins
 from orograph.pipeline.bare_earth.ordinal_head import HeadKind, head_of
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, autocast, check_trainable
+from orograph.pipeline.core.progress import report as report_progress
 from orograph.pipeline.errors import BandMismatch, ConfigError, ModelError, NoTrainingPixels
 from orograph.pipeline.learning.image_heights.backbone import load_imagenet
 from orograph.pipeline.learning.image_heights.data import Scene
@@ -105,7 +106,9 @@ def train_image(
     network.train()
     for epoch in range(training.epochs):
         losses = []
-        for _ in range(max(1, training.patches // training.batch)):
+        steps = max(1, training.patches // training.batch)
+        for step in range(steps):
+            report_progress("training", epoch * steps + step, training.epochs * steps)
             images, heights = _batch(scenes, sizes, training, rng)
             with autocast(training.precision):
                 outputs = network(((images - mean) / spread).to(memory_format=torch.channels_last))

@@ -28,6 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype, check_trainable
+from orograph.pipeline.core.progress import report as report_progress
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ConfigError, ModelError
 from orograph.pipeline.learning.superres.dataset import Sampler
@@ -188,6 +189,7 @@ def train_baseline(
     rim = 3 * sampler.factor
     inner = (..., slice(rim, -rim), slice(rim, -rim))
     while (spent := (time.process_time() - started) / processor_s) < 1.0:
+        report_progress("training", spent, 1.0)
         for group in optimiser.param_groups:
             group["lr"] = _RATES[kind] * min(1.0, (spent + 0.001) / _WARM_UP, 0.5 + 0.5 * np.cos(np.pi * spent))
         batch = sampler.draw(step)

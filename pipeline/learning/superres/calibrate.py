@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype
+from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ModelError
 from orograph.pipeline.learning.superres.dataset import Mix, Sampler
@@ -52,7 +53,7 @@ def fit_error_head(
     mix = Mix(noisy=0.05, wide=0.0) if net.factor % 2 else Mix(averaged=1.0, noisy=0.05, wide=0.0)
     draws = Sampler(sampler.sites, sampler.factor, sampler.patch_px, sampler.batch, mix, seed + 1)
     rim = 3 * net.factor
-    for step in range(steps):
+    for step in tracked(range(steps), "fitting the error head"):
         batch = draws.draw(step)
         condition = batch.condition
         coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
+from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.errors import ConfigError, InputError
 from orograph.pipeline.learning.superres.baseline_networks import FORMAT, baseline_resolver
@@ -132,7 +133,7 @@ def evaluate(
     """
     tallies = {name: _Tally() for name in (REFERENCE, *(m for m in methods if m != REFERENCE))}
     reference = resolver(REFERENCE)
-    for tile in tiles:
+    for tile in tracked(tiles, "evaluating tiles"):
         coarse = thin(tile.fine_m, factor, thinning)
         coarse_size = (tile.pixel_size_m[0] * factor, tile.pixel_size_m[1] * factor)
         cubic, _ = reference(coarse, factor=factor)

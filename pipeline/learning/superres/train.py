@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype, check_trainable
+from orograph.pipeline.core.progress import report as report_progress
 from orograph.pipeline.core.torch_device import torch_device
 from orograph.pipeline.errors import ConfigError, ModelError, OutOfMemory, SourceMissing
 from orograph.pipeline.learning.superres.data_parallel import Crew
@@ -327,6 +328,7 @@ class Trainer:
                     f"{self.device} has no memory for a step of {self.plan.batch} patches",
                     remedy="fewer patches a step (--batch), or smaller ones (--patch)",
                 ) from error
+            report_progress("training", self.step, last)
             if self.step % every == 0 or self.step == last:
                 row = {"step": float(self.step), "rate": self.plan.rate_at(self.step)}
                 row |= {

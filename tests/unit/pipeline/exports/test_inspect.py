@@ -72,8 +72,10 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(app, ["inspect", str(path)])
     assert result.exit_code == 0, result.output
     assert "strictly valid" in result.output
-    assert (tmp_path / "E4300N2650_elevation_hillshade.png").exists()
+    assert not list(tmp_path.glob("*.png")), "a picture was written unasked"
+    assert CliRunner().invoke(app, ["inspect", str(path), "--png", str(tmp_path / "p.png")]).exit_code == 0
+    assert (tmp_path / "p.png").stat().st_size > 100
     (tmp_path / "N47E010.hgt").write_bytes(bytes(2 * 1201 * 1201))
-    result = CliRunner().invoke(app, ["inspect", "--json", "--no-png", str(tmp_path / "N47E010.hgt")])
+    result = CliRunner().invoke(app, ["inspect", "--json", str(tmp_path / "N47E010.hgt")])
     assert result.exit_code == 0, result.output
     assert '"cell": "N47E010"' in result.output
