@@ -18,8 +18,8 @@ from orograph.pipeline.core.network_adjustment import Adjustment
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.errors import ConfigError
 
-NETWORK_OPTIONS: Final = frozenset({"superres_ensemble", "superres_gate", "superres_device", "superres_precision"})
-"""Settings that only networks take."""
+NETWORK_OPTIONS: Final = frozenset({"superres_ensemble", "superres_gate", "superres_precision"})
+"""Settings that only super-resolution networks take."""
 
 
 class ProcessingSettings(BaseModel):
@@ -42,11 +42,12 @@ class ProcessingSettings(BaseModel):
     """Average with a second network, or over eight symmetries; networks only."""
     superres_gate: bool = False
     """Keep cubic interpolation where the network's gain is not significant; networks only."""
-    superres_device: Literal["cpu", "cuda"] = "cpu"
-    """Device of the network. Each is deterministic; `cpu` and `cuda` differ in the last bits."""
     superres_precision: Precision = DEFAULT_PRECISION
     """Precision of the network. `fp32` runs on every machine; `bf16` and `fp16` are faster on hardware that supports them.
     Other hardware then uses `fp32`, and heights differ by centimetres."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Device of networks (super-resolution, bare earth) and of coregistration. Each is deterministic; `cpu` and `cuda` differ in
+    the last bits."""
     bare_earth: str = "none"
     """Removal of canopy and buildings from surface models: `none`, `opening`, a model such as `bare-earth-30m`, or `auto` for
     the model that fits the pixels of each source."""

@@ -42,15 +42,15 @@ def check_gpus(processing: ProcessingSettings, settings: RunSettings) -> str | N
         What a person should know, if anything.
 
     Raises:
-        ConfigError: Networks are to run on GPUs that no worker would see.
+        ConfigError: The settings ask for GPUs that no worker would see.
     """
     if settings.engine != "ray":
         return None
-    if processing.superres_device == "cuda" and settings.gpus_per_worker == 0:
+    if processing.device == "cuda" and settings.gpus_per_worker == 0:
         raise ConfigError(
-            "networks are to run on cuda, and Ray keeps no GPU for the workers",
-            remedy="OROGRAPH_GPUS_PER_WORKER=1, or 0.25 for four workers on each, or superres_device=cpu",
+            "device is cuda, and Ray keeps no GPU for the workers",
+            remedy="OROGRAPH_GPUS_PER_WORKER=1, or 0.25 for four workers on each, or device=cpu",
         )
-    if processing.superres_device == "cpu" and settings.gpus_per_worker > 0:
-        return "GPUs are kept for the workers, but nothing runs on them: --set superres_device=cuda"
+    if processing.device == "cpu" and settings.gpus_per_worker > 0:
+        return "GPUs are kept for the workers, but nothing runs on them: --set device=cuda"
     return None

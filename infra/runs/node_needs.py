@@ -56,7 +56,7 @@ def needs_of(jobs: Sequence[Job], settings: RunSettings, engine: str) -> Iterato
     if engine != "ray":
         yield NodeNeeds()
         return
-    gpu = any(job.settings.superres_device == "cuda" for job in jobs)
+    gpu = any(job.settings.device == "cuda" for job in jobs)
     grids = _grids(jobs, settings)
     if settings.store.startswith("s3://"):
         yield NodeNeeds(grids, gpu)
@@ -85,5 +85,5 @@ def _check_gpu() -> None:
     if not torch.cuda.is_available():
         raise ModelError(
             "no CUDA device is visible to the worker",
-            remedy="check the driver (nvidia-smi), OROGRAPH_GPUS_PER_WORKER and the image, or superres_device=cpu",
+            remedy="check the driver (nvidia-smi), OROGRAPH_GPUS_PER_WORKER and the image, or device=cpu",
         )

@@ -26,6 +26,7 @@ from orograph.infra.stores.base import Store
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import ConfigError, OrographError, StoreError
 from orograph.pipeline.job import Job
+from orograph.pipeline.planning.check_settings import runs_on_device
 from orograph.pipeline.settings import NETWORK_OPTIONS, ProcessingSettings, first_fault
 from orograph.pipeline.superres.resolvers import takes_options
 
@@ -65,7 +66,7 @@ Publisher = Callable[[Receipt], str]
 def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -> ProcessingSettings:
     """Settings with what an order changes.
 
-    A request for an interpolant or none takes along what only networks know: ensemble, gate, device and precision.
+    A request for an interpolant or none resets the options of networks, and the device if nothing runs there any more.
 
     Raises:
         ConfigError: a value a setting cannot take.
@@ -75,7 +76,8 @@ def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -
         defaults = {name: ProcessingSettings.model_fields[name].default for name in NETWORK_OPTIONS}
         values = {**values, **defaults, **overrides}
     try:
-        return ProcessingSettings.model_validate(values)
+        found = ProcessingSettings.model_validate(values)
+        return found if "device" in overrides or runs_on_device(found) else found.model_copy(update={"device": "cpu"})
     except ValidationError as error:
         raise ConfigError(first_fault(error)[:300]) from error
 

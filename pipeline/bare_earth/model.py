@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 import torch
 
+from orograph.pipeline.bare_earth.device_features import features_on
 from orograph.pipeline.bare_earth.height_classes import Bins
 from orograph.pipeline.bare_earth.network import STRIDE, SurfaceNet, SurfaceSpec, features
 from orograph.pipeline.bare_earth.ordinal_head import Decoding, OrdinalHead
 from orograph.pipeline.core.bundled_weights import SHIPPED, shipped_index
 from orograph.pipeline.core.model_file import description_of, read_described
+from orograph.pipeline.core.torch_device import device_memory, torch_device
 from orograph.pipeline.core.weights_uri import is_content, parted, reader
 from orograph.pipeline.errors import ConfigError, ForeignModel, HeightsNotFinite
 
@@ -74,6 +77,7 @@ class SurfaceModel:
         name: Registry name.
         sha256: Of the file it was read from; empty when fresh.
         operating: Thresholds and the meaning of the spread.
+        device: Torch device of the network, by name.
     """
 
     network: SurfaceNet
@@ -82,6 +86,7 @@ class SurfaceModel:
     name: str
     sha256: str = ""
     operating: Operating = Operating()
+    device: str = "cpu"
 
     def above_ground(
         self,
@@ -127,22 +132,45 @@ class SurfaceModel:
             for col in range(0, cols, _BLOCK_PX):
                 height, width = min(_BLOCK_PX, rows - row), min(_BLOCK_PX, cols - col)
                 seen = (slice(row, row + height + 2 * halo), slice(col, col + width + 2 * halo))
-                inputs = features(
-                    padded[seen], pixel_size_m, self.spec, None if mapped is None else mapped[(slice(None), *seen)]
-                )
-                planes[:, row : row + height, col : col + width] = self._block(inputs, threshold_m)
+                cover = None if mapped is None else mapped[(slice(None), *seen)]
+                with device_memory(self.device, f"one block of {self.name}"):
+                    inputs = self._inputs(padded[seen], pixel_size_m, cover)
+                    planes[:, row : row + height, col : col + width] = self._block(inputs, threshold_m)
         cut = (slice(before[0], before[0] + dsm_m.shape[0]), slice(before[1], before[1] + dsm_m.shape[1]))
         return AboveGround(*(np.ascontiguousarray(plane[cut]) for plane in planes))
 
-    def _block(self, inputs: np.ndarray, threshold_m: float) -> np.ndarray:
+    def on(self, device: str) -> Self:
+        """The model on a torch device; itself on the processor.
+
+        Raises:
+            ConfigError: There is no such device.
+        """
+        if device == self.device:
+            return self
+        place = torch_device(device)
+        network = copy.deepcopy(self.network).to(place)
+        # torch declares no memory format for whole modules.
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return replace(self, network=network, device=device)
+
+    def _inputs(self, surface_m: np.ndarray, pixel_size_m: float, shares: np.ndarray | None) -> torch.Tensor:
+        """Inputs of the network for a block, (1, channels, rows, columns), on the model's device.
+
+        On the processor scipy's running minima are faster than pooling; elsewhere heights cross once, not their features.
+        """
+        if self.device == "cpu":
+            return torch.from_numpy(features(surface_m, pixel_size_m, self.spec, shares)[None])
+        return features_on(self.device, surface_m, pixel_size_m, self.spec, shares)[None]
+
+    def _block(self, inputs: torch.Tensor, threshold_m: float) -> np.ndarray:
         """Height, spread and cover of the inside of a block with halo; its sides are multiples of 8."""
         head, halo = OrdinalHead(self.bins), self.spec.halo_px
         with torch.inference_mode():
-            outputs = self.network(torch.from_numpy(inputs[None]))
+            outputs = self.network(inputs)
             outputs = outputs[..., halo:-halo, halo:-halo]
             estimate = head.decode(outputs, Decoding.EXPECTATION)
             planes = (estimate.height_m, estimate.spread_m, head.exceeding(outputs, threshold_m))
-        return np.concatenate([plane.numpy() for plane in planes])
+            return torch.cat(planes).cpu().numpy()
 
     def check_pixel_size(self, pixel_size_m: float) -> None:
         """Refuse pixel sizes the model has not seen.

@@ -74,11 +74,13 @@ class GroundReader:
         reader: Of the source.
         model: Name of the bare-earth model.
         land_cover: Map that goes into it, where the source has one and the model takes one.
+        device: Torch device the model runs on.
     """
 
     reader: SourceReader
     model: str
     land_cover: LandCover | None = None
+    device: str = "cpu"
 
     def read(self, lattice: Lattice, window: IndexWindow) -> Ground:
         """The ground in a lattice window."""
@@ -99,7 +101,12 @@ class GroundReader:
         if np.isnan(surface[inner]).all():
             return Ground(_reduced(surface[inner], ratio))
         ground = bare_earth(
-            surface, size_m, self.model, origin_px=(row, col), shares=self._shares(worked, row, col, rows, cols)
+            surface,
+            size_m,
+            self.model,
+            origin_px=(row, col),
+            shares=self._shares(worked, row, col, rows, cols),
+            device=self.device,
         )
         # Nothing is known of a void; as zeros its spread and share would thin those of the pixels around it.
         void = np.isnan(ground.heights_m)

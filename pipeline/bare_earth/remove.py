@@ -54,6 +54,7 @@ def bare_earth(
     smooth: bool = True,
     origin_px: tuple[int, int] = (0, 0),
     shares: FloatArray | None = None,
+    device: str = "cpu",
 ) -> BareEarth:
     """Take canopy and buildings off a surface model.
 
@@ -68,9 +69,10 @@ def bare_earth(
             windows of one surface agree.
         shares: (2, rows, columns), share of trees and of buildings by a land-cover map, NaN where unknown; only for
             models trained with it.
+        device: Torch device the model runs on; the filter runs on the processor.
 
     Raises:
-        ConfigError: no such model, a pixel size it was not trained for, land cover it cannot use, or a probability
+        ConfigError: no such model or device, a pixel size it was not trained for, land cover it cannot use, or a probability
             outside (0, 1).
         AllVoid: there is no height.
         HeightsNotFinite: infinite heights.
@@ -90,7 +92,7 @@ def bare_earth(
         if model == "opening":
             return _by_opening(seen, size_m)
         return ground_of(
-            _loaded(model), seen, size_m, probability=probability, smooth=smooth, origin_px=origin, shares=cover
+            _loaded(model, device), seen, size_m, probability=probability, smooth=smooth, origin_px=origin, shares=cover
         )
 
     sizes_m = pixel_size_m if isinstance(pixel_size_m, tuple) else (pixel_size_m, pixel_size_m)
@@ -121,10 +123,10 @@ def _on_oblong(
 
 
 @lru_cache(maxsize=4)
-def _loaded(name: str) -> SurfaceModel:
+def _loaded(name: str, device: str = "cpu") -> SurfaceModel:
     from orograph.pipeline.bare_earth.model import load_bare_earth
 
-    return load_bare_earth(name)
+    return load_bare_earth(name).on(device)
 
 
 def halo_px(model: str) -> int:

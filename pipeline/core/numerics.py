@@ -8,12 +8,16 @@ from typing import Any
 from orograph.pipeline.core.precision import used_precision
 
 
-def numerics_of(resolvers: Iterable[object], *, bare_earth: bool) -> dict[str, str]:
-    """Describe what ran a tile's networks; empty where none ran, for the rest is equal bit for bit everywhere.
+def numerics_of(
+    resolvers: Iterable[object], *, bare_earth: bool = False, coregistered: bool = False, device: str = "cpu"
+) -> dict[str, str]:
+    """Describe the arithmetic of networks and devices; empty where neither was used: the rest is equal bit for bit everywhere.
 
     Args:
         resolvers: The resolvers used; interpolants are passed over.
-        bare_earth: Whether a bare-earth network was used; these run in single precision on the processor.
+        bare_earth: Whether a bare-earth network was used; these run in single precision.
+        coregistered: Whether a shift was estimated; the compiled kernels of the processor need no description.
+        device: The device of bare earth and coregistration.
 
     Returns:
         `torch` (version), `instruction_set` (of the processor, as torch uses it), `device` (`cpu` or the GPU's name) and
@@ -22,7 +26,9 @@ def numerics_of(resolvers: Iterable[object], *, bare_earth: bool) -> dict[str, s
     asked = [network.options for network in _networks(resolvers)]
     runs: list[tuple[str, str]] = [(one.device, used_precision(one.precision, one.device)) for one in asked]
     if bare_earth:
-        runs.append(("cpu", "fp32"))
+        runs.append((device, "fp32"))
+    if coregistered and device != "cpu":
+        runs.append((device, "fp32"))
     if not runs:
         return {}
     import torch

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.errors import ConfigError, OutOfMemory
 
 if TYPE_CHECKING:
     import torch
@@ -33,3 +35,28 @@ def torch_device(name: str) -> torch.device:
             f"no device {name!r}: {reason}", remedy="leave the device out to use the processor"
         ) from fault
     return device
+
+
+@contextlib.contextmanager
+def device_memory(device: str, purpose: str) -> Iterator[None]:
+    """Report a device's lack of memory within as an error of this package.
+
+    Args:
+        device: Name of the device.
+        purpose: Work that needs the memory, for the message.
+
+    Raises:
+        OutOfMemory: The device has no memory left.
+    """
+    if device == "cpu":
+        yield
+        return
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            f"{device} has no memory for {purpose}",
+            remedy="let fewer workers share the device, or set device=cpu",
+        ) from error

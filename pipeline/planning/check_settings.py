@@ -7,7 +7,7 @@ from orograph.pipeline.core.weights_uri import is_own
 from orograph.pipeline.coregistration.methods import parse_method
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import ProcessingSettings
-from orograph.pipeline.superres.resolvers import check_resolver
+from orograph.pipeline.superres.resolvers import check_resolver, takes_options
 from orograph.pipeline.tile.stages import chain
 from orograph.pipeline.vertical.catalogue import VerticalCatalogue
 
@@ -19,7 +19,7 @@ def check_settings(settings: ProcessingSettings) -> None:
 
     Raises:
         ConfigError: an unknown resolver, bare-earth model, coregistration method, stage or vertical frame; the remedy
-            lists the known ones.
+            lists the known ones. Or a device on which nothing would run.
     """
     if settings.superres != "none" or settings.superres_options:
         check_resolver(settings.superres, settings.superres_options)
@@ -27,7 +27,18 @@ def check_settings(settings: ProcessingSettings) -> None:
     if settings.coregistration != "none":
         parse_method(settings.coregistration)
     chain(settings.stages)
+    if settings.device != "cpu" and not runs_on_device(settings):
+        raise ConfigError(
+            f"device is {settings.device}, and nothing in these settings runs there",
+            remedy="ask for a network (superres, bare_earth) or coregistration, or leave the device out",
+        )
     VerticalCatalogue.load().frame(settings.target_frame)
+
+
+def runs_on_device(settings: ProcessingSettings) -> bool:
+    """Whether anything in the settings can run on a torch device."""
+    networks = settings.superres != "none" and takes_options(settings.superres)
+    return networks or settings.bare_earth not in {"none", "opening"} or settings.coregistration != "none"
 
 
 def _check_bare_earth(name: str) -> None:

@@ -15,9 +15,10 @@ from odc.geo.geobox import GeoBox
 from orograph.pipeline.core.grid import TILE_CRS
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
+from orograph.pipeline.core.torch_device import device_memory
 from orograph.pipeline.coregistration import fit
 from orograph.pipeline.coregistration.tile_smoothing import corner_displacement, smoothed_error_m
-from orograph.pipeline.errors import CoregistrationError
+from orograph.pipeline.errors import CoregistrationError, OutOfMemory
 from orograph.pipeline.manifest import CoregistrationRecord
 from orograph.pipeline.resampling.node_grid import Target
 from orograph.pipeline.sources.catalogue import Source
@@ -107,9 +108,14 @@ def _align(assembly: TileAssembly, best: PreparedSource, source: PreparedSource)
     count = int(np.count_nonzero(reference.valid & other.valid))
     if count < FEWEST_SAMPLES:
         return CoregistrationRecord(status="too_few", sample_count=count, **ids)
+    # Without a device the compiled kernels run, which are faster on a processor than torch.
+    device = None if settings.device == "cpu" else settings.device
     try:
-        result = fit(reference, other, method=settings.coregistration, max_shift_m=settings.max_shift_m)
-    except CoregistrationError as error:
+        with device_memory(settings.device, "coregistration"):
+            result = fit(
+                reference, other, method=settings.coregistration, max_shift_m=settings.max_shift_m, device=device
+            )
+    except (CoregistrationError, OutOfMemory) as error:
         raise error.at(tile=assembly.job.tile.id, source=source.ref.source.id, stage="coregister") from error
     record = result.record(ids["source"], ids["reference"])
     applied = is_moved(source.ref.source) and record.status in _FOLDED_IN

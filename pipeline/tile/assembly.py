@@ -114,7 +114,7 @@ class TileAssembly:
         delta = surface.nodes_m[: nodes.rows, : nodes.cols]
         record = surface.record(source.id)
         model = model_for(source, settings.bare_earth, settings.pixel_size_m)
-        ground = None if model is None else GroundReader(reader, model, source.land_cover)
+        ground = None if model is None else GroundReader(reader, model, source.land_cover, settings.device)
         multiple = 1 if ground is None else ground.multiple
         return PreparedSource(
             index=number,
@@ -140,6 +140,8 @@ def _options(ref: SourceRef, settings: ProcessingSettings) -> dict[str, Any]:
     """What the settings and the source ask of the resolver; an interpolant has no use for a source's noise."""
     if takes_sensor(settings.superres):
         return settings.superres_options | {"sensor": ref.sensor}
-    source = ref.source
-    noise = {"noise_m": source.noise_m} if source.noise_m and takes_options(settings.superres) else {}
-    return settings.superres_options | noise
+    if not takes_options(settings.superres):
+        return settings.superres_options
+    noise = {"noise_m": ref.source.noise_m} if ref.source.noise_m else {}
+    device = {"device": settings.device} if settings.device != "cpu" else {}
+    return settings.superres_options | noise | device

@@ -250,7 +250,12 @@ def draft_manifest(
             **_raised(resolvers),
             **_below(below.values()),
         },
-        "numerics": numerics_of(resolvers, bare_earth=any(weights_sha256(reader.model) for reader in below.values())),
+        "numerics": numerics_of(
+            resolvers,
+            bare_earth=any(weights_sha256(reader.model) for reader in below.values()),
+            coregistered=not job.alignment and any(record.sample_count for record in alignment),
+            device=settings.device,
+        ),
         "quality": quality,
     }
 

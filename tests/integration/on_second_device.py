@@ -9,20 +9,30 @@ import os
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
+from orograph.pipeline.bare_earth.device_features import features_on
+from orograph.pipeline.bare_earth.model import load_bare_earth
+from orograph.pipeline.bare_earth.network import features
+from orograph.pipeline.bare_earth.remove import bare_earth
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import fit
 from orograph.pipeline.errors import OutOfMemory
 from orograph.pipeline.learning.superres.calibrate import fit_error_and_gate
 from orograph.pipeline.learning.superres.distillation import digest_of
 from orograph.pipeline.learning.superres.train import Trainer
 from orograph.pipeline.learning.superres.validate import Validation
+from orograph.pipeline.manifest import Manifest
+from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.superres import resolver
 from orograph.pipeline.superres.inference import BLOCK_PX
+from tests.integration.test_run_tile import run
 from tests.support import twin_device
+from tests.support.made import source, write_source
 from tests.support.superres_fixtures import hills, made_weights
 from tests.support.tiffs import write_heights
 from tests.unit.pipeline.coregistration.test_torch_kernels import pair
@@ -137,6 +147,66 @@ def test_coregistration_there_is_coregistration_here():
     assert here.status is there.status
     for mine, other in zip(there.displacement(reference.geobox), here.displacement(reference.geobox), strict=True):
         np.testing.assert_allclose(mine, other, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["bare-earth-2m", "bare-earth-30m"])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_inputs_of_bare_earth_there_are_those_here(name, mapped):
+    spec = load_bare_earth(name).spec
+    surface = hills(160, 144)
+    shares = np.random.default_rng(3).random((2, 160, 144), dtype=np.float32)
+    shares[:, 20:30, 40:60] = np.nan
+    cover = shares if mapped and spec.cover else None
+    size_m = spec.pixel_size_m[0]
+    there = features_on(DEVICE, surface, size_m, spec, cover).cpu().numpy()
+    np.testing.assert_allclose(there, features(surface, size_m, spec, cover), rtol=0, atol=2e-5)
+
+
+def test_bare_earth_there_is_bare_earth_here():
+    surface = hills(300, 260)
+    surface[100:120, 80:110] += 9.0
+    surface[10:14, 20:33] = np.nan
+    here, there = (bare_earth(surface, 2.0, "bare-earth-2m", device=device) for device in ("cpu", DEVICE))
+    assert here.mask[105:115, 90:100].mean() > 0.5
+    assert (here.mask != there.mask).mean() < 1e-4
+    same = here.mask == there.mask
+    np.testing.assert_allclose(there.heights_m[same], here.heights_m[same], rtol=0, atol=2e-3)
+    np.testing.assert_allclose(there.sigma_m[same], here.sigma_m[same], rtol=0, atol=2e-3)
+
+
+def test_bare_earth_without_memory_is_a_clear_end(twin):
+    with twin_device.limited(twin, 2_000_000), pytest.raises(OutOfMemory, match="twin has no memory for one block of"):
+        bare_earth(hills(300, 260), 2.0, "bare-earth-2m", device=DEVICE)
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_a_tile_there_is_a_tile_here(tmp_path):
+    """Super-resolution, bare earth and coregistration of one tile; the twin is no value of the setting, so it is put in."""
+    box = (4_210_000.0, 3_010_000.0, 4_216_000.0, 3_016_000.0)
+    best = write_source(tmp_path / "best.tif", "EPSG:3035", (4_210_000.0, 3_010_000.0, 4_213_000.0, 3_016_000.0), 10)
+    coarse = write_source(tmp_path / "coarse.tif", "EPSG:3035", box, 30, shift_m=(9.0, -6.0))
+    sources = (
+        source(best, id="best", resolution_m=10.0, accuracy_m=0.5),
+        source(coarse, id="coarse", resolution_m=30.0, accuracy_m=4.0, surface=Surface.DSM),
+    )
+    plain = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres="superres-xs", bare_earth="auto")
+    made = []
+    for device in ("cpu", DEVICE):
+        (tmp_path / device).mkdir()
+        plan, outcomes, code = run(tmp_path / device, *sources, settings=plain.model_copy(update={"device": device}))
+        assert code == 0, outcomes[0].error
+        manifest = Manifest.from_json((tmp_path / device / "store" / plan.jobs[0].manifest_key).read_bytes())
+        with rasterio.open(tmp_path / device / "store" / manifest.asset("elevation").key) as dataset:
+            made.append((plan.jobs[0].run_key, manifest, dataset.read(1, masked=True).filled(np.nan)))
+    (key, mine, here), (other_key, theirs, there) = made
+    assert key != other_key
+    assert mine.coregistration[1].details["applied"]
+    assert theirs.coregistration[1].details["applied"]
+    assert DEVICE not in mine.numerics["device"]
+    assert theirs.numerics["device"] != mine.numerics["device"]
+    difference = there - here
+    assert np.isfinite(difference).sum() > 300_000
+    assert np.sqrt(np.nanmean(difference**2)) < 1e-3
 
 
 def test_the_commands_take_a_device(tmp_path):

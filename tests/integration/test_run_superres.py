@@ -23,7 +23,7 @@ def test_what_a_network_is_asked_for_reaches_the_tile(tmp_path):
         "alone": {},
         "together": {"superres_ensemble": True},
         "gated": {"superres_gate": True},
-        "on a GPU": {"superres_device": "cuda"},
+        "on a GPU": {"device": "cuda"},
     }.items():
         (tmp_path / name).mkdir()
         settings = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres="superres-s", **options)

@@ -19,7 +19,6 @@ def test_every_setting_is_part_of_the_key():
     [
         ({"superres_ensemble": True}, {"ensemble": True}),
         ({"superres_gate": True}, {"gate": True}),
-        ({"superres_device": "cuda"}, {"device": "cuda"}),
         ({"superres_precision": "bf16"}, {"precision": "bf16"}),
     ],
 )
@@ -36,10 +35,16 @@ def test_an_interpolant_takes_no_options():
 
 
 def test_gpus_and_what_runs_on_them_go_together():
-    on_gpu, here = ProcessingSettings(superres="superres-s", superres_device="cuda"), ProcessingSettings()
+    on_gpu, here = ProcessingSettings(superres="superres-s", device="cuda"), ProcessingSettings()
     with pytest.raises(ConfigError, match="Ray keeps no GPU"):
         check_gpus(on_gpu, RunSettings(engine="ray"))
     assert check_gpus(on_gpu, RunSettings(engine="ray", gpus_per_worker=0.25)) is None
     assert check_gpus(on_gpu, RunSettings(engine="local")) is None
-    assert "superres_device=cuda" in str(check_gpus(here, RunSettings(engine="ray", gpus_per_worker=1)))
+    assert "device=cuda" in str(check_gpus(here, RunSettings(engine="ray", gpus_per_worker=1)))
     assert check_gpus(here, RunSettings(engine="ray")) is None
+
+
+def test_the_device_is_no_option_of_a_resolver():
+    on_gpu = ProcessingSettings(device="cuda")
+    assert on_gpu.identity()["device"] == "cuda"
+    assert on_gpu.superres_options == {}, "interpolants take none, and the tile gives it to networks"

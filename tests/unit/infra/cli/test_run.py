@@ -147,9 +147,9 @@ def test_serve_takes_data_of_a_shipped_source(tmp_path, monkeypatch):
     assert none is None
 
 
-@pytest.mark.parametrize("wrong", ["superres=superres-typo", "superres_ensemble=true", "superres_device=cuda"])
+@pytest.mark.parametrize("wrong", ["superres=superres-typo", "superres_ensemble=true", "device=cuda"])
 def test_super_resolution_that_cannot_be_is_refused_when_planned(catalogue, wrong, capsys):
     """Where no source was coarse they did nothing but make another key."""
-    assert run("plan", "-c", catalogue, "-p", 50, "--set", wrong) == 2
+    assert run("plan", "-c", catalogue, "-p", 50, "--set", "coregistration=none", "--set", wrong) == 2
     assert "ConfigError" in capsys.readouterr().err
     assert run("plan", "-c", catalogue, "-p", 50, "--set", "superres=none") == 0

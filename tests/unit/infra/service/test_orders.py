@@ -27,8 +27,15 @@ def test_an_order_may_ask_for_ensemble_and_gate() -> None:
 
 
 def test_an_interpolant_takes_no_network_options_along() -> None:
-    made = with_overrides(MADE.model_copy(update={"superres_device": "cuda"}), {"superres": "keys6"})
+    made = with_overrides(MADE.model_copy(update={"superres_ensemble": True}), {"superres": "keys6"})
     assert made == ProcessingSettings(superres="keys6")
+
+
+def test_a_device_stays_where_something_runs_on_it() -> None:
+    on_gpu = MADE.model_copy(update={"device": "cuda"})
+    assert with_overrides(on_gpu, {"superres": "keys6"}).device == "cuda", "coregistration runs there"
+    still = on_gpu.model_copy(update={"coregistration": "none"})
+    assert with_overrides(still, {"superres": "keys6"}).device == "cpu"
     assert with_overrides(MADE, {"superres": "superres-s"}) == MADE
     assert with_overrides(MADE, {"fill_max_m": 5.0}) == MADE.model_copy(update={"fill_max_m": 5.0})
 

@@ -149,7 +149,7 @@ def test_model_survives_its_file_and_refuses_other_pixels(tmp_path: Path) -> Non
     assert result.heights_m.shape == surface.shape
 
 
-@pytest.mark.parametrize("name", ["tiny", "2m"])
+@pytest.mark.parametrize("name", ["tiny", "bare-earth-2m"])
 def test_blocks_give_the_same_answer_as_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model() if name == "tiny" else load_bare_earth(name)
     ground, above = town(160, 128)
