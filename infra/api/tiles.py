@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from orograph.infra.runs.replacements import check_frames
 from orograph.infra.runs.request import Request
 from orograph.infra.runs.tile_runner import TileRunner
 from orograph.infra.stores.open import open_store
@@ -68,8 +69,9 @@ def run_tile(
         OrographError: naming tile, source and stage.
     """
     run = RunSettings.with_flags(store=str(store), **settings)
-    TileRunner(run)(job, progress or _ignore)
     products = open_store(run.store, endpoint_url=run.s3_endpoint_url)
+    check_frames(products, [job])
+    TileRunner(run)(job, progress or _ignore)
     rebuild(products)
     return Manifest.from_json(products.get(job.manifest_key))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,37 +32,48 @@ def plan(
     """List tiles, sources, bytes to read and memory, and change nothing."""
     del settings_table
     from orograph.infra.runs.model_weights import named_by_content
+    from orograph.infra.runs.replacements import planned_notes
+    from orograph.infra.stores.open import open_store
     from orograph.pipeline.settings import RunSettings
 
     settings = RunSettings.with_flags(store=store, grids_dir=grids_dir)
     processing, _ = named_by_content(processing, settings)
     planned = request.plan(processing, settings)
-    show(planned, as_json=as_json)
+    notes = planned_notes(open_store(settings.store, endpoint_url=settings.s3_endpoint_url), planned.jobs)
+    show(planned, as_json=as_json, notes=notes)
 
 
-def show(planned: Plan, *, as_json: bool) -> None:
+def show(planned: Plan, *, as_json: bool, notes: Sequence[str] = ()) -> None:
     """Print a plan as a table or as JSON; tiles that are refused give a run's exit code."""
     rows = [_row(job, planned) for job in planned.jobs]
     refused = [{"tile": refusal.tile.id, **refusal.error.to_dict()} for refusal in planned.refusals]
     if as_json:
         suspicious = [asdict(warned) for warned in planned.warnings]
         print_json(
-            {"tiles": rows, "refused": refused, "suspicious": suspicious, "bytes_to_read": planned.bytes_to_read}
+            {
+                "tiles": rows,
+                "refused": refused,
+                "suspicious": suspicious,
+                "notes": list(notes),
+                "bytes_to_read": planned.bytes_to_read,
+            }
         )
     else:
-        _show_table(planned, rows)
+        _show_table(planned, rows, notes)
     if refused:
         denied = any(isinstance(refusal.error, SourceInaccessible) for refusal in planned.refusals)
         raise typer.Exit(4 if denied else 3 if rows else planned.refusals[0].error.exit_code)
 
 
-def warn(planned: Plan) -> None:
-    """Print what is suspicious of the planned files."""
+def warn(planned: Plan, notes: Sequence[str] = ()) -> None:
+    """Print notes on the plan, and suspicious planned files."""
+    for note in notes:
+        err.print(f"note: {note}", markup=False)
     for warned in planned.warnings:
         err.print(f"suspicious: {warned}", markup=False)
 
 
-def _show_table(planned: Plan, rows: list[dict[str, Any]]) -> None:
+def _show_table(planned: Plan, rows: list[dict[str, Any]], notes: Sequence[str]) -> None:
     from rich.table import Table
 
     table = Table(title=f"{len(rows)} tiles, {planned.bytes_to_read / 2**20:.1f} MB to read")
@@ -77,7 +89,7 @@ def _show_table(planned: Plan, rows: list[dict[str, Any]]) -> None:
             f"{row['projected_peak_bytes'] / 2**20:.0f}",
         )
     out.print(table)
-    warn(planned)
+    warn(planned, notes)
     for one in planned.refusals:
         # The error's own [tile ..., source ...] is no markup.
         err.print(f"refused: {one.error.at(tile=one.tile.id)}", markup=False)

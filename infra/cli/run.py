@@ -36,6 +36,9 @@ def run(
         bool,
         typer.Option("--smooth-shifts", help="Estimate all tiles first and make shifts continuous across their edges."),
     ] = False,
+    replace_frame: Annotated[
+        bool, typer.Option("--replace-frame", help="Replace published tiles of another vertical frame.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print tiles, sources, bytes and memory, and stop.")
     ] = False,
@@ -47,6 +50,7 @@ def run(
     from orograph.infra.cli.plan import show, warn
     from orograph.infra.engines.make import check_gpus, make_engine
     from orograph.infra.runs.model_weights import keep_models, named_by_content
+    from orograph.infra.runs.replacements import check_frames, planned_notes
     from orograph.infra.runs.run import execute_plan, smoothed, summarise
     from orograph.infra.stores.open import check_writable, open_store
     from orograph.pipeline.settings import RunSettings
@@ -64,19 +68,22 @@ def run(
         err.print(f"note: {note}", markup=False)
     processing, weights = named_by_content(processing, settings)
     planned = request.plan(processing, settings, keep=not dry_run)
+    products = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
+    notes = planned_notes(products, planned.jobs)
+    if not replace_frame:
+        check_frames(products, planned.jobs)
     if dry_run:
-        show(planned, as_json=as_json)
+        show(planned, as_json=as_json, notes=notes)
         return
-    warn(planned)
+    warn(planned, notes)
     if not planned.jobs and not planned.refusals:
         err.print("nothing to do: no source has data in the area")
         return
-    products = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
     check_writable(products)
     keep_models(products, weights)
     if smooth_shifts:
         planned = smoothed(planned, make_engine(settings), settings, as_json=as_json)
     results = execute_plan(planned, make_engine(settings), settings, as_json=as_json)
-    code = summarise(results, planned, settings, as_json=as_json)
+    code = summarise(results, planned, settings, as_json=as_json, notes=notes)
     if code:
         raise typer.Exit(code)

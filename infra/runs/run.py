@@ -23,21 +23,26 @@ FAILED, SOME_FAILED, INPUT_MISSING, INTERRUPTED = 1, 3, 4, 130
 def execute_plan(
     plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_json: bool = False
 ) -> tuple[Outcome, ...]:
-    """Run all jobs, then bring the catalogue up to what was published."""
+    """Run all jobs; the catalogue follows what is published while the run goes on, and at its end."""
+    from orograph.infra.runs.catalogue_follower import CatalogueFollower
     from orograph.infra.stores.open import open_store
-    from orograph.stac.publishing.rebuild import rebuild
 
     outcomes = []
-    jobs = packed_jobs(open_store(settings.store, endpoint_url=settings.s3_endpoint_url), plan.jobs)
+    store = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
+    jobs = packed_jobs(store, plan.jobs)
     watched = supervised(engine, settings, jobs)
-    with reporter(len(jobs), as_json=as_json) as report, needs_of(plan.jobs, settings, engine.name) as needs:
+    with (
+        CatalogueFollower(store) as catalogue,
+        reporter(len(jobs), as_json=as_json) as report,
+        needs_of(plan.jobs, settings, engine.name) as needs,
+    ):
         for outcome in watched.run(jobs, TileRunner(settings, needs), report.event):
             report.outcome(outcome)
             outcomes.append(outcome)
+            if outcome.status in (Status.DONE, Status.UP_TO_DATE):
+                catalogue.published()
     for note in watched.notes:
         err.print(note, markup=False)
-    if any(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes):
-        rebuild(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
     return tuple(outcomes)
 
 
@@ -67,18 +72,24 @@ def smoothed(plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_js
     return Plan(jobs, plan.refusals)
 
 
-def summarise(outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *, as_json: bool = False) -> int:
-    """Print how the run ended and where its results are; returns the exit code."""
+def summarise(
+    outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *, as_json: bool = False, notes: Sequence[str] = ()
+) -> int:
+    """Print the planning's notes, how the run ended and where its results are; returns the exit code."""
     good = sum(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     errors += [refusal.error for refusal in plan.refusals]
     if as_json:
         for refusal in plan.refusals:
             print_json_line({"event": "tile", "status": "refused", **refusal.error.to_dict(), "tile": refusal.tile.id})
-        print_json_line({"event": "end", "good": good, "failed": len(errors), "store": settings.store})
+        print_json_line(
+            {"event": "end", "good": good, "failed": len(errors), "store": settings.store, "notes": list(notes)}
+        )
     else:
         for refusal in plan.refusals:
             err.print(f"{refusal.tile.id} rejected: {refusal.error}", markup=False)
+        for note in notes:
+            err.print(f"note: {note}", markup=False)
         tiles = "tile" if good == 1 else "tiles"
         err.print(f"{good} {tiles} in {settings.store}, {len(errors)} failed", markup=False)
         if good:

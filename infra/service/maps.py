@@ -60,7 +60,8 @@ async def tiles(service: TheService, _caller: Reader) -> dict[str, Any]:
     features = [_feature(tile) for tile in published.values()]
     for feature in features:
         latest = jobs.pop(feature["id"], None)
-        if latest is not None and latest.status not in {JobStatus.SUCCESSFUL, JobStatus.DISMISSED}:
+        # A failed order leaves what is published as it was, and so does the map.
+        if latest is not None and not latest.status.is_final:
             feature["properties"] |= {"state": latest.status.value, "job": latest.id}
     for tile_id, record in jobs.items():
         if record.status in {JobStatus.SUCCESSFUL, JobStatus.DISMISSED}:

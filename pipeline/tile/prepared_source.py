@@ -65,7 +65,7 @@ class View:
         Where pixels are averaged, a `multiple` of so many are. A source with a sensor model is filtered on its own grid
         where it is about as fine as the target.
         """
-        zoom = _zoom(resolution_m, pixel_size_m) if superres != "none" else 1
+        zoom = zoom_of(resolution_m, pixel_size_m) if superres != "none" else 1
         factor = 1 if zoom > 1 else max(1, int(pixel_size_m / resolution_m))
         factor -= factor % multiple if factor > multiple else 0
         fine_m = resolution_m * factor / zoom
@@ -263,7 +263,8 @@ def pinned(ref: SourceRef) -> HorizontalOperation:
     return ref.horizontal
 
 
-def _zoom(resolution_m: float, pixel_size_m: float) -> int:
+def zoom_of(resolution_m: float, pixel_size_m: float) -> int:
+    """Whole factor by which a source is upsampled before it is resampled; 1 for none."""
     ratio = resolution_m / pixel_size_m
     return 1 if ratio < SUPERRES_FROM else min(LARGEST_ZOOM, max(2, round(ratio + 0.2)))
 

@@ -17,11 +17,15 @@ from orograph.pipeline.manifest import CoregistrationRecord, Manifest, Operation
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.land_cover import LAND_COVER_SHA256
 from orograph.pipeline.sources.refs import FileRef, HorizontalOperation, SourceRef
+from orograph.pipeline.superres.interpolants import INTERPOLANTS
 from orograph.stac.documents.json import Document
 
 PROFILE_URI: Final = "https://orograph.github.io/dem/v1.0.0/schema.json"
 PROFILE_PATH: Final = "dem/v1.0.0/schema.json"
 PROFILE_FILE: Final = Path(__file__).with_name("dem.schema.json")
+
+_LINEAR: Final = (*INTERPOLANTS, "best-linear", "sensor")
+"""Resolvers that are linear filters."""
 
 _LE90_OF_SIGMA: Final = 1.6448536269514722
 """Half width of the interval that holds 90 % of a normal distribution, in standard deviations."""
@@ -79,15 +83,26 @@ def lineage(manifest: Manifest) -> str:
     # A survey is measured against another but not moved.
     if any(r.details.get("applied", r.status == "converged") for r in manifest.coregistration if r.source in ids):
         steps.append("coregistered")
-    for kind, done in (("bare_earth", "reduced to bare earth"), ("superres", "super-resolved")):
-        if kind in manifest.models:
-            steps.append(f"{done} by {manifest.models[kind]}")
+    if "bare_earth" in manifest.models:
+        steps.append(f"reduced to bare earth by {manifest.models['bare_earth']}")
+    steps += _upsampled(manifest.models)
     steps.append("resampled to tiles and from these to the cell" if is_cell else "resampled once")
     if len(used) > 1:
         steps.append("blended")
     if manifest.quality.filled_fraction > 0:
         steps.append("voids filled")
     return f"{' and '.join(ref.source.title for ref in used)}: {', '.join(steps)}."
+
+
+def _upsampled(models: Mapping[str, str]) -> list[str]:
+    """How sources were upsampled; only a network, which has weights, is super-resolution."""
+    names = list(filter(None, models.get("superres", "").split("+")))
+    networks = [name for name in names if "superres_sha256" in models and name not in _LINEAR]
+    linear = [name for name in names if name not in networks]
+    return [
+        *([f"super-resolved by {'+'.join(networks)}"] if networks else []),
+        *([f"upsampled by {'+'.join(linear)}"] if linear else []),
+    ]
 
 
 def _sources(manifest: Manifest) -> list[Document]:

@@ -18,7 +18,7 @@ from PIL import Image
 from orograph.infra.service.app import create_app
 from orograph.infra.service.auth import KeyRing
 from orograph.infra.service.settings import ServiceSettings
-from orograph.pipeline.errors import OutOfMemory, SourceMissing
+from orograph.pipeline.errors import OrographError, OutOfMemory, SourceMissing
 from tests.support.service_world import EAST, NOWHERE, UNPUBLISHED, WEST, Engine, World
 
 ORDER = "/processes/reprocess-tile/execution"
@@ -363,6 +363,19 @@ def test_the_tile_grid_shows_states(tmp_path: Path) -> None:
         assert features[WEST.id] == "published"
         assert features[UNPUBLISHED.id] in {"accepted", "running"}
         engine.gate.set()
+
+
+def test_a_failed_order_does_not_mark_a_good_tile(tmp_path: Path) -> None:
+    world = World(tmp_path, pixel_m=500.0)
+    world.publish(WEST)
+    world.source_version = "2"
+    engine = Engine()
+    engine.error = OrographError("the order fails", tile=WEST.id)
+    with TestClient(create_app(settings(), world.parts(engine))) as client:
+        location = order(client, WEST.id).headers["location"]
+        assert ended(client, location)["status"] == "failed"
+        features = {f["id"]: f["properties"]["state"] for f in client.get("/map/tiles").json()["features"]}
+        assert features == {WEST.id: "published"}
 
 
 def test_progress_streams_are_bounded(tmp_path: Path) -> None:

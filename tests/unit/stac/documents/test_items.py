@@ -167,6 +167,19 @@ def test_lineage_tells_what_was_done_not_what_was_tried():
     )
 
 
+def test_an_interpolant_is_not_called_super_resolution():
+    manifest = make_manifest(None)
+
+    def steps(models):
+        return lineage(manifest.model_copy(update={"models": models}))
+
+    assert "upsampled by keys6" in steps({"superres": "keys6"})
+    assert "super-resolved" not in steps({"superres": "keys6"})
+    assert "upsampled by best-linear" in steps({"superres": "best-linear", "superres_sha256": "ab"})
+    both = steps({"superres": "superres-s+keys6", "superres_sha256": "ab"})
+    assert "super-resolved by superres-s, upsampled by keys6" in both
+
+
 def test_the_way_to_a_source_is_told_with_what_would_be_better(library):
     manifest = make_manifest(None)
     way = HorizontalOperation(

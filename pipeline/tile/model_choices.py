@@ -1,0 +1,69 @@
+"""Models a run takes in place of the requested one, known before a tile is made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import lru_cache
+
+from orograph.pipeline.bare_earth.reader import AUTO, model_for
+from orograph.pipeline.core.surface import Surface
+from orograph.pipeline.errors import OrographError
+from orograph.pipeline.job import Job
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.superres import resolver, takes_options, takes_sensor
+from orograph.pipeline.tile.prepared_source import IN_PLACE, zoom_of
+
+
+def upsampler_of(source: Source, settings: ProcessingSettings) -> str | None:
+    """Name of the resolver that upsamples a source; None where it is not upsampled."""
+    zoom = 1 if settings.superres == "none" else zoom_of(source.resolution_m, settings.pixel_size_m)
+    if zoom == 1:
+        return None
+    factor = _trained_factor(settings.superres)
+    return settings.superres if factor in (None, zoom) else IN_PLACE
+
+
+def substitutions(jobs: Iterable[Job]) -> tuple[str, ...]:
+    """One sentence for each source and requested model that cannot be used on it."""
+    tiles: dict[str, int] = defaultdict(int)
+    known: dict[tuple[str, ProcessingSettings], tuple[str, ...]] = {}
+    for job in jobs:
+        for ref in job.sources:
+            pair = ref.source.id, job.settings
+            if pair not in known:
+                known[pair] = _of_source(ref.source, job.settings)
+            for sentence in known[pair]:
+                tiles[sentence] += 1
+    return tuple(f"{sentence} ({count} {'tile' if count == 1 else 'tiles'})" for sentence, count in tiles.items())
+
+
+def _of_source(source: Source, settings: ProcessingSettings) -> tuple[str, ...]:
+    found = []
+    upsampler = upsampler_of(source, settings)
+    if upsampler not in (None, settings.superres):
+        found.append(
+            f"{source.id} is upsampled by {upsampler}: {settings.superres} is trained for factor "
+            f"{_trained_factor(settings.superres)}, {source.resolution_m:g} m to {settings.pixel_size_m:g} m is "
+            f"{zoom_of(source.resolution_m, settings.pixel_size_m)}"
+        )
+    wants_auto = settings.bare_earth == AUTO and source.surface is Surface.DSM
+    if wants_auto and model_for(source, AUTO, settings.pixel_size_m) is None:
+        found.append(
+            f"{source.id} stays a DSM: no bundled bare-earth model fits pixels of {source.resolution_m:g} m "
+            f"in tiles of {settings.pixel_size_m:g} m"
+        )
+    return tuple(found)
+
+
+@lru_cache(maxsize=16)
+def _trained_factor(name: str) -> int | None:
+    """Factor a network was trained for; None for resolvers that take any."""
+    if not takes_options(name) or takes_sensor(name):
+        return None
+    factor: int | None = None
+    with contextlib.suppress(OrographError):  # weights that only workers can read are checked there
+        factor = getattr(resolver(name), "factor", None)
+    return factor
