@@ -52,6 +52,7 @@ def serve(
 
     from orograph.infra.service.app import create_app
     from orograph.infra.service.assemble import parts_from
+    from orograph.infra.service.connections import bounded_protocol
     from orograph.infra.service.logs import configure_logs
     from orograph.infra.service.settings import ServiceSettings
     from orograph.pipeline.settings import RunSettings
@@ -80,7 +81,7 @@ def serve(
         access_log=False,
         server_header=False,
         forwarded_allow_ips=settings.forwarded_allow_ips,
-        limit_concurrency=2000,
+        http=bounded_protocol(settings.request_timeout_s, settings.max_header_bytes, settings.max_connections),
         timeout_graceful_shutdown=5,
     )
 

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from orograph.infra.reporting.redaction import RedactingFilter
-from orograph.infra.service import jobs, maps, processes
+from orograph.infra.service import jobs, maps, operations, processes
 from orograph.infra.service import problem_documents as problems
 from orograph.infra.service.addresses import PublicAddress
 from orograph.infra.service.auth import Gate, KeyRing, verifier_from
@@ -23,10 +23,12 @@ from orograph.infra.service.events import Broadcast
 from orograph.infra.service.headers import PublicReading, SafeHeaders
 from orograph.infra.service.job_records import JobBook, JobRecord
 from orograph.infra.service.limits import RateLimiter, SizeLimits
+from orograph.infra.service.numbers import CountedRequests, Numbers
 from orograph.infra.service.orders import Orders
 from orograph.infra.service.point_heights import Heights
 from orograph.infra.service.preview import Previews
 from orograph.infra.service.published_tiles import Published, PublishedTile
+from orograph.infra.service.readiness import Readiness
 from orograph.infra.service.service import Guarded, Parts, Service, may_read
 from orograph.infra.service.settings import ServiceSettings
 from orograph.infra.service.static import FOLDER
@@ -74,13 +76,14 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
     app.state.service = service
     _describe_as_openapi30(app)
     problems.install(app)
-    for router in (processes.router, jobs.router, maps.router):
+    for router in (processes.router, jobs.router, maps.router, operations.router):
         app.include_router(router)
     app.include_router(files_router(parts.store), prefix="/files", dependencies=[Depends(may_read)])
     app.add_api_route("/stac", _to_search, include_in_schema=False)
     app.mount("/stac", Guarded(search_app(parts.store), app))
     app.mount("/static", StaticFiles(directory=FOLDER), name="static")
     _add_middleware(app, settings)
+    app.add_middleware(CountedRequests, numbers=service.numbers)
     _redact_logs()
     return app
 
@@ -90,7 +93,7 @@ async def _to_search(request: Request) -> RedirectResponse:
 
 
 def _assembled(settings: ServiceSettings, parts: Parts) -> Service:
-    broadcast = Broadcast(settings.event_streams)
+    broadcast = Broadcast(settings.event_streams, settings.event_streams_per_caller)
     published = Published(parts.store)
 
     def on_change(record: JobRecord) -> None:
@@ -130,6 +133,8 @@ def _assembled(settings: ServiceSettings, parts: Parts) -> Service:
         heights=Heights(parts.store, published),
         reads=RateLimiter(settings.reads_per_minute),
         runs=RateLimiter(settings.orders_per_minute),
+        numbers=Numbers(),
+        readiness=Readiness(parts.store),
     )
 
 

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from orograph.infra.engines.make import make_engine
 from orograph.infra.engines.protocol import Receipt
@@ -19,6 +18,7 @@ from orograph.infra.service.dispatcher import Publisher
 from orograph.infra.service.published_tiles import Published, PublishedTile
 from orograph.infra.service.service import Parts
 from orograph.infra.stores.base import Store
+from orograph.infra.stores.gdal_options import gdal_s3_options
 from orograph.infra.stores.open import open_store
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import CatalogueError, SourceUnknown
@@ -139,18 +139,6 @@ def parts_from(
         runner=TileRunner(run),
         publish=publisher_of(store),
     )
-
-
-def gdal_s3_options(endpoint_url: str | None) -> dict[str, str]:
-    """GDAL's options for a bucket at an endpoint of one's own; none for Amazon's."""
-    if not endpoint_url:
-        return {}
-    address = urlsplit(endpoint_url)
-    return {
-        "AWS_S3_ENDPOINT": address.netloc + address.path.rstrip("/"),
-        "AWS_HTTPS": "YES" if address.scheme == "https" else "NO",
-        "AWS_VIRTUAL_HOSTING": "FALSE",
-    }
 
 
 def parts_from_environment() -> Parts:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import stat
 import threading
 import time
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class KeyRing:
         self.path = path
         self._lock = threading.Lock()
         self._keys: dict[str, StoredKey] = {}
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._looked = 0.0
 
     def create(self, name: str, scopes: tuple[Scope, ...], days: float | None = None) -> str:
@@ -139,12 +140,12 @@ class KeyRing:
                     self._stamp = stamp
             return self._keys
 
-    def _stat(self) -> tuple[int, int]:
+    def _stat(self) -> tuple[int, int, int]:
         try:
             found = self.path.stat()
         except FileNotFoundError:
-            return 0, 0
-        return found.st_mtime_ns, found.st_size
+            return 0, 0, 0
+        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read(self) -> tuple[StoredKey, ...]:
         try:
@@ -157,13 +158,28 @@ class KeyRing:
             raise ConfigError(f"key file {self.path} cannot be read: {error.error_count()} faults") from error
 
     def _write(self, keys: tuple[StoredKey, ...]) -> None:
-        document = _KeyFile(keys=keys).model_dump(mode="json")
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        text = json.dumps(_KeyFile(keys=keys).model_dump(mode="json"), indent=1)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._replace(text)
+        except OSError as error:
+            raise ConfigError(
+                f"key file {self.path} cannot be written: {error.strerror}",
+                remedy="make keys where the secret is kept, and mount its folder, not the file (deploy/README.md)",
+            ) from error
+
+    def _replace(self, text: str) -> None:
+        """Swap the file in one step; its permissions stay, so that a container's user goes on reading it."""
+        mode = stat.S_IMODE(self.path.stat().st_mode) if self.path.exists() else 0o600
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
-        temporary.replace(self.path)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(text)
+            temporary.replace(self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
@@ -22,15 +21,15 @@ from pydantic import ValidationError
 from orograph.infra.engines.protocol import Engine, Event, Outcome, Receipt, Runner, Status
 from orograph.infra.reporting.redaction import redacted
 from orograph.infra.service.job_records import JobBook, JobRecord, JobStatus, now
+from orograph.infra.service.leases import Leases
 from orograph.infra.stores.base import Store
 from orograph.pipeline.core.grid import Tile
-from orograph.pipeline.errors import ConfigError, OrographError, StoreError
+from orograph.pipeline.errors import ConfigError, OrographError, StoreError, StoreUnwritable
 from orograph.pipeline.job import Job
 from orograph.pipeline.planning.check_settings import runs_on_device
 from orograph.pipeline.settings import NETWORK_OPTIONS, ProcessingSettings, first_fault
 from orograph.pipeline.superres.resolvers import takes_options
 
-OWNERS: Final = "service/owners/"
 _WRITE_EVERY_S: Final = 2.0
 # Where the stages of a run lie on the way from 0 to 1; by time spent, measured on the demo's tiles.
 _SPANS: Final = {
@@ -125,6 +124,8 @@ class Dispatcher:
         self._store = store
         self._machinery = machinery
         self._lease_s = lease_s
+        self._leases = Leases(store, self.owner, lease_s)
+        self.read_only = ""
         self._queue: queue.Queue[tuple[str, Job | Callable[[], Job]] | None] = queue.Queue(limit)
         self._mine: set[str] = set()
         self._unwanted: set[str] = set()
@@ -142,7 +143,10 @@ class Dispatcher:
 
     def start(self) -> None:
         """Start the threads; the first thing they do is adopt what a former service left."""
-        self._sign()
+        try:
+            self._leases.sign()
+        except StoreUnwritable as error:
+            self._refuse_orders(error)
         for thread in self._threads:
             thread.start()
 
@@ -160,7 +164,8 @@ class Dispatcher:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         try:
-            self._store.delete(f"{OWNERS}{self.owner}.json")
+            if not self.read_only:
+                self._leases.release()
         except OrographError as error:
             _log.warning("the lease could not be given back: %s", redacted(str(error)))
 
@@ -201,8 +206,8 @@ class Dispatcher:
                     self._unwanted.discard(id_)
 
     def _run(self, id_: str, work: Job | Callable[[], Job]) -> None:
-        record = self._book.change(id_, lambda found: None if found.status.is_final else self._started(found))
-        if record is None or record.status.is_final or self._is_unwanted(id_):
+        record = self._book.change(id_, lambda found: self._started(found) if self._is_ours(found) else None)
+        if record is None or not self._is_ours(record) or self._is_unwanted(id_):
             return
         job = work if isinstance(work, Job) else self._planned(id_, record, work)
         if job is None or self._is_unwanted(id_):
@@ -221,7 +226,7 @@ class Dispatcher:
             _log.exception("job %s failed unexpectedly", id_)
             message = f"unexpected {type(error).__name__}: {error}"
             outcome, item_key = Outcome(job, Status.FAILED, error=OrographError(message, tile=job.tile.id)), ""
-        self._book.change(id_, lambda found: None if found.status.is_final else _ended(found, outcome, item_key))
+        self._book.change(id_, lambda found: _ended(found, outcome, item_key) if self._is_ours(found) else None)
 
     def _planned(self, id_: str, record: JobRecord, plan: Callable[[], Job]) -> Job | None:
         """The job of an order that was taken before its plan was ready; None when it cannot be planned."""
@@ -235,6 +240,10 @@ class Dispatcher:
             failed = OrographError(f"unexpected {type(error).__name__}: {error}", tile=record.tile, stage="plan")
         self._book.change(id_, lambda found: None if found.status.is_final else _failed(found, failed))
         return None
+
+    def _is_ours(self, record: JobRecord) -> bool:
+        """Whether a job is unfinished and no other service has taken it up."""
+        return not record.status.is_final and record.owner == self.owner
 
     def _started(self, record: JobRecord) -> JobRecord:
         return record.changed(
@@ -255,8 +264,12 @@ class Dispatcher:
         """Sign the lease and look for orphans, until stopped."""
         while True:
             try:
-                self._sign()
+                self._leases.sign()
+                self.read_only = ""
                 self._adopt()
+            except StoreUnwritable as error:
+                self._refuse_orders(error)
+                self._see_others()
             except OrographError as error:
                 _log.warning("lease or adoption failed: %s", redacted(str(error)))
             except Exception:  # noqa: BLE001 - the lease must go on
@@ -264,8 +277,18 @@ class Dispatcher:
             if self._stopping.wait(self._lease_s / 3):
                 return
 
-    def _sign(self) -> None:
-        self._store.put(f"{OWNERS}{self.owner}.json", str(datetime.now(UTC).timestamp()).encode())
+    def _refuse_orders(self, error: OrographError) -> None:
+        if not self.read_only:
+            _log.warning("the store is read-only: it is served, and orders are rejected: %s", redacted(str(error)))
+        self.read_only = redacted(error.message)
+
+    def _see_others(self) -> None:
+        """Keep the records of other services in view; nothing is adopted or forgotten."""
+        try:
+            for _ in self._book.refresh(forget=False):
+                pass
+        except OrographError as error:
+            _log.warning("jobs cannot be listed: %s", redacted(str(error)))
 
     def _adopt(self) -> None:
         alive = {self.owner: True}
@@ -273,7 +296,7 @@ class Dispatcher:
             if self._stopping.is_set():
                 return
             if record.owner not in alive:
-                alive[record.owner] = self._lives(record.owner)
+                alive[record.owner] = self._leases.lives(record.owner)
             with self._lock:
                 mine = record.id in self._mine
             if mine or (alive[record.owner] and record.owner != self.owner):
@@ -281,16 +304,6 @@ class Dispatcher:
             if record.owner == self.owner and (now() - record.updated).total_seconds() < self._lease_s:
                 continue  # accepted this moment, its request is about to queue it
             self._take(record)
-
-    def _lives(self, owner: str) -> bool:
-        try:
-            signed = float(self._store.get(f"{OWNERS}{owner}.json")) if owner else 0.0
-        except (KeyError, ValueError):
-            return False
-        if time.time() - signed < self._lease_s:
-            return True
-        self._store.delete(f"{OWNERS}{owner}.json")
-        return False
 
     def _take(self, record: JobRecord) -> None:
         def claim(found: JobRecord) -> JobRecord | None:
@@ -338,15 +351,15 @@ class _Progress:
                 shown.id,
                 lambda found: (
                     None
-                    if found.status.is_final
+                    if found.status.is_final or found.owner != shown.owner
                     else shown.model_copy(update={"revision": max(found.revision, shown.revision) + 1})
                 ),
             )
         except StoreError as error:
             _log.warning("progress of job %s was not kept: %s", shown.id, redacted(str(error)))
             return
-        if kept is None or kept.status.is_final:
-            raise Dismissed
+        if kept is None or kept.status.is_final or kept.owner != shown.owner:
+            raise Dismissed  # or taken up by another service, which believed this one dead
         self._record = kept
 
 

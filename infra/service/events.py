@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -16,10 +17,17 @@ KEEPALIVE_S: Final = 15.0
 
 
 class Broadcast:
-    """Hands every change of a record to those who watch the job; changes may come from any thread."""
+    """Hands every change of a record to those who watch the job; changes may come from any thread.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        limit: Watchers at once.
+        per_caller: Watchers at once of one caller.
+    """
+
+    def __init__(self, limit: int, per_caller: int) -> None:
         self._limit = limit
+        self._per_caller = per_caller
+        self._callers: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._watchers: dict[str, set[Watcher]] = {}
         self._count = 0
@@ -31,12 +39,18 @@ class Broadcast:
         for watcher in watchers:
             watcher.offer(record)
 
-    def watch(self, id_: str) -> Watcher | None:
-        """A watcher of a job, None when as many as allowed are open; close it."""
+    @property
+    def open(self) -> int:
+        """Watchers now."""
+        return self._count
+
+    def watch(self, id_: str, caller: str) -> Watcher | None:
+        """A watcher of a job, None when the caller or all together have as many as allowed; close it."""
         with self._lock:
-            if self._count >= self._limit:
+            if self._count >= self._limit or self._callers[caller] >= self._per_caller:
                 return None
-            watcher = Watcher(self, id_, asyncio.get_running_loop())
+            watcher = Watcher(self, id_, caller, asyncio.get_running_loop())
+            self._callers[caller] += 1
             self._watchers.setdefault(id_, set()).add(watcher)
             self._count += 1
         return watcher
@@ -48,6 +62,9 @@ class Broadcast:
             if watcher in group:
                 group.remove(watcher)
                 self._count -= 1
+                self._callers[watcher.caller] -= 1
+                if not self._callers[watcher.caller]:
+                    del self._callers[watcher.caller]
             if not group:
                 self._watchers.pop(watcher.id, None)
 
@@ -55,8 +72,9 @@ class Broadcast:
 class Watcher:
     """One open stream. A slow reader loses changes in between, never the latest."""
 
-    def __init__(self, broadcast: Broadcast, id_: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, broadcast: Broadcast, id_: str, caller: str, loop: asyncio.AbstractEventLoop) -> None:
         self.id = id_
+        self.caller = caller
         self._broadcast = broadcast
         self._loop = loop
         self._queue: asyncio.Queue[JobRecord] = asyncio.Queue(_BACKLOG)

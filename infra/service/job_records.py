@@ -189,8 +189,8 @@ class JobBook:
             records = [record for _, record in self._seen.values()]
         return sorted(records, key=lambda record: (record.created, record.id), reverse=True)
 
-    def refresh(self) -> Iterator[JobRecord]:
-        """Read what others changed, forget what is old, and yield every unfinished record."""
+    def refresh(self, *, forget: bool = True) -> Iterator[JobRecord]:
+        """Read what others changed, forget what is old unless told not to, and yield every unfinished record."""
         listed = {info.key: info.etag for info in self._store.list(PREFIX)}
         oldest = now() - self._retention
         with self._lock:
@@ -201,7 +201,8 @@ class JobBook:
             if record is None:
                 continue
             if record.status.is_final and record.updated < oldest:
-                self.forget(record.id)
+                if forget:
+                    self.forget(record.id)
             elif not record.status.is_final:
                 yield record
         gone = [record.id for key, (_, record) in known.items() if key not in listed]

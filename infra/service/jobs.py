@@ -16,7 +16,7 @@ from orograph.infra.service.job_documents import link, result_links, status_docu
 from orograph.infra.service.job_filter import JobFilter
 from orograph.infra.service.job_records import JobRecord, JobStatus, now
 from orograph.infra.service.problem_documents import NO_SUCH_JOB, RESULT_NOT_READY, Problem, busy
-from orograph.infra.service.service import Dismisser, Reader, Service, TheService
+from orograph.infra.service.service import Dismisser, Reader, Service, TheService, counted_as
 
 router = APIRouter(tags=["jobs"])
 
@@ -100,9 +100,9 @@ def results_response(
     return answer
 
 
-async def finished_within(service: Service, record: JobRecord, wait_s: float) -> JobRecord:
+async def finished_within(service: Service, record: JobRecord, wait_s: float, caller: str) -> JobRecord:
     """The record when the job is over or the time is, whichever comes first; at once where many requests wait."""
-    watcher = service.broadcast.watch(record.id) if wait_s > 0 and not record.status.is_final else None
+    watcher = service.broadcast.watch(record.id, caller) if wait_s > 0 and not record.status.is_final else None
     if watcher is None:
         return record
     deadline = time.monotonic() + wait_s
@@ -145,10 +145,10 @@ async def dismiss(job_id: JobId, request: Request, service: TheService, caller: 
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-async def events(job_id: JobId, request: Request, service: TheService, _caller: Reader) -> Response:
+async def events(job_id: JobId, request: Request, service: TheService, caller: Reader) -> Response:
     """Server-sent events named `status`, each a status document; the stream ends with the job."""
     record = await _record(service, job_id)
-    watcher = service.broadcast.watch(job_id)
+    watcher = service.broadcast.watch(job_id, counted_as(request, caller))
     if watcher is None:
         raise busy("many progress streams are open", 5)
     stream = _stream(request, service, record, watcher)

@@ -124,6 +124,8 @@ class Orders:
         Raises:
             Problem: 422 for what cannot be made, 503 when plans or queue are full.
         """
+        if self._dispatcher.read_only:
+            raise Problem(503, "Read-Only Store", "this service cannot write to its store and takes no orders")
         tile, sources, overrides = self._checked(inputs)
         plan = self._plan(tile, sources, overrides)
         try:

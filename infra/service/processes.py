@@ -16,7 +16,7 @@ from orograph.infra.service.job_records import JobRecord
 from orograph.infra.service.jobs import finished_within, results_response
 from orograph.infra.service.orders import Inputs, Overrides
 from orograph.infra.service.problem_documents import NO_SUCH_PROCESS, Problem
-from orograph.infra.service.service import Orderer, Reader, TheService
+from orograph.infra.service.service import Orderer, Reader, TheService, counted_as
 from orograph.infra.service.static import PAGE
 from orograph.pipeline.version import __version__
 from orograph.stac.serving.openapi30 import OPENAPI30_TYPE
@@ -128,7 +128,7 @@ async def execute(
     placed = await to_thread.run_sync(
         service.orders.place, body.inputs, caller.id, idempotency_key or "", body.form.response, body.form.outputs
     )
-    record = await finished_within(service, placed.record, preference.wait_s)
+    record = await finished_within(service, placed.record, preference.wait_s, counted_as(request, caller))
     if preference.wait_s and record.status.is_final and preference.applied != "respond-async":
         return results_response(request, record, body.form, _headers(request, record, preference))
     status = 201 if placed.created and not placed.record.status.is_final else 200

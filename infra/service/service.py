@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 
@@ -16,11 +18,13 @@ from orograph.infra.service.dispatcher import Dispatcher, JobPlanner, Publisher,
 from orograph.infra.service.events import Broadcast
 from orograph.infra.service.job_records import JobBook
 from orograph.infra.service.limits import RateLimiter, caller_network
+from orograph.infra.service.numbers import Numbers
 from orograph.infra.service.orders import Orders
 from orograph.infra.service.point_heights import Heights
 from orograph.infra.service.preview import Previews
 from orograph.infra.service.problem_documents import Problem
 from orograph.infra.service.published_tiles import Published
+from orograph.infra.service.readiness import Readiness
 from orograph.infra.service.settings import ServiceSettings
 from orograph.infra.stores.base import Store
 
@@ -61,6 +65,8 @@ class Service:
     heights: Heights
     reads: RateLimiter
     runs: RateLimiter
+    numbers: Numbers
+    readiness: Readiness
 
 
 def service_of(request: Request) -> Service:
@@ -77,6 +83,13 @@ def _token(request: Request) -> str | None:
     return value.strip() if scheme.lower() == "bearer" and value else None
 
 
+def counted_as(request: Request, principal: Principal | None) -> str:
+    """Name by which a caller's bounds are counted: the key, else the network."""
+    if principal and principal.id.startswith("key:"):
+        return principal.id
+    return caller_network(request.client.host if request.client else None)
+
+
 def _allowed(*scopes: Scope) -> Callable[[Request], Principal]:
     """A check that a caller has one of some scopes and is within the rate of the first."""
     scope = scopes[0]
@@ -84,9 +97,8 @@ def _allowed(*scopes: Scope) -> Callable[[Request], Principal]:
     def check(request: Request) -> Principal:
         service = service_of(request)
         limiter = service.runs if scope == "run" else service.reads
-        network = caller_network(request.client.host if request.client else None)
         principal = service.gate.caller(_token(request))
-        wait = limiter.wait_s(principal.id if principal and principal.id.startswith("key:") else network)
+        wait = limiter.wait_s(counted_as(request, principal))
         if wait:
             detail = f"the allowance of a minute is used up; try again in {wait} s"
             raise Problem(429, "Too Many Requests", detail, headers={"Retry-After": str(wait)})
@@ -137,7 +149,8 @@ class Guarded:
             except Problem as problem:
                 await problem.response()(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        with contextlib.suppress(ClientDisconnect):  # nobody is left to answer
+            await self._app(scope, receive, send)
 
 
 Reader = Annotated[Principal, Depends(may_read)]

@@ -53,7 +53,10 @@ class ServiceSettings(EnvironmentSettings):
         preview_cache_mb: Rendered map tiles kept in memory.
         preview_threads: Map tiles rendered at once.
         preview_queue: Map tiles that may wait to be rendered; beyond it 503.
-        event_streams: Progress streams open at once.
+        event_streams, event_streams_per_caller: Progress streams open at once, of all and of one caller.
+        request_timeout_s: Longest time a connection may take to send a request; then 408.
+        max_header_bytes: Longer headers get 431.
+        max_connections: Open at once; beyond it the connection that has been idle longest is closed.
     """
 
     model_config = SettingsConfigDict(env_prefix="OROGRAPH_SERVICE_")
@@ -82,6 +85,10 @@ class ServiceSettings(EnvironmentSettings):
     preview_threads: int = Field(default=2, ge=1, le=64)
     preview_queue: int = Field(default=256, ge=1)
     event_streams: int = Field(default=200, ge=1)
+    event_streams_per_caller: int = Field(default=20, ge=1)
+    request_timeout_s: float = Field(default=10.0, gt=0)
+    max_header_bytes: int = Field(default=64 * 1024, ge=4096)
+    max_connections: int = Field(default=1000, ge=16)
 
     @property
     def is_loopback(self) -> bool:

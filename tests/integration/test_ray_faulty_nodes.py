@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +44,8 @@ def catalogue(tmp_path: Path) -> Path:
     return listed
 
 
-def run(head: RayHead, catalogue: Path, store: Path, **environment: str) -> subprocess.Popen[str]:
-    arguments = ["run", "-c", str(catalogue), "--area", "6.6,50.6,9.4,52.2", "--pixel-size", "200", "--engine", "ray"]
+def run(head: RayHead, catalogue: Path, store: Path, pixel_m: str = "200", **environment: str) -> subprocess.Popen[str]:
+    arguments = ["run", "-c", str(catalogue), "--area", "6.6,50.6,9.4,52.2", "--pixel-size", pixel_m, "--engine", "ray"]
     command = [sys.executable, "-m", "orograph", *arguments, "--set", "superres=none", "--json", "--store", str(store)]
     environment = head.environment(**{"PYTHONPATH": str(ROOT), "OROGRAPH_LOG": "json", **environment})
     environment["RAY_ADDRESS"] = head.address
@@ -92,26 +94,36 @@ def test_workers_that_cannot_import_end_the_run_with_host_and_cause(catalogue: P
 def test_a_cluster_that_grows_from_nothing_is_used_while_the_run_goes_on(catalogue: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with running_head(cpus=0) as head:
-        process = run(head, catalogue, store, OROGRAPH_AUTOSCALING="true")
+        process = run(head, catalogue, store, "25", OROGRAPH_AUTOSCALING="true")
         drained: list[str] = []
         reader = threading.Thread(target=lambda: drained.extend(process.communicate(timeout=600)))
         reader.start()
         time.sleep(8)
-        with joined_node(head), joined_node(head):
-            joined_s = time.monotonic()
-            while time.monotonic() - joined_s < 120 and busy(store) < 2 and process.poll() is None:
-                time.sleep(0.5)
-            took_s = time.monotonic() - joined_s
+        with joined_node(head) as first, joined_node(head) as second:
+            for log in (first, second):
+                wait_for(lambda log=log: "Ray runtime started" in log.read_text())  # type: ignore[misc]
+            took_s = wait_for(lambda: busy_workers() >= 2 or process.poll() is not None)
             reader.join(600)
     assert process.returncode == 0, drained
     report = end_of(store)
     assert report["workers"] == 2
     print(f"both CPUs busy {took_s:.1f} s after two nodes of one CPU joined")
+    assert took_s < 60
 
 
-def busy(store: Path) -> int:
-    """Workers that have made a tile or make one, as the run's record says."""
-    for state in (store / "runs").glob("*/state.json"):
-        document = json.loads(state.read_text())
-        return int(document["tiles"]["running"])
-    return 0
+def busy_workers() -> int:
+    """Actors that make a tile now, as Ray names their processes."""
+    found = 0
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += entry.read_bytes().startswith(b"ray::TileWorker.run")
+    return found
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 120.0) -> float:
+    """Seconds until the condition was met."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < timeout_s
+        time.sleep(0.25)
+    return time.monotonic() - started

@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from orograph.infra.service.app import create_app
-from orograph.infra.service.assemble import gdal_s3_options
 from orograph.infra.service.settings import ServiceSettings
+from orograph.infra.stores.gdal_options import gdal_s3_options
 from orograph.infra.stores.open import open_store
 from tests.support.service_world import UNPUBLISHED, WEST, Engine, World
 

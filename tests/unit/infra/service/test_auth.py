@@ -80,3 +80,50 @@ def test_callers_without_keys_are_counted_by_network() -> None:
     assert caller_network("2001:db8:1:2::1") == caller_network("2001:db8:1:2:ffff::9") == "2001:db8:1:2::/64"
     assert caller_network("::ffff:192.0.2.1") == "192.0.2.1"
     assert caller_network(None) == "unknown"
+
+
+def test_keys_rotate_where_a_secret_is_mounted_as_a_folder(tmp_path: Path) -> None:
+    """Kubernetes swaps a link to a folder of a secret's files; a container sees a mounted folder change."""
+    made = KeyRing(tmp_path / "made/keys.json")
+    old = made.create("old", ("run",))
+    mount = tmp_path / "mount"
+    mount.mkdir()
+
+    def synchronise(version: str) -> None:
+        (mount / version).mkdir()
+        (mount / version / "keys.json").write_bytes(made.path.read_bytes())
+        (mount / "new").symlink_to(version)
+        (mount / "new").replace(mount / "..data")
+
+    synchronise("..1")
+    (mount / "keys.json").symlink_to("..data/keys.json")
+    seen = KeyRing(mount / "keys.json")
+    assert seen.principal(old) is not None
+    new = made.create("new", ("run",))
+    synchronise("..2")
+    time.sleep(1.05)
+    assert seen.principal(old) is not None
+    assert seen.principal(new) is not None
+    made.revoke(old.split("_")[1])
+    synchronise("..3")
+    time.sleep(1.05)
+    assert seen.principal(old) is None
+    assert seen.principal(new) is not None
+
+
+def test_a_key_file_keeps_its_permissions_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = KeyRing(tmp_path / "keys.json")
+    ring.create("first", ("run",))
+    ring.path.chmod(0o644)  # a container's user reads it
+    ring.create("second", ("run",))
+    assert stat.S_IMODE(ring.path.stat().st_mode) == 0o644
+
+    def busy(*_arguments: object) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "replace", busy)
+    with pytest.raises(ConfigError, match=r"Device or resource busy.*mount its folder"):
+        ring.create("third", ("run",))
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]

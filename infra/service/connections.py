@@ -1,0 +1,117 @@
+"""Connections that cannot lock others out: bounded in time, header bytes and number.
+
+uvicorn has no timeout before a request is complete and counts idle connections as requests. This protocol closes
+connections whose request is not complete in time, rejects long headers with 431, and makes room for a new connection by
+closing the one that has waited longest without a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import OrderedDict
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+_DESCRIPTORS_FOR_WORK: Final = 200
+"""File descriptors that connections leave for stores, sources and workers."""
+
+_TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen by uvicorn at import
+    """uvicorn's HTTP protocol with bounds.
+
+    Attributes:
+        request_timeout_s: Longest time from a connection's or request's first byte to its last.
+        max_header_bytes: Of one request, its first line included.
+        max_connections: Open at once in a server; beyond it the longest idle one is closed.
+    """
+
+    request_timeout_s: ClassVar[float] = 10.0
+    max_header_bytes: ClassVar[int] = 64 * 1024
+    max_connections: ClassVar[int] = 1000
+    _waiting_of: ClassVar[weakref.WeakKeyDictionary[Any, OrderedDict[int, BoundedProtocol]]] = (
+        weakref.WeakKeyDictionary()
+    )
+
+    def connection_made(self, transport: Any) -> None:
+        """Count the connection, and make room for it."""
+        super().connection_made(transport)
+        self._timer: asyncio.TimerHandle | None = None
+        self._seen_bytes = 0
+        self._counted_cycle: Any = None
+        self._await_request()
+        while len(self.connections) > self.max_connections and len(self._waiting) > 1:
+            _, oldest = self._waiting.popitem(last=False)
+            oldest.connections.discard(oldest)
+            oldest.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Count the bytes of a request until it is complete."""
+        if self._timer is None:
+            self._await_request()
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if cycle is not None and cycle is not self._counted_cycle:
+            self._counted_cycle, self._seen_bytes = cycle, 0  # the headers of a request are complete
+        elif cycle is None or cycle.response_complete or not cycle.more_body:
+            self._seen_bytes += len(data)  # headers of the next request
+        if self._seen_bytes > self.max_header_bytes:
+            self._close(_TOO_LONG)
+        elif cycle is not None and not cycle.more_body and not cycle.response_complete:
+            self._request_is_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._request_is_complete()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self._waiting[id(self)] = self
+
+    @property
+    def _waiting(self) -> OrderedDict[int, BoundedProtocol]:
+        """Connections of this server without a complete request, the longest waiting first."""
+        return self._waiting_of.setdefault(self.server_state, OrderedDict())
+
+    def _await_request(self) -> None:
+        self._waiting.setdefault(id(self), self)
+        self._timer = self.loop.call_later(self.request_timeout_s, self._close, _TOO_SLOW)
+
+    def _request_is_complete(self) -> None:
+        self._waiting.pop(id(self), None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close(self, answer: bytes) -> None:
+        """Answer if that is still allowed, and close."""
+        self._request_is_complete()
+        if self.transport.is_closing():
+            return
+        answered = self.cycle is not None and not self.cycle.response_complete and self.cycle.response_started
+        if not answered:
+            self.transport.write(answer)
+        self.transport.close()
+
+
+def bounded_protocol(request_timeout_s: float, max_header_bytes: int, max_connections: int) -> type[BoundedProtocol]:
+    """The protocol with a service's bounds; connections never take the process's last file descriptors."""
+    import resource  # Unix only
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = max_connections if soft == resource.RLIM_INFINITY else max(16, soft - _DESCRIPTORS_FOR_WORK)
+    bounds = {
+        "request_timeout_s": request_timeout_s,
+        "max_header_bytes": max_header_bytes,
+        "max_connections": min(max_connections, room),
+    }
+    return type("ServiceProtocol", (BoundedProtocol,), bounds)
