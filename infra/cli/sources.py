@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,8 @@ import typer
 from orograph.infra.cli import options
 from orograph.infra.cli.completion import complete_source
 from orograph.infra.reporting.console import err, out, print_json_line
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
+from orograph.pipeline.core.surface import Surface
+from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, Thinning
 
 if TYPE_CHECKING:
     from orograph.infra.runs.source_indexes import Built
@@ -69,6 +71,40 @@ def index(
         faults += len(built.faults)
     if faults:
         raise typer.Exit(4)
+
+
+@app.command("describe")
+def describe(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Rasters of one dataset.")],
+    catalogue: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="YAML catalogue to write.", show_default="standard output"),
+    ] = None,
+    frame: Annotated[
+        str | None, typer.Option("--frame", help="Vertical frame of the heights, if the file declares none.")
+    ] = None,
+    surface: Annotated[Surface, typer.Option(help="Terrain (DTM) or with trees and buildings (DSM).")] = Surface.DTM,
+    thinning: Annotated[Thinning, typer.Option(help="How the heights were made from finer ones.")] = Thinning.DECIMATED,
+    accuracy_m: Annotated[float, typer.Option(help="Standard deviation on open terrain, metres.")] = 0.5,
+    attribution: Annotated[str, typer.Option(help="As the provider asks, word for word.")] = "own data",
+) -> None:
+    """Write a catalogue of your own raster files, for `orograph run --catalogue`; check it before you publish."""
+    import yaml
+
+    from orograph.pipeline.sources.describe import describe as entry_of
+
+    entry = entry_of(
+        tuple(files), frame=frame, surface=surface, thinning=thinning, accuracy_m=accuracy_m, attribution=attribution
+    )
+    document = {
+        "sources": [entry.model_dump(mode="json", exclude_defaults=True) | {"data": entry.data.model_dump(mode="json")}]
+    }
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    if catalogue is None:
+        out.print(text, markup=False, end="")
+        return
+    catalogue.write_text(text, encoding="utf-8")
+    err.print(f"wrote {catalogue}; next: orograph run --catalogue {catalogue} --store STORE", markup=False)
 
 
 def _report(built: Built, place: str, *, as_json: bool) -> None:
