@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from orograph.pipeline.core.objects import ObjectStore
 from orograph.pipeline.errors import BadIdentifier
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_@+=~-][A-Za-z0-9_@+=~.-]{0,199}", re.ASCII)
@@ -20,60 +19,13 @@ _MAX_KEY: Final = 900
 _CHUNK: Final = 8 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
-    """What a HEAD tells of an object."""
-
-    key: str
-    etag: str
-    size_bytes: int
-    write_id: str | None = None
-
-
-class Store(Protocol):
-    """Objects by key. Implementations: `LocalStore`, `S3Store`, and the fault-injecting twin of the tests.
+class Store(ObjectStore, Protocol):
+    """A store with an address. Implementations: `LocalStore`, `S3Store`, and the fault-injecting twin of the tests.
 
     `data` is bytes or the path of a local file. Errors are `StoreError` and `StoreUnavailable` of the error tree.
     """
 
     url: str
-
-    def head(self, key: str) -> ObjectInfo | None:
-        """What is known of an object, None when there is none."""
-        ...
-
-    def get(self, key: str, *, start: int = 0, end: int | None = None) -> bytes:
-        """The object's bytes, or those from `start` up to `end`; KeyError when there is none."""
-        ...
-
-    def download(self, key: str, path: Path) -> ObjectInfo:
-        """Write the object to a local file; KeyError when there is none."""
-        ...
-
-    def put(
-        self,
-        key: str,
-        data: bytes | Path,
-        *,
-        if_absent: bool = False,
-        if_match: str | None = None,
-        media_type: str = "application/octet-stream",
-    ) -> ObjectInfo:
-        """Keep an object in one visible step.
-
-        Raises:
-            ObjectExists: `if_absent` and there is one that this very call did not write.
-            PreconditionFailed: `if_match` and the object's ETag is another.
-        """
-        ...
-
-    def delete(self, key: str) -> None:
-        """Forget an object; nothing happens when there is none."""
-        ...
-
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose key starts with the prefix, sorted by key."""
-        ...
 
 
 def check_key(key: str) -> str:

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from orograph.infra.stores.base import ObjectInfo, check_key, check_prefix
+from orograph.infra.stores.base import check_key, check_prefix
+from orograph.pipeline.core.objects import ObjectInfo
 from orograph.pipeline.errors import (
     DiskFull,
     ObjectExists,

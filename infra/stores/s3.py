@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from orograph.infra.stores.base import ObjectInfo, check_key, check_prefix
+from orograph.infra.stores.base import check_key, check_prefix
 from orograph.infra.stores.retry import Backoff, retrying
 from orograph.infra.stores.s3_client import LazyClient, S3Options, code_of, status_of, translated
+from orograph.pipeline.core.objects import ObjectInfo
 from orograph.pipeline.errors import ConfigError, ObjectExists, OrographError, PreconditionFailed, StoreUnavailable
 
 __all__ = ["S3Options", "S3Store"]

@@ -1,29 +1,21 @@
-"""What the catalogue needs of a store; `orograph.infra.stores.base.Store` fits it."""
+"""Objects by key: the interface of a store that the catalogue needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 
-class ObjectInfo(Protocol):
-    """What a HEAD tells of an object."""
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a HEAD request returns of an object."""
 
-    @property
-    def key(self) -> str:
-        """Key of the object."""
-        ...
-
-    @property
-    def etag(self) -> str:
-        """Identity of the content."""
-        ...
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of the object."""
-        ...
+    key: str
+    etag: str
+    size_bytes: int
+    write_id: str | None = None
 
 
 class ObjectStore(Protocol):
