@@ -34,7 +34,7 @@ _PRODUCT_ROOTS: Final = ("tiles/", "cells/")
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Discrepancy:
     """One thing that is not as the catalogue says."""
 
     kind: Kind
@@ -61,7 +61,7 @@ class VerifyReport:
     assets: int = 0
     cogs: int = 0
     bytes_read: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Discrepancy] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -70,7 +70,7 @@ class VerifyReport:
 
     def add(self, kind: Kind, key: str, message: str, severity: Severity = "error") -> None:
         """Note a problem."""
-        self.problems.append(Problem(kind, key, message, severity))
+        self.problems.append(Discrepancy(kind, key, message, severity))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-ready values."""

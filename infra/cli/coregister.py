@@ -54,9 +54,9 @@ def coregister(
     displacement to be believed, no raster is written and the exit code is 1.
     """
     from orograph.pipeline.coregistration.cpu_kernels import compile_in_background
-    from orograph.pipeline.coregistration.report import Request, coregister_files
+    from orograph.pipeline.coregistration.report import CoregistrationRequest, coregister_files
 
-    request = Request(
+    request = CoregistrationRequest(
         inliers=inliers,
         method=method,
         max_shift_m=max_shift_m or None,

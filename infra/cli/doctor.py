@@ -16,7 +16,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Check PROJ and its grids, GDAL options, Ray, GPU, memory, disk and the store."""
-    from orograph.infra.machine.doctor import Level, examine
+    from orograph.infra.machine.doctor import Severity, examine
     from orograph.pipeline.settings import RunSettings
 
     findings = examine(RunSettings.with_flags(store=store, grids_dir=grids_dir))
@@ -25,9 +25,13 @@ def doctor(
             [{"subject": f.subject, "level": str(f.level), "text": f.text, "remedy": f.remedy} for f in findings]
         )
     else:
-        marks = {Level.OK: "[green]ok     [/]", Level.WARNING: "[yellow]warning[/]", Level.FAILURE: "[red]failure[/]"}
+        marks = {
+            Severity.OK: "[green]ok     [/]",
+            Severity.WARNING: "[yellow]warning[/]",
+            Severity.FAILURE: "[red]failure[/]",
+        }
         for finding in findings:
             out.print(f"{marks[finding.level]} {finding.subject:<13}", end="")
             out.print(finding.text + (f" — {finding.remedy}" if finding.remedy else ""), markup=False)
-    if any(finding.level is Level.FAILURE for finding in findings):
+    if any(finding.level is Severity.FAILURE for finding in findings):
         raise typer.Exit(1)

@@ -42,7 +42,7 @@ def evaluate(
     from orograph.infra.runs.model_weights import reading
     from orograph.pipeline.core.weights_uri import read_weights_with
     from orograph.pipeline.errors import ConfigError
-    from orograph.pipeline.learning.superres.evaluate import Tile, best_linear, line_up, tiles_of
+    from orograph.pipeline.learning.superres.evaluate import EvaluationTile, best_linear, line_up, tiles_of
     from orograph.pipeline.learning.superres.evaluate import evaluate as run
     from orograph.pipeline.learning.superres.plots import MapWriter, plot_gains
     from orograph.pipeline.settings import RunSettings
@@ -57,7 +57,7 @@ def evaluate(
             remedy="give other ground to --fit-on",
         )
 
-    def tiles_in(paths: list[Path]) -> list[Tile]:
+    def tiles_in(paths: list[Path]) -> list[EvaluationTile]:
         by: Literal["mean", "decimation"] = "mean" if reference_by == "mean" else "decimation"
         return [tile for path in paths for tile in tiles_of(path, factor, reference_m, by)]
 

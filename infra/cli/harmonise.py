@@ -55,7 +55,7 @@ def harmonise(
             raise UsageError(
                 "--grid needs its --grid-sha256 (64 hexadecimal digits) and a positive accuracy"
             ) from error
-    request = stage.Request(
+    request = stage.HarmoniseRequest(
         frame_to,
         frame_from,
         tuple(nodata or ()),

@@ -12,7 +12,7 @@ from orograph.infra.reporting.console import out
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
 
 
-class Row(NamedTuple):
+class SettingRow(NamedTuple):
     """One setting; `variable` is empty for processing settings, which have no environment variable."""
 
     name: str
@@ -21,13 +21,13 @@ class Row(NamedTuple):
     meaning: str
 
 
-def rows_of(settings: type[BaseModel]) -> Iterator[Row]:
+def rows_of(settings: type[BaseModel]) -> Iterator[SettingRow]:
     """The settings of a model in their order."""
     prefix = str(settings.model_config.get("env_prefix") or "")
     for name, field in settings.model_fields.items():
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         shown = "" if default is None else str(default)
-        yield Row(name, prefix and f"{prefix}{name}".upper(), shown, " ".join((field.description or "").split()))
+        yield SettingRow(name, prefix and f"{prefix}{name}".upper(), shown, " ".join((field.description or "").split()))
 
 
 def _print(wanted: bool) -> None:

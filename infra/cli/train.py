@@ -93,7 +93,7 @@ def train(
     from orograph.pipeline.learning.superres.folds import gathered
     from orograph.pipeline.learning.superres.model_card import model_card
     from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
-    from orograph.pipeline.learning.superres.validate import Validation
+    from orograph.pipeline.learning.superres.validate import TrainingValidation
     from orograph.pipeline.superres.network import PRESETS
 
     if threads:
@@ -152,7 +152,9 @@ def train(
     elif start:
         trainer.start_from(*start)
     validation = (
-        Validation(ground.judging, factor, PRESETS[preset].radius_px, plan.precision) if ground.judging else None
+        TrainingValidation(ground.judging, factor, PRESETS[preset].radius_px, plan.precision)
+        if ground.judging
+        else None
     )
     with WorkProgress():
         trainer.run(validation, lambda _: show(trainer.rows), every)

@@ -49,7 +49,7 @@ def validate(
 
     Heights of the control are moved to the raster's vertical frame by the pinned operations.
     """
-    from orograph.pipeline.validation import Layout, ValidationOptions, read_control
+    from orograph.pipeline.validation import ControlColumns, ValidationOptions, read_control
     from orograph.pipeline.validation import validate as compare
     from orograph.pipeline.validation.report import write_validation
     from orograph.pipeline.validation.validate import control_of_raster, rasters_of
@@ -57,7 +57,7 @@ def validate(
     if control.suffix.lower() in _RASTERS:
         known = control_of_raster(control)
     else:
-        known = read_control(control, Layout(x=x, y=y, height=height, sigma=sigma, cover=cover, crs=crs))
+        known = read_control(control, ControlColumns(x=x, y=y, height=height, sigma=sigma, cover=cover, crs=crs))
     options = ValidationOptions(
         frame=frame,
         control_frame=control_frame,

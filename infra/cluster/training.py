@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from orograph.infra.engines.ray import connect
 from orograph.pipeline.errors import ConfigError, OrographError
-from orograph.pipeline.learning.superres.data_parallel import Crew
+from orograph.pipeline.learning.superres.data_parallel import DataParallel
 from orograph.pipeline.learning.superres.dataset import Mix, SiteList
 from orograph.pipeline.learning.superres.folds import gathered
 from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
-from orograph.pipeline.learning.superres.validate import Validation
+from orograph.pipeline.learning.superres.validate import TrainingValidation
 from orograph.pipeline.superres.network import PRESETS
 
 Rows = Callable[[list[dict[str, float]]], None]
@@ -168,7 +168,7 @@ def _worker(told: dict[str, Any]) -> None:
     torch.set_num_threads(max(1, told["threads"]))
     plan = TrainingPlan(**{**told["plan"], "mix": Mix(**told["plan"]["mix"])})
     place = train.get_context()
-    crew = Crew(
+    crew = DataParallel(
         place.get_world_rank(),
         place.get_world_size(),
         # A batch has one thinning mode and often no aspect: the gains of others get no gradient.
@@ -190,7 +190,7 @@ def _worker(told: dict[str, Any]) -> None:
         trainer.start_from(*[Path(path) for path in told["start"]])
     validation = None
     if crew.leads and ground.judging:
-        validation = Validation(ground.judging, plan.factor, PRESETS[plan.preset].radius_px)
+        validation = TrainingValidation(ground.judging, plan.factor, PRESETS[plan.preset].radius_px)
     trainer.run(validation, None, told["every"], told["until"])
 
 

@@ -18,7 +18,7 @@ from orograph.infra.engines.environment import worker_env
 from orograph.infra.engines.node_health import NodeHealth, may_belong_to_node
 from orograph.infra.engines.protocol import Event, EventCallback, Outcome, Receipt, Runner
 from orograph.infra.engines.ray_capacity import Capacity, Demand, capacity_of
-from orograph.infra.engines.ray_worker import Mailbox, Prepared, TileWorker
+from orograph.infra.engines.ray_worker import Mailbox, PreparedWorker, TileWorker
 from orograph.infra.engines.schedule import Attempt, Schedule
 from orograph.pipeline.errors import EngineError, OrographError, OutOfMemory, ResourcesMissing, WorkerLost
 
@@ -206,14 +206,14 @@ class Actors:
                 self.looked_s = -_LOOK_S
         return settle(self.schedule, attempt, end)
 
-    def _started_or_not(self, worker: Worker, end: Prepared | OrographError) -> None:
-        if isinstance(end, Prepared) and end.error is None:
+    def _started_or_not(self, worker: Worker, end: PreparedWorker | OrographError) -> None:
+        if isinstance(end, PreparedWorker) and end.error is None:
             worker.ready, worker.node = True, end.node
             self.health.seen(end.node, end.label)
             self.failed_starts, self.last_ready_s = 0, time.monotonic()
             self.most_ready = max(self.most_ready, sum(w.ready for w in self.workers))
             return
-        if isinstance(end, Prepared):
+        if isinstance(end, PreparedWorker):
             self._dismiss(worker)
             error = end.error if isinstance(end.error, OrographError) else EngineError(str(end.error))
             node, label = end.node, end.label

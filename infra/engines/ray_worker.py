@@ -20,7 +20,7 @@ _POST_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedWorker:
     """How the start of a worker ended, and where it is.
 
     Attributes:
@@ -41,7 +41,7 @@ class TileWorker:
         self._mailbox = mailbox
         self._runner: Runner | None = None
 
-    def prepare(self, pickled_runner: bytes) -> Prepared:
+    def prepare(self, pickled_runner: bytes) -> PreparedWorker:
         """Import all that jobs need and check the node, so that the first job's deadline is for the job alone."""
         import ray
 
@@ -57,8 +57,8 @@ class TileWorker:
             if check is not None:
                 check()
         except Exception as error:  # noqa: BLE001 - whatever it is, the driver names it
-            return Prepared(node, label, _sendable(error))
-        return Prepared(node, label)
+            return PreparedWorker(node, label, _sendable(error))
+        return PreparedWorker(node, label)
 
     def run(self, job: Job, ticket: int) -> Receipt | OrographError:
         """Run one job; errors are returned, because Ray wraps or loses those that are raised."""

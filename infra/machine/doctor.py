@@ -21,7 +21,7 @@ from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.version import __version__
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     """How much a finding matters."""
 
     OK = "ok"
@@ -34,7 +34,7 @@ class Finding:
     """One thing that was looked at."""
 
     subject: str
-    level: Level
+    level: Severity
     text: str
     remedy: str = ""
 
@@ -60,16 +60,16 @@ def _libraries(_: RunSettings) -> Iterator[Finding]:
     import rasterio
 
     others = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("rasterio", "pyproj", "numpy"))
-    yield Finding("software", Level.OK, f"orograph {__version__}, {others}")
+    yield Finding("software", Severity.OK, f"orograph {__version__}, {others}")
     inside = str(getattr(rasterio, "__proj_version__", "unknown"))
     own = pyproj.proj_version_str
     yield Finding(
         "PROJ",
-        Level.OK,
+        Severity.OK,
         f"pyproj carries {own}, rasterio {inside}; heights go by pyproj alone, so the two may differ",
     )
     # GDAL before 3.12.1 reads VRTs that are not aligned to whole pixels wrongly with several threads (OSGeo/gdal#13464).
-    yield Finding("GDAL", Level.OK, f"{rasterio.__gdal_version__}; sources are read with one thread a worker")
+    yield Finding("GDAL", Severity.OK, f"{rasterio.__gdal_version__}; sources are read with one thread a worker")
 
 
 def _gdal_options(_: RunSettings) -> Iterator[Finding]:
@@ -77,12 +77,12 @@ def _gdal_options(_: RunSettings) -> Iterator[Finding]:
 
     changed = {name: os.environ[name] for name, value in GDAL_ENV.items() if os.environ.get(name, value) != value}
     if not changed:
-        yield Finding("GDAL options", Level.OK, "as Orograph sets them")
+        yield Finding("GDAL options", Severity.OK, "as Orograph sets them")
     for name, value in changed.items():
         risky = name in {"GDAL_NUM_THREADS", "PROJ_NETWORK", "GDAL_DISABLE_READDIR_ON_OPEN"}
         yield Finding(
             "GDAL options",
-            Level.WARNING if risky else Level.OK,
+            Severity.WARNING if risky else Severity.OK,
             f"{name}={value} from your environment",
             f"unset {name}" if risky else "",
         )
@@ -107,7 +107,7 @@ def _grids(settings: RunSettings) -> Iterator[Finding]:
         except OrographError as error:
             wrong.append(f"{name}: {error.message}")
     remedy = "orograph grids fetch" if missing else ""
-    level = Level.OK if not missing else Level.WARNING
+    level = Severity.OK if not missing else Severity.WARNING
     yield Finding(
         "grids",
         level,
@@ -115,7 +115,7 @@ def _grids(settings: RunSettings) -> Iterator[Finding]:
         remedy,
     )
     for text in wrong:
-        yield Finding("grids", Level.FAILURE, text, "delete the file and run orograph grids fetch")
+        yield Finding("grids", Severity.FAILURE, text, "delete the file and run orograph grids fetch")
 
 
 def _machine(settings: RunSettings) -> Iterator[Finding]:
@@ -128,7 +128,7 @@ def _machine(settings: RunSettings) -> Iterator[Finding]:
     fits = needed <= memory_mb
     yield Finding(
         "machine",
-        Level.OK if fits else Level.WARNING,
+        Severity.OK if fits else Severity.WARNING,
         f"{cores} cores, {memory_mb:.0f} MB free for {workers} workers of at most {settings.memory_limit_mb} MB",
         "" if fits else "lower --workers or --memory-limit-mb",
     )
@@ -142,7 +142,7 @@ def _processor(_: RunSettings) -> Iterator[Finding]:
     caps = instruction_caps()
     yield Finding(
         "processor",
-        Level.WARNING if caps else Level.OK,
+        Severity.WARNING if caps else Severity.OK,
         f"{platform.machine()}, torch uses {instruction_set()}; convolutions in {half}; networks run in "
         f"{DEFAULT_PRECISION} unless superres_precision asks otherwise"
         + (f"; capped by {', '.join(caps)}" if caps else ""),
@@ -157,12 +157,12 @@ def _scratch(settings: RunSettings) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=folder):
             free_mb = shutil.disk_usage(folder).free / 2**20
     except OSError as error:
-        yield Finding("scratch", Level.FAILURE, f"{folder} cannot be written: {error}", "choose another --scratch")
+        yield Finding("scratch", Severity.FAILURE, f"{folder} cannot be written: {error}", "choose another --scratch")
         return
     enough = free_mb > 2_000
     yield Finding(
         "scratch",
-        Level.OK if enough else Level.WARNING,
+        Severity.OK if enough else Severity.WARNING,
         f"{free_mb:.0f} MB free in {folder}; a 10 m tile takes about 400",
         "" if enough else "free space or choose another --scratch",
     )
@@ -174,9 +174,9 @@ def _store(settings: RunSettings) -> Iterator[Finding]:
     try:
         check_writable(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
     except OrographError as error:
-        yield Finding("store", Level.FAILURE, error.message, error.remedy or "choose another --store")
+        yield Finding("store", Severity.FAILURE, error.message, error.remedy or "choose another --store")
         return
-    yield Finding("store", Level.OK, f"{settings.store} takes and gives back objects")
+    yield Finding("store", Severity.OK, f"{settings.store} takes and gives back objects")
 
 
 def _ray(_: RunSettings) -> Iterator[Finding]:
@@ -195,10 +195,10 @@ def _without_address(version: str) -> Finding:
     heads = local_heads()
     if not heads:
         text = f"ray {version}; no RAY_ADDRESS and no head here, so `--engine ray` starts one on this machine"
-        return Finding("Ray", Level.OK, text)
+        return Finding("Ray", Severity.OK, text)
     return Finding(
         "Ray",
-        Level.WARNING,
+        Severity.WARNING,
         f"ray {version}; a head runs here at {', '.join(heads)}, and `--engine ray` would start another without RAY_ADDRESS",
         f"export RAY_ADDRESS={heads[0]}, or use `orograph submit`",
     )
@@ -209,10 +209,10 @@ def _dashboard(address: str) -> Finding:
         client = client_of(None)
         jobs = jobs_of(client)
     except OrographError as error:
-        return Finding("Ray", Level.FAILURE, error.message, error.remedy or "check RAY_ADDRESS and the token")
+        return Finding("Ray", Severity.FAILURE, error.message, error.remedy or "check RAY_ADDRESS and the token")
     running = sum(job.state in {"PENDING", "RUNNING"} for job in jobs)
     text = f"dashboard at {address} accepts jobs (Ray {client.get_version()}); {running} of {len(jobs)} submissions run"
-    return Finding("Ray", Level.OK, text)
+    return Finding("Ray", Severity.OK, text)
 
 
 def _head(ray: Any, address: str) -> Finding:
@@ -221,11 +221,13 @@ def _head(ray: Any, address: str) -> Finding:
         resources = ray.cluster_resources()
         nodes = sum(node["Alive"] for node in ray.nodes())
     except Exception as error:  # noqa: BLE001 - Ray raises whatever its transport raised
-        return Finding("Ray", Level.FAILURE, f"{address} does not answer: {error}", "check RAY_ADDRESS and the token")
+        return Finding(
+            "Ray", Severity.FAILURE, f"{address} does not answer: {error}", "check RAY_ADDRESS and the token"
+        )
     finally:
         ray.shutdown()
     amounts = ", ".join(f"{name} {resources.get(name, 0):g}" for name in ("CPU", "GPU"))
-    return Finding("Ray", Level.OK, f"cluster at {address}: {nodes} nodes, {amounts}")
+    return Finding("Ray", Severity.OK, f"cluster at {address}: {nodes} nodes, {amounts}")
 
 
 def _gpu(_: RunSettings) -> Iterator[Finding]:
@@ -234,6 +236,6 @@ def _gpu(_: RunSettings) -> Iterator[Finding]:
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
         precisions = ", ".join(supported_precisions("cuda"))
-        yield Finding("GPU", Level.OK, f"{names}, torch {torch.__version__}; convolutions in {precisions}")
+        yield Finding("GPU", Severity.OK, f"{names}, torch {torch.__version__}; convolutions in {precisions}")
     else:
-        yield Finding("GPU", Level.OK, f"none; models run on the CPU (torch {torch.__version__})")
+        yield Finding("GPU", Severity.OK, f"none; models run on the CPU (torch {torch.__version__})")

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from orograph.infra.objects.cache import NodeCache
 from orograph.infra.objects.counts import ReadCounts
 from orograph.pipeline.errors import DiskFull, SourceCorrupt
-from orograph.pipeline.formats.tiff_index import Level, TiffIndex, read_index
+from orograph.pipeline.formats.tiff_index import IndexedLevel, TiffIndex, read_index
 from orograph.pipeline.sources.refs import FileRef
 
 _LONGEST_RUN: Final = 16 * 2**20
@@ -137,10 +137,10 @@ class SparseCopy:
         level = self.index.levels[0]
         return int(level.counts[level.blocks(window.col, window.row, window.width, window.height)].sum())
 
-    def _of(self, planes: dict[int, npt.NDArray[np.bool_]], level: Level) -> npt.NDArray[np.bool_]:
+    def _of(self, planes: dict[int, npt.NDArray[np.bool_]], level: IndexedLevel) -> npt.NDArray[np.bool_]:
         return planes.setdefault(id(level), np.zeros(level.offsets.size, bool))
 
-    def _with_those_ahead(self, level: Level, missing: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _with_those_ahead(self, level: IndexedLevel, missing: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         if self._ahead is None or level is not self.index.levels[0]:
             return missing
         ahead, self._ahead = self._ahead, None
@@ -148,7 +148,7 @@ class SparseCopy:
         blocks = blocks[~self._of(self._present, level)[blocks]]
         return missing if level.counts[blocks].sum() > _AHEAD_BYTES else blocks
 
-    def _bring(self, level: Level, blocks: npt.NDArray[np.int64]) -> None:
+    def _bring(self, level: IndexedLevel, blocks: npt.NDArray[np.int64]) -> None:
         stored = blocks[level.counts[blocks] > 0]
         # Identical blocks may share their bytes.
         wanted = sorted(set(zip(level.offsets[stored].tolist(), level.counts[stored].tolist(), strict=True)))

@@ -22,7 +22,7 @@ _EVERY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TransferStep:
     """State of the work.
 
     Attributes:
@@ -71,7 +71,7 @@ class TransferProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, step: Step) -> None:
+    def show(self, step: TransferStep) -> None:
         """Show how far the work is."""
         done, due, size_bytes = step.done, step.due, step.size_bytes
         now = time.monotonic()

@@ -20,7 +20,7 @@ import pyarrow as pa
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from orograph.infra.reporting.transfer_progress import Step
+from orograph.infra.reporting.transfer_progress import TransferStep
 from orograph.infra.stores.base import Store
 from orograph.pipeline.errors import CatalogueError, ConfigError
 from orograph.pipeline.planning.cells import cell_href, cells_in
@@ -47,7 +47,7 @@ _MEDIA_TYPE: Final = "application/vnd.apache.parquet"
 _log = logging.getLogger(__name__)
 
 
-class Access(SourceFiles, Protocol):
+class IndexAccess(SourceFiles, Protocol):
     """Identifies, lists and opens files of sources; `orograph.infra.runs.source_access.SourceAccess` is one."""
 
     def probe(self, href: str, source: Source) -> FileRef:
@@ -95,7 +95,7 @@ class StoredIndexes:
     """
 
     store: Store | None
-    files: Access
+    files: IndexAccess
     read: Read
     _memory: MemoryIndexes = field(init=False)
     _new: dict[str, SourceIndex] = field(default_factory=dict)
@@ -142,13 +142,13 @@ class Built:
 def update_index(
     store: Store,
     source: Source,
-    files: Access,
+    files: IndexAccess,
     read: Read,
     *,
     area_deg: Bounds | None = None,
     with_sha256: bool = False,
     fresh: bool = False,
-    on_step: Callable[[Step], None] = lambda _: None,
+    on_step: Callable[[TransferStep], None] = lambda _: None,
 ) -> Built:
     """Build or refresh a source's index in the store; a build that was interrupted goes on where it ended.
 
@@ -182,13 +182,13 @@ def update_index(
     builder = Builder(source, files.probe, files, with_sha256, missing_is_void)
     due = np.flatnonzero(kept < 0).tolist()
     done, size_bytes, tables = 0, 0, []
-    on_step(Step(0, len(due)))
+    on_step(TransferStep(0, len(due)))
     for positions, table in builder.read(listing, due):
         tables.append((positions, table))
         parts.add(table)
         done = min(done + len(positions), len(due))
         size_bytes += int(np.sum(table.column("size_bytes").to_numpy()))
-        on_step(Step(done, len(due), size_bytes))
+        on_step(TransferStep(done, len(due), size_bytes))
     index = SourceIndex(
         source.id, merged(kept, old, tables), declaration_digest(source), location_digest(source), area_deg
     )
@@ -197,7 +197,7 @@ def update_index(
     return Built(index, int((kept >= 0).sum()), sum(len(positions) for positions, _ in tables), tuple(builder.faults))
 
 
-def _listing(source: Source, files: Access, read: Read, area_deg: Bounds | None) -> Listing:
+def _listing(source: Source, files: IndexAccess, read: Read, area_deg: Bounds | None) -> Listing:
     """The files of a source now, those of an area where one is given."""
     if isinstance(source.data, Files):
         if area_deg is not None:

@@ -17,7 +17,7 @@ from orograph.infra.reporting.redaction import RedactingFilter
 from orograph.infra.service import jobs, maps, operations, processes
 from orograph.infra.service import problem_documents as problems
 from orograph.infra.service.addresses import PublicAddress
-from orograph.infra.service.auth import Gate, KeyRing, verifier_from
+from orograph.infra.service.auth import Authenticator, KeyRing, verifier_from
 from orograph.infra.service.dispatcher import Dispatcher, Machinery
 from orograph.infra.service.events import Broadcast
 from orograph.infra.service.headers import PublicReading, SafeHeaders
@@ -123,7 +123,7 @@ def _assembled(settings: ServiceSettings, parts: Parts) -> Service:
     return Service(
         settings=settings,
         parts=parts,
-        gate=Gate(settings.who, KeyRing(settings.keys_file), verifier_from(settings.oidc_verifier)),
+        gate=Authenticator(settings.who, KeyRing(settings.keys_file), verifier_from(settings.oidc_verifier)),
         book=book,
         broadcast=broadcast,
         dispatcher=dispatcher,

@@ -183,7 +183,7 @@ class KeyRing:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Authenticator:
     """Decides who a caller is.
 
     Attributes:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from orograph.infra.engines.protocol import Engine, Runner
-from orograph.infra.service.auth import Gate, Principal, Scope
+from orograph.infra.service.auth import Authenticator, Principal, Scope
 from orograph.infra.service.dispatcher import Dispatcher, JobPlanner, Publisher, SettingsOf
 from orograph.infra.service.events import Broadcast
 from orograph.infra.service.job_records import JobBook
@@ -55,7 +55,7 @@ class Service:
 
     settings: ServiceSettings
     parts: Parts
-    gate: Gate
+    gate: Authenticator
     book: JobBook
     broadcast: Broadcast
     dispatcher: Dispatcher

@@ -34,7 +34,7 @@ class Decoding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Estimate:
+class HeightEstimate:
     """Heights and their spread, tensors (batch, rows, columns), metres."""
 
     height_m: torch.Tensor
@@ -63,7 +63,7 @@ class Head(Protocol):
             NoTrainingPixels: no pixel has a height.
         """
 
-    def decode(self, outputs: torch.Tensor, decoding: Decoding = Decoding.MIDDLE) -> Estimate:
+    def decode(self, outputs: torch.Tensor, decoding: Decoding = Decoding.MIDDLE) -> HeightEstimate:
         """Heights and spread of outputs (batch, channels, rows, columns)."""
 
 
@@ -108,14 +108,14 @@ class OrdinalHead:
         share = min(max(share, 0.0), 1.0)
         return above[:, k - 1] * (1.0 - share) + above[:, k] * share
 
-    def decode(self, outputs: torch.Tensor, decoding: Decoding = Decoding.MIDDLE) -> Estimate:
+    def decode(self, outputs: torch.Tensor, decoding: Decoding = Decoding.MIDDLE) -> HeightEstimate:
         """The class is the number of k with P(class > k) of at least a half."""
         above = self.probabilities(outputs)
         mean, spread = _moments(_from_above(above), self.bins)
         if decoding is Decoding.EXPECTATION:
-            return Estimate(mean, spread)
+            return HeightEstimate(mean, spread)
         chosen = (above >= 0.5).sum(dim=1).clamp(max=self.bins.count - 1)
-        return Estimate(_middles(self.bins, outputs)[chosen], spread)
+        return HeightEstimate(_middles(self.bins, outputs)[chosen], spread)
 
     @staticmethod
     def _logits(outputs: torch.Tensor) -> torch.Tensor:
@@ -140,13 +140,13 @@ class ClassificationHead:
         target = self.bins.classes(torch.nan_to_num(heights_m))
         return F.cross_entropy(outputs, target, reduction="none")[valid].mean()
 
-    def decode(self, outputs: torch.Tensor, decoding: Decoding = Decoding.MIDDLE) -> Estimate:
+    def decode(self, outputs: torch.Tensor, decoding: Decoding = Decoding.MIDDLE) -> HeightEstimate:
         """The most probable class, or the mean over all."""
         share = outputs.softmax(dim=1)
         mean, spread = _moments(share, self.bins)
         if decoding is Decoding.EXPECTATION:
-            return Estimate(mean, spread)
-        return Estimate(_middles(self.bins, outputs)[share.argmax(dim=1)], spread)
+            return HeightEstimate(mean, spread)
+        return HeightEstimate(_middles(self.bins, outputs)[share.argmax(dim=1)], spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +166,10 @@ class MseHead:
         valid = _valid(heights_m)
         return (outputs[:, 0] - heights_m)[valid].square().mean()
 
-    def decode(self, outputs: torch.Tensor, decoding: Decoding = Decoding.MIDDLE) -> Estimate:  # noqa: ARG002
+    def decode(self, outputs: torch.Tensor, decoding: Decoding = Decoding.MIDDLE) -> HeightEstimate:  # noqa: ARG002
         """The output, held inside the range the other heads have; a single number has no spread: NaN."""
         height = outputs[:, 0].clamp(self.bins.low_m, self.bins.high_m)
-        return Estimate(height, torch.full_like(height, torch.nan))
+        return HeightEstimate(height, torch.full_like(height, torch.nan))
 
 
 def head_of(kind: HeadKind, bins: Bins) -> OrdinalHead | ClassificationHead | MseHead:

@@ -21,7 +21,7 @@ from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.resampling.node_grid import IndexWindow
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.land_cover import LandCover
-from orograph.pipeline.sources.reader import Lattice, SourceReader
+from orograph.pipeline.sources.reader import SourceGrid, SourceReader
 
 AUTO: Final = "auto"
 
@@ -52,7 +52,7 @@ def averaged_px(model: str, resolution_m: float) -> int | None:
     return fewest if fewest * resolution_m <= high else None
 
 
-class Ground(NamedTuple):
+class HeightPatch(NamedTuple):
     """What lies below a window of a surface, all of the window's shape.
 
     Attributes:
@@ -82,13 +82,13 @@ class GroundReader:
     land_cover: LandCover | None = None
     device: str = "cpu"
 
-    def read(self, lattice: Lattice, window: IndexWindow) -> Ground:
+    def read(self, lattice: SourceGrid, window: IndexWindow) -> HeightPatch:
         """The ground in a lattice window."""
         size_m = self.reader.source.resolution_m * lattice.factor
         bands = row_bands(lattice.scaled_affine, self.reader.source.horizontal_crs, size_m, window.row, window.height)
         return stacked([self._band(lattice, window, band) for band in bands])
 
-    def _band(self, lattice: Lattice, window: IndexWindow, band: RowBand) -> Ground:
+    def _band(self, lattice: SourceGrid, window: IndexWindow, band: RowBand) -> HeightPatch:
         """The rows of a window whose pixels have one shape."""
         worked = replace(lattice, factor=self._factor(lattice.factor))
         ratio = lattice.factor // worked.factor
@@ -99,7 +99,7 @@ class GroundReader:
         surface = self.reader.read(worked, row, col, rows, cols)
         inner = slice(above, rows - above), slice(beside, cols - beside)
         if np.isnan(surface[inner]).all():
-            return Ground(_reduced(surface[inner], ratio))
+            return HeightPatch(_reduced(surface[inner], ratio))
         ground = bare_earth(
             surface,
             size_m,
@@ -112,7 +112,7 @@ class GroundReader:
         void = np.isnan(ground.heights_m)
         sigma_m, lowered = (np.where(void, np.float32(np.nan), plane) for plane in (ground.sigma_m, ground.mask))
         planes = (ground.heights_m, sigma_m, lowered)
-        return Ground(*(_reduced(plane[inner], ratio) for plane in planes))
+        return HeightPatch(*(_reduced(plane[inner], ratio) for plane in planes))
 
     @property
     def multiple(self) -> int:
@@ -127,7 +127,7 @@ class GroundReader:
         ]
         return max(fits, default=factor)
 
-    def _shares(self, lattice: Lattice, row: int, col: int, rows: int, cols: int) -> FloatArray | None:
+    def _shares(self, lattice: SourceGrid, row: int, col: int, rows: int, cols: int) -> FloatArray | None:
         if self.land_cover is None or not takes_land_cover(self.model):
             return None
         affine = lattice.scaled_affine * lattice.affine.translation(col, row)
@@ -139,7 +139,7 @@ def _reduced(plane: FloatArray, ratio: int) -> FloatArray:
     return whole if ratio == 1 else block_mean(whole, ratio)
 
 
-def stacked(windows: list[Ground]) -> Ground:
+def stacked(windows: list[HeightPatch]) -> HeightPatch:
     """Windows one below the other; a plane that only some have is nothing in the others."""
     if len(windows) == 1:
         return windows[0]
@@ -150,7 +150,7 @@ def stacked(windows: list[Ground]) -> Ground:
         nothing = [np.zeros_like(window.heights_m) for window in windows]
         return np.concatenate([zero if plane is None else plane for plane, zero in zip(planes, nothing, strict=True)])
 
-    return Ground(
+    return HeightPatch(
         np.concatenate([window.heights_m for window in windows]),
         joined([window.sigma_m for window in windows]),
         joined([window.lowered for window in windows]),

@@ -13,7 +13,7 @@ from orograph.pipeline.coregistration.estimate import LEAST_SAMPLES, matrices
 from orograph.pipeline.coregistration.field import DisplacementField, monomials
 from orograph.pipeline.coregistration.methods import UP
 from orograph.pipeline.coregistration.pair import Blocks, Pair
-from orograph.pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.status import CoregistrationStatus
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +44,7 @@ class BlockTable:
         condition: (n,) condition number of the block's scaled normal matrix.
         nmad_m: (n,) spread of residuals under the field; NaN without samples.
         count: (n,) pixels used.
-        status: (n,) a `Status` each.
+        status: (n,) a `CoregistrationStatus` each.
     """
 
     shape: tuple[int, int]
@@ -55,7 +55,7 @@ class BlockTable:
     condition: Array
     nmad_m: Array
     count: Array
-    status: tuple[Status, ...]
+    status: tuple[CoregistrationStatus, ...]
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """JSON-ready rows; None for what is not known."""
@@ -154,18 +154,18 @@ def _distance(own: Array, a: Array, seen: Array) -> Array:
 
 def _statuses(
     count: Array, seen: Array, error: Array, distance: Array, share: Array, pixel_m: float
-) -> tuple[Status, ...]:
+) -> tuple[CoregistrationStatus, ...]:
     """A status for each block."""
     out = []
     for i in range(count.size):
         if count[i] < LEAST_SAMPLES:
-            out.append(Status.TOO_FEW)
+            out.append(CoregistrationStatus.TOO_FEW)
         elif not seen[i] or not error[i, :UP].max() < _WORST_ERROR_PX * pixel_m:
-            out.append(Status.UNOBSERVABLE)
+            out.append(CoregistrationStatus.UNOBSERVABLE)
         elif distance[i] > _FAR or share[i] < _LEAST_SHARE:
-            out.append(Status.REJECTED)
+            out.append(CoregistrationStatus.REJECTED)
         else:
-            out.append(Status.CONVERGED)
+            out.append(CoregistrationStatus.CONVERGED)
     return tuple(out)
 
 

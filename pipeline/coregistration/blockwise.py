@@ -23,7 +23,7 @@ from orograph.pipeline.coregistration.estimate import nmad, noise_scale
 from orograph.pipeline.coregistration.field import DisplacementField
 from orograph.pipeline.coregistration.methods import Method
 from orograph.pipeline.coregistration.pair import Blocks, Pair
-from orograph.pipeline.coregistration.smooth_field import Lattice
+from orograph.pipeline.coregistration.smooth_field import BlockLattice
 
 Array = npt.NDArray[Any]
 
@@ -73,7 +73,7 @@ class FieldFit:
 def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     """Fit a lattice of displacements on top of a global field."""
     blocks = Blocks.of(pair.reference.shape, block_side_px(pair, method))
-    lattice = Lattice.over(blocks.shape, blocks.shape)
+    lattice = BlockLattice.over(blocks.shape, blocks.shape)
     trial = _trial_lattice(blocks)
     folds = make_folds(blocks, pair)
     field = start.with_lattice(np.zeros((3, *blocks.shape)))
@@ -103,14 +103,14 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     return FieldFit(field, table, relative, nmad(held), float(np.median(held)) if held.size else float("nan"), count)
 
 
-def _trial_lattice(blocks: Blocks) -> Lattice:
+def _trial_lattice(blocks: Blocks) -> BlockLattice:
     """The lattice of held-out fields, which are many: with half the nodes along each side where there are many blocks.
 
     A stiffness means the same on both, and a solve costs a sixteenth.
     """
     if blocks.shape[0] * blocks.shape[1] <= _MANY_BLOCKS:
-        return Lattice.over(blocks.shape, blocks.shape)
-    return Lattice.over(blocks.shape, (-(-blocks.shape[0] // 2), -(-blocks.shape[1] // 2)))
+        return BlockLattice.over(blocks.shape, blocks.shape)
+    return BlockLattice.over(blocks.shape, (-(-blocks.shape[0] // 2), -(-blocks.shape[1] // 2)))
 
 
 def block_side_px(pair: Pair, method: Method) -> float:
@@ -137,7 +137,7 @@ def make_folds(blocks: Blocks, pair: Pair) -> list[Fold]:
     return folds
 
 
-def choose_stiffness(lattice: Lattice, evidence: Evidence, folds: list[Fold]) -> float:
+def choose_stiffness(lattice: BlockLattice, evidence: Evidence, folds: list[Fold]) -> float:
     """The stiffness that predicts held-out cells best, by descent over a geometric series."""
     tried: dict[int, float] = {}
 
@@ -157,7 +157,7 @@ def choose_stiffness(lattice: Lattice, evidence: Evidence, folds: list[Fold]) ->
     return float(_FIRST * _RATIO**best)
 
 
-def _prediction_error(lattice: Lattice, evidence: Evidence, folds: list[Fold], relative: float) -> float:
+def _prediction_error(lattice: BlockLattice, evidence: Evidence, folds: list[Fold], relative: float) -> float:
     """Weighted squared residuals of held-out blocks under fields fitted without them."""
     total = 0.0
     for fold in folds:
@@ -177,12 +177,12 @@ def stiffness(a: Array, relative: float) -> Array:
     return relative * level * np.array([1.0, 1.0, UP_STIFFNESS])
 
 
-def _solve(lattice: Lattice, evidence: Evidence, current: Array, relative: float) -> Array:
+def _solve(lattice: BlockLattice, evidence: Evidence, current: Array, relative: float) -> Array:
     """The whole lattice anew, from equations taken at the current one."""
     return lattice.solve(evidence.a, _right(lattice, evidence, current), stiffness(evidence.a, relative))
 
 
-def _right(lattice: Lattice, evidence: Evidence, current: Array) -> Array:
+def _right(lattice: BlockLattice, evidence: Evidence, current: Array) -> Array:
     """Right-hand sides for the whole lattice instead of for its change."""
     return evidence.b + np.einsum("bij,bj->bi", evidence.a, lattice.at_blocks(current))
 
@@ -190,7 +190,7 @@ def _right(lattice: Lattice, evidence: Evidence, current: Array) -> Array:
 def _held_out(
     pair: Pair,
     blocks: Blocks,
-    lattice: Lattice,
+    lattice: BlockLattice,
     whole: Evidence,
     field: DisplacementField,
     relative: float,

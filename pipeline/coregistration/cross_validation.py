@@ -12,7 +12,7 @@ from orograph.pipeline.coregistration.estimate import nmad
 from orograph.pipeline.coregistration.fit import fit
 from orograph.pipeline.coregistration.methods import Method
 from orograph.pipeline.coregistration.row_blocks import sampled, sampling_step, strips
-from orograph.pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.status import CoregistrationStatus
 
 CELL_M: Final = 500.0
 
@@ -62,7 +62,7 @@ def held_out(
     left: list[FloatArray] = []
     for colour in (white, ~white):
         result = fit(reference, moving, everywhere & colour, method, max_shift_m, threads=threads)
-        if result.status in {Status.TOO_FEW, Status.REJECTED}:
+        if result.status in {CoregistrationStatus.TOO_FEW, CoregistrationStatus.REJECTED}:
             return HeldOut(cell_m, float("nan"), float("nan"), 0)
         for strip in strips(result, moving, reference.geobox, threads=threads):
             other = sampled((everywhere[strip.rows] & ~colour[strip.rows]), strip, step)

@@ -24,7 +24,7 @@ from orograph.pipeline.coregistration.field import DisplacementField, require_me
 from orograph.pipeline.coregistration.methods import EAST, NORTH, UP, Method, Term, parse_method
 from orograph.pipeline.coregistration.pair import RESIDUALS, Pair
 from orograph.pipeline.coregistration.result import Coregistration
-from orograph.pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.status import CoregistrationStatus
 from orograph.pipeline.coregistration.torch_kernels import kernels_for
 from orograph.pipeline.coregistration.verdict import Verdict, beyond, judge, one_direction
 from orograph.pipeline.coregistration.wave_search import find_wave, with_waves
@@ -79,21 +79,27 @@ def fit(
     start, far_m = coarse_start(pair, still, limit_m) if chosen.horizontal else (still, 0.0)
     begun, _ = pair.residuals(start)
     if _count(pair, begun) < LEAST_SAMPLES:
-        verdict = Verdict(Status.TOO_FEW, f"only {_count(pair, begun)} pixels have heights in both rasters")
+        verdict = Verdict(
+            CoregistrationStatus.TOO_FEW, f"only {_count(pair, begun)} pixels have heights in both rasters"
+        )
         if far_m:
             verdict = beyond(far_m, limit_m, pair.pixel_m)
         return _result(chosen, verdict, _unmoved(still), before, before, _count(pair, begun))
     found, after, verdict = _estimated(pair, chosen, _raised(start, begun), before, limit_m)
     tried = found.field.mean_m
     if not verdict.status.aligned:
-        if far_m and verdict.status is Status.REJECTED:
+        if far_m and verdict.status is CoregistrationStatus.REJECTED:
             verdict = beyond(far_m, limit_m, pair.pixel_m)
         found = _vertical_only(pair, chosen, still, before, found)
         after, _ = pair.residuals(found.field)
     result = _result(chosen, verdict, found, before, after, _count(pair, after))
     if verdict.reason and not verdict.status.aligned:
         result = replace(result, found_m=tried)
-    return _with_blocks(pair, result, limit_m) if chosen.blockwise and verdict.status is Status.CONVERGED else result
+    return (
+        _with_blocks(pair, result, limit_m)
+        if chosen.blockwise and verdict.status is CoregistrationStatus.CONVERGED
+        else result
+    )
 
 
 def _estimated(
@@ -104,16 +110,18 @@ def _estimated(
     found = estimate(pair, method.terms, start, polish=polish)
     after, _ = pair.residuals(found.field)
     if not method.horizontal:
-        return found, after, Verdict(Status.CONVERGED)
+        return found, after, Verdict(CoregistrationStatus.CONVERGED)
     verdict = judge(pair, found, before, after, limit_m)
-    if verdict.status is not Status.UNOBSERVABLE or found.slopes.strong < LEAST_SLOPE_SPREAD:
+    if verdict.status is not CoregistrationStatus.UNOBSERVABLE or found.slopes.strong < LEAST_SLOPE_SPREAD:
         return found, after, verdict
     along = estimate(pair, method.terms, start, direction=found.slopes.direction)
     left, _ = pair.residuals(along.field)
     strong = replace(along, slopes=SlopeSpread(found.slopes.strong, found.slopes.strong, found.slopes.direction))
     # Half of the shift's information is missing, so what remains must show: heights alone would already settle noise.
     raised, _ = pair.residuals(_raised(start, pair.residuals(start)[0]))
-    if judge(pair, strong, before, left, limit_m).status is Status.CONVERGED and nmad(left) < _BETTER * nmad(raised):
+    if judge(pair, strong, before, left, limit_m).status is CoregistrationStatus.CONVERGED and nmad(
+        left
+    ) < _BETTER * nmad(raised):
         return along, left, one_direction(found)
     return found, after, verdict
 
@@ -147,7 +155,12 @@ def _with_blocks(pair: Pair, result: Coregistration, limit_m: float) -> Coregist
 
 def _undulated(result: Coregistration, wave: Wave) -> Coregistration:
     """A result whose heights still have a wave."""
-    return replace(result, status=Status.UNDULATED, reason=f"the residuals have a wave of {wave} left", wave_left=wave)
+    return replace(
+        result,
+        status=CoregistrationStatus.UNDULATED,
+        reason=f"the residuals have a wave of {wave} left",
+        wave_left=wave,
+    )
 
 
 def make_pair(

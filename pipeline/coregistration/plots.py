@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.coregistration.blocks import BlockTable
 from orograph.pipeline.coregistration.estimate import nmad
-from orograph.pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.status import CoregistrationStatus
 
 Array = npt.NDArray[Any]
 
@@ -69,7 +69,7 @@ def _label_blocks(axes: Any, table: BlockTable, part: int) -> None:
         if (i // cols) % every != every // 2 or (i % cols) % every != every // 2:
             continue
         east, north = table.centre_m[i] / 1000.0
-        colour = "black" if status is Status.CONVERGED else "#777777"
+        colour = "black" if status is CoregistrationStatus.CONVERGED else "#777777"
         text = f"{table.displacement_m[i, part]:.1f}"
         axes.text(east, north, text, ha="center", va="center", fontsize=size, color=colour)
 

@@ -27,7 +27,7 @@ from orograph.pipeline.coregistration.notices import height_bias, mask_use
 from orograph.pipeline.coregistration.page import write_page
 from orograph.pipeline.coregistration.prepare import Prepared, prepare_pair, read_heights, read_mask
 from orograph.pipeline.coregistration.result import Coregistration
-from orograph.pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.status import CoregistrationStatus
 from orograph.pipeline.version import __version__
 
 Array = npt.NDArray[Any]
@@ -64,7 +64,7 @@ class Stopwatch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class CoregistrationOutcome:
     """What was found, and the numbers that tell it."""
 
     result: Coregistration
@@ -72,7 +72,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CoregistrationRequest:
     """How to align two files.
 
     Attributes:
@@ -112,14 +112,18 @@ def peak_bytes(shape: tuple[int, int]) -> int:
     return int(shape[0] * shape[1] * 4 * 4) + 450_000_000
 
 
-def coregister_files(reference_path: Path, moving_path: Path, out: Path, request: Request | None = None) -> Outcome:
+def coregister_files(
+    reference_path: Path, moving_path: Path, out: Path, request: CoregistrationRequest | None = None
+) -> CoregistrationOutcome:
     """Align a raster file with a reference file and write everything into a folder.
 
     `aligned.tif` and `field.tif` are written where the displacement is to be believed, and with `allow_vertical` where only
     heights are; the report and the pictures always. Memory is that of `peak_bytes`.
     """
     with before_compiled(_pixels(reference_path, moving_path)) as by_numpy:
-        return _coregister_files(reference_path, moving_path, out, request or Request(), by_numpy=by_numpy)
+        return _coregister_files(
+            reference_path, moving_path, out, request or CoregistrationRequest(), by_numpy=by_numpy
+        )
 
 
 def _pixels(*paths: Path) -> int:
@@ -134,7 +138,9 @@ def _pixels(*paths: Path) -> int:
     return max(sizes)
 
 
-def _coregister_files(reference_path: Path, moving_path: Path, out: Path, asked: Request, *, by_numpy: bool) -> Outcome:
+def _coregister_files(
+    reference_path: Path, moving_path: Path, out: Path, asked: CoregistrationRequest, *, by_numpy: bool
+) -> CoregistrationOutcome:
     watch = Stopwatch()
     pair, notes = _read(reference_path, moving_path, asked)
     grid = choose_grid(pair, asked.grid)
@@ -142,7 +148,7 @@ def _coregister_files(reference_path: Path, moving_path: Path, out: Path, asked:
     moving = pair.to_estimate
     result = fit(pair.reference, moving, pair.inliers, asked.method, asked.max_shift_m, threads=asked.threads)
     watch.lap("fit")
-    written = result.status.aligned or (asked.allow_vertical and result.status is not Status.TOO_FEW)
+    written = result.status.aligned or (asked.allow_vertical and result.status is not CoregistrationStatus.TOO_FEW)
     checked = None
     if asked.check and result.status.aligned:
         checked = held_out(
@@ -177,10 +183,10 @@ def _coregister_files(reference_path: Path, moving_path: Path, out: Path, asked:
     }
     write_json(out / "report.json", report)
     write_page(out / "report.html", out, report)
-    return Outcome(result, report)
+    return CoregistrationOutcome(result, report)
 
 
-def _read(reference_path: Path, moving_path: Path, asked: Request) -> tuple[Prepared, list[str]]:
+def _read(reference_path: Path, moving_path: Path, asked: CoregistrationRequest) -> tuple[Prepared, list[str]]:
     """Both files, ready to be compared, and notes."""
     reference, notes = read_heights(reference_path, band=asked.reference_band)
     moving, more = read_heights(moving_path, band=asked.band, nodata=asked.nodata)

@@ -14,7 +14,7 @@ from orograph.pipeline.core.raster import FloatArray, Raster
 from orograph.pipeline.coregistration.blocks import BlockTable
 from orograph.pipeline.coregistration.field import DisplacementField
 from orograph.pipeline.coregistration.methods import Method
-from orograph.pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.status import CoregistrationStatus
 from orograph.pipeline.coregistration.torch_kernels import kernels_for
 from orograph.pipeline.coregistration.warp import warp
 from orograph.pipeline.coregistration.waves import Wave
@@ -50,7 +50,7 @@ class Coregistration:
     """
 
     method: Method
-    status: Status
+    status: CoregistrationStatus
     field: DisplacementField
     median_before_m: float
     median_after_m: float

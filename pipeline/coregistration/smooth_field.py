@@ -24,7 +24,7 @@ _COMPONENTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lattice:
+class BlockLattice:
     """Nodes over blocks: which nodes a block's displacement is made of, and how bending costs.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Status(StrEnum):
+class CoregistrationStatus(StrEnum):
     """How an estimation ended."""
 
     CONVERGED = "converged"
@@ -24,4 +24,8 @@ class Status(StrEnum):
     @property
     def aligned(self) -> bool:
         """Whether the displacement is to be believed, as far as it goes."""
-        return self in {Status.CONVERGED, Status.UNDULATED, Status.ONE_DIRECTION}
+        return self in {
+            CoregistrationStatus.CONVERGED,
+            CoregistrationStatus.UNDULATED,
+            CoregistrationStatus.ONE_DIRECTION,
+        }

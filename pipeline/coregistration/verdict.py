@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from orograph.pipeline.coregistration.estimate import LEAST_SAMPLES, LEAST_SLOPE_SPREAD, WORST_ERROR_PX, Estimate, nmad
 from orograph.pipeline.coregistration.pair import Pair
-from orograph.pipeline.coregistration.status import Status
+from orograph.pipeline.coregistration.status import CoregistrationStatus
 
 Array = npt.NDArray[Any]
 
@@ -21,7 +21,7 @@ _WORSE: Final = 1.02
 class Verdict:
     """A status, the sentence that explains it, and a remedy; both empty for `converged`."""
 
-    status: Status
+    status: CoregistrationStatus
     reason: str = ""
     remedy: str = ""
 
@@ -34,12 +34,14 @@ def judge(pair: Pair, found: Estimate, before: Array, after: Array, limit_m: flo
     length_m = found.field.largest_horizontal_m
     if slopes.weak < LEAST_SLOPE_SPREAD:
         spread = f"slopes vary by {slopes.weak:.4f} in the direction that has least, {LEAST_SLOPE_SPREAD:g} is needed"
-        return Verdict(Status.UNOBSERVABLE, f"the terrain does not determine a horizontal shift: {spread}", _VERTICAL)
+        return Verdict(
+            CoregistrationStatus.UNOBSERVABLE, f"the terrain does not determine a horizontal shift: {spread}", _VERTICAL
+        )
     if not error_m < worst_m:
         reason = (
             f"the horizontal shift has a standard error of {error_m:.2f} m, half a pixel ({worst_m:.2f} m) is allowed"
         )
-        return Verdict(Status.UNOBSERVABLE, reason, _VERTICAL)
+        return Verdict(CoregistrationStatus.UNOBSERVABLE, reason, _VERTICAL)
     if length_m > limit_m:
         return beyond(length_m, limit_m, pair.pixel_m)
     return _by_what_is_left(found, before, after, length_m)
@@ -48,20 +50,26 @@ def judge(pair: Pair, found: Estimate, before: Array, after: Array, limit_m: flo
 def _by_what_is_left(found: Estimate, before: Array, after: Array, length_m: float) -> Verdict:
     """The verdict on an observed shift within the limit."""
     if not found.settled:
-        return Verdict(Status.REJECTED, f"the estimate was still moving after {found.iterations} steps", _CHECK)
+        return Verdict(
+            CoregistrationStatus.REJECTED, f"the estimate was still moving after {found.iterations} steps", _CHECK
+        )
     if after.size < LEAST_SAMPLES:
-        return Verdict(Status.REJECTED, f"a shift of {length_m:.1f} m leaves too few common pixels", _CHECK)
+        return Verdict(
+            CoregistrationStatus.REJECTED, f"a shift of {length_m:.1f} m leaves too few common pixels", _CHECK
+        )
     if nmad(after) > _WORSE * nmad(before) + 0.01:
         reason = f"NMAD would go from {nmad(before):.2f} to {nmad(after):.2f} m with a shift of {length_m:.1f} m"
-        return Verdict(Status.REJECTED, reason, _CHECK)
-    return Verdict(Status.CONVERGED)
+        return Verdict(CoregistrationStatus.REJECTED, reason, _CHECK)
+    return Verdict(CoregistrationStatus.CONVERGED)
 
 
 def beyond(length_m: float, limit_m: float, pixel_m: float) -> Verdict:
     """The verdict on a shift that is longer than allowed."""
     reason = f"found a shift of {length_m:.0f} m, the limit is {limit_m:.0f} m ({limit_m / pixel_m:.0f} pixels)"
     wide = float(f"{2.0 * length_m:.1g}")
-    return Verdict(Status.REJECTED, reason, f"if that shift is right, allow it with --max-shift {wide:.0f}")
+    return Verdict(
+        CoregistrationStatus.REJECTED, reason, f"if that shift is right, allow it with --max-shift {wide:.0f}"
+    )
 
 
 def one_direction(found: Estimate) -> Verdict:
@@ -72,7 +80,7 @@ def one_direction(found: Estimate) -> Verdict:
         f"slopes face one way: the shift along azimuth {azimuth:.0f} degrees (from grid north) was fitted,"
         f" across it ({(azimuth + 90.0) % 180.0:.0f} degrees) nothing can be known and nothing moves"
     )
-    return Verdict(Status.ONE_DIRECTION, reason)
+    return Verdict(CoregistrationStatus.ONE_DIRECTION, reason)
 
 
 def _finite(found: Estimate) -> bool:

@@ -16,7 +16,7 @@ from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.demo.world import SHIFT_EAST_M, SHIFT_NORTH_M, World
 from orograph.pipeline.formats.cog import NODATA
 from orograph.pipeline.job import Job
-from orograph.pipeline.resampling.node_grid import Mapping as Lattice
+from orograph.pipeline.resampling.node_grid import NodeMapping as Lattice
 from orograph.pipeline.resampling.node_grid import Target
 from orograph.pipeline.tile.align import coregister
 from orograph.pipeline.tile.assembly import TileAssembly
@@ -41,7 +41,7 @@ class StageError:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StageAssessment:
     """The step across a border line: mean error on one side minus mean error on the other."""
 
     what: str
@@ -56,7 +56,7 @@ class Assessment:
     shift_true_m: tuple[float, float]
     shift_found_m: Mapping[str, tuple[float, float]]
     errors: tuple[StageError, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[StageAssessment, ...]
 
 
 def assess(world: World, jobs: Sequence[Job], elevations: Mapping[str, Path], grids_dir: Path) -> Assessment:
@@ -71,7 +71,7 @@ def assess(world: World, jobs: Sequence[Job], elevations: Mapping[str, Path], gr
     gathered: dict[str, list[FloatArray]] = {}
     canopy: list[FloatArray] = []
     found: dict[str, tuple[float, float]] = {}
-    steps: list[Step] = []
+    steps: list[StageAssessment] = []
     for job in jobs:
         paths = {ref.source.id: [Path(file.href) for file in ref.files] for ref in job.sources}
         with TileAssembly(job, paths, grids_dir) as assembly, rasterio.open(elevations[job.tile.id]) as product:
@@ -134,7 +134,7 @@ def _mapped(source: PreparedSource, *, with_delta: bool) -> Lattice:
     return Lattice.build(source.mapping.nodes, source.ref.horizontal, source.delta_m if with_delta else 0.0)
 
 
-def _border_steps(world: World, job: Job, assembly: TileAssembly, product: Any) -> list[Step]:
+def _border_steps(world: World, job: Job, assembly: TileAssembly, product: Any) -> list[StageAssessment]:
     """The step along the national border: raw heights of both DTMs against the finished tile."""
     west, south, east, north = job.tile.bounds_m
     norths = np.arange(south + 9_500.0, north - 8_500.0, 10.0)
@@ -159,7 +159,7 @@ def _border_steps(world: World, job: Job, assembly: TileAssembly, product: Any) 
             seen = [_at(values, affine, *place) - world.truth(*place) for place in places]
             errors[what].append(np.stack(seen))
     before, after = (float(np.nanmean(errors[what][1]) - np.nanmean(errors[what][0])) for what in ("raw", "made"))
-    return [Step(f"national border in {job.tile.id}", before, after)]
+    return [StageAssessment(f"national border in {job.tile.id}", before, after)]
 
 
 def _centres(geobox: GeoBox) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

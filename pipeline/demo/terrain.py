@@ -13,7 +13,7 @@ Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Field:
+class TerrainField:
     """A function of EPSG:3035 coordinates: the cubic spline through coefficients on a grid.
 
     Attributes:

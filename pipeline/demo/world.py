@@ -23,7 +23,7 @@ from pyproj import Transformer
 from scipy.ndimage import gaussian_filter
 
 from orograph.pipeline.core.grid import TILE_CRS, Tile
-from orograph.pipeline.demo.terrain import Field, noise, relief
+from orograph.pipeline.demo.terrain import TerrainField, noise, relief
 from orograph.pipeline.vertical import VerticalCatalogue
 
 TILES: Final = (Tile(4000, 3100), Tile(4050, 3100))
@@ -49,9 +49,9 @@ class World:
     """
 
     catalogue: Path
-    truth: Field
-    border: Field
-    canopy: Field
+    truth: TerrainField
+    border: TerrainField
+    canopy: TerrainField
 
     def in_netherlands(self, east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """West of the border."""
@@ -69,10 +69,10 @@ def make_world(folder: Path, seed: int = 7, progress: Callable[[str], None] = la
     shape = (round((north - south) / _SPACING_M), round((east - west) / _SPACING_M))
     progress("truth terrain")
     heights = relief(shape, rng, _SPACING_M)
-    truth = Field.through(heights, west, north, _SPACING_M)
+    truth = TerrainField.through(heights, west, north, _SPACING_M)
     border = _border(rng, north, shape[0])
     canopy = _canopy(shape, rng)
-    world = World(folder / "catalogue.yaml", truth, border, Field.through(canopy, west, north, _SPACING_M))
+    world = World(folder / "catalogue.yaml", truth, border, TerrainField.through(canopy, west, north, _SPACING_M))
     progress("Dutch DTM, 10 m, RD New and NAP")
     # Each nation's DTM reaches a few hundred metres beyond the border, as real ones do.
     _national(
@@ -99,12 +99,12 @@ def make_world(folder: Path, seed: int = 7, progress: Callable[[str], None] = la
     return world
 
 
-def _border(rng: np.random.Generator, north_m: float, rows: int) -> Field:
+def _border(rng: np.random.Generator, north_m: float, rows: int) -> TerrainField:
     """Easting of the border as a function of northing: a line that wanders a few kilometres."""
     wander = noise((rows, 4), rng, falloff=1.6, shortest_px=1_500 / _SPACING_M, longest_px=25_000 / _SPACING_M)[:, :1]
     middle = (TILES[0].bounds_m[2]) - 6_000.0
     eastings = np.repeat(middle + 2_500.0 * wander, 4, axis=1)
-    return Field.through(eastings, west_m=-2 * _SPACING_M, north_m=north_m, spacing_m=_SPACING_M)
+    return TerrainField.through(eastings, west_m=-2 * _SPACING_M, north_m=north_m, spacing_m=_SPACING_M)
 
 
 def _national(
@@ -153,7 +153,7 @@ def _global(
     west, north = corner
     footprint = gaussian_filter(surface_m, 14.0 / _SPACING_M)
     rough = noise(surface_m.shape, rng, falloff=0.8, shortest_px=70 / _SPACING_M, longest_px=400 / _SPACING_M)
-    surface = Field.through(footprint + 0.8 * rough, west, north, _SPACING_M)
+    surface = TerrainField.through(footprint + 0.8 * rough, west, north, _SPACING_M)
     lon0, lat0, lon1, lat1 = _coverage_deg()
     step = 1.0 / 3600.0
     # Point samples on whole arc-seconds; GDAL's corner lies half a pixel further out.

@@ -14,27 +14,27 @@ from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.core.grid import TILE_SIZE_KM, TILE_SIZE_M, Cell, Tile
 from orograph.pipeline.errors import BadIdentifier, ConfigError
-from orograph.pipeline.exports.sampling import Lattice
+from orograph.pipeline.exports.sampling import SampleGrid
 
 GEOGRAPHIC_CRS: Final = "EPSG:4258"
 _MARGIN_M: Final = 500.0
 
 
-def point_lattice(cell: Cell, samples: int) -> Lattice:
+def point_lattice(cell: Cell, samples: int) -> SampleGrid:
     """The points of an HGT file: `samples` by `samples`, first row and column on the north and west degree lines."""
     steps = samples - 1
     if samples < 2:
         raise ConfigError(f"{samples} samples make no lattice")
     latitudes = np.array([((cell.lat + 1) * steps - row) / steps for row in range(samples)])
     longitudes = np.array([(cell.lon * steps + col) / steps for col in range(samples)])
-    return Lattice(latitudes, longitudes, 1 / steps, 1 / steps)
+    return SampleGrid(latitudes, longitudes, 1 / steps, 1 / steps)
 
 
-def pixel_lattice(cell: Cell, pixels: int) -> Lattice:
+def pixel_lattice(cell: Cell, pixels: int) -> SampleGrid:
     """The centres of `pixels` by `pixels` areas that fill the cell."""
     latitudes = np.array([(2 * (cell.lat + 1) * pixels - 2 * row - 1) / (2 * pixels) for row in range(pixels)])
     longitudes = np.array([(2 * cell.lon * pixels + 2 * col + 1) / (2 * pixels) for col in range(pixels)])
-    return Lattice(latitudes, longitudes, 1 / pixels, 1 / pixels)
+    return SampleGrid(latitudes, longitudes, 1 / pixels, 1 / pixels)
 
 
 def cell_geobox(cell: Cell, pixels: int) -> GeoBox:

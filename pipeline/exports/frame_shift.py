@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from orograph.pipeline.exports.sampling import Lattice
+from orograph.pipeline.exports.sampling import SampleGrid
 from orograph.pipeline.vertical import Operation
 
 _NODES_PER_DEGREE: Final = 120
@@ -28,7 +28,7 @@ class FrameShift:
 
     operation: Operation
 
-    def __call__(self, lattice: Lattice) -> npt.NDArray[np.float32]:
+    def __call__(self, lattice: SampleGrid) -> npt.NDArray[np.float32]:
         """Shifts of shape (rows, columns), float32."""
         rows, row_fractions, first_row, row_count = _places(lattice.latitudes_deg)
         cols, col_fractions, first_col, col_count = _places(lattice.longitudes_deg)

@@ -31,7 +31,7 @@ from orograph.pipeline.errors import (
     SourceCorrupt,
     SourceMissing,
 )
-from orograph.pipeline.exports.sampling import Lattice
+from orograph.pipeline.exports.sampling import SampleGrid
 from orograph.pipeline.formats.scratch import BLOCK_PX
 
 BLOCK_POINTS: Final = 512
@@ -41,7 +41,7 @@ _MAX_BLOCK_PIXELS: Final = 16_000_000
 FloatArray = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
 Missing = Literal["void", "refuse"]
-Shift = Callable[[Lattice], FloatArray]
+Shift = Callable[[SampleGrid], FloatArray]
 """Metres to add at the points of a lattice, to move heights from the tiles' frame to another."""
 
 
@@ -108,7 +108,7 @@ class Mosaic:
         """The tiles that are there."""
         return tuple(self._files)
 
-    def sample(self, lattice: Lattice, shift: Shift | None = None) -> FloatArray:
+    def sample(self, lattice: SampleGrid, shift: Shift | None = None) -> FloatArray:
         """Heights at every point of a lattice: float32 (rows, columns), NaN void, in the tiles' frame plus `shift`.
 
         Raises:
@@ -119,7 +119,7 @@ class Mosaic:
             heights[window.slices] = block
         return heights
 
-    def blocks(self, lattice: Lattice, shift: Shift | None = None) -> Iterator[tuple[PixelWindow, FloatArray]]:
+    def blocks(self, lattice: SampleGrid, shift: Shift | None = None) -> Iterator[tuple[PixelWindow, FloatArray]]:
         """The same, block by block of at most 512 by 512 points."""
         for window in windows(lattice.shape, BLOCK_POINTS):
             part = lattice.part(*window.slices)
@@ -258,7 +258,7 @@ class Mosaic:
         return pixel, wkt
 
 
-def _moved(heights: FloatArray, shift: Shift, part: Lattice) -> FloatArray:
+def _moved(heights: FloatArray, shift: Shift, part: SampleGrid) -> FloatArray:
     moved = heights + shift(part)
     lost = np.isnan(moved) & np.isfinite(heights)
     if lost.any():

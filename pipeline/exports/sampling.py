@@ -42,7 +42,7 @@ _D: Final = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lattice:
+class SampleGrid:
     """Points at every pair of a latitude (rows) and a longitude (columns), degrees of geographic ETRS89.
 
     Attributes:
@@ -62,9 +62,11 @@ class Lattice:
         """Rows and columns."""
         return self.latitudes_deg.size, self.longitudes_deg.size
 
-    def part(self, rows: slice, cols: slice) -> Lattice:
+    def part(self, rows: slice, cols: slice) -> SampleGrid:
         """The points of some rows and columns."""
-        return Lattice(self.latitudes_deg[rows], self.longitudes_deg[cols], self.spacing_lat_deg, self.spacing_lon_deg)
+        return SampleGrid(
+            self.latitudes_deg[rows], self.longitudes_deg[cols], self.spacing_lat_deg, self.spacing_lon_deg
+        )
 
     def spacing_m(self) -> tuple[FloatVector, FloatVector]:
         """Distance of neighbouring points on the ground, eastwards and northwards, one of each a row, metres."""

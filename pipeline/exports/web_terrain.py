@@ -21,7 +21,7 @@ import numpy as np
 from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.errors import AllVoid, ConfigError
 from orograph.pipeline.exports.mosaic import FloatArray, Mosaic
-from orograph.pipeline.exports.sampling import Lattice
+from orograph.pipeline.exports.sampling import SampleGrid
 from orograph.pipeline.formats.scratch import writing
 from orograph.pipeline.formats.terrain_rgb import ColourCode, encode, extended
 
@@ -57,13 +57,13 @@ class WebTile:
             WebTile(zoom, col + 1, row + 1),
         )
 
-    def lattice(self) -> Lattice:
+    def lattice(self) -> SampleGrid:
         """The centres of the tile's pixels; coordinates are quotients, equal wherever they are computed."""
         side = 2**self.zoom * TILE_PX
         lats = np.array([_latitude((2 * (self.row * TILE_PX + i) + 1) / (2 * side)) for i in range(TILE_PX)])
         lons = np.array([(2 * (self.col * TILE_PX + i) + 1) / (2 * side) * 360 - 180 for i in range(TILE_PX)])
         middle = float(lats[TILE_PX // 2])
-        return Lattice(lats, lons, 360 / side * math.cos(math.radians(middle)), 360 / side)
+        return SampleGrid(lats, lons, 360 / side * math.cos(math.radians(middle)), 360 / side)
 
 
 @dataclass(frozen=True, slots=True)

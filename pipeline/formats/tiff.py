@@ -61,7 +61,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Level:
+class WrittenLevel:
     """One resolution: where its encoded tiles lie in which file, row by row; size 0 is a tile of nothing but void."""
 
     path: Path
@@ -70,7 +70,7 @@ class Level:
     sizes: npt.NDArray[np.int64]
 
 
-def read_level(path: Path) -> Level:
+def read_level(path: Path) -> WrittenLevel:
     """Read the first image of a little-endian, tiled TIFF or BigTIFF.
 
     Raises:
@@ -82,10 +82,10 @@ def read_level(path: Path) -> Level:
         places, sizes = (_integers(tags[tag]) for tag in (_TILE_OFFSETS, _TILE_COUNTS))
     except (OSError, struct.error, KeyError, ValueError) as fault:
         raise ExportError(f"{path.name} is no tiled TIFF: {fault!r}") from fault
-    return Level(path, tags, places, sizes)
+    return WrittenLevel(path, tags, places, sizes)
 
 
-def assemble(levels: Sequence[Level], out_path: Path) -> int:
+def assemble(levels: Sequence[WrittenLevel], out_path: Path) -> int:
     """Write full resolution and overviews (largest first) as one COG; returns its size in bytes.
 
     Raises:
@@ -103,7 +103,7 @@ def assemble(levels: Sequence[Level], out_path: Path) -> int:
         return out.tell()
 
 
-def _move_tiles(source: BinaryIO, level: Level, out: BinaryIO) -> None:
+def _move_tiles(source: BinaryIO, level: WrittenLevel, out: BinaryIO) -> None:
     for place, size in zip(level.offsets.tolist(), level.sizes.tolist(), strict=True):
         if not size:
             continue
@@ -119,7 +119,7 @@ def _move_tiles(source: BinaryIO, level: Level, out: BinaryIO) -> None:
 class _Header:
     """Everything before the tiles: signature, ghost area, one directory a level with its values behind it."""
 
-    def __init__(self, levels: Sequence[Level], *, big: bool) -> None:
+    def __init__(self, levels: Sequence[WrittenLevel], *, big: bool) -> None:
         self._big = big
         ghost = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(_GHOST) + _GHOST
         first = _aligned((16 if big else 8) + len(ghost))
@@ -140,7 +140,7 @@ class _Header:
     def to_bytes(self) -> bytes:
         return self._prefix + b"".join(self._directories)
 
-    def _tags(self, level: Level, index: int) -> dict[int, Entry]:
+    def _tags(self, level: WrittenLevel, index: int) -> dict[int, Entry]:
         kept = level.tags if index == 0 else {tag: level.tags[tag] for tag in _OVERVIEW_TAGS if tag in level.tags}
         tags = {tag: entry for tag, entry in kept.items() if tag not in {_SUBFILE_TYPE, _TILE_OFFSETS, _TILE_COUNTS}}
         if index:
@@ -152,7 +152,7 @@ class _Header:
         return tags
 
     @staticmethod
-    def _place_tiles(levels: Sequence[Level], start: int) -> list[npt.NDArray[np.int64]]:
+    def _place_tiles(levels: Sequence[WrittenLevel], start: int) -> list[npt.NDArray[np.int64]]:
         places: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(levels)
         for index in reversed(range(len(levels))):
             sizes = levels[index].sizes

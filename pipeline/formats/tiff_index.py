@@ -34,7 +34,7 @@ Read = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Level:
+class IndexedLevel:
     """One image of the file: full resolution, an overview or a mask.
 
     Attributes:
@@ -73,10 +73,10 @@ class TiffIndex:
         header: Ranges that were read, by their first byte.
     """
 
-    levels: tuple[Level, ...]
+    levels: tuple[IndexedLevel, ...]
     header: dict[int, bytes] = field(default_factory=dict)
 
-    def level(self, width: int, height: int) -> Level | None:
+    def level(self, width: int, height: int) -> IndexedLevel | None:
         """The image of a size; masks are left out."""
         return next(
             (one for one in self.levels if (one.width, one.height) == (width, height) and not one.is_mask), None
@@ -149,7 +149,7 @@ class _Parser:
         self.first = int(struct.unpack(self.order + "Q", start[8:16])[0] if self.big else self._u4(start[4:8]))
 
     def index(self) -> TiffIndex | None:
-        levels: list[Level] = []
+        levels: list[IndexedLevel] = []
         offset, seen = self.first, set[int]()
         while offset:
             if offset in seen or len(seen) >= _MOST_DIRECTORIES:
@@ -202,7 +202,7 @@ class _Parser:
         data = self.buffer.get(entry.offset, entry.size) if entry.offset else entry.inline[: entry.size]
         return np.frombuffer(data, self.order + letter).astype(np.int64)
 
-    def level(self, entries: dict[int, _Entry]) -> Level | None:
+    def level(self, entries: dict[int, _Entry]) -> IndexedLevel | None:
         def first(tag: int, default: int) -> int:
             return int(self.values(entries[tag])[0]) if tag in entries else default
 
@@ -225,7 +225,7 @@ class _Parser:
             raise SourceCorrupt(
                 "truncated: blocks are outside the file", source=self.buffer.source, remedy="fetch it again"
             )
-        return Level(width, height, block_width, block_height, offsets, counts, bool(first(_SUBFILE, 0) & 4))
+        return IndexedLevel(width, height, block_width, block_height, offsets, counts, bool(first(_SUBFILE, 0) & 4))
 
     def _u4(self, data: bytes) -> int:
         return int(struct.unpack(self.order + "I", data)[0])

@@ -24,7 +24,7 @@ from orograph.pipeline.implicit.payload import (
     encode_network,
     encode_sum,
 )
-from orograph.pipeline.implicit.seams import Frame, halo_needed, shared_frame
+from orograph.pipeline.implicit.seams import SharedFrame, halo_needed, shared_frame
 from orograph.pipeline.implicit.splines import Float64Array
 from orograph.pipeline.implicit.wavelets import Axis, analyse
 
@@ -153,7 +153,7 @@ class _Task:
     halo_px: int
     on_frame: FrameSink | None
 
-    def border(self, shape: LatticeShape, along: int) -> Frame | None:
+    def border(self, shape: LatticeShape, along: int) -> SharedFrame | None:
         if self.surroundings_m is None:
             return None
         return shared_frame(self.surroundings_m, self.halo_px, shape, self.options.step_m * along**2, along)

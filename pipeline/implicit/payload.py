@@ -17,7 +17,7 @@ from orograph.pipeline.implicit.coding import (
     unpack_lattice,
 )
 from orograph.pipeline.implicit.fields import Field, LatticeField, SumField
-from orograph.pipeline.implicit.seams import Frame
+from orograph.pipeline.implicit.seams import SharedFrame
 from orograph.pipeline.implicit.splines import DEGREE, Float64Array
 from orograph.pipeline.implicit.wavelets import Axis, synthesise
 
@@ -28,7 +28,7 @@ Payload = tuple[Arrays, dict[str, Any]]
 _WEIGHTS_DTYPE: Final = np.float16
 
 
-def encode_lattice(coefficients: Float64Array, step_m: float, frame: Frame | None = None) -> Payload:
+def encode_lattice(coefficients: Float64Array, step_m: float, frame: SharedFrame | None = None) -> Payload:
     """A dense lattice in multiples of `step_m`; a shared frame must have the same step."""
     framed = coefficients if frame is None else frame.impose(coefficients)
     levels = np.rint(framed / step_m).astype(np.int32)
@@ -37,7 +37,9 @@ def encode_lattice(coefficients: Float64Array, step_m: float, frame: Frame | Non
     return {"code": _bytes(pack_lattice(levels))}, spec
 
 
-def encode_adaptive(levels: np.ndarray, axes: tuple[Axis, Axis], step_m: float, frame: Frame | None = None) -> Payload:
+def encode_adaptive(
+    levels: np.ndarray, axes: tuple[Axis, Axis], step_m: float, frame: SharedFrame | None = None
+) -> Payload:
     """A sparse hierarchy in multiples of `step_m`, and the border it shares with its neighbours."""
     rows, cols = axes
     arrays = {"code": _bytes(pack_hierarchy(levels, rows, cols))}
@@ -114,7 +116,7 @@ def _decode_adaptive(arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any]) 
     return LatticeField(coefficients, "adaptive", parameters)
 
 
-def _decode_frame(code: np.ndarray, spec: Mapping[str, Any], intervals: tuple[int, int]) -> Frame:
+def _decode_frame(code: np.ndarray, spec: Mapping[str, Any], intervals: tuple[int, int]) -> SharedFrame:
     along = int(spec["along"])
     present = [flag == "1" for flag in spec["present"]]
     lengths = [size // along + DEGREE for size in (intervals[1], intervals[1], intervals[0], intervals[0])]
@@ -124,7 +126,7 @@ def _decode_frame(code: np.ndarray, spec: Mapping[str, Any], intervals: tuple[in
     parts = [flat[end - size : end] if there else None for end, size, there in zip(ends, sizes, present, strict=True)]
     edges = tuple(None if p is None else np.cumsum(p.reshape(3, -1), axis=1) for p in parts[:4])
     corners = tuple(None if p is None else p.reshape(3, 3) for p in parts[4:])
-    return Frame(edges, corners, along, float(spec["step_m"]))
+    return SharedFrame(edges, corners, along, float(spec["step_m"]))
 
 
 def _decode_network(arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any]) -> Field:

@@ -30,7 +30,7 @@ _CORNERS: Final = ((_HEAD, _HEAD), (_HEAD, _TAIL), (_TAIL, _HEAD), (_TAIL, _TAIL
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame:
+class SharedFrame:
     """The shared border of a lattice, in multiples of `step_m`.
 
     Attributes:
@@ -75,7 +75,9 @@ def halo_needed(count_px: int, intervals: int) -> int:
     return math.ceil(REACH_KNOTS * count_px / intervals)
 
 
-def shared_frame(heights_m: np.ndarray, halo_px: int, shape: LatticeShape, step_m: float, along: int = 1) -> Frame:
+def shared_frame(
+    heights_m: np.ndarray, halo_px: int, shape: LatticeShape, step_m: float, along: int = 1
+) -> SharedFrame:
     """Fit the border lines of a tile's lattice.
 
     Args:
@@ -104,7 +106,7 @@ def shared_frame(heights_m: np.ndarray, halo_px: int, shape: LatticeShape, step_
         _edge(tile[:, -2 * reach[1] :].T, cols, rows, along),
     )
     corners = tuple(_corner(tile, rows, cols, at) for at in _CORNERS)
-    return Frame(
+    return SharedFrame(
         tuple(_rounded(edge, step_m) for edge in edges), tuple(_rounded(c, step_m) for c in corners), along, step_m
     )
 

@@ -21,7 +21,7 @@ _FLAT: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Terrain:
+class ImplicitTerrain:
     """What a query answers, arrays of one shape.
 
     Attributes:
@@ -46,7 +46,7 @@ class Terrain:
         return getattr(self, name + units.get(name, "_per_m"))
 
 
-def terrain_at(model: ImplicitModel, x: Float64Array, y: Float64Array) -> Terrain:
+def terrain_at(model: ImplicitModel, x: Float64Array, y: Float64Array) -> ImplicitTerrain:
     """Height, slope, aspect and curvature at coordinates of the model's CRS.
 
     The model's derivatives are turned into east and north metres by the projection's own stretch and convergence at
@@ -67,7 +67,7 @@ def terrain_at(model: ImplicitModel, x: Float64Array, y: Float64Array) -> Terrai
     steep = p * p + q * q
     uphill = np.where(steep > _FLAT**2, steep, np.nan)
     one = 1.0 + steep
-    return Terrain(
+    return ImplicitTerrain(
         height_m=jet.height,
         slope_deg=np.degrees(np.arctan(np.sqrt(steep))),
         aspect_deg=np.where(np.isnan(uphill), np.nan, np.degrees(np.arctan2(-p, -q)) % 360.0),

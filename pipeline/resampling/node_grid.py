@@ -21,7 +21,7 @@ from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.resampling.horizontal import transform
 from orograph.pipeline.resampling.kernel import regrid
-from orograph.pipeline.sources.reader import Lattice
+from orograph.pipeline.sources.reader import SourceGrid
 from orograph.pipeline.sources.refs import HorizontalOperation
 
 NODE_SPACING_M: Final = 250.0
@@ -93,7 +93,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mapping:
+class NodeMapping:
     """Where nodes fall in a source's CRS, and what is added to heights there.
 
     Attributes:
@@ -114,7 +114,7 @@ class Mapping:
         operation: HorizontalOperation,
         delta_m: npt.ArrayLike = 0.0,
         shift_m: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike] = (0.0, 0.0, 0.0),
-    ) -> Mapping:
+    ) -> NodeMapping:
         """Compute the lattice.
 
         Args:
@@ -130,16 +130,16 @@ class Mapping:
         delta = np.broadcast_to(np.asarray(delta_m, np.float64) + np.asarray(shift_up, np.float64), x.shape)
         return cls(nodes, x, y, np.ascontiguousarray(delta))
 
-    def around(self, target: Target) -> Mapping:
+    def around(self, target: Target) -> NodeMapping:
         """The nodes that enclose a target window, which must lie inside the mapping."""
         part = NodeGrid.around(target.bounds_m, self.nodes.spacing_m)
         top, left = part.row0 - self.nodes.row0, part.col0 - self.nodes.col0
         if top < 0 or left < 0 or top + part.rows > self.nodes.rows or left + part.cols > self.nodes.cols:
             raise ConfigError(f"window {target} reaches beyond the lattice of its tile")
         cut = slice(top, top + part.rows), slice(left, left + part.cols)
-        return Mapping(part, *(np.ascontiguousarray(a[cut]) for a in (self.x, self.y, self.delta_m)))
+        return NodeMapping(part, *(np.ascontiguousarray(a[cut]) for a in (self.x, self.y, self.delta_m)))
 
-    def indices(self, lattice: Lattice, zoom: int = 1) -> tuple[Float64Array, Float64Array]:
+    def indices(self, lattice: SourceGrid, zoom: int = 1) -> tuple[Float64Array, Float64Array]:
         """Fractional row and column of each node on a lattice magnified `zoom` times; centres at whole numbers."""
         ratio = zoom / lattice.factor
         cols = (self.x - lattice.affine.c) / lattice.affine.a * ratio - 0.5
@@ -182,7 +182,7 @@ def window_needed(
 def resample(
     heights_m: FloatArray,
     origin: IndexWindow,
-    mapping: Mapping,
+    mapping: NodeMapping,
     indices: tuple[Float64Array, Float64Array],
     target: Target,
     scale: float,

@@ -38,7 +38,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Lattice:
+class SourceGrid:
     """Files on one pixel grid.
 
     Attributes:
@@ -66,7 +66,7 @@ class Lattice:
         return top // k, left // k, -(-bottom // k), -(-right // k)
 
 
-def group_files(headers: Sequence[Facts], source: Source) -> tuple[Lattice, ...]:
+def group_files(headers: Sequence[Facts], source: Source) -> tuple[SourceGrid, ...]:
     """Sort files into lattices.
 
     The lattice's index is counted from a point that depends on pixel size and phase alone, not on which files a tile
@@ -85,7 +85,7 @@ def group_files(headers: Sequence[Facts], source: Source) -> tuple[Lattice, ...]
             if place is None:
                 raise SourceGridError(f"{header.path} has no usable pixel grid {header.affine!r}", source=source.id)
             groups.append((anchor, [Member(header, *place)]))
-    return tuple(Lattice(affine, tuple(members)) for affine, members in groups)
+    return tuple(SourceGrid(affine, tuple(members)) for affine, members in groups)
 
 
 def _anchor(affine: Affine) -> Affine:
@@ -149,13 +149,13 @@ class SourceReader:
         """What is known of each file, in the order of the lattices."""
         return tuple(member.header for lattice in self.lattices for member in lattice.members)
 
-    def read(self, lattice: Lattice, row: int, col: int, height: int, width: int) -> FloatArray:
+    def read(self, lattice: SourceGrid, row: int, col: int, height: int, width: int) -> FloatArray:
         """Heights of a lattice window in metres: float32, NaN where no file has a height."""
         k = lattice.factor
         native = self._read_native(lattice, row * k, col * k, height * k, width * k)
         return native if k == 1 else block_mean(native, k)
 
-    def _read_native(self, lattice: Lattice, row: int, col: int, height: int, width: int) -> FloatArray:
+    def _read_native(self, lattice: SourceGrid, row: int, col: int, height: int, width: int) -> FloatArray:
         out = np.full((height, width), np.nan, np.float32)
         for member in lattice.members:
             top, left = max(row, member.row), max(col, member.col)

@@ -32,11 +32,11 @@ def _sensor(sensor: SensorModel | None = None, noise_m: float = 0.0) -> Resolver
 
 
 def _net(name: str, **options: Any) -> Resolver:
-    from orograph.pipeline.superres.ensemble import Company
+    from orograph.pipeline.superres.ensemble import Ensemble
     from orograph.pipeline.superres.inference import net_resolver
 
     alone = net_resolver(name, **options)
     partner = shipped_index("superres").get(name, {}).get("ensemble_with")
     if partner is None or not options.get("ensemble"):
         return alone
-    return Company(name, (alone, net_resolver(partner, **options)))
+    return Ensemble(name, (alone, net_resolver(partner, **options)))

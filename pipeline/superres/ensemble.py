@@ -15,7 +15,7 @@ from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.inference import NetResolver
 
 
-class Company:
+class Ensemble:
     """The mean of networks for one factor; see `orograph.pipeline.superres.resolvers.Resolver`.
 
     Args:

@@ -22,7 +22,7 @@ from odc.geo.geobox import GeoBox
 from orograph.pipeline.bare_earth.reader import GroundReader, model_for
 from orograph.pipeline.errors import OutsideAreaOfUse
 from orograph.pipeline.job import Job
-from orograph.pipeline.resampling.node_grid import Mapping, NodeGrid, Target
+from orograph.pipeline.resampling.node_grid import NodeGrid, NodeMapping, Target
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.reader import SourceReader
@@ -130,7 +130,7 @@ class TileAssembly:
                 multiple,
                 **_options(ref, settings),
             ),
-            mapping=Mapping.build(nodes, pinned(ref), delta),
+            mapping=NodeMapping.build(nodes, pinned(ref), delta),
             sigma_m=math.hypot(source.accuracy_m, record.accuracy_m, settings.rounding_m),
             ground=ground,
         )

@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from orograph.pipeline.bare_earth.reader import Ground, GroundReader, stacked
+from orograph.pipeline.bare_earth.reader import GroundReader, HeightPatch, stacked
 from orograph.pipeline.core.pixel_size import row_bands
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import SourceGridError
 from orograph.pipeline.manifest import OperationRecord
-from orograph.pipeline.resampling.node_grid import IndexWindow, Mapping, Target, resample, window_needed
-from orograph.pipeline.sources.reader import Lattice, SourceReader
+from orograph.pipeline.resampling.node_grid import IndexWindow, NodeMapping, Target, resample, window_needed
+from orograph.pipeline.sources.reader import SourceGrid, SourceReader
 from orograph.pipeline.sources.refs import HorizontalOperation, SourceRef
 from orograph.pipeline.superres import Resolver, resolver
 from orograph.pipeline.superres.thinning_check import SUPERRES_FROM
@@ -45,7 +45,7 @@ class View:
         upscale: Resolver that zooms.
     """
 
-    lattices: tuple[Lattice, ...]
+    lattices: tuple[SourceGrid, ...]
     zoom: int
     scale: float
     upscale: Resolver | None
@@ -53,7 +53,7 @@ class View:
     @classmethod
     def of(
         cls,
-        lattices: Sequence[Lattice],
+        lattices: Sequence[SourceGrid],
         resolution_m: float,
         pixel_size_m: float,
         superres: str,
@@ -102,7 +102,7 @@ class PreparedSource:
     ref: SourceRef
     reader: SourceReader
     view: View
-    mapping: Mapping
+    mapping: NodeMapping
     delta_m: npt.NDArray[np.float64]
     operation: OperationRecord
     sigma_m: float
@@ -113,7 +113,7 @@ class PreparedSource:
 
         How well its upward part is known (`error_m`, a standard deviation) belongs to every height that it moves.
         """
-        self.mapping = Mapping.build(self.mapping.nodes, pinned(self.ref), self.delta_m, shift_m)
+        self.mapping = NodeMapping.build(self.mapping.nodes, pinned(self.ref), self.delta_m, shift_m)
         self.sigma_m = math.hypot(self.sigma_m, error_m)
 
     def layer(self, target: Target) -> Layer | None:
@@ -163,7 +163,7 @@ class PreparedSource:
                 seen = found if seen is None else _beneath(seen, found)
         return None if seen is None or np.isnan(seen.heights_m).all() else seen
 
-    def _on(self, view: View, lattice: Lattice, target: Target) -> _Seen | None:
+    def _on(self, view: View, lattice: SourceGrid, target: Target) -> _Seen | None:
         part = self.mapping.around(target)
         indices = part.indices(lattice, view.zoom)
         within = tuple(bound * view.zoom for bound in lattice.index_bounds)
@@ -176,9 +176,9 @@ class PreparedSource:
 
     def _placed(
         self,
-        ground: Ground,
+        ground: HeightPatch,
         origin: IndexWindow,
-        part: Mapping,
+        part: NodeMapping,
         indices: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
         target: Target,
         scale: float,
@@ -196,14 +196,14 @@ class PreparedSource:
         heights = resample(ground.heights_m, origin, part, indices, target, scale)
         return _Seen(heights, _combined(self.sigma_m, placed(ground.sigma_m)), placed(ground.lowered))
 
-    def _native(self, lattice: Lattice, window: IndexWindow) -> Ground:
+    def _native(self, lattice: SourceGrid, window: IndexWindow) -> HeightPatch:
         """A lattice window as its source has it, or the ground below where that was asked for."""
         if self.ground is None:
-            return Ground(self.reader.read(lattice, window.row, window.col, window.height, window.width))
+            return HeightPatch(self.reader.read(lattice, window.row, window.col, window.height, window.width))
         return self.ground.read(lattice, window)
 
     def _upscaled(
-        self, view: View, lattice: Lattice, target: Target, part: Mapping, needed: IndexWindow
+        self, view: View, lattice: SourceGrid, target: Target, part: NodeMapping, needed: IndexWindow
     ) -> _Seen | None:
         """Super-resolve the part of the lattice that is needed, then interpolate."""
         upscale, zoom = view.upscale, view.zoom
@@ -223,14 +223,14 @@ class PreparedSource:
         return self._placed(zoomed, origin, part, part.indices(lattice, zoom), target, view.scale)
 
     def _zoomed(
-        self, upscale: Resolver, zoom: int, lattice: Lattice, window: IndexWindow, pixel_size_m: tuple[float, float]
-    ) -> Ground:
+        self, upscale: Resolver, zoom: int, lattice: SourceGrid, window: IndexWindow, pixel_size_m: tuple[float, float]
+    ) -> HeightPatch:
         """A lattice window `zoom` times as fine; pixels of one size on the ground."""
         halo = upscale.halo_px
         row, col = window.row - halo, window.col - halo
         native = self._native(lattice, IndexWindow(row, col, window.height + 2 * halo, window.width + 2 * halo))
         if np.isnan(native.heights_m).all():
-            return Ground(np.full((window.height * zoom, window.width * zoom), np.nan, np.float32))
+            return HeightPatch(np.full((window.height * zoom, window.width * zoom), np.nan, np.float32))
         fine, sigma = upscale(
             native.heights_m,
             factor=zoom,
@@ -247,7 +247,7 @@ class PreparedSource:
         def cut(plane: FloatArray) -> FloatArray:
             return np.ascontiguousarray(plane[rim : plane.shape[0] - rim, rim : plane.shape[1] - rim])
 
-        return Ground(cut(fine), None if sigma is None else cut(sigma), None if lowered is None else cut(lowered))
+        return HeightPatch(cut(fine), None if sigma is None else cut(sigma), None if lowered is None else cut(lowered))
 
 
 def pinned(ref: SourceRef) -> HorizontalOperation:

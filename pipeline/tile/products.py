@@ -42,7 +42,7 @@ Kind = Literal["elevation", "source_index", "uncertainty", "hillshade", "bare_ea
 
 
 @dataclass(frozen=True, slots=True)
-class Raster:
+class RasterProduct:
     """How one of the raster products is written."""
 
     name: Kind
@@ -57,15 +57,19 @@ class Raster:
 
 _NAMED_FILES: Final = 3
 RASTERS: Final = (
-    Raster("elevation", "Elevation", "float32", ("data",), "elevation", "m", "average"),
-    Raster("source_index", "Source of each height", "uint8", ("data-mask", "provenance"), "source", None, "mode", 0),
-    Raster(
+    RasterProduct("elevation", "Elevation", "float32", ("data",), "elevation", "m", "average"),
+    RasterProduct(
+        "source_index", "Source of each height", "uint8", ("data-mask", "provenance"), "source", None, "mode", 0
+    ),
+    RasterProduct(
         "uncertainty", "Standard deviation of each height", "float32", ("data", "uncertainty"), "sigma", "m", "average"
     ),
-    Raster("hillshade", "Multidirectional hillshade", "uint8", ("visual", "overview"), "hillshade", None, "average", 0),
+    RasterProduct(
+        "hillshade", "Multidirectional hillshade", "uint8", ("visual", "overview"), "hillshade", None, "average", 0
+    ),
 )
 VOID_PERCENT: Final = 255
-BARE_EARTH_MASK: Final = Raster(
+BARE_EARTH_MASK: Final = RasterProduct(
     "bare_earth_mask",
     "Share of each pixel lowered to bare earth",
     "uint8",
@@ -86,7 +90,7 @@ class ProductFiles:
         self,
         job: Job,
         folder: Path,
-        rasters: tuple[Raster, ...],
+        rasters: tuple[RasterProduct, ...],
         writers: dict[str, cog.ScratchWriter],
         stack: ExitStack,
     ) -> None:
@@ -158,7 +162,7 @@ class ProductFiles:
         progress("export", 1.0)
         return products
 
-    def _finish(self, raster: Raster) -> tuple[Product, BandStatistics]:
+    def _finish(self, raster: RasterProduct) -> tuple[Product, BandStatistics]:
         job, settings = self._job, self._job.settings
         path = self._folder / f"{job.tile.id}_{raster.name}.tif"
         heights = raster.name == "elevation"
@@ -300,5 +304,5 @@ def _below(readers: Collection[GroundReader]) -> dict[str, str]:
     }
 
 
-def _scratch(folder: Path, raster: Raster) -> Path:
+def _scratch(folder: Path, raster: RasterProduct) -> Path:
     return folder / f"{raster.name}.scratch.tif"

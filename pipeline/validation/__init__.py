@@ -1,13 +1,13 @@
 """Validation: heights of tiles or any raster against points, profiles or another raster."""
 
-from orograph.pipeline.validation.control import Control, Layout, read_control
+from orograph.pipeline.validation.control import Control, ControlColumns, read_control
 from orograph.pipeline.validation.figures import AccuracyFigures
 from orograph.pipeline.validation.validate import Validation, ValidationOptions, validate
 
 __all__ = [
     "AccuracyFigures",
     "Control",
-    "Layout",
+    "ControlColumns",
     "Validation",
     "ValidationOptions",
     "read_control",

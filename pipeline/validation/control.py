@@ -41,7 +41,7 @@ _HUGE: Final = 1e30
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ControlColumns:
     """Columns of a table, by name or by number from 1; None finds them by their usual names.
 
     Attributes:
@@ -95,7 +95,7 @@ class Control:
         return replace(self, **parts)
 
 
-def read_control(path: Path, layout: Layout | None = None) -> Control:
+def read_control(path: Path, layout: ControlColumns | None = None) -> Control:
     """Read control points; the format is known by the file's ending.
 
     `.csv`, `.txt`, `.tsv`, `.xyz` (separator and header are found; zipped too), `.parquet` (plain or GeoParquet, such as
@@ -109,9 +109,9 @@ def read_control(path: Path, layout: Layout | None = None) -> Control:
     """
     if not path.is_file():
         raise SourceMissing(f"there is no file {path}", source=path.name)
-    asked = layout or Layout()
+    asked = layout or ControlColumns()
     name = path.name.lower().removesuffix(".zip")
-    readers: dict[tuple[str, ...], Callable[[Path, Layout], Control]] = {
+    readers: dict[tuple[str, ...], Callable[[Path, ControlColumns], Control]] = {
         (".csv", ".txt", ".tsv", ".xyz", ".dat"): _read_text,
         (".parquet", ".geoparquet"): _read_parquet,
         (".h5", ".hdf5", ".hdf"): _read_hdf5,
@@ -147,7 +147,7 @@ def _column(
 
 def _assembled(
     path: Path,
-    layout: Layout,
+    layout: ControlColumns,
     columns: Mapping[str, Array],
     *,
     xy: tuple[Array, Array] | None = None,
@@ -205,7 +205,7 @@ def _split(crs: CRS) -> tuple[CRS, str | None]:
     return crs, None
 
 
-def _read_text(path: Path, layout: Layout) -> Control:
+def _read_text(path: Path, layout: ControlColumns) -> Control:
     """A table with or without header; separated by commas, semicolons, tabs or blanks."""
     try:
         text = _text_of(path)
@@ -259,7 +259,7 @@ def _numbers(cells: list[str], separator: str | None) -> Array:
     return out if seen >= 0.5 * len(cells) else np.array([cell.strip() for cell in cells], object)
 
 
-def _read_vector(path: Path, layout: Layout) -> Control:
+def _read_vector(path: Path, layout: ControlColumns) -> Control:
     """Points of the first layer of a file GDAL reads as vectors."""
     import shapely
     from pyogrio.errors import DataLayerError, DataSourceError
@@ -277,7 +277,7 @@ def _read_vector(path: Path, layout: Layout) -> Control:
     return _assembled(path, layout, columns, xy=(shapely.get_x(points), shapely.get_y(points)), z=z, crs=crs)
 
 
-def _read_parquet(path: Path, layout: Layout) -> Control:
+def _read_parquet(path: Path, layout: ControlColumns) -> Control:
     """A Parquet table; places from its geometry column where GeoParquet's metadata names one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -312,7 +312,7 @@ _GRANULES: Final = {
 _ICESAT_FRAME: Final = CRS.from_epsg(7912)
 
 
-def _read_hdf5(path: Path, layout: Layout) -> Control:
+def _read_hdf5(path: Path, layout: ControlColumns) -> Control:
     """Segments of all beams of an ICESat-2 ATL06 or ATL08 granule, those of good quality."""
     try:
         import h5py

@@ -11,7 +11,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from orograph.pipeline.errors import ConfigError, EpochMissing, FrameUnknown, NoVerticalOperation
 from orograph.pipeline.sources.catalogue import UserGrid
-from orograph.pipeline.vertical.entries import ELLIPSOID, Frame, GridEntry, Method, OpenDemEntry, OperationEntry
+from orograph.pipeline.vertical.entries import (
+    ELLIPSOID,
+    Frame,
+    GridEntry,
+    OpenDemEntry,
+    OperationEntry,
+    OperationMethod,
+)
 from orograph.pipeline.vertical.grids import GridFile, verified
 from orograph.pipeline.vertical.operation import Area, Operation, Step
 from orograph.pipeline.vertical.user_grid import user_step
@@ -180,7 +187,7 @@ class VerticalCatalogue(BaseModel):
             steps=steps,
             derived=any(entry.derived for entry in described),
             notes=tuple(dict.fromkeys(note for entry in described for note in entry.notes)),
-            epoch=epoch if any(entry.method is Method.HELMERT for entry, _ in way) else None,
+            epoch=epoch if any(entry.method is OperationMethod.HELMERT for entry, _ in way) else None,
             surface_tolerance_m=max(entry.surface_tolerance_m for entry, _ in way),
         )
 
@@ -244,19 +251,19 @@ class VerticalCatalogue(BaseModel):
 
 def _proj(entry: OperationEntry, grid: GridFile | None) -> str:
     """PROJ steps of an entry, forwards: lon, lat in radians, height in metres."""
-    if entry.method is Method.CONSTANT:
+    if entry.method is OperationMethod.CONSTANT:
         return f"+step +proj=geogoffset +dh={entry.offset_m!r}"
-    if entry.method is Method.SLOPE and entry.plane is not None:
+    if entry.method is OperationMethod.SLOPE and entry.plane is not None:
         plane = entry.plane
         return (
             f"+step +proj=vertoffset +lat_0={plane.lat_0_deg!r} +lon_0={plane.lon_0_deg!r} +dh={plane.offset_m!r}"
             f" +slope_lat={plane.slope_lat_arcsec!r} +slope_lon={plane.slope_lon_arcsec!r} +ellps=GRS80"
         )
-    if entry.method is Method.HELMERT:
+    if entry.method is OperationMethod.HELMERT:
         return f"+step +proj=cart +ellps=GRS80 +step {entry.helmert} +step +inv +proj=cart +ellps=GRS80"
     if grid is None:
         raise ConfigError(f"operation {entry.id} has no grid")
-    sign = -1 if entry.method is Method.RELATIONSHIP else 1
+    sign = -1 if entry.method is OperationMethod.RELATIONSHIP else 1
     shift = f'+step +proj=vgridshift +grids="{grid.path}" +multiplier={sign}'
     if entry.interpolation is None:
         return shift

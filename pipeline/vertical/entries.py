@@ -51,7 +51,7 @@ class Interpolation(_Entry):
     helmert: str
 
 
-class Method(StrEnum):
+class OperationMethod(StrEnum):
     """How an operation computes."""
 
     CONSTANT = "constant"
@@ -70,14 +70,14 @@ class Method(StrEnum):
     """Other operations in a fixed order; `-` before an id applies it backwards."""
 
 
-_NEEDS: dict[Method, str] = {
-    Method.CONSTANT: "offset_m",
-    Method.SLOPE: "plane",
-    Method.GEOID: "grid",
-    Method.OFFSET_GRID: "grid",
-    Method.RELATIONSHIP: "grid",
-    Method.HELMERT: "helmert",
-    Method.ROUTE: "route",
+_NEEDS: dict[OperationMethod, str] = {
+    OperationMethod.CONSTANT: "offset_m",
+    OperationMethod.SLOPE: "plane",
+    OperationMethod.GEOID: "grid",
+    OperationMethod.OFFSET_GRID: "grid",
+    OperationMethod.RELATIONSHIP: "grid",
+    OperationMethod.HELMERT: "helmert",
+    OperationMethod.ROUTE: "route",
 }
 
 
@@ -96,7 +96,7 @@ class OperationEntry(_Entry):
     title: str
     frame_from: str = Field(alias="from")
     frame_to: str = Field(alias="to")
-    method: Method
+    method: OperationMethod
     grid: str | None = None
     interpolation: Interpolation | None = None
     offset_m: float | None = None
@@ -115,7 +115,7 @@ class OperationEntry(_Entry):
         need = _NEEDS[self.method]
         if getattr(self, need) is None:
             raise ValueError(f"operation {self.id}: method {self.method} needs {need}")
-        if self.method is not Method.ROUTE and (self.accuracy_m is None or self.area is None):
+        if self.method is not OperationMethod.ROUTE and (self.accuracy_m is None or self.area is None):
             raise ValueError(f"operation {self.id} needs accuracy_m and area")
         return self
 

@@ -25,7 +25,7 @@ WINDOW_PX: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HarmoniseRequest:
     """What is asked of a raster.
 
     Attributes:
@@ -72,7 +72,7 @@ class Harmonised:
     size_bytes: int
 
 
-def harmonise(source: Path, out: Path, request: Request, grids_dir: Path) -> Harmonised:
+def harmonise(source: Path, out: Path, request: HarmoniseRequest, grids_dir: Path) -> Harmonised:
     """Move a raster's heights to another frame on its own grid; nodata is never moved, heights are never resampled.
 
     Args:
@@ -100,7 +100,7 @@ def harmonise(source: Path, out: Path, request: Request, grids_dir: Path) -> Har
         return _stream(raster, out, request, grids_dir, source.name)
 
 
-def _stream(raster: HeightRaster, out: Path, request: Request, grids_dir: Path, name: str) -> Harmonised:
+def _stream(raster: HeightRaster, out: Path, request: HarmoniseRequest, grids_dir: Path, name: str) -> Harmonised:
     horizontal, frame_from = _frames(raster, name)
     whole = GeoBox(raster.shape, raster.transform, horizontal)
     operation = VerticalCatalogue.load().operation(

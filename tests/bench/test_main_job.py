@@ -15,7 +15,7 @@ import yaml
 from affine import Affine
 
 from orograph.pipeline.core.grid import Tile
-from orograph.pipeline.demo.terrain import Field, relief
+from orograph.pipeline.demo.terrain import TerrainField, relief
 from tests.support.made import source
 
 pytestmark = pytest.mark.bench
@@ -34,7 +34,7 @@ def dtm(tmp_path_factory):
     west, south = 447_500.0, 5_547_500.0
     spacing, size = 25.0, 5_500
     heights = relief((2_300, 2_300), np.random.default_rng(3), spacing)
-    field = Field.through(heights, west, south + size * 10, spacing)
+    field = TerrainField.through(heights, west, south + size * 10, spacing)
     path = folder / "dtm.tif"
     profile = {
         "driver": "GTiff",

@@ -10,7 +10,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from orograph.pipeline.learning.bare_earth.sites import grid_at, read_on
-from orograph.pipeline.learning.image_heights.stitch import Layout, assemble, chain_offsets, global_offsets
+from orograph.pipeline.learning.image_heights.stitch import CropLayout, assemble, chain_offsets, global_offsets
 
 pytestmark = pytest.mark.bench
 
@@ -21,7 +21,7 @@ def test_global_offsets_do_not_drift(shared) -> None:
     ground = read_on(path, grid)
     above = [read_on(shared(f"data/surface/bilbao_{part}.tif"), grid) for part in ("bdsm", "cdsm")]
     world = (ground + np.max(above, axis=0)).astype(np.float64)
-    layout = Layout(1280, 1280, 128, 2)
+    layout = CropLayout(1280, 1280, 128, 2)
     rng = np.random.default_rng(0)
     totals = {"chain": [], "global": []}
     for _ in range(5):

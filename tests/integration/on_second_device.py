@@ -25,7 +25,7 @@ from orograph.pipeline.errors import OutOfMemory
 from orograph.pipeline.learning.superres.calibrate import fit_error_and_gate
 from orograph.pipeline.learning.superres.distillation import digest_of
 from orograph.pipeline.learning.superres.train import Trainer
-from orograph.pipeline.learning.superres.validate import Validation
+from orograph.pipeline.learning.superres.validate import TrainingValidation
 from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.superres import resolver
@@ -73,7 +73,7 @@ def test_the_device_refuses_what_an_accelerator_refuses():
 
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_training_there_gives_what_training_here_gives(tmp_path, symmetric):
-    validation = Validation([site(seed=9, side=200)], 3)
+    validation = TrainingValidation([site(seed=9, side=200)], 3)
     found = []
     for device in ("cpu", DEVICE):
         trainer = Trainer(plan(symmetric=symmetric), [site()], tmp_path / device, device)

@@ -16,7 +16,7 @@ from scipy.ndimage import map_coordinates, spline_filter
 
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
-from orograph.pipeline.coregistration import Status, fit
+from orograph.pipeline.coregistration import CoregistrationStatus, fit
 from orograph.pipeline.coregistration.prepare import prepare_pair
 from orograph.pipeline.errors import NodataError
 
@@ -49,7 +49,7 @@ def seen(ground, east=0.0, north=0.0, up=0.0, size=SIZE, step=1.0):
 
 def check(result, truth=TRUTH, sideways_px=0.005, up_m=0.01):
     east, north, up = result.shift
-    assert result.status is Status.CONVERGED
+    assert result.status is CoregistrationStatus.CONVERGED
     assert np.hypot(east / PX - truth[0], north / PX - truth[1]) <= sideways_px
     assert abs(up - truth[2]) <= up_m
 
@@ -123,7 +123,7 @@ def test_nothing_to_compare(ground, method, case):
     if case == "empty mask":
         mask[:] = False
     result = fit(raster(reference), raster(moving, affine=affine), mask, method)
-    assert (result.status, result.shift, result.sample_count) == (Status.TOO_FEW, (0.0, 0.0, 0.0), 0)
+    assert (result.status, result.shift, result.sample_count) == (CoregistrationStatus.TOO_FEW, (0.0, 0.0, 0.0), 0)
 
 
 @BOTH
@@ -135,7 +135,7 @@ def test_ground_that_tells_no_shift(method, case):
     noise = 0.3 if "noise" in case else 0.0
     reference = ground + 3.2 + rng.normal(0, noise, ground.shape)
     result = fit(raster(reference), raster(ground + rng.normal(0, noise, ground.shape)), method=method)
-    assert result.status is Status.UNOBSERVABLE
+    assert result.status is CoregistrationStatus.UNOBSERVABLE
     assert result.shift[:2] == (0.0, 0.0)
     assert result.shift[2] == pytest.approx(3.2, abs=0.02)
 
@@ -246,7 +246,7 @@ def test_a_uniform_shift_over_nine_blocks(ground, shift):
     result = fit(reference, moving, method=NINE)
     spread, middle = left_over(reference, moving, result)
     assert result.blocks.shape == (3, 3)
-    assert set(result.blocks.status) == {Status.CONVERGED}
+    assert set(result.blocks.status) == {CoregistrationStatus.CONVERGED}
     assert spread < 0.01
     assert abs(middle) < 0.01
 
@@ -263,9 +263,9 @@ def test_one_of_nine_blocks_knows_nothing(ground, hole):
     reference, moving = raster(target), raster(other)
     result = fit(reference, moving, method=NINE)
     status = np.array(result.blocks.status, object).reshape(3, 3)
-    assert status[1, 1] is (Status.TOO_FEW if hole == "void" else Status.UNOBSERVABLE)
+    assert status[1, 1] is (CoregistrationStatus.TOO_FEW if hole == "void" else CoregistrationStatus.UNOBSERVABLE)
     assert np.isnan(result.blocks.own_m[4, 0])
-    assert (status == Status.CONVERGED).sum() == 8
+    assert (status == CoregistrationStatus.CONVERGED).sum() == 8
     check(result, (3, -2, 3.2), sideways_px=0.02, up_m=0.02)
     assert left_over(reference, moving, result)[0] < 0.03
 

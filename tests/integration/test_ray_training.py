@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from orograph.infra.cluster.training import SharedRun, _ours, train_together
 from orograph.pipeline.errors import ConfigError
-from orograph.pipeline.learning.superres.data_parallel import Crew
-from orograph.pipeline.learning.superres.dataset import Level, Mix, Sampler, SiteList, SiteSpec, load_site
+from orograph.pipeline.learning.superres.data_parallel import DataParallel
+from orograph.pipeline.learning.superres.dataset import GridLevel, Mix, Sampler, SiteList, SiteSpec, load_site
 from orograph.pipeline.learning.superres.distillation import digest_of
 from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
 from orograph.pipeline.sources.catalogue import Thinning
@@ -21,7 +21,7 @@ from tests.support.tiffs import write_heights
 
 pytestmark = pytest.mark.timeout(900)
 
-LEVELS = (Level(weight=2), Level(rows=2, columns=2, thinning=Thinning.AVERAGED), Level(rows=1, columns=2))
+LEVELS = (GridLevel(weight=2), GridLevel(rows=2, columns=2, thinning=Thinning.AVERAGED), GridLevel(rows=1, columns=2))
 
 
 def plan(**changes):
@@ -92,8 +92,8 @@ def test_batches_are_dealt_evenly_or_not_at_all(sites, tmp_path):
         SharedRun(plan(batch=3), sites, None, tmp_path, tmp_path / "run", workers=2)
     sampler = Sampler([load_site(site, tmp_path) for site in sites.sites], 3, 16, 4, Mix(noisy=1.0), seed=1)
     whole = sampler.draw(0)
-    parts = [Crew(rank, 2).share(whole) for rank in range(2)]
+    parts = [DataParallel(rank, 2).share(whole) for rank in range(2)]
     np.testing.assert_array_equal(np.concatenate([part.fine for part in parts]), whole.fine)
     np.testing.assert_array_equal(np.concatenate([part.noise_m for part in parts]), whole.noise_m)
     with pytest.raises(ConfigError, match="4 patches a step for 3 workers"):
-        Crew(0, 3).share(whole)
+        DataParallel(0, 3).share(whole)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orograph.pipeline.core.grid import Cell, PixelWindow, Tile
 from orograph.pipeline.exports.cell_lattice import point_lattice
 from orograph.pipeline.exports.mosaic import Mosaic
-from orograph.pipeline.exports.sampling import Lattice
+from orograph.pipeline.exports.sampling import SampleGrid
 from orograph.pipeline.formats import cog
 from tests.support.formats_world import COMPOUND
 
@@ -85,7 +85,7 @@ def test_samples_lie_where_the_file_says(
     np.testing.assert_allclose(heights, truth, atol=6e-4, rtol=0)
 
 
-def inside(tile: Tile, offset: tuple[float, float], steps: int) -> Lattice:
+def inside(tile: Tile, offset: tuple[float, float], steps: int) -> SampleGrid:
     """A few degree-lattice points well inside the tile, beginning at any of them."""
     from pyproj import Transformer
 
@@ -94,7 +94,7 @@ def inside(tile: Tile, offset: tuple[float, float], steps: int) -> Lattice:
     lon, lat = to_degrees.transform(west + 5_000 + offset[0] * 40_000, south + 5_000 + offset[1] * 40_000)
     rows = np.array([(round(lat * steps) + 3 - row) / steps for row in range(7)])
     cols = np.array([(round(lon * steps) - 4 + col) / steps for col in range(9)])
-    return Lattice(rows, cols, 1 / steps, 1 / steps)
+    return SampleGrid(rows, cols, 1 / steps, 1 / steps)
 
 
 @settings(max_examples=200, deadline=None)

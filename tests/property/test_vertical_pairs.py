@@ -17,7 +17,7 @@ from pyproj.enums import TransformDirection
 
 from orograph.pipeline.errors import EpochMissing, GridMissing, NoVerticalOperation
 from orograph.pipeline.vertical import Operation, VerticalCatalogue
-from orograph.pipeline.vertical.entries import Method
+from orograph.pipeline.vertical.entries import OperationMethod
 
 CATALOGUE = VerticalCatalogue.load()
 PAIRS = [pair for pair in itertools.product(CATALOGUE.frames, repeat=2) if pair[0] != pair[1]]
@@ -74,15 +74,15 @@ def oracle(operation: Operation, lon: np.ndarray, lat: np.ndarray) -> np.ndarray
             value = np.full(lon.shape, float(step.proj.partition("+dh=")[2]))
         else:
             entry = next(entry for entry in CATALOGUE.operations if entry.id == step.id)
-            if entry.method is Method.HELMERT:
+            if entry.method is OperationMethod.HELMERT:
                 return None
-            if entry.method is Method.CONSTANT:
+            if entry.method is OperationMethod.CONSTANT:
                 value = np.full(lon.shape, entry.offset_m)
-            elif entry.method is Method.SLOPE:
+            elif entry.method is OperationMethod.SLOPE:
                 value = plane_value(entry.plane, lon, lat)
             else:
                 place = to_mgi(lon, lat) if entry.interpolation else (lon, lat)
-                value = grid_value(step.grid.path, *place) * (-1 if entry.method is Method.RELATIONSHIP else 1)
+                value = grid_value(step.grid.path, *place) * (-1 if entry.method is OperationMethod.RELATIONSHIP else 1)
         total += -value if step.inverse else value
     return total
 

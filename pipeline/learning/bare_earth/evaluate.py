@@ -14,7 +14,7 @@ from orograph.pipeline.bare_earth.remove import THRESHOLD_M, BareEarth, bare_ear
 from orograph.pipeline.errors import NoTrainingPixels
 from orograph.pipeline.implicit.fill import fill_voids
 from orograph.pipeline.learning.bare_earth.metrics import GroundMetrics
-from orograph.pipeline.learning.bare_earth.sites import Site
+from orograph.pipeline.learning.bare_earth.sites import SurfaceSite
 
 _SQUARE_PX: Final = 256
 _PROBABILITIES: Final = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.999)
@@ -23,7 +23,7 @@ _BANDS: Final = {"within_68": 1.0, "within_95": 1.96}
 
 
 def judged(
-    site: Site, model: str, probability: float | None = None, smooth: bool = True
+    site: SurfaceSite, model: str, probability: float | None = None, smooth: bool = True
 ) -> dict[str, dict[str, float]]:
     """Figures of a place by method: doing nothing, the morphological filter, the model without and with land cover.
 
@@ -51,7 +51,7 @@ def judged(
     return figures
 
 
-def tuned(model: SurfaceModel, sites: Sequence[Site], most_m: float, most_mapped_m: float) -> Operating:
+def tuned(model: SurfaceModel, sites: Sequence[SurfaceSite], most_m: float, most_mapped_m: float) -> Operating:
     """The lowest thresholds at which open ground loses no more than so much at any site, and the spread's factor.
 
     Args:
@@ -110,7 +110,7 @@ def _result(
     return BareEarth(np.where(mask, ground, surface_m).astype(np.float32), sigma, mask)
 
 
-def _measured(site: Site) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _measured(site: SurfaceSite) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Surface, ground and land cover of a place; a simulated square where nothing was measured."""
     if site.surface_m is not None:
         return (

@@ -38,7 +38,7 @@ class Texture:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class SimulatedScene:
     """One square of cover at the coarse pixel, float32 arrays.
 
     Attributes:
@@ -69,7 +69,7 @@ class CoverPool:
     size_px: int = 104
     count: int = 400
     seed: int = 0
-    _scenes: dict[int, Scene] = field(init=False, repr=False, default_factory=dict)
+    _scenes: dict[int, SimulatedScene] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.pixel_size_m < 2 * FINE_M or self.pixel_size_m % FINE_M:
@@ -103,7 +103,7 @@ class CoverPool:
         planes[:2] *= np.exp(rng.normal(0.0, 0.2, (2, 1, 1)))
         return (*_seen(ground_m, planes[0] + planes[1], rng), planes[2:].astype(np.float32))
 
-    def _made(self, rng: np.random.Generator) -> Scene:
+    def _made(self, rng: np.random.Generator) -> SimulatedScene:
         fine = round(self.pixel_size_m / FINE_M)
         shape = (self.size_px * fine, self.size_px * fine)
         canopy, buildings = np.zeros((2, *shape), dtype=np.float32)
@@ -120,7 +120,7 @@ class CoverPool:
                 buildings = street_blocks(shape, FINE_M, float(rng.beta(0.7, 0.9)), rng)
                 canopy = np.where(buildings > 0, np.float32(0), canopy)
         shares = mapped_shares(canopy, buildings, fine, rng)
-        return Scene(averaged(canopy, fine), averaged(buildings, fine), shares)
+        return SimulatedScene(averaged(canopy, fine), averaged(buildings, fine), shares)
 
 
 def averaged(fine: np.ndarray, factor: int) -> np.ndarray:

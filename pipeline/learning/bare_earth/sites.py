@@ -42,7 +42,7 @@ class Square(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Site:
+class SurfaceSite:
     """One place.
 
     Attributes:
@@ -136,7 +136,7 @@ class Site:
         return part
 
 
-def load_sites(path: Path, pixel_size_m: float, seed: int = 0) -> list[Site]:
+def load_sites(path: Path, pixel_size_m: float, seed: int = 0) -> list[SurfaceSite]:
     """Read a YAML list of sites at one pixel size; `seed` is that of the scenes laid over bare ground.
 
     Each entry has `name`, `ground` (bare earth) and, for measured surfaces, `surface` or `above` (heights above
@@ -175,7 +175,7 @@ def read_list(path: Path, key: str = "sites") -> list[dict[str, Any]]:
         ) from error
 
 
-def site_of(entry: dict[str, Any], folder: Path, pixel_size_m: float, pool: CoverPool | None = None) -> Site:
+def site_of(entry: dict[str, Any], folder: Path, pixel_size_m: float, pool: CoverPool | None = None) -> SurfaceSite:
     """One site of a list; see `load_sites`."""
     try:
         name, ground_path = str(entry["name"]), folder / entry["ground"]
@@ -200,7 +200,7 @@ def site_of(entry: dict[str, Any], folder: Path, pixel_size_m: float, pool: Cove
         if pool is not None and len(both) == 2:
             known = [np.nan_to_num(plane) for plane in planes[-2:]]
             shares = mapped_shares(known[0], known[1], factor, np.random.default_rng(0))
-    return Site(name, pixel_size_m, ground, surface, float(entry.get("weight", 1.0)), pool, shares)
+    return SurfaceSite(name, pixel_size_m, ground, surface, float(entry.get("weight", 1.0)), pool, shares)
 
 
 def _texture(entry: dict[str, Any], folder: Path) -> Texture:
@@ -230,7 +230,7 @@ def _cut(grid: GeoBox, entry: dict[str, Any]) -> GeoBox:
     return grid[int(top * rows) : int(bottom * rows), int(left * cols) : int(right * cols)]
 
 
-def choose(sites: Sequence[Site], rng: np.random.Generator) -> Site:
+def choose(sites: Sequence[SurfaceSite], rng: np.random.Generator) -> SurfaceSite:
     """One of the sites, in proportion to their weights."""
     weights = np.array([site.weight for site in sites])
     return sites[int(rng.choice(len(sites), p=weights / weights.sum()))]

@@ -20,7 +20,7 @@ from orograph.pipeline.bare_earth.ordinal_head import OrdinalHead
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, autocast, check_trainable
 from orograph.pipeline.core.progress import report as report_progress
 from orograph.pipeline.errors import ConfigError, ForeignModel, ModelError, NoTrainingPixels
-from orograph.pipeline.learning.bare_earth.sites import Site, choose
+from orograph.pipeline.learning.bare_earth.sites import SurfaceSite, choose
 
 _CLIP: Final = 1.0
 _DECAY: Final = 0.995
@@ -65,7 +65,7 @@ class SurfaceTraining:
 
 
 def train_surface(
-    sites: Sequence[Site],
+    sites: Sequence[SurfaceSite],
     spec: SurfaceSpec,
     training: SurfaceTraining,
     bins: Bins | None = None,
@@ -186,7 +186,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _batch(
-    sites: Sequence[Site], spec: SurfaceSpec, training: SurfaceTraining, rng: np.random.Generator
+    sites: Sequence[SurfaceSite], spec: SurfaceSpec, training: SurfaceTraining, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     planes, targets = [], []
     for _ in range(training.batch):

@@ -14,12 +14,12 @@ from orograph.pipeline.bare_earth.height_classes import Bins, Spacing
 from orograph.pipeline.bare_earth.ordinal_head import Decoding, HeadKind
 from orograph.pipeline.errors import NoTrainingPixels
 from orograph.pipeline.learning.bare_earth.simulate import Scenery, above_ground
-from orograph.pipeline.learning.bare_earth.sites import Site, read_list, site_of
+from orograph.pipeline.learning.bare_earth.sites import SurfaceSite, read_list, site_of
 from orograph.pipeline.learning.image_heights.data import Scene, image_scene, surface_image
 from orograph.pipeline.learning.image_heights.metrics import HeightMetrics, rmse_by_height
 from orograph.pipeline.learning.image_heights.model import ImageModel
 from orograph.pipeline.learning.image_heights.network import NetworkSpec
-from orograph.pipeline.learning.image_heights.stitch import Layout
+from orograph.pipeline.learning.image_heights.stitch import CropLayout
 from orograph.pipeline.learning.image_heights.train import ImageTraining, train_image
 
 
@@ -90,8 +90,8 @@ def ablate(
     """
     if not train or not test:
         raise NoTrainingPixels("an ablation needs scenes to train and to test on")
-    patches = Patches.of(test, training.crop_px, training.relative)
-    known = Patches.of(train, training.crop_px, training.relative)
+    patches = TrainingPatches.of(test, training.crop_px, training.relative)
+    known = TrainingPatches.of(train, training.crop_px, training.relative)
     results = {"constant": patches.row({"middle": np.full_like(patches.true_m, np.nanmean(known.true_m))})}
     for name, variant in variants.items():
         results[name] = _trained(train, patches, variant, spec, bins, training)
@@ -101,7 +101,12 @@ def ablate(
 
 
 def _trained(
-    train: Sequence[Scene], patches: Patches, variant: Variant, spec: NetworkSpec, bins: Bins, training: ImageTraining
+    train: Sequence[Scene],
+    patches: TrainingPatches,
+    variant: Variant,
+    spec: NetworkSpec,
+    bins: Bins,
+    training: ImageTraining,
 ) -> Row:
     curve: list[tuple[float, dict[str, float]]] = []
     decodings = (Decoding.MIDDLE,) if variant.head is HeadKind.MSE else tuple(Decoding)
@@ -117,7 +122,7 @@ def _trained(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patches:
+class TrainingPatches:
     """All patches of some scenes.
 
     Attributes:
@@ -133,7 +138,7 @@ class Patches:
         """Cut scenes into patches."""
         images, true = [], []
         for scene in scenes:
-            layout = Layout(scene.heights_m.shape[0], scene.heights_m.shape[1], size_px)
+            layout = CropLayout(scene.heights_m.shape[0], scene.heights_m.shape[1], size_px)
             for row, col in layout.places:
                 part = (slice(row, row + size_px), slice(col, col + size_px))
                 heights = scene.heights_m[part]
@@ -171,7 +176,7 @@ def load_scenes(path: Path, pixel_size_m: float) -> list[Scene]:
     return scenes
 
 
-def scene_of(site: Site) -> Scene:
+def scene_of(site: SurfaceSite) -> Scene:
     """A site as a scene: its surface as the image, heights above ground to predict; simulated where not measured."""
     if site.surface_m is not None:
         above = np.maximum(site.surface_m - site.ground_m, 0.0).astype(np.float32)

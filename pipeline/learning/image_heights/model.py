@@ -27,7 +27,7 @@ from orograph.pipeline.errors import BandMismatch
 from orograph.pipeline.learning.image_heights.data import Scene
 from orograph.pipeline.learning.image_heights.metrics import HeightMetrics
 from orograph.pipeline.learning.image_heights.network import HeightNet, NetworkSpec
-from orograph.pipeline.learning.image_heights.stitch import Layout, assemble, chain_offsets, global_offsets
+from orograph.pipeline.learning.image_heights.stitch import CropLayout, assemble, chain_offsets, global_offsets
 
 FORMAT: Final = "orograph-ordinal"
 VERSION: Final = 1
@@ -79,7 +79,7 @@ class ImageModel:
             estimate = self.head.decode(outputs, decoding)
         return estimate.height_m[0].numpy(), estimate.spread_m[0].numpy()
 
-    def patches(self, image: np.ndarray, layout: Layout, decoding: Decoding = Decoding.MIDDLE) -> list[np.ndarray]:
+    def patches(self, image: np.ndarray, layout: CropLayout, decoding: Decoding = Decoding.MIDDLE) -> list[np.ndarray]:
         """Relative heights of every patch of a layout."""
         size = layout.patch_px
         return [
@@ -91,14 +91,14 @@ class ImageModel:
         self, image: np.ndarray, stitching: Stitching = Stitching.GLOBAL, decoding: Decoding = Decoding.MIDDLE
     ) -> np.ndarray:
         """A seamless map of relative heights of a whole image, float32, metres; its lowest point is 0."""
-        layout = Layout(image.shape[1], image.shape[2], self.crop_px)
+        layout = CropLayout(image.shape[1], image.shape[2], self.crop_px)
         patches = self.patches(image, layout, decoding)
         heights = assemble(patches, _OFFSETS[stitching](patches, layout), layout)
         return np.asarray(heights - np.nanmin(heights))
 
     def evaluate(self, scene: Scene, decoding: Decoding = Decoding.MIDDLE) -> HeightMetrics:
         """The paper's figures over patches of a scene, each relative to its true lowest point."""
-        layout = Layout(scene.heights_m.shape[0], scene.heights_m.shape[1], self.crop_px)
+        layout = CropLayout(scene.heights_m.shape[0], scene.heights_m.shape[1], self.crop_px)
         predicted = self.patches(scene.image, layout, decoding)
         size = layout.patch_px
         true = []

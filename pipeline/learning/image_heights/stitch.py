@@ -13,7 +13,7 @@ from orograph.pipeline.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class CropLayout:
     """Patches of one size that overlap by a few pixels and cover a map; the last ones are pushed back inside.
 
     Attributes:
@@ -57,7 +57,7 @@ class Layout:
         return tuple((row, col) for row in self.starts[0] for col in self.starts[1])
 
 
-def chain_offsets(patches: Sequence[np.ndarray], layout: Layout) -> np.ndarray:
+def chain_offsets(patches: Sequence[np.ndarray], layout: CropLayout) -> np.ndarray:
     """Offsets as the paper finds them: from the top left patch along the first row, then down each column.
 
     Each patch is shifted so that its mean in the overlap with the patch before it is the same; errors add up on the
@@ -76,7 +76,7 @@ def chain_offsets(patches: Sequence[np.ndarray], layout: Layout) -> np.ndarray:
     return offsets
 
 
-def global_offsets(patches: Sequence[np.ndarray], layout: Layout) -> np.ndarray:
+def global_offsets(patches: Sequence[np.ndarray], layout: CropLayout) -> np.ndarray:
     """All offsets by one least-squares solution over every overlap, weighted by its pixels.
 
     Errors spread evenly instead of adding up along a chain. The first offset is 0.
@@ -100,7 +100,7 @@ def global_offsets(patches: Sequence[np.ndarray], layout: Layout) -> np.ndarray:
     return np.asarray(solution - solution[0])
 
 
-def assemble(patches: Sequence[np.ndarray], offsets_m: np.ndarray, layout: Layout) -> np.ndarray:
+def assemble(patches: Sequence[np.ndarray], offsets_m: np.ndarray, layout: CropLayout) -> np.ndarray:
     """The map, float32: shifted patches, their mean where they overlap."""
     _check(patches, layout)
     total = np.zeros((layout.rows, layout.cols))
@@ -113,7 +113,7 @@ def assemble(patches: Sequence[np.ndarray], offsets_m: np.ndarray, layout: Layou
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
-def _difference(patches: Sequence[np.ndarray], layout: Layout, a: int, b: int) -> tuple[float, int]:
+def _difference(patches: Sequence[np.ndarray], layout: CropLayout, a: int, b: int) -> tuple[float, int]:
     """What must be added to patch b to meet patch a, and in how many pixels they meet."""
     (row_a, col_a), (row_b, col_b) = layout.places[a], layout.places[b]
     top, left = max(row_a, row_b), max(col_a, col_b)
@@ -125,6 +125,6 @@ def _difference(patches: Sequence[np.ndarray], layout: Layout, a: int, b: int) -
     return (float(difference[known].mean()), int(known.sum())) if known.any() else (0.0, 0)
 
 
-def _check(patches: Sequence[np.ndarray], layout: Layout) -> None:
+def _check(patches: Sequence[np.ndarray], layout: CropLayout) -> None:
     if len(patches) != layout.count or any(p.shape != (layout.patch_px,) * 2 for p in patches):
         raise ConfigError(f"{len(patches)} patches for a layout of {layout.count} of {layout.patch_px} px")

@@ -22,8 +22,8 @@ from scipy.optimize import minimize
 from scipy.signal import convolve2d
 
 from orograph.pipeline.errors import InputError
-from orograph.pipeline.learning.sensors.estimate import Estimate, Parameters, jackknife
-from orograph.pipeline.learning.sensors.grids import Heights
+from orograph.pipeline.learning.sensors.estimate import Parameters, SensorEstimate, jackknife
+from orograph.pipeline.learning.sensors.grids import HeightGrid
 from orograph.pipeline.superres.sensor.covariance import SPECTRAL_SLOPE, Array, Prior, matern
 
 WINDOW_PX: Final = 32
@@ -63,7 +63,7 @@ class Spectra:
     step_m: float
 
     @classmethod
-    def of(cls, source: Heights) -> Spectra:
+    def of(cls, source: HeightGrid) -> Spectra:
         """Spectra of half-overlapping windows without voids and water.
 
         Raises:
@@ -108,7 +108,7 @@ class Spectra:
         )
 
 
-def characterise_alone(source: Heights) -> Estimate:
+def characterise_alone(source: HeightGrid) -> SensorEstimate:
     """Footprint and noise of a source from its own spectra, with standard errors."""
     spectra = Spectra.of(source)
     narrow = _Fit(spectra, SPECTRAL_SLOPE).best(_STARTS)
@@ -124,7 +124,7 @@ def characterise_alone(source: Heights) -> Estimate:
 
     by_place = jackknife(np.array_split(np.arange(spectra.slope.size), _GROUPS), without)
     errors = np.sqrt(np.square(unlike) + np.square(by_slope) + np.square(by_place))
-    return Estimate(_parameters(best), _parameters(errors), spectra.slope.size, source.step_m)
+    return SensorEstimate(_parameters(best), _parameters(errors), spectra.slope.size, source.step_m)
 
 
 def _parameters(values: Array) -> Parameters:

@@ -13,8 +13,8 @@ import yaml
 from orograph.pipeline.core.raster import BoolArray
 from orograph.pipeline.errors import ConfigError, InputError, SourceUnknown
 from orograph.pipeline.learning.sensors.alone import characterise_alone
-from orograph.pipeline.learning.sensors.estimate import Estimate
-from orograph.pipeline.learning.sensors.grids import Heights
+from orograph.pipeline.learning.sensors.estimate import SensorEstimate
+from orograph.pipeline.learning.sensors.grids import HeightGrid
 from orograph.pipeline.learning.sensors.pair import Overlap, characterise_pair
 from orograph.pipeline.sources.sensor import SensorErrors, SensorModel
 from orograph.pipeline.sources.single_raster import opened_heights
@@ -32,13 +32,13 @@ def characterise(path: Path, finer: Path | None = None, mask: Path | None = None
         InputError: The rasters overlap too little, or the mask is on another grid.
         ConfigError: The finer model is not finer, or a mask was given without one.
     """
-    source = Heights.read(path)
+    source = HeightGrid.read(path)
     if finer is None:
         if mask is not None:
             raise ConfigError("a mask without a finer model", remedy="give the finer model the mask is on")
         estimate = characterise_alone(source)
         return _model(estimate, f"from the spectra of {estimate.count} windows of {path.name}")
-    terrain = Heights.read(finer)
+    terrain = HeightGrid.read(finer)
     if max(terrain.pixel_size_m) > 0.5 * min(source.pixel_size_m):
         raise ConfigError(
             f"{finer.name} has pixels of {max(terrain.pixel_size_m):.3g} m, {path.name} of {min(source.pixel_size_m):.3g} m",
@@ -76,7 +76,7 @@ def entry_of(sensor: SensorModel) -> dict[str, Any]:
     return sensor.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
 
 
-def _mask(path: Path, terrain: Heights) -> BoolArray:
+def _mask(path: Path, terrain: HeightGrid) -> BoolArray:
     with opened_heights(path) as dataset:
         if dataset.shape != terrain.heights_m.shape or not dataset.transform.almost_equals(terrain.transform):
             raise InputError(
@@ -87,7 +87,7 @@ def _mask(path: Path, terrain: Heights) -> BoolArray:
         return np.asarray(np.nan_to_num(dataset.read_unchecked(0, 0, *dataset.shape)) != 0)
 
 
-def _model(estimate: Estimate, origin: str) -> SensorModel:
+def _model(estimate: SensorEstimate, origin: str) -> SensorModel:
     found, errors = estimate.parameters, estimate.errors
     footprint_error = math.hypot(errors.footprint_m, errors.footprint_rows_m) / math.sqrt(2.0)
     return SensorModel(

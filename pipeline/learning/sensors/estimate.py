@@ -37,7 +37,7 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class SensorEstimate:
     """Parameters with their standard errors.
 
     Attributes:

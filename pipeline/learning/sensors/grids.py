@@ -21,7 +21,7 @@ _WHOLE: Final = 0.999
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heights:
+class HeightGrid:
     """A raster in memory.
 
     Attributes:
@@ -41,7 +41,7 @@ class Heights:
     step_m: float
 
     @classmethod
-    def read(cls, path: Path) -> Heights:
+    def read(cls, path: Path) -> HeightGrid:
         """Read a single-band raster.
 
         Raises:
@@ -61,7 +61,7 @@ class Heights:
         level = maximum_filter(filled, 3) == minimum_filter(filled, 3)
         return cls(filled, measured & ~level, size, transform, crs, float(whole))
 
-    def indices_on(self, other: Heights) -> tuple[Array, Array]:
+    def indices_on(self, other: HeightGrid) -> tuple[Array, Array]:
         """Fractional rows and columns of this raster's pixel centres on another raster."""
         rows, columns = np.mgrid[: self.heights_m.shape[0], : self.heights_m.shape[1]]
         x, y = self.transform * (columns + 0.5, rows + 0.5)

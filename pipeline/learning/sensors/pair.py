@@ -18,8 +18,8 @@ from scipy.optimize import least_squares, nnls
 
 from orograph.pipeline.core.raster import BoolArray
 from orograph.pipeline.errors import InputError
-from orograph.pipeline.learning.sensors.estimate import Estimate, Parameters, jackknife
-from orograph.pipeline.learning.sensors.grids import Heights
+from orograph.pipeline.learning.sensors.estimate import Parameters, SensorEstimate, jackknife
+from orograph.pipeline.learning.sensors.grids import HeightGrid
 from orograph.pipeline.superres.sensor.covariance import Array, matern
 
 LEAST_PIXELS: Final = 500
@@ -47,7 +47,7 @@ class Overlap:
         usable: Source pixels that count.
     """
 
-    source: Heights
+    source: HeightGrid
     fine_m: Array
     spacing_m: tuple[float, float]
     rows: Array
@@ -55,7 +55,7 @@ class Overlap:
     usable: BoolArray
 
     @classmethod
-    def of(cls, source: Heights, finer: Heights, mask: BoolArray | None = None) -> Overlap:
+    def of(cls, source: HeightGrid, finer: HeightGrid, mask: BoolArray | None = None) -> Overlap:
         """Lay a source over a finer model.
 
         Args:
@@ -91,7 +91,7 @@ class Overlap:
         return [part for part in found if part.sum() >= LEAST_PIXELS // 4]
 
 
-def characterise_pair(overlap: Overlap) -> Estimate:
+def characterise_pair(overlap: Overlap) -> SensorEstimate:
     """Footprint and noise of a source against a finer model, with standard errors by blocks of the area."""
     best = _fitted(overlap, overlap.usable, _START)
 
@@ -99,7 +99,7 @@ def characterise_pair(overlap: Overlap) -> Estimate:
         return _fitted(overlap, np.logical_or.reduce(parts), best, _ITERATIONS // 3)
 
     errors = Parameters(*jackknife(overlap.parts(), without))
-    return Estimate(best, errors, int(overlap.usable.sum()), overlap.source.step_m)
+    return SensorEstimate(best, errors, int(overlap.usable.sum()), overlap.source.step_m)
 
 
 def _fitted(overlap: Overlap, use: BoolArray, start: Parameters, iterations: int = _ITERATIONS) -> Parameters:

@@ -18,7 +18,7 @@ from orograph.pipeline.errors import ModelError
 from orograph.pipeline.learning.superres.dataset import Mix, Sampler
 from orograph.pipeline.learning.superres.metrics import blocks_worse
 from orograph.pipeline.learning.superres.train import TrainingPlan
-from orograph.pipeline.learning.superres.validate import HeldOut, Validation
+from orograph.pipeline.learning.superres.validate import HeldOutSites, TrainingValidation
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.error_head import ErrorHead, laplace_loss
 from orograph.pipeline.superres.inference import InferenceOptions, NetResolver
@@ -80,7 +80,7 @@ def fit_error_head(
 def fit_error_and_gate(
     net: torch.nn.Module,
     sampler: Sampler,
-    validation: Validation | None,
+    validation: TrainingValidation | None,
     steps: int,
     seed: int,
     precision: Precision = DEFAULT_PRECISION,
@@ -103,7 +103,10 @@ def fit_error_and_gate(
 
 
 def calibrated_bands(
-    net: TerrainNet, tensors: dict[str, Tensor], validation: Validation, precision: Precision = DEFAULT_PRECISION
+    net: TerrainNet,
+    tensors: dict[str, Tensor],
+    validation: TrainingValidation,
+    precision: Precision = DEFAULT_PRECISION,
 ) -> Tensor:
     """Multiples of the scale whose bands cover 68 % and 95 % of held-out pixels, shape (modes, 2, 2)."""
     unit = tensors | {"error.multiples": torch.ones(len(MODES), 2, 2)}
@@ -127,7 +130,10 @@ def calibrated_bands(
 
 
 def calibrated_gate(
-    net: TerrainNet, tensors: dict[str, Tensor], validation: Validation, precision: Precision = DEFAULT_PRECISION
+    net: TerrainNet,
+    tensors: dict[str, Tensor],
+    validation: TrainingValidation,
+    precision: Precision = DEFAULT_PRECISION,
 ) -> Tensor:
     """Thresholds by mode, shape (modes, 2), that keep the most gain while few blocks are worse than cubic."""
     up = _resolver(net, tensors, ensemble=False, precision=precision)
@@ -161,7 +167,7 @@ def _candidates() -> Iterator[tuple[float, float]]:
             yield ratio, opening
 
 
-def _judged(made: list[tuple[HeldOut, FloatArray]]) -> tuple[float, float]:
+def _judged(made: list[tuple[HeldOutSites, FloatArray]]) -> tuple[float, float]:
     """Share of blocks worse than cubic, and squared error relative to cubic's, both the mean over rasters."""
     shares, errors = [], []
     for raster, fine in made:
@@ -180,7 +186,7 @@ def _resolver(net: TerrainNet, tensors: dict[str, Tensor], ensemble: bool, preci
     return NetResolver(preset, Weights(preset, "", state | own, plan, {}), InferenceOptions(ensemble, precision))
 
 
-def _predicted(up: NetResolver, raster: HeldOut, factor: int) -> tuple[FloatArray, FloatArray]:
+def _predicted(up: NetResolver, raster: HeldOutSites, factor: int) -> tuple[FloatArray, FloatArray]:
     rim = (raster.coarse_m.shape[0] - raster.fine_m.shape[0] // factor) // 2
     fine, sigma = up(raster.coarse_m, factor=factor, thinning=raster.thinning)
     if sigma is None:

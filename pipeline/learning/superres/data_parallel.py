@@ -22,7 +22,7 @@ def _as_it_is(module: nn.Module) -> nn.Module:
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class DataParallel:
     """This process's place among those that train together; alone unless told otherwise.
 
     Attributes:

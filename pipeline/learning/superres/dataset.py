@@ -30,7 +30,7 @@ _LOG = logging.getLogger(__name__)
 _REACH_PX = 96
 
 
-class Level(BaseModel):
+class GridLevel(BaseModel):
     """One level of the pyramid: native pixels pooled by rows and columns.
 
     Attributes:
@@ -97,7 +97,7 @@ class SiteSpec(BaseModel):
     attribution: str
     weight: float = Field(default=1.0, gt=0)
     chip_px: int | None = Field(default=None, gt=0)
-    levels: tuple[Level, ...] = (Level(),)
+    levels: tuple[GridLevel, ...] = (GridLevel(),)
     turned: Turned | None = None
 
 
@@ -150,9 +150,9 @@ class SiteList(BaseModel):
                 licence="given by the user",
                 attribution="given by the user",
                 levels=(
-                    Level(weight=2),
-                    Level(rows=2, columns=2),
-                    Level(rows=2, columns=2, thinning=Thinning.AVERAGED),
+                    GridLevel(weight=2),
+                    GridLevel(rows=2, columns=2),
+                    GridLevel(rows=2, columns=2, thinning=Thinning.AVERAGED),
                 ),
             )
             for dtm in dtms
@@ -251,7 +251,7 @@ def turned_copies(site: Site, seed: int) -> Site | None:
             chips.append(affine_transform(smooth, order=3, prefilter=False, **grid).astype(np.float32))
             masks.append(affine_transform(sound, order=0, **inside) == 1.0)
     spec = site.spec.model_copy(
-        update={"turned": None, "levels": (Level(),), "weight": site.spec.weight * turned.share, "chip_px": None}
+        update={"turned": None, "levels": (GridLevel(),), "weight": site.spec.weight * turned.share, "chip_px": None}
     )
     return Site(spec, tuple(chips), tuple(masks))
 
@@ -320,8 +320,8 @@ class Sampler:
         self.sites, self.factor, self.patch_px, self.batch, self.mix, self.seed = (
             tuple(sites), factor, patch_px, batch, mix, seed,
         )  # fmt: skip
-        self._places: dict[float, tuple[list[tuple[int, int, Level]], np.ndarray]] = {}
-        shares: dict[float, list[tuple[int, int, Level, float]]] = {}
+        self._places: dict[float, tuple[list[tuple[int, int, GridLevel]], np.ndarray]] = {}
+        shares: dict[float, list[tuple[int, int, GridLevel, float]]] = {}
         for index, site in enumerate(self.sites):
             total = sum(level.weight for level in site.spec.levels)
             for level in site.spec.levels:

@@ -45,7 +45,7 @@ _LEAST_PX: Final = 2 * BORDER_PX + 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tile:
+class EvaluationTile:
     """Measured heights to be recovered.
 
     Attributes:
@@ -61,7 +61,7 @@ class Tile:
 
 def tiles_of(
     path: Path, factor: int, reference_m: float | None, by: Literal["decimation", "mean"] = "decimation"
-) -> list[Tile]:
+) -> list[EvaluationTile]:
     """Tiles of a raster in OpenDEM's manner: up to 300 x 300 pixels, every one recovered on its own.
 
     Args:
@@ -93,7 +93,7 @@ def tiles_of(
             for column in range(0, level.shape[1], side):
                 part = np.ascontiguousarray(level[row : row + side, column : column + side])
                 if min(part.shape) >= _LEAST_PX and counted(np.isfinite(part)).sum() >= 900:
-                    out.append(Tile(f"{path.stem} {phase[0]}{phase[1]} {row},{column}", part, level_size))
+                    out.append(EvaluationTile(f"{path.stem} {phase[0]}{phase[1]} {row},{column}", part, level_size))
     if not out:
         raise InputError(f"{path} holds no tile of {_LEAST_PX} pixels with heights", source=str(path))
     return out
@@ -110,11 +110,11 @@ class _Tally:
     covered: list[tuple[int, int, int]] = field(default_factory=list)
 
 
-Listener = Callable[[str, Tile, FloatArray], None]
+Listener = Callable[[str, EvaluationTile, FloatArray], None]
 
 
 def evaluate(
-    tiles: Sequence[Tile],
+    tiles: Sequence[EvaluationTile],
     methods: Mapping[str, Resolver],
     factor: int,
     thinning: Thinning,
@@ -162,7 +162,7 @@ def _count(
     fine: FloatArray,
     sigma: FloatArray | None,
     cubic: FloatArray,
-    tile: Tile,
+    tile: EvaluationTile,
     mask: BoolArray,
     factor: int,
     told: Thinning,
@@ -225,7 +225,7 @@ def _gain(value: float, reference: float) -> float:
     return round(100.0 * (1.0 - value / reference), 3) if reference > 0 else 0.0
 
 
-def best_linear(fit_on: Sequence[Tile], factor: int, thinning: Thinning) -> Resolver | None:
+def best_linear(fit_on: Sequence[EvaluationTile], factor: int, thinning: Thinning) -> Resolver | None:
     """The best linear filter: fitted on given tiles, else the shipped one, which is for x3 only.
 
     Raises:

@@ -26,7 +26,7 @@ Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ground:
+class TrainingSplit:
     """What a run trains on and what judges it.
 
     Attributes:
@@ -40,7 +40,7 @@ class Ground:
 
 def gathered(
     training: SiteList, held_out: SiteList | None, data: Path, set_aside: float, patch_px: int, *, judge: bool = True
-) -> Ground:
+) -> TrainingSplit:
     """Load the sites of a run.
 
     Args:
@@ -56,16 +56,16 @@ def gathered(
     """
     sites = tuple(load_site(spec, data) for spec in training.sites)
     if held_out is not None:
-        return Ground(sites, tuple(load_site(spec, data) for spec in held_out.sites) if judge else ())
+        return TrainingSplit(sites, tuple(load_site(spec, data) for spec in held_out.sites) if judge else ())
     if set_aside == 0.0:
-        return Ground(sites, ())
+        return TrainingSplit(sites, ())
     split = [parted(site, set_aside, patch_px) for site in sites]
     pieces = tuple(piece for _, piece in split if piece is not None)
     if not pieces:
         _LOG.warning(
             "no site is large enough to set ground aside: nothing validates, and error bands come out too narrow"
         )
-    return Ground(tuple(rest for rest, _ in split), pieces)
+    return TrainingSplit(tuple(rest for rest, _ in split), pieces)
 
 
 def parted(site: Site, share: float, patch_px: int) -> tuple[Site, Site | None]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import StoreUnwritable
-from orograph.pipeline.learning.superres.evaluate import Tile
+from orograph.pipeline.learning.superres.evaluate import EvaluationTile
 
 _SHOWN: Final = 98.0
 """Percentile of the absolute error at which the colour scale ends."""
@@ -27,7 +27,7 @@ class MapWriter:
         except OSError as error:
             raise StoreUnwritable(f"cannot make {folder}: {error}") from error
 
-    def __call__(self, method: str, tile: Tile, fine_m: FloatArray) -> None:
+    def __call__(self, method: str, tile: EvaluationTile, fine_m: FloatArray) -> None:
         """Draw one map; the scale of a tile is that of its first method, so that maps compare."""
         from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Training: alone or with others (`Crew`), deterministic by seed, with checkpoints that resume exactly."""
+"""Training: alone or with others (`DataParallel`), deterministic by seed, with checkpoints that resume exactly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_
 from orograph.pipeline.core.progress import report as report_progress
 from orograph.pipeline.core.torch_device import torch_device
 from orograph.pipeline.errors import ConfigError, ModelError, OutOfMemory, SourceMissing
-from orograph.pipeline.learning.superres.data_parallel import Crew
+from orograph.pipeline.learning.superres.data_parallel import DataParallel
 from orograph.pipeline.learning.superres.dataset import Batch, Mix, Sampler, Site, turned_copies
 from orograph.pipeline.learning.superres.distillation import Teacher, digest_of
 from orograph.pipeline.learning.superres.fit_linear import accumulated
@@ -114,7 +114,7 @@ _DECAY = 0.3
 _HOLD_EVERY: Final = 50
 """Steps after which a symmetric network is freed of what rounding has added."""
 
-ALONE: Final = Crew()
+ALONE: Final = DataParallel()
 Validate = Callable[[nn.Module], dict[str, float]]
 Report = Callable[[dict[str, float]], None]
 
@@ -130,7 +130,12 @@ def fit_bases(sampler: Sampler, draws: int = 400) -> Tensor:
 
 
 def pair_loss(
-    net: TerrainNet, batch: Batch, plan: TrainingPlan, plain: bool, crew: Crew = ALONE, aim: Tensor | None = None
+    net: TerrainNet,
+    batch: Batch,
+    plan: TrainingPlan,
+    plain: bool,
+    crew: DataParallel = ALONE,
+    aim: Tensor | None = None,
 ) -> tuple[Tensor, float]:
     """Weighted error of a batch relative to the base's, and the same for plain squares without gradient.
 
@@ -166,7 +171,7 @@ def pair_loss(
 class _Loss(nn.Module):
     """The loss as a module, which is what takes gradients from one process to another."""
 
-    def __init__(self, net: TerrainNet, plan: TrainingPlan, crew: Crew) -> None:
+    def __init__(self, net: TerrainNet, plan: TrainingPlan, crew: DataParallel) -> None:
         super().__init__()
         self.net, self.plan, self.crew = net, plan, crew
 
@@ -196,7 +201,7 @@ class Trainer:
         sites: Sequence[Site],
         folder: Path,
         device: str = "cpu",
-        crew: Crew = ALONE,
+        crew: DataParallel = ALONE,
         teachers: Sequence[Path] = (),
     ) -> None:
         self.plan, self.folder, self.device, self.crew = plan, folder, torch_device(device), crew

@@ -12,7 +12,7 @@ from torch import nn
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.errors import ModelError
-from orograph.pipeline.learning.superres.dataset import Level, Site
+from orograph.pipeline.learning.superres.dataset import GridLevel, Site
 from orograph.pipeline.learning.superres.degrade import cropped, pool, thin
 from orograph.pipeline.learning.superres.metrics import counted
 from orograph.pipeline.sources.catalogue import Thinning
@@ -25,7 +25,7 @@ _CHIPS = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
+class HeldOutSites:
     """One raster to recover.
 
     Attributes:
@@ -45,7 +45,7 @@ class HeldOut:
     mask: BoolArray
 
 
-class Validation:
+class TrainingValidation:
     """Held-out rasters of every level with square pixels; call it with a network for its gains.
 
     Args:
@@ -78,7 +78,7 @@ class Validation:
             total[1] += weight * float(np.square(raster.cubic_m - raster.fine_m)[raster.mask].sum())
         return {name: 100.0 * (1.0 - (own / base) ** 0.5) for name, (own, base) in squares.items()}
 
-    def predict(self, net: nn.Module, raster: HeldOut) -> FloatArray:
+    def predict(self, net: nn.Module, raster: HeldOutSites) -> FloatArray:
         """The network's heights on one raster."""
         if not isinstance(net, TerrainNet):
             raise ModelError(f"{type(net).__name__} cannot be validated here")
@@ -95,8 +95,8 @@ class Validation:
         return np.ascontiguousarray(fine[rim:-rim, rim:-rim])
 
 
-def _held_out(site: Site, factor: int, reach_px: int) -> Iterator[HeldOut]:
-    levels = [level for level in site.spec.levels if level.judged and level.rows == level.columns] or [Level()]
+def _held_out(site: Site, factor: int, reach_px: int) -> Iterator[HeldOutSites]:
+    levels = [level for level in site.spec.levels if level.judged and level.rows == level.columns] or [GridLevel()]
     for heights, valid in list(zip(site.heights_m, site.valid, strict=True))[:_CHIPS]:
         native = np.where(valid, heights, np.float32(np.nan)).astype(np.float32)
         for level in levels:
@@ -111,7 +111,7 @@ def _held_out(site: Site, factor: int, reach_px: int) -> Iterator[HeldOut]:
                     continue
                 context, _ = with_context(coarse, reach_px)
                 reference = np.rint(np.nanmean(coarse))
-                yield HeldOut(
+                yield HeldOutSites(
                     site.spec.name,
                     mode,
                     (context - reference).astype(np.float32),

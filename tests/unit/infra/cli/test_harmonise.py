@@ -28,7 +28,7 @@ from orograph.pipeline.errors import (
     UsageError,
     VerticalFrameMissing,
 )
-from orograph.pipeline.vertical.harmonise import Request, harmonise
+from orograph.pipeline.vertical.harmonise import HarmoniseRequest, harmonise
 
 GRID = "hu_bme_geoid2014.tif"
 
@@ -103,7 +103,7 @@ class TestHarmonise:
     def test_it_is_what_each_pixel_asks_for(self, shared, tmp_path):
         source = write(tmp_path / "in.tif", np.zeros((50, 50), dtype=np.float32))
         grids = shared("proj-grids")
-        harmonise(source, tmp_path / "out.tif", Request("EPSG:4937", "EPSG:7837"), grids)
+        harmonise(source, tmp_path / "out.tif", HarmoniseRequest("EPSG:4937", "EPSG:7837"), grids)
         with rasterio.open(tmp_path / "out.tif") as file:
             moved = file.read(1)
         from pyproj import Transformer
@@ -116,40 +116,40 @@ class TestHarmonise:
 
     def test_the_files_own_frame_is_read_and_kept(self, tmp_path):
         source = write(tmp_path / "in.tif", np.full((20, 20), 7.0, dtype=np.float32), crs="EPSG:25832+7837")
-        done = harmonise(source, tmp_path / "out.tif", Request("EPSG:5621"), tmp_path)
+        done = harmonise(source, tmp_path / "out.tif", HarmoniseRequest("EPSG:5621"), tmp_path)
         assert done.record.frame_from == "EPSG:7837"
         with pytest.raises(SourceGridError, match="declares vertical CRS EPSG:7837"):
-            harmonise(source, tmp_path / "out.tif", Request("EPSG:5621", "EPSG:5709"), tmp_path)
+            harmonise(source, tmp_path / "out.tif", HarmoniseRequest("EPSG:5621", "EPSG:5709"), tmp_path)
 
     def test_without_a_frame_it_is_refused(self, tmp_path):
         source = write(tmp_path / "in.tif", np.full((20, 20), 7.0, dtype=np.float32))
         with pytest.raises(VerticalFrameMissing, match="--from"):
-            harmonise(source, tmp_path / "out.tif", Request("EPSG:5621"), tmp_path)
+            harmonise(source, tmp_path / "out.tif", HarmoniseRequest("EPSG:5621"), tmp_path)
 
     def test_undeclared_voids_are_refused_and_leave_nothing(self, tmp_path):
         heights = np.full((20, 20), 7.0, dtype=np.float32)
         heights[0, 0] = -9999.0
         source = write(tmp_path / "in.tif", heights, nodata=None)
         with pytest.raises(NodataError, match="-9999"):
-            harmonise(source, tmp_path / "out.tif", Request("EPSG:5621", "EPSG:7837"), tmp_path)
+            harmonise(source, tmp_path / "out.tif", HarmoniseRequest("EPSG:5621", "EPSG:7837"), tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]
-        done = harmonise(source, tmp_path / "out.tif", Request("EPSG:5621", "EPSG:7837", (-9999.0,)), tmp_path)
+        done = harmonise(source, tmp_path / "out.tif", HarmoniseRequest("EPSG:5621", "EPSG:7837", (-9999.0,)), tmp_path)
         assert (done.moved, done.void) == (399, 1)
 
     def test_heights_outside_the_area_are_not_lost_silently(self, tmp_path):
         source = write(tmp_path / "in.tif", np.full((20, 20), 7.0, dtype=np.float32), west=329_900.0, north=5_622_500.0)
         with rasterio.open(source) as file:
             assert file.bounds.bottom < 5_622_400
-        request = Request("EPSG:5621", "EPSG:5709")
+        request = HarmoniseRequest("EPSG:5621", "EPSG:5709")
         with pytest.raises(OutsideAreaOfUse):
             harmonise(source, tmp_path / "out.tif", request, tmp_path)
 
     def test_files_that_are_no_heights_are_refused(self, tmp_path):
         with pytest.raises(SourceMissing):
-            harmonise(tmp_path / "none.tif", tmp_path / "out.tif", Request("EPSG:5621", "EPSG:5709"), tmp_path)
+            harmonise(tmp_path / "none.tif", tmp_path / "out.tif", HarmoniseRequest("EPSG:5621", "EPSG:5709"), tmp_path)
         source = write(tmp_path / "in.tif", np.zeros((4, 4), dtype=np.float32), crs=None)
         with pytest.raises(SourceGridError, match="--crs"):
-            harmonise(source, tmp_path / "out.tif", Request("EPSG:5621", "EPSG:5709"), tmp_path)
+            harmonise(source, tmp_path / "out.tif", HarmoniseRequest("EPSG:5621", "EPSG:5709"), tmp_path)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orograph.infra.engines.ray_head import local_heads
-from orograph.infra.machine.doctor import Level, _without_address
+from orograph.infra.machine.doctor import Severity, _without_address
 
 
 def test_heads_are_found_by_their_command_line(tmp_path: Path) -> None:
@@ -30,6 +30,6 @@ def test_heads_are_found_by_their_command_line(tmp_path: Path) -> None:
 def test_doctor_says_that_a_head_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orograph.infra.machine.doctor.local_heads", lambda: ("10.0.0.5:6379",))
     finding = _without_address("2.60")
-    assert finding.level is Level.WARNING
+    assert finding.level is Severity.WARNING
     assert "a head runs here at 10.0.0.5:6379" in finding.text
     assert "RAY_ADDRESS=10.0.0.5:6379" in finding.remedy

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orograph.infra.service.auth import ANYONE, READER, Gate, KeyRing, Principal, verifier_from
+from orograph.infra.service.auth import ANYONE, READER, Authenticator, KeyRing, Principal, verifier_from
 from orograph.infra.service.limits import RateLimiter, caller_network
 from orograph.pipeline.errors import ConfigError
 
@@ -49,11 +49,11 @@ def test_a_damaged_key_file_is_an_error_and_not_an_open_door(tmp_path: Path) -> 
 
 def test_the_gate_follows_its_rule(tmp_path: Path) -> None:
     ring = KeyRing(tmp_path / "keys.json")
-    assert Gate("off", ring).caller(None) is ANYONE
-    assert Gate("run", ring).caller(None) is READER
-    assert Gate("all", ring).caller(None) is None
-    assert Gate("run", ring).caller("bad") is None
-    hooked = Gate("all", ring, oidc)
+    assert Authenticator("off", ring).caller(None) is ANYONE
+    assert Authenticator("run", ring).caller(None) is READER
+    assert Authenticator("all", ring).caller(None) is None
+    assert Authenticator("run", ring).caller("bad") is None
+    hooked = Authenticator("all", ring, oidc)
     assert hooked.caller("good") == Principal("oidc:alice", frozenset({"read"}))
     assert hooked.caller("bad") is None
     assert hooked.caller("x" * 10_000) is None

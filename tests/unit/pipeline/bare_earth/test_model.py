@@ -17,7 +17,7 @@ from orograph.pipeline.bare_earth.network import SurfaceSpec, features
 from orograph.pipeline.bare_earth.remove import bare_earth, opening_mask, smooth_ground
 from orograph.pipeline.errors import AllVoid, ConfigError, ForeignModel, HeightsNotFinite, NoOverlap, NoTrainingPixels
 from orograph.pipeline.learning.bare_earth.simulate import Scenery, above_ground
-from orograph.pipeline.learning.bare_earth.sites import Site, load_sites
+from orograph.pipeline.learning.bare_earth.sites import SurfaceSite, load_sites
 from orograph.pipeline.learning.bare_earth.train import SurfaceTraining, train_surface
 
 TINY = SurfaceSpec((3, 7), (1.5, 3.0), 4)
@@ -47,7 +47,7 @@ def town_pair() -> tuple[np.ndarray, np.ndarray]:
 def tiny_model(name: str = "tiny") -> SurfaceModel:
     ground, above = town()
     training = SurfaceTraining(steps=3, batch=1, crop_px=64)
-    return train_surface([Site("town", 2.0, ground, ground + above)], TINY, training, Bins(0, 40, 12), name)
+    return train_surface([SurfaceSite("town", 2.0, ground, ground + above)], TINY, training, Bins(0, 40, 12), name)
 
 
 def test_opening_finds_houses_and_leaves_slopes() -> None:
@@ -128,11 +128,11 @@ def test_model_survives_its_file_and_refuses_other_pixels(tmp_path: Path) -> Non
     model.save(path)
     read = SurfaceModel.load(path)
     further = train_surface(
-        [Site("t", 2.0, *town_pair())], TINY, SurfaceTraining(1, 1, 64, open_weight=3.0), read.bins, start=read
+        [SurfaceSite("t", 2.0, *town_pair())], TINY, SurfaceTraining(1, 1, 64, open_weight=3.0), read.bins, start=read
     )
     assert further.spec == TINY
     with pytest.raises(ConfigError, match="other inputs"):
-        train_surface([Site("t", 2.0, *town_pair())], TINY, SurfaceTraining(1, 1, 64), Bins(), start=read)
+        train_surface([SurfaceSite("t", 2.0, *town_pair())], TINY, SurfaceTraining(1, 1, 64), Bins(), start=read)
     assert (read.name, read.spec, read.bins) == ("tiny", TINY, model.bins)
     assert len(read.sha256) == 64
     ground, above = town()
@@ -230,7 +230,7 @@ def test_sites_are_read_at_one_pixel_size(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         load_sites(listed, 2.0)
     with pytest.raises(NoTrainingPixels):
-        Site("v", 2.0, np.full((4, 4), np.nan, np.float32))
+        SurfaceSite("v", 2.0, np.full((4, 4), np.nan, np.float32))
 
 
 def test_command_line_takes_houses_off(tmp_path: Path) -> None:

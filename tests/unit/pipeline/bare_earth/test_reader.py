@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from affine import Affine
 
-from orograph.pipeline.bare_earth.reader import Ground, GroundReader, averaged_px, model_for, stacked
+from orograph.pipeline.bare_earth.reader import GroundReader, HeightPatch, averaged_px, model_for, stacked
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.job import Job
@@ -141,13 +141,13 @@ def test_windows_of_a_grid_of_degrees_agree_also_where_their_shape_changes(tmp_p
 
 def test_windows_are_stacked_with_what_some_of_them_have() -> None:
     one, two = np.ones((2, 3), np.float32), np.full((1, 3), np.nan, np.float32)
-    assert stacked([Ground(one)]).heights_m is one
-    both = stacked([Ground(one, sigma_m=2 * one), Ground(two)])
+    assert stacked([HeightPatch(one)]).heights_m is one
+    both = stacked([HeightPatch(one, sigma_m=2 * one), HeightPatch(two)])
     assert both.heights_m.shape == (3, 3)
     assert both.lowered is None
     assert both.sigma_m is not None
     assert both.sigma_m.tolist() == [[2.0] * 3, [2.0] * 3, [0.0] * 3]
-    assert stacked([Ground(two), Ground(two)]).sigma_m is None
+    assert stacked([HeightPatch(two), HeightPatch(two)]).sigma_m is None
 
 
 def test_a_void_beside_a_house_takes_nothing_from_its_spread(tmp_path: Path) -> None:

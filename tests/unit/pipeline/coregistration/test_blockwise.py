@@ -12,9 +12,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
-from orograph.pipeline.coregistration import Status, fit
+from orograph.pipeline.coregistration import CoregistrationStatus, fit
 from orograph.pipeline.coregistration.pair import Blocks
-from orograph.pipeline.coregistration.smooth_field import Lattice
+from orograph.pipeline.coregistration.smooth_field import BlockLattice
 
 PIXEL_M = 20.0
 SIZE = 300
@@ -59,7 +59,7 @@ def test_a_uniform_shift_over_nine_blocks_stays_uniform(terrain):
     reference, other = raster(moved(terrain, 1.37, -2.62, 3.2)), raster(moved(terrain))
     result = fit(reference, other, method="blockwise(nuth-kaab, block=2000)")
     assert result.blocks.shape == (3, 3)
-    assert result.status is Status.CONVERGED
+    assert result.status is CoregistrationStatus.CONVERGED
     for part, truth in zip(result.displacement(reference.geobox), (27.4, -52.4, 3.2), strict=True):
         assert np.abs(part - truth).max() < 0.2 if truth != 3.2 else np.abs(part - truth).max() < 0.02
     aligned = result.apply(other)
@@ -86,9 +86,9 @@ def test_blocks_without_data_or_shape_say_so_and_follow_their_neighbours(bent):
     target[200:, 200:] = 3.0 + rng.normal(0, 0.3, (100, 100)) + truth[2][200:, 200:]
     result = fit(raster(target), raster(heights), method="blockwise(nuth-kaab, block=1000)")
     status = np.array(result.blocks.status, object).reshape(result.blocks.shape)
-    assert status[0, 0] is Status.TOO_FEW
-    assert status[-1, -1] is Status.UNOBSERVABLE
-    assert status[0, -1] is Status.CONVERGED
+    assert status[0, 0] is CoregistrationStatus.TOO_FEW
+    assert status[-1, -1] is CoregistrationStatus.UNOBSERVABLE
+    assert status[0, -1] is CoregistrationStatus.CONVERGED
     east, north, _ = result.displacement(reference.geobox)
     assert np.abs(east - truth[0])[190:, 190:].max() < 8
     assert np.isnan(result.blocks.own_m[-1, 0])
@@ -101,8 +101,8 @@ def test_a_block_that_slid_is_rejected(bent):
     target[150:200, 150:200] = np.roll(target, (6, -6), axis=(0, 1))[150:200, 150:200]
     result = fit(raster(target), other, method="blockwise(nuth-kaab, block=1000)")
     status = np.array(result.blocks.status, object).reshape(result.blocks.shape)
-    assert status[3, 3] is Status.REJECTED
-    assert (status == Status.CONVERGED).sum() >= 30
+    assert status[3, 3] is CoregistrationStatus.REJECTED
+    assert (status == CoregistrationStatus.CONVERGED).sum() >= 30
 
 
 def test_the_same_input_gives_the_same_bits_whatever_the_threads(bent):
@@ -151,7 +151,7 @@ def test_blocks_are_equal_and_cover_everything():
 @pytest.mark.parametrize("nodes", [(7, 9), (4, 5), (1, 1), (1, 4)])
 def test_the_banded_solve_is_the_dense_one(nodes):
     rng = np.random.default_rng(0)
-    lattice = Lattice.over((7, 9), nodes)
+    lattice = BlockLattice.over((7, 9), nodes)
     factors = rng.normal(size=(63, 3, 3))
     a, b = factors @ factors.transpose(0, 2, 1), rng.normal(size=(63, 3))
     stiffness = np.array([2.0, 3.0, 5.0])

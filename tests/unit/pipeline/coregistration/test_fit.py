@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
-from orograph.pipeline.coregistration import Status, fit
+from orograph.pipeline.coregistration import CoregistrationStatus, fit
 from orograph.pipeline.errors import ConfigError, CoregistrationError, NodataError, SourceGridError, VerticalError
 
 PIXEL_M = 20.0
@@ -50,7 +50,7 @@ def error(result, truth=TRUTH):
 def test_a_known_shift_comes_back(terrain):
     result = fit(raster(moved(terrain, *TRUTH)), raster(moved(terrain)))
     sideways_px, up_m = error(result)
-    assert result.status is Status.CONVERGED
+    assert result.status is CoregistrationStatus.CONVERGED
     assert sideways_px < 0.005
     assert up_m < 0.01
     assert result.nmad_after_m < 0.05 * result.nmad_before_m
@@ -86,7 +86,7 @@ def test_noise_blunders_voids_and_a_far_start_together(terrain, spoiled, east_px
     bad[blunder] += rng.normal(0, 200, blunder.sum())
     bad[rng.random(bad.shape) < 0.3] = np.nan
     result = fit(raster(reference), raster(other))
-    assert result.status is Status.CONVERGED
+    assert result.status is CoregistrationStatus.CONVERGED
     assert error(result, (east_px, -18.0, 3.2))[0] < 0.01
 
 
@@ -99,7 +99,7 @@ def test_what_has_no_common_heights_is_too_few(terrain):
         "no overlap": fit(raster(full), raster(full, west=900_000.0)),
     }
     for name, result in cases.items():
-        assert result.status is Status.TOO_FEW, name
+        assert result.status is CoregistrationStatus.TOO_FEW, name
         assert result.shift == (0.0, 0.0, 0.0), name
 
 
@@ -118,7 +118,7 @@ def test_ground_without_shape_gives_a_vertical_shift_and_says_so(relief):
     result = fit(
         raster(ground + 3.2 + rng.normal(0, noise, ground.shape)), raster(ground + rng.normal(0, noise, ground.shape))
     )
-    assert result.status is Status.UNOBSERVABLE
+    assert result.status is CoregistrationStatus.UNOBSERVABLE
     assert result.shift[:2] == (0.0, 0.0)
     assert abs(result.shift[2] - 3.2) < 0.02
 
@@ -135,7 +135,7 @@ def test_a_ramp_does_not_leak_into_the_shift(terrain):
 
 def test_a_shift_beyond_the_limit_is_rejected(terrain):
     result = fit(raster(moved(terrain, *TRUTH)), raster(moved(terrain)), max_shift_m=30.0)
-    assert result.status is Status.REJECTED
+    assert result.status is CoregistrationStatus.REJECTED
     assert result.shift[:2] == (0.0, 0.0)
 
 

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
-from orograph.pipeline.coregistration import Status, fit
+from orograph.pipeline.coregistration import CoregistrationStatus, fit
 from orograph.pipeline.coregistration.prepare import prepare_pair, read_heights, read_mask
 from orograph.pipeline.errors import NodataError, SourceGridError, SourceMissing, VerticalError
 
@@ -70,7 +70,7 @@ def warp_to(heights, crs, resampling=Resampling.cubic):
 def test_a_raster_in_another_crs_is_brought_over(pair, crs):
     ready = prepare_pair(raster(pair[0]), warp_to(pair[1], crs))
     result = fit(ready.reference, ready.moving)
-    assert result.status is Status.CONVERGED
+    assert result.status is CoregistrationStatus.CONVERGED
     # GDAL made the other raster, and its cubic warp to degrees moves this ground by up to a tenth of a pixel.
     assert error_px(result) < 0.12
 
@@ -82,7 +82,7 @@ def test_two_geographic_rasters_are_measured_in_metres(pair):
     assert "transverse Mercator" in str(ready.reference.geobox.crs)
     assert ready.inliers.shape == ready.reference.heights_m.shape
     result = fit(ready.reference, ready.moving, ready.inliers)
-    assert result.status is Status.CONVERGED
+    assert result.status is CoregistrationStatus.CONVERGED
     # The truth was made on the grid of UTM 33 near its central meridian, where north is true as well.
     assert error_px(result) < 0.05
 

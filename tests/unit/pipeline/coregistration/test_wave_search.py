@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
-from orograph.pipeline.coregistration import Status, fit
+from orograph.pipeline.coregistration import CoregistrationStatus, fit
 from orograph.pipeline.coregistration.field import DisplacementField, refined
 from orograph.pipeline.coregistration.waves import Wave, sampled_shape
 
@@ -66,7 +66,7 @@ def test_waves_along_axes_and_across_are_removed(terrain, wavelength_m, azimuth_
     wave = Wave(vector(wavelength_m, azimuth_deg), cosine, sine)
     reference, moving, truth = moved(terrain, wave)
     result = fit(reference, moving, method="blockwise(nuth-kaab)")
-    assert result.status is Status.CONVERGED
+    assert result.status is CoregistrationStatus.CONVERGED
     found = max(result.field.waves, key=lambda w: w.amplitude_m[2])
     assert found.wavelength_m == pytest.approx(wavelength_m, rel=0.02)
     assert abs((found.azimuth_deg - azimuth_deg + 90.0) % 180.0 - 90.0) < 2.0
@@ -82,7 +82,7 @@ def test_waves_along_axes_and_across_are_removed(terrain, wavelength_m, azimuth_
 def test_no_wave_is_found_where_there_is_none(terrain):
     reference, moving, _ = moved(terrain, None)
     result = fit(reference, moving, method="blockwise(nuth-kaab)")
-    assert result.status is Status.CONVERGED
+    assert result.status is CoregistrationStatus.CONVERGED
     assert result.field.waves == ()
 
 
@@ -90,7 +90,7 @@ def test_a_wave_that_cannot_be_removed_is_named(terrain, monkeypatch):
     monkeypatch.setattr("orograph.pipeline.coregistration.wave_search.MOST_NODES", 10)
     reference, moving, _ = moved(terrain, Wave(vector(400.0, 135.0), (0.0, 0.0, 2.0), (0.0, 0.0, 0.0)))
     result = fit(reference, moving, method="blockwise(nuth-kaab)")
-    assert result.status is Status.UNDULATED
+    assert result.status is CoregistrationStatus.UNDULATED
     assert result.wave_left.wavelength_m == pytest.approx(400.0, rel=0.02)
     assert "at 135 degrees" in result.reason
 
@@ -126,7 +126,7 @@ def test_parallel_ridges_are_aligned_across_them():
     moving = map_coordinates(spline, [rows, cols + 20], order=3, prefilter=False)
     reference += np.random.default_rng(3).normal(0, 0.5, reference.shape)
     result = fit(raster(reference), raster(moving), method="nuth-kaab")
-    assert result.status is Status.ONE_DIRECTION
+    assert result.status is CoregistrationStatus.ONE_DIRECTION
     assert result.shift == pytest.approx((6.0, 0.0, 2.0), abs=0.1)
     assert "azimuth 90" in result.reason
 
@@ -134,7 +134,7 @@ def test_parallel_ridges_are_aligned_across_them():
 def test_a_shift_beyond_the_limit_is_named(terrain):
     reference, moving, _ = moved(terrain, None)
     result = fit(reference, moving, max_shift_m=1.0)
-    assert result.status is Status.REJECTED
+    assert result.status is CoregistrationStatus.REJECTED
     assert "found a shift of 3 m, the limit is 1 m" in result.reason
     assert result.found_m[0] == pytest.approx(3.0, abs=0.2)
     assert "--max-shift" in result.remedy

@@ -11,7 +11,7 @@ from orograph.pipeline.core.grid import Cell, Tile
 from orograph.pipeline.errors import ExportError, OutsideCoverage, SourceCorrupt, SourceMissing
 from orograph.pipeline.exports.cell_lattice import point_lattice
 from orograph.pipeline.exports.mosaic import Mosaic
-from orograph.pipeline.exports.sampling import Lattice
+from orograph.pipeline.exports.sampling import SampleGrid
 from tests.support.formats_world import hills, plane, write_tile, write_tiles
 
 TILES = [Tile.parse(name) for name in ("E4300N2650", "E4350N2650", "E4300N2700", "E4350N2700")]
@@ -22,11 +22,11 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> dict[Tile, Path]:
     return write_tiles(tmp_path_factory.mktemp("plane"), TILES, 50, plane)
 
 
-def corner_lattice(steps: int = 1200, count: int = 200) -> Lattice:
+def corner_lattice(steps: int = 1200, count: int = 200) -> SampleGrid:
     """Points around the corner where the four tiles meet (10.382 E, 47.413 N)."""
     rows = [(round(47.413 * steps) + count // 2 - row) / steps for row in range(count)]
     cols = [(round(10.382 * steps) - count // 2 + col) / steps for col in range(count)]
-    return Lattice(np.array(rows), np.array(cols), 1 / steps, 1 / steps)
+    return SampleGrid(np.array(rows), np.array(cols), 1 / steps, 1 / steps)
 
 
 @pytest.mark.parametrize("steps", [1200, 3600])
@@ -69,7 +69,7 @@ def test_outside_europe_is_void(flat: dict[Tile, Path]) -> None:
 
 def test_overviews_serve_coarse_samples(tmp_path: Path) -> None:
     files = write_tiles(tmp_path, TILES[:1], 12.5, plane)
-    lattice = Lattice(np.array([47.3, 47.2, 47.1]), np.array([9.9, 10.1, 10.3]), 1 / 1200, 1 / 1200)
+    lattice = SampleGrid(np.array([47.3, 47.2, 47.1]), np.array([9.9, 10.1, 10.3]), 1 / 1200, 1 / 1200)
     with Mosaic(files) as mosaic:
         assert mosaic.level_for(92.0) == 1
         np.testing.assert_allclose(mosaic.sample(lattice), plane(*lattice.project()), atol=2e-4, rtol=0)
@@ -92,4 +92,4 @@ def test_a_truncated_tile_is_named(tmp_path: Path, flat: dict[Tile, Path]) -> No
     cut = tmp_path / "cut.tif"
     cut.write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(SourceCorrupt, match="E4300N2650"), Mosaic({TILES[0]: cut}) as mosaic:
-        mosaic.sample(Lattice(np.linspace(47.3, 47.0, 50), np.linspace(9.8, 10.3, 50), 0.001, 0.001))
+        mosaic.sample(SampleGrid(np.linspace(47.3, 47.0, 50), np.linspace(9.8, 10.3, 50), 0.001, 0.001))

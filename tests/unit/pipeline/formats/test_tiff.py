@@ -68,6 +68,6 @@ def test_a_file_that_ends_inside_a_tile(tmp_path: Path) -> None:
     with cog.scratch(tmp_path / "s.tif", Tile(4300, 2650).geobox(100)) as writer:
         writer.write(PixelWindow(0, 0, 500, 500), np.random.default_rng(1).random((500, 500), np.float32))
     level = tiff.read_level(tmp_path / "s.tif")
-    cut = tiff.Level(level.path, level.tags, level.offsets + 10_000_000, level.sizes)
+    cut = tiff.WrittenLevel(level.path, level.tags, level.offsets + 10_000_000, level.sizes)
     with pytest.raises(ExportError, match="inside a tile"):
         tiff.assemble([cut], tmp_path / "o.tif")

@@ -4,8 +4,8 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from orograph.pipeline.core.block_mean import block_mean
-from orograph.pipeline.resampling.node_grid import IndexWindow, Mapping, NodeGrid, Target, resample
-from orograph.pipeline.sources.reader import Lattice
+from orograph.pipeline.resampling.node_grid import IndexWindow, NodeGrid, NodeMapping, Target, resample
+from orograph.pipeline.sources.reader import SourceGrid
 from orograph.pipeline.sources.refs import HorizontalOperation
 
 SAME = HorizontalOperation(definition="proj=noop", description="none")
@@ -13,8 +13,8 @@ SAME = HorizontalOperation(definition="proj=noop", description="none")
 
 def on(source, affine, target, *, scale=1.0, shift=(0.0, 0.0, 0.0), delta=0.0):
     nodes = NodeGrid.around(target.bounds_m)
-    mapping = Mapping.build(nodes, SAME, delta, shift)
-    indices = mapping.indices(Lattice(affine, ()))
+    mapping = NodeMapping.build(nodes, SAME, delta, shift)
+    indices = mapping.indices(SourceGrid(affine, ()))
     return resample(source, IndexWindow(0, 0, *source.shape), mapping, indices, target, scale)
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
 from orograph.pipeline.errors import ConfigError, ModelError
-from orograph.pipeline.learning.superres.dataset import Level, Mix, Sampler, Site, SiteSpec
+from orograph.pipeline.learning.superres.dataset import GridLevel, Mix, Sampler, Site, SiteSpec
 from orograph.pipeline.learning.superres.degrade import thin
 from orograph.pipeline.learning.superres.evaluate import best_linear, evaluate, line_up, tiles_of
 from orograph.pipeline.learning.superres.fit_linear import fit_linear, fit_on_pairs
@@ -82,7 +82,7 @@ def test_fitting_finds_the_filter_that_made_the_heights():
 @pytest.mark.parametrize(("factor", "modes"), [(2, {Thinning.AVERAGED}), (5, set(Thinning))])
 def test_other_factors_are_fitted_on_sites(tmp_path, factor, modes):
     heights = hills(240, 240)
-    spec = SiteSpec(name="made", file="made.tif", licence="CC0", attribution="made", levels=(Level(),))
+    spec = SiteSpec(name="made", file="made.tif", licence="CC0", attribution="made", levels=(GridLevel(),))
     sampler = Sampler([Site(spec, (heights,), (np.ones(heights.shape, bool),))], factor, 16, 4, Mix(), seed=1)
     fitted = fit_linear(sampler, draws=10)
     assert set(fitted.kernels) == modes

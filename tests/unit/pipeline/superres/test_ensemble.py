@@ -7,7 +7,7 @@ import pytest
 
 from orograph.pipeline.core.bundled_weights import shipped_index
 from orograph.pipeline.sources.catalogue import Thinning
-from orograph.pipeline.superres.ensemble import Company
+from orograph.pipeline.superres.ensemble import Ensemble
 from orograph.pipeline.superres.resolvers import resolver
 from tests.support.superres_fixtures import hills
 
@@ -17,7 +17,7 @@ def test_the_ensemble_is_the_mean_of_both(thinning):
     heights = hills(40, 30)
     heights[5:9, 20:24] = np.nan
     both = resolver("superres-s", ensemble=True)
-    assert isinstance(both, Company)
+    assert isinstance(both, Ensemble)
     assert both.name == "superres-s"
     alone, free = resolver("superres-s"), resolver("superres-s-free", ensemble=True)
     fine, sigma = both(heights, thinning=thinning)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orograph.pipeline.errors import ConfigError
-from orograph.pipeline.learning.superres.dataset import Level, Site, SiteSpec
+from orograph.pipeline.learning.superres.dataset import GridLevel, Site, SiteSpec
 from orograph.pipeline.learning.superres.distillation import turned
 from orograph.pipeline.learning.superres.net2net import grown
 from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
@@ -95,7 +95,7 @@ def test_one_pass_is_the_mean_over_eight():
 
 def made_site():
     heights = hills(160, 160, 1)
-    levels = (Level(weight=2), Level(rows=1, columns=2))
+    levels = (GridLevel(weight=2), GridLevel(rows=1, columns=2))
     spec = SiteSpec(name="made", file="made.tif", licence="CC0", attribution="made", levels=levels)
     return Site(spec, (heights,), (np.ones(heights.shape, bool),))
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
 from orograph.pipeline.errors import NoOverlap, SourceGridError, SourceMissing, VerticalFrameMissing
-from orograph.pipeline.validation import AccuracyFigures, Layout, ValidationOptions, read_control, validate
+from orograph.pipeline.validation import AccuracyFigures, ControlColumns, ValidationOptions, read_control, validate
 from orograph.pipeline.validation.report import write_validation
 from orograph.pipeline.validation.validate import control_of_raster, rasters_of
 
@@ -73,7 +73,7 @@ def csv_of(folder, points, name="points.csv", header="east;north;height;cover", 
 
 
 def test_figures_and_classes_of_a_tile(folder, points):
-    control = read_control(csv_of(folder, points), Layout(crs="EPSG:3035"))
+    control = read_control(csv_of(folder, points), ControlColumns(crs="EPSG:3035"))
     found = validate([folder / "T_elevation.tif"], control, GRIDS, ValidationOptions(control_frame=FRAME))
     figures = found.overall
     assert figures.count == 4000
@@ -93,7 +93,7 @@ def test_figures_and_classes_of_a_tile(folder, points):
 
 
 def test_the_report_is_one_page_and_json(folder, points, tmp_path):
-    control = read_control(csv_of(folder, points), Layout(crs="EPSG:3035"))
+    control = read_control(csv_of(folder, points), ControlColumns(crs="EPSG:3035"))
     found = validate([folder / "T_elevation.tif"], control, GRIDS, ValidationOptions(control_frame=FRAME))
     write_validation(found, tmp_path)
     document = json.loads((tmp_path / "validation.json").read_text())
@@ -123,7 +123,7 @@ def test_every_format_gives_the_same_points(folder, points):
     }
     table = pa.table({"h_mean": h, "geometry": shapes.tolist()}).replace_schema_metadata({"geo": json.dumps(meta)})
     pq.write_table(table, folder / "points.parquet")
-    layout = Layout(x="1", y="2", height="3", crs="EPSG:3035")
+    layout = ControlColumns(x="1", y="2", height="3", crs="EPSG:3035")
     for path, how in (
         (folder / "bare.txt.zip", layout),
         (folder / "points.gpkg", None),
@@ -176,9 +176,11 @@ def test_what_cannot_be_compared_says_why(folder, points, tmp_path):
     path = csv_of(folder, points)
     raster = [folder / "T_elevation.tif"]
     with pytest.raises(VerticalFrameMissing, match="--control-frame"):
-        validate(raster, read_control(path, Layout(crs="EPSG:3035")), GRIDS)
+        validate(raster, read_control(path, ControlColumns(crs="EPSG:3035")), GRIDS)
     with pytest.raises(NoOverlap, match="--crs"):
-        validate(raster, read_control(path, Layout(crs="EPSG:32632")), GRIDS, ValidationOptions(control_frame=FRAME))
+        validate(
+            raster, read_control(path, ControlColumns(crs="EPSG:32632")), GRIDS, ValidationOptions(control_frame=FRAME)
+        )
     (tmp_path / "odd.csv").write_text("a,b,c\n1,2,3\n")
     with pytest.raises(SourceGridError, match="--height"):
         read_control(tmp_path / "odd.csv")

@@ -37,7 +37,7 @@ from orograph.pipeline.vertical import (
     compound_crs,
     delta_surface,
 )
-from orograph.pipeline.vertical.entries import Method
+from orograph.pipeline.vertical.entries import OperationMethod
 
 CATALOGUE = VerticalCatalogue.load()
 VAALS = (6.0209, 50.7546)
@@ -57,7 +57,11 @@ def make_grid(path: Path, values: np.ndarray, *, west=5.0, north=52.0, step=0.25
 
 @pytest.mark.parametrize(
     "entry",
-    [e for e in CATALOGUE.operations if e.method in {Method.SLOPE, Method.CONSTANT} and not e.derived],
+    [
+        e
+        for e in CATALOGUE.operations
+        if e.method in {OperationMethod.SLOPE, OperationMethod.CONSTANT} and not e.derived
+    ],
     ids=lambda e: e.id,
 )
 def test_registered_offsets_equal_the_registry(entry, tmp_path):

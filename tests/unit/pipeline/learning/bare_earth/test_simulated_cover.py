@@ -21,7 +21,7 @@ from orograph.pipeline.learning.bare_earth.simulated_cover import (
     mapped_shares,
     street_blocks,
 )
-from orograph.pipeline.learning.bare_earth.sites import Site
+from orograph.pipeline.learning.bare_earth.sites import SurfaceSite
 from orograph.pipeline.learning.bare_earth.train import SurfaceTraining, train_surface
 from orograph.pipeline.sources.land_cover import LandCover
 
@@ -32,9 +32,9 @@ def pool(count: int = 3, textures: tuple[Texture, ...] = ()) -> CoverPool:
     return CoverPool(30.0, textures, size_px=40, count=count)
 
 
-def plain_site() -> Site:
+def plain_site() -> SurfaceSite:
     y, x = np.mgrid[0:60, 0:50].astype(np.float32)
-    return Site("plain", 30.0, 100 + x + 5 * np.sin(y / 9), pool=pool())
+    return SurfaceSite("plain", 30.0, 100 + x + 5 * np.sin(y / 9), pool=pool())
 
 
 def quick(start: SurfaceModel | None = None, checkpoint: Path | None = None, steps: int = 2) -> SurfaceModel:
@@ -124,7 +124,7 @@ def test_thresholds_spare_open_ground_and_travel_with_the_weights(tmp_path: Path
     ground = plain_site().ground_m
     above = np.zeros_like(ground)
     above[10:30, 10:30] = 15.0
-    site = Site("wood", 30.0, ground, ground + above)
+    site = SurfaceSite("wood", 30.0, ground, ground + above)
     figures = judged(site, str(_saved(model, tmp_path)))
     assert figures["nothing"]["covered_mae_m"] == pytest.approx(15.0)
     assert set(figures) == {"nothing", "opening", "network"}

@@ -28,7 +28,7 @@ from orograph.pipeline.errors import (
     UsageError,
 )
 from orograph.pipeline.learning.bare_earth.metrics import GroundMetrics
-from orograph.pipeline.learning.bare_earth.sites import Site
+from orograph.pipeline.learning.bare_earth.sites import SurfaceSite
 from orograph.pipeline.learning.image_heights.ablation import VARIANTS, ablate, scene_of
 from orograph.pipeline.learning.image_heights.backbone import DilatedResNet, load_imagenet
 from orograph.pipeline.learning.image_heights.data import (
@@ -43,7 +43,7 @@ from orograph.pipeline.learning.image_heights.data import (
 from orograph.pipeline.learning.image_heights.metrics import HeightMetrics
 from orograph.pipeline.learning.image_heights.model import ImageModel, Stitching
 from orograph.pipeline.learning.image_heights.network import HeightNet, NetworkSpec
-from orograph.pipeline.learning.image_heights.stitch import Layout, assemble, chain_offsets, global_offsets
+from orograph.pipeline.learning.image_heights.stitch import CropLayout, assemble, chain_offsets, global_offsets
 from orograph.pipeline.learning.image_heights.train import ImageTraining, train_image
 
 SMALL = NetworkSpec(depth=18, bands=3, width=8, pooled=8)
@@ -235,7 +235,7 @@ def test_ground_metrics_tell_cover_from_open_ground() -> None:
     assert m.covered_fraction == pytest.approx(2 / 7)
 
 
-def patches_of(world: np.ndarray, layout: Layout, rng: np.random.Generator, noise: float) -> list[np.ndarray]:
+def patches_of(world: np.ndarray, layout: CropLayout, rng: np.random.Generator, noise: float) -> list[np.ndarray]:
     size = layout.patch_px
     cut = [world[r : r + size, c : c + size] for r, c in layout.places]
     return [p - p.min() + rng.normal(0, noise, p.shape) + rng.normal(0, 0.3) for p in cut]
@@ -245,7 +245,7 @@ def test_both_stitchings_are_exact_without_noise_and_the_global_one_does_not_dri
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:200, 0:230] / 20.0
     world = 10 * np.sin(x) + 5 * np.cos(y) + x * y
-    layout = Layout(200, 230, 32, 2)
+    layout = CropLayout(200, 230, 32, 2)
     clean = patches_of(world, layout, rng, 0.0)
     for solve in (chain_offsets, global_offsets):
         error = assemble(clean, solve(clean, layout), layout) - world
@@ -260,14 +260,14 @@ def test_both_stitchings_are_exact_without_noise_and_the_global_one_does_not_dri
 
 
 def test_layouts_cover_the_map() -> None:
-    layout = Layout(100, 64, 32, 2)
+    layout = CropLayout(100, 64, 32, 2)
     covered = np.zeros((100, 64), dtype=int)
     for row, col in layout.places:
         covered[row : row + 32, col : col + 32] += 1
     assert covered.min() == 1
     assert layout.count == len(layout.places)
     with pytest.raises(ConfigError, match="smaller than a patch"):
-        Layout(20, 64, 32, 2)
+        CropLayout(20, 64, 32, 2)
     with pytest.raises(ConfigError):
         chain_offsets([np.zeros((32, 32))], layout)
 
@@ -312,9 +312,9 @@ def test_ablation_judges_every_variant_on_the_same_patches() -> None:
     assert set(table["mse"].by_height) <= {"0", "2", "5", "10", "20"}
     above = np.zeros((40, 40), np.float32)
     above[5:9, 5:9] = 6
-    made = scene_of(Site("a", 2.0, np.ones((40, 40), np.float32), above + 1))
+    made = scene_of(SurfaceSite("a", 2.0, np.ones((40, 40), np.float32), above + 1))
     assert np.nanmax(made.heights_m) == 6
-    bare = Site("b", 2.0, np.ones((40, 40), np.float32))
+    bare = SurfaceSite("b", 2.0, np.ones((40, 40), np.float32))
     assert np.array_equal(scene_of(bare).heights_m, scene_of(bare).heights_m)
     with pytest.raises(NoTrainingPixels):
         ablate([], [scene()], SMALL, Bins(), training)

@@ -8,7 +8,7 @@ from affine import Affine
 
 from orograph.pipeline.errors import InputError
 from orograph.pipeline.learning.sensors.alone import characterise_alone
-from orograph.pipeline.learning.sensors.grids import Heights
+from orograph.pipeline.learning.sensors.grids import HeightGrid
 from orograph.pipeline.sources.sensor import SensorModel
 from tests.support.sensors import power_law_terrain, seen_by
 
@@ -23,7 +23,7 @@ def characterised(sensor, amplitude):
     terrain = power_law_terrain(3 * 230, seed=21, amplitude=amplitude)
     coarse, _ = seen_by(sensor, terrain, factor=3, seed=22)
     valid = np.ones(coarse.shape, bool)
-    return characterise_alone(Heights(coarse.astype(float), valid, (30.0, 30.0), GRID, "EPSG:3035", sensor.step_m))
+    return characterise_alone(HeightGrid(coarse.astype(float), valid, (30.0, 30.0), GRID, "EPSG:3035", sensor.step_m))
 
 
 def footprint(parameters):
@@ -58,6 +58,6 @@ def test_the_stated_error_covers_what_spectra_do_not_hold(amplitude):
 
 def test_water_and_small_rasters_give_no_windows():
     flat = np.zeros((200, 200))
-    water = Heights(flat, np.zeros(flat.shape, bool), (30.0, 30.0), GRID, "EPSG:3035", 1.0)
+    water = HeightGrid(flat, np.zeros(flat.shape, bool), (30.0, 30.0), GRID, "EPSG:3035", 1.0)
     with pytest.raises(InputError, match="0 windows of 32 pixels"):
         characterise_alone(water)

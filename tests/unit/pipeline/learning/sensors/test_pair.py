@@ -7,7 +7,7 @@ import pytest
 from affine import Affine
 
 from orograph.pipeline.errors import InputError
-from orograph.pipeline.learning.sensors.grids import Heights
+from orograph.pipeline.learning.sensors.grids import HeightGrid
 from orograph.pipeline.learning.sensors.pair import Overlap, characterise_pair
 from orograph.pipeline.sources.sensor import SensorModel
 from tests.support.sensors import power_law_terrain, seen_by
@@ -16,7 +16,7 @@ from tests.support.sensors import power_law_terrain, seen_by
 def heights(values, pixel_m, step_m=0.0, offset_m=0.0):
     grid = Affine(pixel_m, 0, 4_300_000 + offset_m, 0, -pixel_m, 3_100_000)
     valid = np.ones(values.shape, bool)
-    return Heights(values.astype(np.float64), valid, (pixel_m, pixel_m), grid, "EPSG:3035", step_m)
+    return HeightGrid(values.astype(np.float64), valid, (pixel_m, pixel_m), grid, "EPSG:3035", step_m)
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_footprint_within_a_tenth_and_noise_within_15_percent(sensor):
 
 @pytest.mark.slow
 def test_the_real_radar_over_lidar_has_a_footprint_of_30_to_36_m(shared):
-    source = Heights.read(shared("data/pairs/davos_west_srtm1.tif"))
-    terrain = Heights.read(shared("data/dtm/davos_10m.tif"))
+    source = HeightGrid.read(shared("data/pairs/davos_west_srtm1.tif"))
+    terrain = HeightGrid.read(shared("data/dtm/davos_10m.tif"))
     found = characterise_pair(Overlap.of(source, terrain, terrain.heights_m > 2050.0))
     assert found.step_m == 1.0
     assert found.parameters.footprint_m == pytest.approx(33.0, abs=5.0)

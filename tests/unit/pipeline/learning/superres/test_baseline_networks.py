@@ -13,7 +13,7 @@ from orograph.pipeline.learning.superres.baseline_networks import (
     baseline_resolver,
     train_baseline,
 )
-from orograph.pipeline.learning.superres.dataset import Level, Mix, Sampler, Site, SiteSpec
+from orograph.pipeline.learning.superres.dataset import GridLevel, Mix, Sampler, Site, SiteSpec
 from orograph.pipeline.learning.superres.opendem_vdsr import OpenDemVdsr
 from orograph.pipeline.superres import resolver
 from tests.support.superres_fixtures import hills, made_weights
@@ -22,7 +22,7 @@ from tests.support.superres_fixtures import hills, made_weights
 @pytest.fixture(scope="module")
 def sampler():
     heights = hills(150, 150)
-    spec = SiteSpec(name="made", file="made.tif", licence="CC0", attribution="made", levels=(Level(),))
+    spec = SiteSpec(name="made", file="made.tif", licence="CC0", attribution="made", levels=(GridLevel(),))
     return Sampler([Site(spec, (heights,), (np.ones(heights.shape, bool),))], 3, 12, 2, Mix(), seed=0)
 
 

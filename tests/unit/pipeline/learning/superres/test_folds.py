@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
-from orograph.pipeline.learning.superres.dataset import Level, Site, SiteList, SiteSpec
+from orograph.pipeline.learning.superres.dataset import GridLevel, Site, SiteList, SiteSpec
 from orograph.pipeline.learning.superres.folds import GAP_PX, LEAST_PX, gathered, parted
 from orograph.pipeline.superres.weights import load_weights
 from tests.support.superres_fixtures import hills
@@ -74,7 +74,7 @@ def test_sites_held_out_whole_leave_the_others_whole(tmp_path):
     sites = []
     for name in ("here", "there"):
         write_heights(tmp_path / f"{name}.tif", hills(300, 300))
-        spec = SiteSpec(name=name, file=f"{name}.tif", licence="none", attribution="nobody", levels=(Level(),))
+        spec = SiteSpec(name=name, file=f"{name}.tif", licence="none", attribution="nobody", levels=(GridLevel(),))
         sites.append(SiteList(sites=(spec,)))
     ground = gathered(sites[0], sites[1], tmp_path, 0.2, PATCH_PX)
     assert ground.training[0].heights_m[0].shape == (300, 300)

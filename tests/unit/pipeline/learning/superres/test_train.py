@@ -18,7 +18,7 @@ from orograph.infra.cli.app import app
 from orograph.pipeline.errors import ConfigError, ModelError, SourceMissing
 from orograph.pipeline.learning.superres.calibrate import fit_error_and_gate
 from orograph.pipeline.learning.superres.dataset import (
-    Level,
+    GridLevel,
     Mix,
     Sampler,
     Site,
@@ -33,13 +33,13 @@ from orograph.pipeline.learning.superres.distillation import digest_of, turned, 
 from orograph.pipeline.learning.superres.muon import Muon, orthogonalised
 from orograph.pipeline.learning.superres.net2net import grown
 from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
-from orograph.pipeline.learning.superres.validate import Validation
+from orograph.pipeline.learning.superres.validate import TrainingValidation
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.network import PRESETS, Condition
 from orograph.pipeline.superres.weights import load_weights
 from tests.support.superres_fixtures import hills, made_net
 
-LEVELS = (Level(weight=2), Level(rows=2, columns=2, thinning=Thinning.AVERAGED), Level(rows=1, columns=2))
+LEVELS = (GridLevel(weight=2), GridLevel(rows=2, columns=2, thinning=Thinning.AVERAGED), GridLevel(rows=1, columns=2))
 
 
 def spec(name="made", **changes):
@@ -161,7 +161,7 @@ def test_training_resumes_to_the_same_bits(tmp_path):
 
 def test_training_learns_and_exports_what_the_registry_reads(tmp_path):
     trainer = Trainer(plan(steps=60, batch=4, rate=2e-4, mix=Mix(noisy=0.0, wide=0.0)), [site()], tmp_path)
-    validation = Validation([site(seed=9, side=100)], 3)
+    validation = TrainingValidation([site(seed=9, side=100)], 3)
     before = validation(trainer.average)
     trainer.run(validation, every=60)
     after = trainer.rows[-1]
@@ -178,7 +178,7 @@ def test_training_learns_and_exports_what_the_registry_reads(tmp_path):
 def test_held_out_rasters_have_as_much_around_them_as_a_network_sees():
     ground = [site(seed=9, side=120)]
     small, large = made_net("S"), made_net("L")
-    near, far = (Validation(ground, 3, reach_px) for reach_px in (13, 24))
+    near, far = (TrainingValidation(ground, 3, reach_px) for reach_px in (13, 24))
     for one, other in zip(near.rasters, far.rasters, strict=True):
         np.testing.assert_allclose(near.predict(small, one), far.predict(small, other), atol=1e-3)
     with pytest.raises(ModelError, match="sees 53 pixels"):
@@ -391,7 +391,9 @@ def test_a_student_learns_what_its_teachers_say_of_every_batch_however_turned(tm
 def test_unseen_batches_are_ground_at_its_own_pixels(tmp_path):
     ground = site()
     sampler = Sampler([ground], 3, 16, 4, Mix(), seed=1)
-    plain = Sampler([replace(ground, spec=ground.spec.model_copy(update={"levels": (Level(),)}))], 3, 16, 4, Mix(), 1)
+    plain = Sampler(
+        [replace(ground, spec=ground.spec.model_copy(update={"levels": (GridLevel(),)}))], 3, 16, 4, Mix(), 1
+    )
     seen = set()
     for step in range(30):
         batch = sampler.unseen(step)
