@@ -12,11 +12,12 @@ from starlette.responses import Response
 from orograph.infra.service import shading
 from orograph.infra.service.job_records import JobStatus
 from orograph.infra.service.point_heights import MOST_SAMPLES, sampled
-from orograph.infra.service.preview import LAYERS, MAX_ZOOM, MIN_ZOOM, TILE_PX, Address, Layer, source_colour
+from orograph.infra.service.preview import LAYERS, MAX_ZOOM, MIN_ZOOM, TILE_PX, Address, Layer
 from orograph.infra.service.problem_documents import Problem
 from orograph.infra.service.published_tiles import PublishedTile
 from orograph.infra.service.service import Reader, Service, TheService
 from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.core.palette import source_colour
 
 router = APIRouter(prefix="/map", tags=["map"])
 

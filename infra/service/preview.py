@@ -25,6 +25,7 @@ from orograph.infra.service.published_tiles import Published, PublishedTile, gda
 from orograph.infra.service.shading import FloatArray
 from orograph.infra.stores.base import Store
 from orograph.pipeline.core.grid import EAST_LIMITS_KM, NORTH_LIMITS_KM, tiles_in
+from orograph.pipeline.core.palette import source_colour
 from orograph.pipeline.errors import OrographError
 from orograph.pipeline.manifest import Manifest
 
@@ -298,11 +299,6 @@ class Previews:
 def source_codes(manifest: Manifest) -> dict[int, str]:
     """What the numbers of a tile's source index mean: number to source id, from 1 in the order of its sources."""
     return {place: ref.source.id for place, ref in enumerate(manifest.sources, start=1)}
-
-
-def source_colour(place: int) -> tuple[int, int, int]:
-    """Colour of a source by its place in the order of ids."""
-    return shading.SOURCE_COLOURS[place % len(shading.SOURCE_COLOURS)]
 
 
 def _driver(path: str) -> str:

@@ -44,17 +44,6 @@ UNCERTAINTY_STOPS: Final[Stops] = (
     (7.0, (224, 200, 83)),
     (10.0, (254, 232, 56)),
 )
-# Okabe and Ito's palette, in the order of the source ids.
-SOURCE_COLOURS: Final = (
-    (0, 114, 178),
-    (230, 159, 0),
-    (0, 158, 115),
-    (204, 121, 167),
-    (86, 180, 233),
-    (213, 94, 0),
-    (240, 228, 66),
-    (120, 120, 120),
-)
 FILLED_COLOUR: Final = (70, 70, 70)
 
 _LIGHTS: Final = ((225.0, 0.13), (270.0, 0.22), (315.0, 0.50), (0.0, 0.15))

@@ -71,6 +71,7 @@ def finish(
     band_names: Sequence[str] = (),
     band_units: Sequence[str | None] = (),
     tags: Mapping[str, str] | None = None,
+    colours: Mapping[int, tiff.Colour] | None = None,
 ) -> CogInfo:
     """Make a scratch file a COG: 512 px blocks, overviews, statistics, names; the scratch file is removed.
 
@@ -85,6 +86,7 @@ def finish(
         band_names: Descriptions, one a band, or none.
         band_units: Units, one a band, or none.
         tags: Metadata of the file; give nothing that changes from run to run.
+        colours: Colour table of a uint8 raster with one band.
 
     Raises:
         ExportError: the file is no valid COG or its CRS did not survive.
@@ -96,7 +98,7 @@ def finish(
         statistics = _label(scratch_path, crs_wkt, band_names, band_units, tags or {})
         with writing(out_path):
             levels = halve_levels(scratch_path, how, first_exists=halved)
-            size = tiff.assemble([tiff.read_level(level) for level in levels], partial)
+            size = tiff.assemble([tiff.read_level(level) for level in levels], partial, colours=colours)
         validate(partial, crs_wkt=crs_wkt)
         partial.replace(out_path)
     finally:

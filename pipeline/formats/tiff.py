@@ -9,8 +9,8 @@ Source: TIFF 6.0; BigTIFF; GDAL's COG driver documentation, "Header ghost area" 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -40,8 +40,9 @@ TYPE_SIZES: Final = {
 """Bytes of one value of each of the types that TIFF 6.0 and BigTIFF number."""
 _SHORT, _LONG, _LONG8 = 3, 4, 16
 _SUBFILE_TYPE, _TILE_OFFSETS, _TILE_COUNTS = 254, 324, 325
+_PHOTOMETRIC, _COLOUR_MAP, _PALETTE = 262, 320, 3
 # What an overview repeats of its own file: structure and nodata, but neither georeference nor metadata.
-_OVERVIEW_TAGS: Final = (256, 257, 258, 259, 262, 277, 284, 317, 322, 323, 338, 339, 42113, 50674)
+_OVERVIEW_TAGS: Final = (256, 257, 258, 259, 262, 277, 284, 317, 320, 322, 323, 338, 339, 42113, 50674)
 _GHOST: Final = (
     b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n"
     b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
@@ -49,6 +50,9 @@ _GHOST: Final = (
 _LEADER_BYTES: Final = 4
 _TRAILER_BYTES: Final = 4
 _CLASSIC_LIMIT: Final = 4_000_000_000
+
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,13 @@ def read_level(path: Path) -> WrittenLevel:
     return WrittenLevel(path, tags, places, sizes)
 
 
-def assemble(levels: Sequence[WrittenLevel], out_path: Path) -> int:
+def assemble(levels: Sequence[WrittenLevel], out_path: Path, *, colours: Mapping[int, Colour] | None = None) -> int:
     """Write full resolution and overviews (largest first) as one COG; returns its size in bytes.
+
+    Args:
+        levels: Full resolution, then overviews.
+        out_path: The COG.
+        colours: Colour of each value, of 8-bit rasters with one band; other values are black.
 
     Raises:
         OSError: the disk does not take it.
@@ -94,13 +103,22 @@ def assemble(levels: Sequence[WrittenLevel], out_path: Path) -> int:
     data_bytes = sum(int((level.sizes[level.sizes > 0] + _LEADER_BYTES + _TRAILER_BYTES).sum()) for level in levels)
     tile_count = sum(level.sizes.size for level in levels)
     big = data_bytes + 32 * tile_count + 1_000_000 > _CLASSIC_LIMIT
-    header = _Header(levels, big=big)
+    header = _Header([_coloured(level, colours) for level in levels] if colours else levels, big=big)
     with out_path.open("wb") as out:
         out.write(header.to_bytes())
         for level in reversed(levels):
             with level.path.open("rb") as source:
                 _move_tiles(source, level, out)
         return out.tell()
+
+
+def _coloured(level: WrittenLevel, colours: Mapping[int, Colour]) -> WrittenLevel:
+    """The level with a colour table, in the 16 bits that TIFF gives a channel."""
+    table = np.zeros((3, 256), "<u2")
+    for value, colour in colours.items():
+        table[:, value] = np.array(colour) * 257
+    palette = Entry(_SHORT, 1, struct.pack("<H", _PALETTE))
+    return replace(level, tags={**level.tags, _PHOTOMETRIC: palette, _COLOUR_MAP: Entry(_SHORT, 768, table.tobytes())})
 
 
 def _move_tiles(source: BinaryIO, level: WrittenLevel, out: BinaryIO) -> None:

@@ -18,10 +18,11 @@ from orograph.pipeline.bare_earth.reader import GroundReader
 from orograph.pipeline.bare_earth.remove import takes_land_cover, weights_sha256
 from orograph.pipeline.core.grid import TILE_CRS, PixelWindow
 from orograph.pipeline.core.numerics import numerics_of
+from orograph.pipeline.core.palette import source_colour
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.core.software import software_versions
 from orograph.pipeline.core.timing import StageClock
-from orograph.pipeline.formats import cog
+from orograph.pipeline.formats import cog, tiff
 from orograph.pipeline.formats.statistics import BandStatistics
 from orograph.pipeline.formats.thumbnail import write_thumbnail
 from orograph.pipeline.formats.vertical_datum import vertical_tags
@@ -178,7 +179,9 @@ class ProductFiles:
                 "TILE": job.tile.id,
                 "RUN_KEY": job.run_key,
                 **(vertical_tags(settings.target_frame) if heights else {}),
+                **(_source_names(job) if raster.name == "source_index" else {}),
             },
+            colours=_source_colours(job) if raster.name == "source_index" else None,
         )
         statistics = result.statistics[0]
         band = Band(
@@ -198,6 +201,16 @@ class ProductFiles:
             bands=(band,),
         )
         return Product(info, path), statistics
+
+
+def _source_names(job: Job) -> dict[str, str]:
+    """Metadata that names each value of the source index."""
+    return {f"SOURCE_{number}": ref.source.id for number, ref in enumerate(job.sources, start=1)}
+
+
+def _source_colours(job: Job) -> dict[int, tiff.Colour]:
+    """Colour of each value of the source index; voids are black."""
+    return {number: source_colour(number - 1) for number in range(1, len(job.sources) + 1)}
 
 
 def _percent(heights_m: FloatArray, lowered: FloatArray | None) -> npt.NDArray[np.uint8]:

@@ -90,7 +90,7 @@ def _row(item: Document) -> Document:
             row[name] = datetime.fromisoformat(value).astimezone(UTC)
         elif name == "providers":
             # Null is not a valid URL of a provider; the empty reference is.
-            row[name] = [{"url": "", **provider} for provider in value]
+            row[name] = [{**provider, "url": provider.get("url", "")} for provider in value]
         else:
             row[name] = value
     return row

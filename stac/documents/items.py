@@ -12,6 +12,7 @@ import numpy as np
 from pyproj import Transformer
 
 from orograph.pipeline.core.grid import TILE_CRS, Cell, Tile
+from orograph.pipeline.core.palette import source_colour
 from orograph.pipeline.manifest import Asset, Band, Manifest
 from orograph.pipeline.sources.catalogue import Provider, Source
 from orograph.pipeline.sources.redaction import public_href
@@ -31,6 +32,7 @@ EXTENSIONS: Final = (
     PROFILE_URI,
 )
 _RASTER_URI: Final = EXTENSIONS[1]
+SOURCE_INDEX: Final = "source_index"
 _STATISTICS: Final = ("minimum", "maximum", "mean", "stddev", "count", "valid_percent")
 _LICENCE_ID: Final = re.compile(r"^[\w\-.+]+$", re.ASCII)
 _EDGE_STEPS: Final = 10
@@ -74,6 +76,8 @@ def item_from_manifest(
     shown = collection.items_of(manifest)
     item_id = item_id or next(iter(shown), manifest.tile)
     assets = {asset.name: _asset(asset, asset_href, pixel_size) for asset in shown.get(item_id, ())}
+    if SOURCE_INDEX in assets:
+        assets[SOURCE_INDEX]["bands"][0]["classification:classes"] = _classes(manifest)
     has_rasters = any("raster:spatial_resolution" in asset for asset in assets.values())
     return {
         "type": "Feature",
@@ -86,6 +90,7 @@ def item_from_manifest(
         "properties": {
             **_properties(manifest, square, made, nominal or made, collection),
             **_titled(collection, item_id),
+            **_renders(manifest, assets),
         },
         "links": [*_catalogue_links(collection, asset_href), *_links(manifest, asset_href, predecessor)],
         "assets": assets,
@@ -288,6 +293,40 @@ def _asset(asset: Asset, asset_href: AssetHref, pixel_size_m: float) -> Document
     }
     cleaned: Document = pruned(document)
     return cleaned
+
+
+def _classes(manifest: Manifest) -> list[Document]:
+    """Values of the source index as the classification extension describes them, in the colours of the file."""
+    void = {"value": 0, "name": "void", "title": "Void", "color_hint": "000000", "nodata": True}
+    sources = [
+        {
+            "value": number,
+            "name": re.sub(r"[^0-9A-Za-z_-]", "_", ref.source.id),
+            "title": ref.source.title,
+            "color_hint": "{:02X}{:02X}{:02X}".format(*source_colour(number - 1)),
+            "nodata": False,
+        }
+        for number, ref in enumerate(manifest.sources, start=1)
+    ]
+    return [void, *sources]
+
+
+def _renders(manifest: Manifest, assets: Document) -> Document:
+    """Ways to draw an item, as the render extension describes them and titiler takes them: relief and tinted heights."""
+    quality = manifest.quality
+    renders: Document = {}
+    if "hillshade" in assets:
+        renders["relief"] = {"title": "Shaded relief", "assets": ["hillshade"], "resampling": "bilinear"}
+    heights = next((name for name in ("elevation", "dem") if name in assets), None)
+    if heights is not None:
+        renders["heights"] = {
+            "title": "Heights",
+            "assets": [heights],
+            "rescale": [[round(quality.height_min_m, 1), round(quality.height_max_m, 1)]],
+            "colormap_name": "terrain",
+            "resampling": "bilinear",
+        }
+    return {"renders": renders} if renders else {}
 
 
 def _band(band: Band) -> Document:

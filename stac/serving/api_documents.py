@@ -93,33 +93,42 @@ def collections_document(collections: Iterable[Document], base: str, files: str)
     }
 
 
+_NUMBER: Final = {"type": "number"}
+_TEXT: Final = {"type": "string"}
+_TIME: Final = {"type": "string", "format": "date-time"}
+
+QUERYABLES: Final[Document] = {
+    "id": {"title": "Tile or cell", **_TEXT},
+    "collection": {"title": "Collection", **_TEXT},
+    "geometry": {"title": "Footprint", "$ref": "https://geojson.org/schema/Geometry.json"},
+    "datetime": {"title": "Nominal date of the catalogue's epoch", **_TIME},
+    "start_datetime": {"title": "Begin of the oldest survey", **_TIME},
+    "end_datetime": {"title": "End of the newest survey", **_TIME},
+    "created": {"title": "First published", **_TIME},
+    "updated": {"title": "Published", **_TIME},
+    "gsd": {"title": "Pixel, metres", **_NUMBER},
+    "license": {"title": "Licence", **_TEXT},
+    "version": {"title": "Version", **_TEXT},
+    "dem:surface": {"title": "Surface", "enum": ["DTM", "DSM", "mixed"]},
+    "dem:vertical_datum": {"title": "Vertical frame", **_TEXT},
+    "dem:run_key": {"title": "Run key", **_TEXT},
+    "dem:vertical_accuracy_le90_m": {"title": "Linear error at 90 %, metres", **_NUMBER},
+    "dem:uncertainty_median_m": {"title": "Median standard deviation of a height, metres", **_NUMBER},
+    "dem:border_step_m": {"title": "Step along borders of sources, metres", **_NUMBER},
+    "dem:void_fraction": {"title": "Part without heights", **_NUMBER},
+    "dem:filled_fraction": {"title": "Part filled", **_NUMBER},
+}
+"""What a filter may ask of, by name, whether or not a published item has it."""
+
+
 def queryables_document(url: str) -> Document:
-    """What a filter may ask of; other scalar properties may be asked of too."""
-    number, text = {"type": "number"}, {"type": "string"}
-    time = {"type": "string", "format": "date-time"}
+    """What a filter may ask of; other scalar properties of the items may be asked of too."""
     return {
         "$schema": "https://json-schema.org/draft/2019-09/schema",
         "$id": url,
         "type": "object",
         "title": "Queryables",
-        "properties": {
-            "id": {"title": "Tile or cell", **text},
-            "collection": {"title": "Collection", **text},
-            "geometry": {"title": "Footprint", "$ref": "https://geojson.org/schema/Geometry.json"},
-            "datetime": {"title": "Date of the newest measurement", **time},
-            "created": {"title": "First published", **time},
-            "updated": {"title": "Published", **time},
-            "gsd": {"title": "Pixel, metres", **number},
-            "license": {"title": "Licence", **text},
-            "version": {"title": "Version", **text},
-            "dem:surface": {"title": "Surface", "enum": ["DTM", "DSM", "mixed"]},
-            "dem:vertical_datum": {"title": "Vertical frame", **text},
-            "dem:run_key": {"title": "Run key", **text},
-            "dem:vertical_accuracy_le90_m": {"title": "Linear error at 90 %, metres", **number},
-            "dem:border_step_m": {"title": "Step along borders of sources, metres", **number},
-            "dem:void_fraction": {"title": "Part without heights", **number},
-            "dem:filled_fraction": {"title": "Part filled", **number},
-        },
+        "properties": QUERYABLES,
         "additionalProperties": True,
     }
 

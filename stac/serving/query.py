@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -42,10 +42,12 @@ class Filter:
     Attributes:
         expression: It, compiled.
         words: All words it holds, among them the properties it asks of.
+        properties: Names of the properties it asks of.
     """
 
     expression: cql2.Expr
     words: frozenset[str]
+    properties: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +190,25 @@ def parse_filter(value: Any, language: Any, crs: Any) -> Filter | None:
             raise BadQuery("filter is too long or nested too deeply")
         expression = cql2.parse_text(text) if as_text else cql2.parse_json(text)
         # Writing it out also finds operators with too few arguments, which parsing lets through.
-        return Filter(expression, frozenset(_WORD.findall(expression.to_text())))
+        words = frozenset(_WORD.findall(expression.to_text()))
+        document = expression.to_json()
     except (cql2.ParseError, cql2.ValidationError, ValueError, TypeError, RecursionError) as error:
         raise BadQuery(f"filter is not CQL2: {str(error)[:200]}") from error
+    if not isinstance(document, bool) and "op" not in document:
+        raise BadQuery(f"filter {text[:60]!r} is not a condition", remedy="compare a property: gsd <= 10")
+    return Filter(expression, words, frozenset(_properties(document)))
+
+
+def _properties(value: Any) -> Iterator[str]:
+    """Names of the properties in a CQL2 JSON expression."""
+    if isinstance(value, list):
+        for member in value:
+            yield from _properties(member)
+    elif isinstance(value, dict):
+        if isinstance(value.get("property"), str):
+            yield value["property"]
+        for member in value.values():
+            yield from _properties(member)
 
 
 def _modern(value: Any) -> Any:

@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from functools import cached_property
 from itertools import islice
 from typing import Any, Final
@@ -28,6 +29,7 @@ from orograph.stac.documents import layout
 from orograph.stac.documents.collections import COLLECTIONS
 from orograph.stac.documents.index import decode_items
 from orograph.stac.documents.json import ITEM_TYPE, Document
+from orograph.stac.serving.api_documents import QUERYABLES
 from orograph.stac.serving.bad_query import BadQuery
 from orograph.stac.serving.query import Filter, Query, microseconds
 
@@ -46,6 +48,7 @@ class Part:
         bounds_deg: float64, shape (items, 4): west, south, east, north.
         times_us: int64, shape (items, 2): first and last instant, microseconds since 1970.
         bodies: Answers, without addresses.
+        properties: Names of the properties that any of the items has.
     """
 
     digest: str
@@ -54,6 +57,7 @@ class Part:
     times_us: npt.NDArray[np.int64]
     geometries: npt.NDArray[Any]
     bodies: tuple[bytes, ...]
+    properties: frozenset[str] = frozenset()
 
     def body(self, row: int) -> bytes:
         """The item's JSON, with `FILES` and `API` in place of addresses."""
@@ -121,6 +125,7 @@ class Snapshot:
 
         With a filter and no order, items are looked at only until the page is full, and `matched` is not counted.
         """
+        self._check_names(query)
         found = self._sieved(query)
         if query.sort:
             return self._sorted_page(query, found.tolist())
@@ -132,6 +137,32 @@ class Snapshot:
         page, more = rows[: query.limit], len(rows) > query.limit
         matched = len(found) if query.matches is None else None
         return Page([self._body(row) for row in page], matched, self.names[page[-1]] if more else None)
+
+    @cached_property
+    def _known_names(self) -> frozenset[str]:
+        """Names a filter may ask of and a search may sort by."""
+        parts = {id(part): part for part, _ in self.places}.values()
+        return frozenset(QUERYABLES).union(*(part.properties for part in parts))
+
+    def _check_names(self, query: Query) -> None:
+        """Reject misspelt properties, which would find nothing.
+
+        A property of an extension that no item has, such as `eo:cloud_cover`, is absent rather than misspelt: clients
+        send one filter to several catalogues.
+
+        Raises:
+            BadQuery: a name without prefix, or with the prefix of one of the items' extensions, that no item has.
+        """
+        if not self.names:
+            return
+        known = self._known_names
+        prefixes = {name.partition(":")[0] for name in known if ":" in name}
+        asked = set() if query.matches is None else query.matches.properties
+        for name in sorted(asked | {key.name for key in query.sort}):
+            prefix, colon, _ = name.partition(":")
+            if name not in known and (not colon or prefix in prefixes):
+                near = get_close_matches(name.removeprefix("properties."), known, n=3) or sorted(QUERYABLES)
+                raise BadQuery(f"no item has the property {name!r}; near it: {', '.join(near)}")
 
     def _sorted_page(self, query: Query, found: list[int]) -> Page:
         if query.matches is not None:
@@ -279,6 +310,7 @@ def read_part(data: bytes, digest: str) -> Part:
         times_us=np.array([_times(item["properties"]) for item in items], dtype=np.int64).reshape(-1, 2),
         geometries=shapely.from_geojson([orjson.dumps(item["geometry"]).decode() for item in items]),
         bodies=tuple(orjson.dumps(_answer(item)) for item in items),
+        properties=frozenset(name for item in items for name in item["properties"]),
     )
 
 

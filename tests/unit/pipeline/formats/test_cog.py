@@ -9,7 +9,9 @@ import numpy as np
 import pyproj
 import pytest
 import rasterio
+from odc.geo.geobox import GeoBox
 from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 
 from orograph.pipeline.core.grid import PixelWindow, Tile, windows
@@ -197,3 +199,19 @@ def test_bytes_are_deflate_for_browsers():
     assert cog.Encoding().options("uint8")["compress"] == "DEFLATE"
     assert cog.Encoding("lerc-zstd").options("uint8")["compress"] == "DEFLATE"
     assert cog.Encoding().options("float32")["compress"] == "ZSTD"
+
+
+def test_a_colour_table_is_read_by_gdal_in_every_level(tmp_path: Path) -> None:
+    geobox = GeoBox((1100, 1100), rasterio.Affine(10, 0, 4_300_000, 0, -10, 2_650_000), "EPSG:3035")
+    values = np.zeros((1100, 1100), np.uint8)
+    values[:, 550:] = 2
+    path = tmp_path / "index.tif"
+    with cog.scratch(tmp_path / "scratch.tif", geobox, dtype="uint8", nodata=0) as writer:
+        for window in windows(values.shape, 512):
+            writer.write(window, values[window.slices])
+    cog.finish(tmp_path / "scratch.tif", path, overview="mode", colours={1: (0, 114, 178), 2: (230, 159, 0)})
+    for options in ({}, {"overview_level": 0}):
+        with rasterio.open(path, **options) as dataset:
+            assert dataset.colorinterp == (ColorInterp.palette,)
+            assert dataset.colormap(1)[2][:3] == (230, 159, 0)
+            assert set(np.unique(dataset.read(1))) == {0, 2}

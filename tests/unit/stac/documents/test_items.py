@@ -200,3 +200,16 @@ def test_the_way_to_a_source_is_told_with_what_would_be_better(library):
     }
     assert "horizontal" not in other
     assert list(library.faults(item)) == []
+
+
+def test_classes_name_and_colour_the_values_of_the_source_index():
+    manifest = make_manifest(None, sources=(make_source("survey", title="Survey"), make_source("other-30")))
+    index = next(a for a in manifest.assets if a.bands).model_copy(update={"name": "source_index"})
+    item = item_from_manifest(manifest.model_copy(update={"assets": (*manifest.assets, index)}), asset_href=str)
+    classes = item["assets"]["source_index"]["bands"][0]["classification:classes"]
+    assert [(c["value"], c["name"], c["color_hint"]) for c in classes] == [
+        (0, "void", "000000"),
+        (1, "survey", "0072B2"),
+        (2, "other-30", "E69F00"),
+    ]
+    assert item["properties"]["renders"]["heights"]["assets"] == ["dem"]

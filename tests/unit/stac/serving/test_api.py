@@ -79,8 +79,8 @@ def test_post_is_get(client):
     [
         ("id = 'E3900N3100'", ["E3900N3100"]),
         ("\"dem:surface\" = 'DTM' AND gsd < 20 AND id LIKE 'E43%'", ["E4300N2650", "E4350N2650"]),
-        ("unknown = 3", []),
-        ("unknown IS NULL AND NOT id = 'E5000N2000'", ["E3900N3100", "E4300N2650", "E4350N2650"]),
+        ('"eo:bands" = 3', []),
+        ("\"eo:bands\" IS NULL AND NOT id = 'E5000N2000'", ["E3900N3100", "E4300N2650", "E4350N2650"]),
         ("end_datetime < TIMESTAMP('2001-01-01T00:00:00Z')", ["E5000N2000"]),
         ("S_INTERSECTS(geometry, POINT(10 47.2))", ["E4300N2650"]),
     ],
@@ -101,6 +101,33 @@ def test_pages_hold_every_item_once(client):
     first = client.post("/search", json={"limit": 2, "filter": {"op": "<", "args": [{"property": "gsd"}, 20]}})
     link = next(link for link in first.json()["links"] if link["rel"] == "next")
     assert ids(first) + ids(client.post(link["href"], json=link["body"])) == sorted(TILES)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"filter": "gsdd = 10"}, "gsdd"),
+        ({"filter": "\"dem:surfac\" = 'DTM'"}, "dem:surfac"),
+        ({"filter": "gsd < 5 AND NOT (properties.gsd IS NULL)"}, "properties.gsd"),
+        ({"sortby": "-properties.updatedd"}, "updatedd"),
+    ],
+)
+def test_a_misspelt_property_is_named(client, parameters, name):
+    answer = client.get("/search", params=parameters)
+    assert answer.status_code == 400
+    assert name in answer.json()["detail"]
+
+
+def test_near_names_are_offered_and_bare_words_rejected(client):
+    assert "gsd" in client.get("/search", params={"filter": "gsdd = 10"}).json()["detail"].partition("near")[2]
+    answer = client.get("/search", params={"filter": "gsd"})
+    assert answer.status_code == 400
+    assert "not a condition" in answer.json()["detail"]
+
+
+def test_properties_of_other_extensions_are_absent_not_misspelt(client):
+    answer = client.get("/search", params={"filter": '"eo:cloud_cover" < 10'})
+    assert (answer.status_code, answer.json()["features"]) == (200, [])
 
 
 @pytest.mark.parametrize(
