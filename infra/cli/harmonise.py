@@ -38,6 +38,9 @@ def harmonise(
         bool, typer.Option("--allow-outside", help="Heights beyond the operation's area become void.")
     ] = False,
     grids_dir: GridsDir = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="PNG of before, after and difference to draw; none by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Move a raster's heights to another vertical frame, on its own grid, into a COG."""
@@ -69,6 +72,10 @@ def harmonise(
     )
     with WorkProgress(shown=not as_json):
         done = stage.harmonise(source, target, request, grids_folder(grids_dir))
+    if picture is not None:
+        from orograph.pipeline.core.pictures import draw_file_comparison
+
+        draw_file_comparison(picture, source, target, (source.name, frame_to))
     if as_json:
         print_json({**asdict(done), "record": done.record.model_dump(mode="json"), "file": str(target)})
         return

@@ -321,6 +321,9 @@ def bare_earth_command(
         float | None, typer.Option(help="Threshold of P(h > 2 m).", show_default="the model's own")
     ] = None,
     land_cover: Annotated[Path | None, typer.Option(help="Map with the classes of ESA WorldCover.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="PNG of before, after and difference to draw; none by default.")
+    ] = None,
 ) -> None:
     """Take canopy and buildings off a surface model."""
     import numpy as np
@@ -347,6 +350,10 @@ def bare_earth_command(
         for band, (name, plane) in enumerate(planes, start=1):
             dataset.write(plane.astype(np.float32), band)
             dataset.set_band_description(band, name)
+    if picture is not None:
+        from orograph.pipeline.core.pictures import draw_file_comparison
+
+        draw_file_comparison(picture, surface, ground, (surface.name, f"bare earth by {chosen}"))
     out.print(f"{ground}: {float(result.mask.mean()):.1%} of the surface was lowered to the terrain by {chosen}")
 
 

@@ -51,6 +51,9 @@ def superres(
     ] = None,
     nodata: Annotated[list[float] | None, typer.Option(help="Void values the file does not declare.")] = None,
     lerc_m: Annotated[float | None, typer.Option(help="Largest error of LERC compression; lossless without.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="PNG of before, after and difference to draw; none by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a sentence.")] = False,
 ) -> None:
     """Super-resolve a raster on its own grid, with an error for each pixel."""
@@ -92,6 +95,10 @@ def superres(
             lerc_max_error_m=lerc_m,
             trust_thinning=trust_thinning,
         )
+    if picture is not None:
+        from orograph.pipeline.core.pictures import draw_file_comparison
+
+        draw_file_comparison(picture, source, target, (source.name, f"x{factor} by {up.name}"))
     if report.thinning is not thinning:
         err.print(
             f"{source} is declared {thinning.value}, but its heights are samples: treated as {report.thinning.value}"

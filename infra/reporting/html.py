@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
-from typing import Any, Final
+from typing import Any
 
-_STYLE: Final = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c2321;background:#fbfaf7}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #ddd8cc}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.bar{background:#7a9e87;height:.8rem;border-radius:2px}.bad{color:#a33a1c}
-dl{display:grid;grid-template-columns:max-content auto;gap:.2rem 1.5rem}dt{color:#5c665f}dd{margin:0}
-@media (prefers-color-scheme:dark){body{background:#161a18;color:#e4e6e1}th,td{border-color:#39423c}dt{color:#9aa59d}.bad{color:#ef8d6f}}
-"""
+from orograph.pipeline.core.page import facts as fact_list
+from orograph.pipeline.core.page import page
 
 
 def html_of(report: Mapping[str, Any]) -> str:
@@ -36,16 +29,14 @@ def html_of(report: Mapping[str, Any]) -> str:
         "Largest worker": f"{report['peak_rss_mb']['max']:.0f} MB" if report["peak_rss_mb"] else None,
         "Estimated cost": report["cost"],
     }
-    listed = "".join(f"<dt>{name}</dt><dd>{escape(str(v))}</dd>" for name, v in facts.items() if v is not None)
-    title = f"Run {escape(str(report['run']))}"
+    listed = fact_list((name, value) for name, value in facts.items() if value is not None)
     note = "<p class=bad>The run was interrupted; the same command resumes it.</p>" if report["interrupted"] else ""
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><meta name=viewport "
-        f'content="width=device-width"><style>{_STYLE}</style><h1>{title}</h1>{note}<dl>{listed}</dl>'
-        f"<h2>Time by stage</h2>{_stages(report['stages'])}"
+    body = (
+        f"{note}{listed}<h2>Time by stage</h2>{_stages(report['stages'])}"
         f"{_reads(report.get('reads', {}))}"
-        f"<h2>What failed</h2>{_failures(report['failures'])}<h2>Tiles</h2>{_tiles(report['ended'])}</html>\n"
+        f"<h2>Failures</h2>{_failures(report['failures'])}<h2>Tiles</h2>{_tiles(report['ended'])}"
     )
+    return page(f"Run {report['run']}", body)
 
 
 def _stages(stages: Mapping[str, Mapping[str, float]]) -> str:
@@ -84,7 +75,7 @@ def _failures(failures: Iterable[Mapping[str, Any]]) -> str:
         for entry in failures
     ]
     if not rows:
-        return "<p>Nothing.</p>"
+        return "<p>None.</p>"
     return f"<table><tr><th>Tile<th>Error<th>Stage<th>What<th>What to do</tr>{''.join(rows)}</table>"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 from pathlib import Path
@@ -12,9 +11,26 @@ import numpy as np
 
 from orograph.pipeline.borders.compare import Border, Comparison
 from orograph.pipeline.borders.solve import NetworkResult
+from orograph.pipeline.core.page import facts, page, pictures, table
+from orograph.pipeline.core.pictures import scale_bar
 
 OPENDEM_MEAN_ABSOLUTE_M: Final = {"NL/DE": 0.0955, "BE/NL": 0.1130}
 """Recomputed from the heights OpenDEM Europe printed for its two borders."""
+_COLUMNS: Final = (
+    "border",
+    "pixels",
+    "median before",
+    "median",
+    "mean |d|",
+    "NMAD",
+    "20 points, mean |d|",
+    "geoid - levelling",
+    "routes",
+)
+_LEAD: Final = (
+    "Differences, first minus second source, on flat terrain that both cover, in centimetres. OpenDEM Europe's twenty"
+    " points met at 9.55 cm (NL/DE) and 11.30 cm (BE/NL) mean absolute difference."
+)
 PICTURE_POINTS: Final = 60_000
 
 
@@ -64,6 +80,8 @@ def draw_border(border: Border, frame: str, path: Path) -> None:
         )
         chart.set(aspect="equal", xlabel="easting, km (EPSG:3035)", ylabel="northing, km", title=border.name)
         chart.ticklabel_format(useOffset=False)
+        width_km = chart.get_xlim()[1] - chart.get_xlim()[0]
+        scale_bar(chart, width_km * 1000, 0.001)
         figure.colorbar(dots, ax=chart, label="difference, cm", shrink=0.85)
         _histogram(bars, values, limit, border)
         figure.suptitle(f"{border.statistics.count:,} pixels of flat ground in {frame}", fontsize=9)
@@ -113,14 +131,13 @@ def _network(network: NetworkResult) -> dict[str, Any]:
 
 
 def _page(document: dict[str, Any], folder: Path) -> str:
-    rows, pictures = [], []
+    rows, drawn = [], []
     for border in document["borders"]:
-        name = html.escape(f"{border['a']} / {border['b']}")
         figures, sample, raw = border["all_flat_ground"], border["sample_of_20"], border["without_operations"]
         routes = border["two_routes"]
         told = routes["verdict"] if routes["verdict"] != "impossible" else f"impossible: {routes['reason']}"
         cells = [
-            name,
+            f"{border['a']} / {border['b']}",
             f"{figures['count']:,}",
             f"{raw['median_m'] * 100:+.2f}",
             f"{figures['median_m'] * 100:+.2f}",
@@ -128,21 +145,21 @@ def _page(document: dict[str, Any], folder: Path) -> str:
             f"{figures['nmad_m'] * 100:.2f}",
             f"{sample['mean_absolute_m'] * 100:.2f}",
             "" if routes["difference_m"] is None else f"{routes['difference_m'] * 100:+.2f}",
-            html.escape(told),
+            told,
         ]
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-        data = base64.b64encode((folder / border["picture"]).read_bytes()).decode()
-        pictures.append(f'<figure><img alt="{name}" src="data:image/png;base64,{data}"></figure>')
-    return _PAGE.format(
-        frame=html.escape(document["target_frame"]),
-        rows="\n".join(rows),
-        pictures="\n".join(pictures),
-        operations="\n".join(
-            f"<li><b>{html.escape(name)}</b> {html.escape(operation['operation'])}, {operation['accuracy_m']} m</li>"
-            for name, operation in document["operations"].items()
-        ),
-        network=_network_html(document["adjustment"]),
+        rows.append(cells)
+        drawn.append((folder / border["picture"], f"{border['a']} / {border['b']}"))
+    figures_table = table(_COLUMNS, rows, text_columns=(0, 8))
+    operations = facts(
+        (name, f"{operation['operation']}, standard deviation {operation['accuracy_m']} m")
+        for name, operation in document["operations"].items()
     )
+    body = (
+        f"{figures_table}<h2>Operations</h2>{operations}"
+        f"<h2>Network adjustment</h2>{_network_html(document['adjustment'])}"
+        f"<h2>Maps</h2>{pictures(drawn, whole=True)}"
+    )
+    return page(f"Borders in {document['target_frame']}", body, lead=_LEAD)
 
 
 def _network_html(network: dict[str, Any] | None) -> str:
@@ -158,25 +175,3 @@ def _network_html(network: dict[str, Any] | None) -> str:
         f" {network['rms_after_m'] * 100:.2f} cm after.</p>"
         f"<table><tr><th>source</th><th>correction, cm</th><th>sigma, cm</th></tr>{rows}</table>"
     )
-
-
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Borders in {frame}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-table {{ border-collapse: collapse }} td, th {{ padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right }}
-td:first-child, th:first-child, td:last-child {{ text-align: left }} img {{ max-width: 100% }} figure {{ margin: 1rem 0 }}
-</style></head><body>
-<h1>Borders in {frame}</h1>
-<p>Differences first minus second on flat ground both sources cover, centimetres. OpenDEM Europe's twenty points met
-at 9.55 cm (NL/DE) and 11.30 cm (BE/NL) mean absolute difference.</p>
-<table><tr><th>border</th><th>pixels</th><th>median before</th><th>median</th><th>mean |d|</th><th>NMAD</th>
-<th>20 points, mean |d|</th><th>geoid - levelling</th><th>routes</th></tr>
-{rows}</table>
-<h2>Operations</h2><ul>{operations}</ul>
-<h2>Network adjustment</h2>{network}
-<h2>Maps</h2>
-{pictures}
-</body></html>
-"""

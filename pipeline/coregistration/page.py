@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from pathlib import Path
 from typing import Any, Final
+
+from orograph.pipeline.core.page import facts, page, pictures
 
 _PICTURES: Final = (
     ("dh_before.png", "Before"),
@@ -37,10 +37,9 @@ def write_page(path: Path, folder: Path, report: dict[str, Any]) -> None:
         ("Convention", report["convention"]),
         *[("Note", note) for note in report["notes"]],
     ]
-    table = "\n".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows)
-    images = "\n".join(_picture(folder / name, title) for name, title in _PICTURES if (folder / name).is_file())
+    body = facts(rows) + "<h2>Pictures</h2>" + pictures((folder / name, title) for name, title in _PICTURES)
     title = f"{report['inputs']['raster']} onto {report['inputs']['reference']}"
-    path.write_text(_PAGE.format(title=html.escape(title), table=table, images=images), encoding="utf-8")
+    path.write_text(page(title, body), encoding="utf-8")
 
 
 def _text(value: float | None) -> str:
@@ -50,31 +49,3 @@ def _text(value: float | None) -> str:
 def _wave(wave: dict[str, Any]) -> str:
     amplitude = ", ".join(f"{name} {value:.2f}" for name, value in wave["amplitude_m"].items())
     return f"{wave['wavelength_m']:,.0f} m at {wave['azimuth_deg']:.0f} degrees, amplitude {amplitude} m"
-
-
-def _picture(path: Path, title: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    escaped = html.escape(title)
-    return (
-        f'<figure><img alt="{escaped}" src="data:image/png;base64,{data}"><figcaption>{escaped}</figcaption></figure>'
-    )
-
-
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>{title}</title>
-<style>
-body{{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1200px;padding:0 1rem;color:#1b1b1b;background:#fff}}
-table{{border-collapse:collapse;margin-bottom:1.5rem}}
-th{{text-align:left;font-weight:600;padding:.2rem 1.2rem .2rem 0;vertical-align:top;white-space:nowrap}}
-td{{padding:.2rem 0;font-variant-numeric:tabular-nums}}
-main{{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:1rem}}
-figure{{margin:0}} img{{width:100%;height:auto;border:1px solid #ddd}} figcaption{{color:#555;font-size:.9em}}
-</style></head><body><h1>{title}</h1>
-<table>
-{table}
-</table>
-<main>
-{images}
-</main></body></html>
-"""

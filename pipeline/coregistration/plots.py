@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
+from orograph.pipeline.core.pictures import scale_bar
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.coregistration.blocks import BlockTable
 from orograph.pipeline.coregistration.estimate import nmad
@@ -38,6 +39,7 @@ def difference_map(path: Path, dh: FloatArray, inliers: BoolArray, geobox: GeoBo
     image = axes.imshow(np.where(stable, values, np.nan), **shown)
     axes.set_title(title)
     _bar(figure, image, axes, "reference - raster, m")
+    _scale(axes, geobox)
     _save(figure, path)
 
 
@@ -57,6 +59,7 @@ def shift_map(path: Path, field: FloatArray, table: BlockTable | None, geobox: G
         _label_blocks(axes, table, part)
     axes.set_title(title)
     _bar(figure, image, axes, "m")
+    _scale(axes, geobox)
     _save(figure, path)
 
 
@@ -119,6 +122,13 @@ def histogram(path: Path, before: Array, after: Array) -> None:
 def spread_text(values: Array) -> str:
     """Median and NMAD in words; no negative zero."""
     return f"median {round(float(np.median(values)), 2) + 0.0:.2f} m, NMAD {nmad(values):.2f} m"
+
+
+def _scale(axes: Any, geobox: GeoBox) -> None:
+    """A scale bar; the axes are in kilometres of the grid."""
+    width_km = abs(geobox.affine.a) * geobox.shape.x / 1000.0
+    if width_km > 0:
+        scale_bar(axes, width_km * 1000.0, 0.001)
 
 
 def _axes(geobox: GeoBox) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.core.pictures import draw_relief
 from orograph.pipeline.errors import ConfigError, ExportError, OrographError
 from orograph.pipeline.exports.hgt import HIGHEST_M, LOWEST_M, VOID, read_hgt
 from orograph.pipeline.exports.sampling import metres_per_degree
@@ -135,20 +136,14 @@ def _grey(heights_m: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 
 
 def draw(inspection: Inspection, out_path: Path) -> None:
-    """Write a hillshade of the sample as grey PNG, voids transparent.
+    """Write a map of the sample: shaded relief with a scale bar and heights in metres.
 
     Raises:
         ExportError: the file holds no heights.
     """
-    from PIL import Image
-
     if inspection.sample_m is None or min(inspection.sample_m.shape) < 3:
         raise ExportError("there are no heights to draw")
-    padded = np.pad(inspection.sample_m, 1, constant_values=np.nan)
-    width, height = inspection.pixel_m
-    shade = hillshade(padded, width, pixel_height_m=height, exaggeration=2.0)
-    picture = np.stack([shade, np.where(shade > 0, 255, 0).astype(np.uint8)], axis=-1)
-    Image.fromarray(picture, "LA").save(out_path)
+    draw_relief(out_path, inspection.sample_m, inspection.pixel_m, str(inspection.facts.get("file", "")))
 
 
 def _inspect_hgt(path: Path) -> Inspection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 from itertools import pairwise
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from orograph.pipeline.core.page import page, pictures, table
 from orograph.pipeline.validation.figures import AccuracyFigures
 from orograph.pipeline.validation.validate import Validation
 
@@ -149,58 +149,30 @@ def _page(validation: Validation, folder: Path, drawn: list[tuple[str, str]]) ->
     tables = "".join(
         f"<h2>{_KINDS[kind]}</h2>{_table(classes)}" for kind, classes in validation.classes.items() if classes
     )
-    pictures = "\n".join(
-        f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,'
-        f'{base64.b64encode((folder / name).read_bytes()).decode()}"><figcaption>{html.escape(caption)}</figcaption></figure>'
-        for name, caption in drawn
-    )
     names = validation.rasters[0] if len(validation.rasters) == 1 else f"{len(validation.rasters)} rasters"
-    return _PAGE.format(
-        title=html.escape(f"{names} against {validation.control}"),
-        frames=html.escape(
-            f"Heights compared in {validation.frame}; the control came from {validation.control_frame} by"
-            f" {validation.operation} (standard deviation {validation.operation_accuracy_m:.3f} m)."
-        ),
-        notes="".join(f"<li>{html.escape(note)}</li>" for note in validation.notes),
-        overall=_table({"all points": validation.overall}),
-        tables=tables,
-        pictures=pictures,
+    lead = (
+        f"Heights compared in {validation.frame}; the control came from {validation.control_frame} by"
+        f" {validation.operation} (standard deviation {validation.operation_accuracy_m:.3f} m). Errors are raster minus"
+        " control, in metres."
     )
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in validation.notes)
+    body = (
+        f"<ul>{notes}</ul><h2>Overall</h2>{_table({'all points': validation.overall})}{tables}"
+        f"<h2>Pictures</h2>{pictures((folder / name, caption) for name, caption in drawn)}"
+    )
+    return page(f"{names} against {validation.control}", body, lead=lead)
 
 
 def _table(classes: dict[str, AccuracyFigures]) -> str:
     """A table of figures, metres and percent."""
-    rows = []
-    for name, f in classes.items():
-        cover = ["" if v is None else f"{v:.1%}" for v in (f.coverage_68, f.coverage_95)]
-        cells = [
+    rows = [
+        (
+            name,
             f"{f.count:,}",
             *(f"{v:.3f}" for v in (f.median_m, f.mean_m, f.nmad_m, f.rmse_m, f.le90_m, f.largest_m)),
-            *cover,
-        ]
-        rows.append(f"<tr><td>{html.escape(name)}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return (
-        "<table><tr><th></th><th>points</th><th>median</th><th>mean</th><th>NMAD</th><th>RMSE</th><th>LE90</th>"
-        "<th>largest</th><th>within 1 sigma</th><th>within 1.96 sigma</th></tr>" + "".join(rows) + "</table>"
-    )
-
-
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
-td, th {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }}
-td:first-child, th:first-child {{ text-align: left }} img {{ max-width: 100% }}
-main {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 1rem }} figure {{ margin: 0 }}
-figcaption {{ color: #555; font-size: .9em }}
-</style></head><body>
-<h1>{title}</h1>
-<p>{frames} Errors are raster minus control, in metres.</p>
-<ul>{notes}</ul>
-<h2>Overall</h2>{overall}
-{tables}
-<h2>Pictures</h2><main>{pictures}</main>
-</body></html>
-"""
+            *("" if v is None else f"{v:.1%}" for v in (f.coverage_68, f.coverage_95)),
+        )
+        for name, f in classes.items()
+    ]
+    head = ("", "points", "median", "mean", "NMAD", "RMSE", "LE90", "largest", "within 1 sigma", "within 1.96 sigma")
+    return table(head, rows)
