@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,7 +93,10 @@ def to_array(
     y = affine.f + affine.e * (np.arange(rows) + 0.5)
     attrs = {"units": "m"} | {key: value for key, value in (attributes or {}).items() if value is not None}
     array = xr.DataArray(heights_m, coords={"y": y, "x": x}, dims=("y", "x"), name=name, attrs=attrs)
-    array = array.rio.write_crs(str(geobox.crs)).rio.write_transform(affine)
+    with warnings.catch_warnings():
+        # CF attributes cannot say everything of an oblique projection; the WKT next to them does.
+        warnings.filterwarnings("ignore", message=".*lost in conversion to CF")
+        array = array.rio.write_crs(str(geobox.crs)).rio.write_transform(affine)
     return array.rio.write_nodata(np.nan, encoded=False)
 
 
