@@ -97,7 +97,7 @@ def security_faults(document: dict[str, Any]) -> Iterator[str]:
         if "automountServiceAccountToken" not in pod:
             yield "a pod that does not say whether it gets an account token"
         volumes = {volume.get("name") for volume in pod.get("volumes", ())}
-        for container in pod["containers"]:
+        for container in (*pod["containers"], *pod.get("initContainers", ())):
             name = container.get("name")
             context = container.get("securityContext") or {}
             if context.get("allowPrivilegeEscalation") is not False:
@@ -298,7 +298,10 @@ def _file_faults(service: dict[str, Any], document: dict[str, Any], folder: Path
             yield f"reads the secret {mounted[1]}, which is not mounted"
     for volume in service.get("volumes") or ():
         origin = volume.split(":")[0]
-        there = (folder / origin).exists() if origin.startswith(".") else origin in (document.get("volumes") or {})
+        made = f"mkdir -p {origin.removeprefix('./')}\n" in (folder / "secrets.sh").read_text()
+        there = made or (folder / origin).exists()
+        if not origin.startswith("."):
+            there = origin in (document.get("volumes") or {})
         if not there:
             yield f"mounts {origin}, which is not there"
     build = service.get("build") or {}

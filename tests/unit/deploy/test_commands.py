@@ -1,0 +1,133 @@
+"""Commands of the deployment files and their page: parsed by the program, or run in a clean environment."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+import yaml
+
+from orograph.infra.cli.app import app
+from tests.support.manifests import DEPLOY, ROOT, documents
+
+PAGES = (DEPLOY / "README.md", ROOT / "docs/tutorials/on-a-cluster.md")
+
+
+def blocks(page: Path) -> Iterator[str]:
+    """Command lines of a page's fenced blocks; lines that end in a backslash are joined."""
+    for block in re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        yield from block.replace("\\\n", " ").splitlines()
+
+
+def command_lists(value: Any) -> Iterator[list[str]]:
+    """Entry commands of compose files and manifests."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            if key == "command" and isinstance(member, list):
+                yield [str(word) for word in member]
+            elif key == "entrypoint" and isinstance(member, str):
+                yield shlex.split(member)
+            else:
+                yield from command_lists(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from command_lists(member)
+
+
+def orograph_commands() -> Iterator[tuple[str, list[str]]]:
+    for page in PAGES:
+        for line in blocks(page):
+            words = shlex.split(line, comments=True) if "orograph" in line and "'{{" not in line else []
+            if "orograph" in words and words[0] not in {"kubectl", "helm"}:
+                yield page.name, words[words.index("orograph") + 1 :]
+    for path in (*(DEPLOY / "kubernetes").glob("*.yaml"), DEPLOY / "compose/compose.yaml"):
+        for document in documents(path):
+            for words in command_lists(document):
+                if words[0] == "orograph":
+                    yield path.name, words[1:]
+    for line in yaml.safe_load((DEPLOY / "ray/cluster-aws.yaml").read_text())["setup_commands"]:
+        yield "cluster-aws.yaml", shlex.split(line)[1:]
+
+
+def parse(words: list[str]) -> None:
+    """Resolve command and options as the program would, without running it."""
+    command: click.Command = typer.main.get_command(app)
+    context: click.Context | None = None
+    name, arguments = "orograph", [word for word in words if word not in {"&", "..."}]
+    while True:
+        context = command.make_context(name, list(arguments), parent=context)
+        if not isinstance(command, click.Group):
+            if name == "submit":
+                parse(list(context.params["arguments"]))
+            return
+        rest = [*context._protected_args, *context.args]
+        found, next_command, arguments = command.resolve_command(context, rest)
+        assert next_command is not None, words
+        command, name = next_command, found or ""
+
+
+def test_every_orograph_command_is_one() -> None:
+    found = list(orograph_commands())
+    assert len(found) >= 12
+    for where, words in found:
+        try:
+            parse(words)
+        except click.UsageError as error:
+            pytest.fail(f"{where}: orograph {shlex.join(words)}: {error.format_message()}")
+
+
+def test_runs_name_their_sources() -> None:
+    """The whole bundled catalogue asks for datasets that nobody has mounted."""
+    for where, words in orograph_commands():
+        if "run" in words:
+            assert "--source" in words, f"{where}: {words}"
+
+
+def test_secrets_are_made_once_and_keys_where_they_are_mounted(tmp_path: Path) -> None:
+    shutil.copy(DEPLOY / "compose/secrets.sh", tmp_path)
+    clean = {"PATH": "/usr/bin:/bin"}
+    script = ["bash", str(tmp_path / "secrets.sh")]
+    subprocess.run(script, check=True, env=clean, capture_output=True)
+    before = {path: path.read_bytes() for path in (tmp_path / "secrets").rglob("*") if path.is_file()}
+    subprocess.run(script, check=True, env=clean, capture_output=True)
+    assert before == {path: path.read_bytes() for path in before}
+    compose = documents(DEPLOY / "compose/compose.yaml")[0]
+    for secret in compose["secrets"].values():
+        assert (tmp_path / secret["file"]).stat().st_size > 0
+    (line,) = [line for line in blocks(DEPLOY / "README.md") if "keys create" in line and "secrets/" in line]
+    words = [sys.executable, "-m", *shlex.split(line)]
+    made = subprocess.run(words, check=True, cwd=tmp_path, env={**clean, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert made.stdout.startswith(b"oro_")
+    service = compose["services"]["service"]
+    origin, target = next(v.split(":")[:2] for v in service["volumes"] if "keys" in v)
+    inside = Path(service["environment"]["OROGRAPH_SERVICE_KEYS_FILE"])
+    kept = tmp_path / origin / inside.relative_to(target)
+    assert b"sha256" in kept.read_bytes()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o644, "user 1000 of the container reads it"
+
+
+def test_ray_up_starts_ray_with_its_token_in_a_login_shell(tmp_path: Path) -> None:
+    """The image's profile file puts the program back on a PATH that login shells reset."""
+    (tmp_path / "ray").write_text('#!/bin/sh\necho "$RAY_AUTH_MODE $(ulimit -n) $1 $2"\n')
+    (tmp_path / "ray").chmod(0o755)
+    dockerfile = (DEPLOY / "docker/Dockerfile").read_text()
+    profile = re.search(r"echo '([^']+)' > /etc/profile.d/orograph.sh", dockerfile)
+    assert profile is not None
+    line = profile[1].replace("/usr/local/orograph/bin", str(tmp_path))
+    (tmp_path / ".bash_profile").write_text(f". /etc/profile\n{line}\n")
+    cluster = yaml.safe_load((DEPLOY / "ray/cluster-aws.yaml").read_text())
+    for command in (cluster["head_start_ray_commands"][-1], cluster["worker_start_ray_commands"][-1]):
+        short = command.replace("ulimit -n 65536", "ulimit -n 512")
+        shell = ["bash", "--login", "-c", short]
+        ended = subprocess.run(shell, check=True, env={"HOME": str(tmp_path)}, capture_output=True, text=True)
+        assert ended.stdout.split()[:3] == ["token", "512", "start"]
