@@ -17,7 +17,7 @@ import rasterio
 import yaml
 from affine import Affine
 
-from orograph.infra.engines.protocol import Status
+from orograph.infra.engines.protocol import Receipt, Status
 from orograph.infra.engines.ray import RayEngine, RayOptions
 from orograph.infra.engines.schedule import Policy
 from orograph.infra.runs.request import Request
@@ -70,17 +70,20 @@ def _run(context: Context, catalogue: Path, tiles: int, actors: int, device: str
         # Actors start and end outside the run's middle.
         middle = samples[len(samples) // 4 : -len(samples) // 8 or None]
         row |= {"gpu_busy": statistics.mean(middle) / 100.0, "gpu_busy_whole_run": statistics.mean(samples) / 100.0}
-    row["receipts"] = _receipts(folder / "store")
+    row["stages"] = _stages([outcome.receipt for outcome in done if outcome.receipt is not None])
     return row
 
 
-def _receipts(store: Path) -> dict[str, float]:
-    """Mean seconds per stage, from the manifests."""
-    totals: dict[str, list[float]] = {}
-    for path in store.rglob("manifest.json"):
-        for name, value in json.loads(path.read_text()).get("timings_s", {}).items():
-            totals.setdefault(name, []).append(float(value))
-    return {name: statistics.mean(values) for name, values in totals.items()}
+def _stages(receipts: list[Receipt]) -> dict[str, dict[str, float]]:
+    """Mean wall and CPU seconds per stage."""
+    names = sorted({name for receipt in receipts for name in receipt.seconds})
+    return {
+        name: {
+            "wall_s": statistics.mean(receipt.seconds.get(name, 0.0) for receipt in receipts),
+            "cpu_s": statistics.mean(receipt.cpu_seconds.get(name, 0.0) for receipt in receipts),
+        }
+        for name in names
+    }
 
 
 @contextlib.contextmanager
