@@ -13,8 +13,6 @@ from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import CoregistrationStatus, fit
-from orograph.pipeline.coregistration.pair import Blocks
-from orograph.pipeline.coregistration.smooth_field import BlockLattice
 
 PIXEL_M = 20.0
 SIZE = 300
@@ -135,39 +133,3 @@ def test_the_record_and_the_table_are_json(bent):
     assert np.shape(record["details"]["lattice_m"]) == (3, *result.blocks.shape)
     rows = json.loads(json.dumps(result.blocks.to_dicts(), allow_nan=False))
     assert {"status", "count", "own_m", "error_m", "condition", "nmad_m"} <= rows[0].keys()
-
-
-def test_blocks_are_equal_and_cover_everything():
-    blocks = Blocks.of((985, 1332), 50)
-    for edges, size in ((blocks.row_edges, 985), (blocks.col_edges, 1332)):
-        assert edges[0] == 0
-        assert edges[-1] == size
-        assert np.ptp(np.diff(edges)) <= 1
-    u, v = blocks.centres()
-    assert np.diff(u[0]) == pytest.approx(2 / blocks.shape[1])
-    assert v[0, 0] == pytest.approx(1 / blocks.shape[0] - 1)
-
-
-@pytest.mark.parametrize("nodes", [(7, 9), (4, 5), (1, 1), (1, 4)])
-def test_the_banded_solve_is_the_dense_one(nodes):
-    rng = np.random.default_rng(0)
-    lattice = BlockLattice.over((7, 9), nodes)
-    factors = rng.normal(size=(63, 3, 3))
-    a, b = factors @ factors.transpose(0, 2, 1), rng.normal(size=(63, 3))
-    stiffness = np.array([2.0, 3.0, 5.0])
-    solution = lattice.solve(a, b, stiffness)
-    weights = lattice.weights.toarray()
-    size = weights.shape[1]
-    dense = np.einsum("bp,bij,bq->piqj", weights, a, weights)
-    grid = np.eye(size).reshape(*nodes, size)
-    bends = (
-        np.diff(grid, 2, axis=0),
-        np.diff(grid, 2, axis=1),
-        np.sqrt(2) * np.diff(np.diff(grid, axis=0), axis=1),
-    )
-    stacked = np.concatenate([bend.reshape(-1, size) for bend in bends])
-    for k in range(3):
-        dense[:, k, :, k] += stacked.T @ stacked * stiffness[k] * size / 63
-    right = np.einsum("bp,bi->pi", weights, b)
-    expected = np.linalg.solve(dense.reshape(3 * size, -1), right.ravel()).reshape(size, 3).T.reshape(3, *nodes)
-    np.testing.assert_allclose(solution, expected, rtol=1e-5, atol=1e-6)

@@ -11,8 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import CoregistrationStatus, fit
-from orograph.pipeline.coregistration.field import DisplacementField, refined
-from orograph.pipeline.coregistration.waves import Wave, sampled_shape
+from orograph.pipeline.coregistration.waves import Wave
 
 PIXEL_M, SIZE = 20.0, 320
 
@@ -93,28 +92,6 @@ def test_a_wave_that_cannot_be_removed_is_named(terrain, monkeypatch):
     assert result.status is CoregistrationStatus.UNDULATED
     assert result.wave_left.wavelength_m == pytest.approx(400.0, rel=0.02)
     assert "at 135 degrees" in result.reason
-
-
-def test_a_sampled_field_keeps_the_lattice_and_follows_the_wave():
-    geobox = GeoBox((200, 240), Affine(PIXEL_M, 0, 0, 0, -PIXEL_M, 0), "EPSG:25833")
-    rng = np.random.default_rng(1)
-    lattice = rng.standard_normal((3, 4, 5))
-    wave = Wave(vector(500.0, 30.0), (1.0, 0.5, -1.0), (0.2, 0.0, 0.7))
-    shape = sampled_shape((wave,), (4000.0, 4800.0), (4, 5))
-    assert shape[0] % 4 == 0
-    assert shape[0] // 4 % 2 == 1
-    np.testing.assert_allclose(
-        refined(refined(lattice, (12, 15)), (4, 5)), lattice, atol=1e-12
-    )  # the coarse nodes are among the fine ones
-    field = DisplacementField(geobox, lattice=lattice, waves=(wave,))
-    got = np.stack(field.on(geobox))
-    rows, cols = np.mgrid[0:200, 0:240] + 0.5
-    true = np.stack(DisplacementField(geobox, lattice=lattice).on(geobox))
-    true = true + wave.at((cols - 120) * PIXEL_M, (100 - rows) * PIXEL_M)
-    assert np.abs(got - true).max() < 0.15
-    assert np.sqrt(np.mean((got - true) ** 2)) < 0.03
-    east, north = cols * PIXEL_M, -rows * PIXEL_M
-    np.testing.assert_allclose(field.at(east, north), got, atol=1e-4)
 
 
 def test_parallel_ridges_are_aligned_across_them():
