@@ -4,6 +4,7 @@ OrographError
 ├── UsageError                    what was asked for makes no sense                        exit 2
 │   ├── BadIdentifier             a tile, cell or source id that does not parse
 │   ├── ConfigError               a setting with a bad value
+│   ├── SourceUnverified          a source with facts that are to be confirmed first
 │   ├── PackageMissing            a command that needs an extra which is not installed
 │   └── OutsideExtent             a query beyond the ground a model was fitted to
 ├── InputError                    the input cannot give right heights
@@ -140,6 +141,10 @@ class BadIdentifier(UsageError):
 
 class ConfigError(UsageError):
     """A setting with a bad value."""
+
+
+class SourceUnverified(UsageError):
+    """A source whose entry has facts that are not certain; the message says what to confirm."""
 
 
 class PackageMissing(UsageError):

@@ -30,7 +30,7 @@ SourceIds = Annotated[
         "-s",
         help="Source id; repeatable.",
         autocompletion=complete_source,
-        show_default="those of --data, else all of the catalogue",
+        show_default="those of --data, else all that can be used as they are",
     ),
 ]
 DataFiles = Annotated[
@@ -48,6 +48,14 @@ TileIds = Annotated[
 ]
 Area = Annotated[str, typer.Option("--area", "-a", help="west,south,east,north in degrees.")]
 Aoi = Annotated[Path | None, typer.Option("--aoi", help="GeoJSON of the area.")]
+AcceptUnverified = Annotated[
+    list[str],
+    typer.Option(
+        "--accept-unverified",
+        help="Source id whose unverified facts you have confirmed (`orograph sources show ID`); repeatable.",
+        autocompletion=complete_source,
+    ),
+]
 PixelSize = Annotated[
     float | None, typer.Option("--pixel-size", "-p", help="Metres; divides 50 km, at least 1.", show_default="10")
 ]
@@ -93,8 +101,9 @@ def _asked(
     pixel_size: PixelSize = None,
     target: Target = None,
     setting: Setting = [],  # noqa: B006
+    accept_unverified: AcceptUnverified = [],  # noqa: B006
 ) -> tuple[Request, ProcessingSettings]:
-    request = Request(catalogue, tuple(source), tuple(data), tuple(tile), area, aoi, strict)
+    request = Request(catalogue, tuple(source), tuple(data), tuple(tile), area, aoi, strict, tuple(accept_unverified))
     return request, processing_settings(pixel_size, target, setting)
 
 

@@ -39,6 +39,7 @@ def serve(
         typer.Option("--catalogue", "-c", help="Sources of orders; without it and --data those each tile was made of."),
     ] = None,
     data: options.DataFiles = [],  # noqa: B006 - typer reads the default, nothing writes it
+    accept_unverified: options.AcceptUnverified = [],  # noqa: B006
     engine: Annotated[str | None, typer.Option("--engine", "-e", help="local or ray.", show_default="local")] = None,
     workers: Annotated[int | None, typer.Option("--workers", "-w", help="Tiles at once.")] = None,
     grids_dir: options.GridsDir = None,
@@ -67,8 +68,8 @@ def serve(
         keys_file=keys_file,
     )
     run = RunSettings.with_flags(store=store, engine=engine, grids_dir=grids_dir)
-    asked = Request(catalogue or SHIPPED_CATALOGUE, data=tuple(data))
-    sources = asked.sources() if catalogue or data else None
+    asked = Request(catalogue or SHIPPED_CATALOGUE, data=tuple(data), accept_unverified=tuple(accept_unverified))
+    sources = asked.sources() if catalogue or data or accept_unverified else None
     app = create_app(settings, parts_from(run, sources))
     _insist_on_free_port(settings.host, settings.port)
     configure_logs()

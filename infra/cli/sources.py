@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orograph.infra.cli import options
+from orograph.infra.cli import options, sources_list
 from orograph.infra.cli.completion import complete_source
 from orograph.infra.reporting.console import err, out, print_json_line
 from orograph.pipeline.core.surface import Surface
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _FAULTS_SHOWN = 20
 
 app = typer.Typer(help="Datasets of heights, and the index of their files.", no_args_is_help=True)
+app.command("list")(sources_list.list_)
+app.command("show")(sources_list.show)
 
 
 @app.command("index")

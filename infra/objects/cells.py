@@ -15,7 +15,7 @@ from typing import Final
 
 from orograph.infra.objects.client import protocol_of
 from orograph.pipeline.errors import InputError, OrographError, SourceInaccessible, SourceMissing
-from orograph.pipeline.planning.cells import cell_href, cells_in
+from orograph.pipeline.planning.cells import template_files
 from orograph.pipeline.sources.catalogue import CellTemplate, Source
 from orograph.pipeline.sources.refs import FileRef
 from orograph.pipeline.superres.thinning_check import sample_points_deg
@@ -111,9 +111,9 @@ class CellPresence:
         except (SourceInaccessible, SourceMissing, InputError):
             pass  # listing needs a right of its own
         for bounds_deg in sample_points_deg(source):
-            for cell in cells_in(bounds_deg):
+            for href, _ in template_files(template, bounds_deg):
                 try:
-                    self._probe(cell_href(template, cell), source)
+                    self._probe(href, source)
                 except SourceMissing:
                     continue
                 except SourceInaccessible:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, Files, Source, SourceCatalogue
+from orograph.pipeline.sources.readiness import obstacle
 
 if TYPE_CHECKING:  # geometry and rasters are heavy, and `orograph --help` needs neither
     from orograph.infra.stores.base import Store
@@ -24,6 +25,7 @@ class Request:
         catalogue, source_ids, data: Sources to use and where their files are.
         tiles, area, aoi: Where; nothing means all that listed files cover.
         strict: Stop at suspicious samples instead of warning.
+        accept_unverified: Sources whose unverified facts the user accepts.
     """
 
     catalogue: Path = SHIPPED_CATALOGUE
@@ -33,9 +35,10 @@ class Request:
     area: str = ""
     aoi: Path | None = None
     strict: bool = False
+    accept_unverified: tuple[str, ...] = ()
 
     def sources(self) -> tuple[Source, ...]:
-        """The sources, their data where `--data` says.
+        """The sources, their data where `--data` says; by default all that can be used as they are.
 
         Raises:
             SourceUnknown, ConfigError: naming the id or option.
@@ -47,7 +50,14 @@ class Request:
             if not separator or not href:
                 raise ConfigError(f"--data {option!r} is not ID=PATH")
             places.setdefault(source_id, []).append(href if "://" in href else str(Path(href).absolute()))
-        ids = self.source_ids or tuple(places) or tuple(source.id for source in catalogue.sources)
+        for source_id in self.accept_unverified:
+            catalogue.get(source_id)
+        accepted = [
+            source.model_copy(update={"accept_unverified": True}) if source.id in self.accept_unverified else source
+            for source in catalogue.sources
+        ]
+        catalogue = SourceCatalogue.model_construct(sources=tuple(accepted))
+        ids = self.source_ids or tuple(places) or tuple(s.id for s in accepted if obstacle(s) is None)
         chosen = [catalogue.get(source_id) for source_id in dict.fromkeys((*ids, *places))]
         return tuple(
             source.model_copy(update={"data": Files(hrefs=tuple(places[source.id]))}) if source.id in places else source

@@ -17,15 +17,14 @@ from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
-from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from orograph.infra.reporting.transfer_progress import TransferStep
 from orograph.infra.stores.base import Store
 from orograph.pipeline.errors import CatalogueError, ConfigError
-from orograph.pipeline.planning.cells import cell_href, cells_in
+from orograph.pipeline.planning.cells import template_files
 from orograph.pipeline.planning.indexes import MemoryIndexes
-from orograph.pipeline.sources.catalogue import CellTemplate, Files, Source
+from orograph.pipeline.sources.catalogue import CellTemplate, Files, Portal, Source
 from orograph.pipeline.sources.index_build import (
     Builder,
     Fault,
@@ -38,6 +37,7 @@ from orograph.pipeline.sources.index_build import (
     unchanged,
 )
 from orograph.pipeline.sources.listings import Bounds, Read, read_listing
+from orograph.pipeline.sources.readiness import check_ready
 from orograph.pipeline.sources.refs import FileRef
 from orograph.pipeline.sources.source_files import SourceFiles
 from orograph.pipeline.sources.source_index import DamagedIndex, SourceIndex, declaration_digest, location_digest
@@ -205,8 +205,10 @@ def _listing(source: Source, files: IndexAccess, read: Read, area_deg: Bounds | 
         return list_files(source, files)
     if isinstance(source.data, CellTemplate):
         bounds = area_deg or source.area_deg
-        cells = ((cell_href(source.data, cell), box(*cell.bounds_deg)) for cell in cells_in(bounds))
-        return listed(list(cells), source.id)
+        return listed(list(template_files(source.data, bounds)), source.id)
+    if isinstance(source.data, Portal):
+        check_ready(source.model_copy(update={"accept_unverified": True}))
+        raise TypeError(f"source {source.id} has no files to list")
     return listed(read_listing(source.data, read, source.id, area_deg), source.id)
 
 

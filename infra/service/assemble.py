@@ -28,6 +28,7 @@ from orograph.pipeline.planning.planner import Planner
 from orograph.pipeline.resampling.horizontal import use_grids
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from orograph.pipeline.sources.catalogue import Source, SourceCatalogue
+from orograph.pipeline.sources.readiness import obstacle
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.stac.publishing.publish import publish_item, rebuild
 
@@ -71,7 +72,9 @@ class TilePlanner:
         missing = sorted(set(source_ids) - set(known))
         if missing:
             raise SourceUnknown(f"unknown source {missing[0]!r}", source=missing[0])
-        chosen = [known[id_] for id_ in source_ids] or list((made_of or known).values())
+        chosen = [known[id_] for id_ in source_ids] or [
+            s for s in (made_of or known).values() if s.id in made_of or obstacle(s) is None
+        ]
         files = SourceAccess(self.run)
         indexes = StoredIndexes(self.published.store, files, self._read)
         job = Planner(chosen, settings, files.probe, files, indexes).job(tile)

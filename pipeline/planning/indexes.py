@@ -11,10 +11,11 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from orograph.pipeline.errors import SourceMissing
-from orograph.pipeline.planning.cells import cell_href, cells_in
-from orograph.pipeline.sources.catalogue import CellTemplate, Files, Source
+from orograph.pipeline.planning.cells import template_files
+from orograph.pipeline.sources.catalogue import CellTemplate, Files, Portal, Source
 from orograph.pipeline.sources.index_build import Listing, build_index, list_files, listed
 from orograph.pipeline.sources.listings import Bounds, Entry, Read, can_search, read_listing
+from orograph.pipeline.sources.readiness import check_ready
 from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
 from orograph.pipeline.sources.source_index import SourceIndex
 
@@ -79,9 +80,12 @@ class MemoryIndexes:
     def candidates(self, source: Source, bounds_deg: Bounds) -> Sequence[tuple[str, BaseGeometry]]:
         """Cells of a template, or entries of a listing."""
         if isinstance(source.data, CellTemplate):
-            return [(cell_href(source.data, cell), box(*cell.bounds_deg)) for cell in cells_in(bounds_deg)]
+            return template_files(source.data, bounds_deg)
         if isinstance(source.data, Files):
             raise TypeError(f"source {source.id} has an index")
+        if isinstance(source.data, Portal):
+            check_ready(source)
+            return []
         entries = self._entries(source)
         if entries is None:
             entries = read_listing(source.data, self.read, source.id, bounds_deg)
@@ -91,6 +95,9 @@ class MemoryIndexes:
     def _entries(self, source: Source) -> list[Entry] | None:
         """The whole of a listing, read once; None where an area can be asked for."""
         if isinstance(source.data, Files | CellTemplate):
+            return None
+        if isinstance(source.data, Portal):
+            check_ready(source)
             return None
         if source.id not in self._listings:
             searchable = can_search(source.data, self.read)

@@ -40,6 +40,7 @@ from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import CellTemplate, Files, Source
 from orograph.pipeline.sources.file_identity import local_ref
 from orograph.pipeline.sources.partial import RasterFile
+from orograph.pipeline.sources.readiness import check_ready
 from orograph.pipeline.sources.refs import FileRef, SourceRef, ThinningCheck
 from orograph.pipeline.sources.sidecars import found_beside, remote_candidates
 from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
@@ -127,6 +128,8 @@ class Planner:
         names = {"superres": pinned(self.settings.superres), "bare_earth": pinned(self.settings.bare_earth)}
         self.settings = self.settings.model_copy(update=names)
         check_settings(self.settings)
+        for source in self.sources:
+            check_ready(source)
         if self.indexes is None:
             self.indexes = MemoryIndexes(self.probe, self.files)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -20,7 +21,15 @@ from orograph.pipeline.errors import ConfigError, SourceUnknown
 from orograph.pipeline.sources.land_cover import LandCover
 from orograph.pipeline.sources.sensor import SensorModel, bundled_sensor
 
-SHIPPED_CATALOGUE: Final = Path(__file__).with_name("sources.yaml")
+SHIPPED_CATALOGUE: Final = Path(__file__).with_name("bundled")
+"""Folder of YAML files, one per country or group."""
+
+YAML_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's loader where it is installed: it is ten times as fast, and every command reads the catalogue."""
+
+
+_MOST_NAMED: Final = 20
+"""Larger catalogues name only similar ids in errors."""
 
 
 class _Frozen(BaseModel):
@@ -52,12 +61,17 @@ class Files(_Frozen):
 
 
 class CellTemplate(_Frozen):
-    """Data in one file per 1 degree cell.
+    """Data in one file per cell: of 1 degree, or of a square grid in a projected CRS.
 
-    The template may use `{ns}`, `{lat:02d}`, `{ew}`, `{lon:03d}` of the cell's south-west corner (absolute values).
+    For 1 degree cells the template may use `{ns}`, `{lat:02d}`, `{ew}`, `{lon:03d}` of the cell's south-west corner
+    (absolute values); for cells of `cell_m` metres `{e}` and `{n}` of the south-west corner in metres, `{n_top}` of the
+    north-west corner, `{e_km}` and `{n_km}` in kilometres.
     A cell without an object is sea or outside the product when `missing_is_void`.
 
     Attributes:
+        cell_m: Side of square cells, metres of `crs`; None means cells of 1 degree.
+        crs: Projected CRS of the grid of square cells.
+        origin_m: East and north of one corner of the grid.
         cells: Href of a text file that lists the cells that exist, one name per line: a cell's href, file name (with or
             without suffix) or id. Without it, a cell counts as absent only where others were seen to be readable.
     """
@@ -66,6 +80,28 @@ class CellTemplate(_Frozen):
     href: str
     missing_is_void: bool = True
     cells: str | None = None
+    cell_m: float | None = Field(default=None, gt=0)
+    crs: str | None = None
+    origin_m: tuple[float, float] = (0.0, 0.0)
+
+    @model_validator(mode="after")
+    def _grid_is_whole(self) -> Self:
+        if (self.cell_m is None) != (self.crs is None):
+            raise ValueError("square cells need both cell_m and crs")
+        return self
+
+
+class Portal(_Frozen):
+    """Data that the user downloads by hand: from a portal, by a form, with a login, or from a service that resamples.
+
+    Attributes:
+        href: The page or service.
+        how: What is there and how to get it.
+    """
+
+    kind: Literal["portal"] = "portal"
+    href: str
+    how: str
 
 
 class StacLocation(_Frozen):
@@ -120,7 +156,7 @@ class AtomFeed(_Frozen):
 
 Listed = StacLocation | TileIndex | FeatureService | AtomFeed
 """Places that list files."""
-Location = Annotated[Files | CellTemplate | Listed, Field(discriminator="kind")]
+Location = Annotated[Files | CellTemplate | Portal | Listed, Field(discriminator="kind")]
 
 
 class Access(_Frozen):
@@ -181,12 +217,21 @@ class Source(_Frozen):
         access: How the source's server is reached.
         land_cover: Map that tells a bare-earth model where trees and buildings stand.
         sensor: Measured footprint and noise, or the name of a bundled sensor model such as `srtm`.
+        licence: SPDX id, or `proprietary` with the licence's own name in `licence_name`.
+        attribution: Credit as the provider words it.
+        country: ISO 3166 code of country or region (`AT`, `DE-BY`, `GB-SCT`), `GLOBAL` for products of the world.
+        layer: `error` marks a layer of standard deviations; it can be fetched and mirrored, never merged as heights.
+        unverified: Facts of the entry that are not certain, each with what to confirm.
+        accept_unverified: The user accepts these facts; set by `--accept-unverified`.
+        notes: Traps of the product.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     title: str
     providers: tuple[Provider, ...] = Field(min_length=1)
+    country: str | None = Field(default=None, pattern=r"^(GLOBAL|[A-Z]{2}(-[A-Z]{2,3})?)$")
     licence: str
+    licence_name: str | None = None
     licence_url: str | None = None
     attribution: str
     data: Location
@@ -212,6 +257,10 @@ class Source(_Frozen):
     access: Access = Access()
     land_cover: LandCover | None = None
     sensor: SensorModel | None = None
+    layer: Literal["height", "error"] = "height"
+    unverified: tuple[str, ...] = ()
+    accept_unverified: bool = False
+    notes: tuple[str, ...] = ()
 
     @field_validator("sensor", mode="before")
     @classmethod
@@ -255,13 +304,23 @@ class SourceCatalogue(_Frozen):
 
     @classmethod
     def load(cls, path: Path = SHIPPED_CATALOGUE) -> Self:
-        """Read a YAML catalogue; relative hrefs and grid paths are taken from the file's folder.
+        """Read a YAML catalogue, or a folder of them; relative hrefs and grid paths are taken from the file's folder.
 
         Raises:
             ConfigError: the file is missing, no YAML, or an entry is incomplete (the vertical frame above all).
         """
+        if path.is_dir():
+            parts = [cls._load_file(part) for part in sorted(path.glob("*.yaml"))]
+            try:
+                return cls(sources=tuple(source for part in parts for source in part.sources))
+            except ValidationError as error:
+                raise ConfigError(f"source catalogue {path}: {_first_faults(error, None)}") from error
+        return cls._load_file(path)
+
+    @classmethod
+    def _load_file(cls, path: Path) -> Self:
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+            document = yaml.load(path.read_text(encoding="utf-8"), Loader=YAML_LOADER)  # noqa: S506 - both are safe loaders
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"source catalogue {path} cannot be read: {error}") from error
         try:
@@ -279,8 +338,11 @@ class SourceCatalogue(_Frozen):
         for source in self.sources:
             if source.id == source_id:
                 return source
-        known = ", ".join(source.id for source in self.sources)
-        raise SourceUnknown(f"unknown source {source_id!r}", source=source_id, remedy=f"known are {known}")
+        ids = [source.id for source in self.sources]
+        close = get_close_matches(source_id, ids, n=5, cutoff=0.5)
+        known = ", ".join(ids if len(ids) <= _MOST_NAMED else close)
+        remedy = f"known are {known}" if known else "`orograph sources list` shows the known ones"
+        raise SourceUnknown(f"unknown source {source_id!r}", source=source_id, remedy=remedy)
 
 
 def _anchored(source: Source, folder: Path) -> Source:

@@ -153,7 +153,7 @@ def test_only_the_packages_are_shipped(tmp_path: Path) -> None:
     size = copy_packages(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["orograph"]
     assert {path.name for path in (tmp_path / "orograph").iterdir() if path.is_dir()} == set(PACKAGES)
-    assert (tmp_path / "orograph/pipeline/sources/sources.yaml").exists()
+    assert (tmp_path / "orograph/pipeline/sources/bundled/world.yaml").exists()
     assert not [path for path in tmp_path.rglob("*") if path.name in {"__pycache__", ".git"} or path.suffix == ".pyc"]
     assert size < 60 * 2**20
     assert package_digest() == package_digest()

@@ -88,7 +88,7 @@ def test_the_shipped_catalogue_is_complete():
         assert one.licence
         assert one.attribution
         assert one.providers
-    with pytest.raises(SourceUnknown, match="known are"):
+    with pytest.raises(SourceUnknown, match="sources list"):
         catalogue.get("atlantis")
 
 
