@@ -36,7 +36,7 @@ class Height:
 
     Attributes:
         height_m: In the target frame; a float, or an array of the inputs' shape.
-        shift_m: What was added.
+        shift_m: The shift that was added, metres.
         operation: Id of the pinned operation.
         accuracy_m: Its standard deviation.
     """
@@ -71,7 +71,7 @@ def height(
         grids_dir: Folder of geoid grids; `OROGRAPH_GRIDS_DIR` or its default when None.
 
     Raises:
-        NoVerticalOperation, GridMissing, OutsideAreaOfUse: the heights cannot be moved rightly.
+        NoVerticalOperation, GridMissing, OutsideAreaOfUse: the heights cannot be transformed correctly.
     """
     operation = VerticalCatalogue.load().operation(from_, to, grids_dir=_grids(grids_dir), epoch=epoch, via=via)
     heights = np.asarray(height_m, np.float64)
@@ -106,9 +106,9 @@ def harmonise(
 
     Raises:
         VerticalFrameMissing: the frame of the heights is not known.
-        OutsideAreaOfUse: a height lies beyond the operation's area.
-        NoVerticalOperation, GridMissing: the heights cannot be moved rightly.
-        SourceGridError, NodataError: the raster is not one of heights.
+        OutsideAreaOfUse: a height is outside the operation's area of use.
+        NoVerticalOperation, GridMissing: the heights cannot be transformed correctly.
+        SourceGridError, NodataError: the raster does not contain heights.
     """
     raster = to_raster(heights, from_)
     operation = VerticalCatalogue.load().operation(
@@ -132,7 +132,7 @@ class Coregistration:
 
     Attributes:
         fitted: Displacement field, statistics and status.
-        notes: What had to be done to compare the two, in sentences.
+        notes: Sentences that describe the steps taken to make the two comparable.
     """
 
     fitted: Fitted

@@ -45,7 +45,7 @@ def open_store(url: str | Path, *, endpoint_url: str | None = None, anonymous: b
         anonymous: Read without credentials.
 
     Raises:
-        SourceMissing: there is no such folder. ConfigError: a URL that names no store.
+        SourceMissing: the folder does not exist. ConfigError: the URL does not name a store.
     """
     endpoint = endpoint_url or RunSettings.with_flags().s3_endpoint_url
     store = open_object_store(str(url), endpoint_url=endpoint, anonymous=anonymous, must_exist=True)
@@ -216,5 +216,5 @@ def _touch(one: Bounds, other: Bounds) -> bool:
 
 
 def _public(store: Store) -> str:
-    """What the store's keys are appended to, to open them with GDAL."""
+    """Prefix of the store's keys, for opening them with GDAL."""
     return store.url if store.url.startswith("s3://") else str(Path(store.url.removeprefix("file://")).absolute())

@@ -1,4 +1,4 @@
-"""What all commands share: consoles, JSON output, and the way errors end a process."""
+"""Parts shared by all commands: consoles, JSON output, and exit on errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ending(run: Callable[[], object]) -> int:
             raise
         return _explained(missing)
     except OSError as error:
-        # What no command expected of the system: a folder that is a file, permissions, a full disk.
+        # Unexpected system errors: a file where a folder should be, permissions, a full disk.
         err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
         err.print(f"{error} — check that path, its permissions, and the space left", markup=False)
         return 1

@@ -88,7 +88,7 @@ def _show(assessment: Assessment, folder: Path, store: Path) -> None:
     from rich.table import Table
 
     true_east, true_north = assessment.shift_true_m
-    table = Table(title="How far the global model lies aside, metres")
+    table = Table(title="Horizontal offset of the global model, metres")
     for name in ("tile", "true east", "found east", "true north", "found north"):
         table.add_column(name, justify="left" if name == "tile" else "right")
     for tile, (east, north) in assessment.shift_found_m.items():

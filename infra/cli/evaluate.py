@@ -26,7 +26,7 @@ def evaluate(
     ] = False,
     reference_m: Annotated[float | None, typer.Option(help="Bring the heights to this pixel size first.")] = None,
     reference_by: Annotated[str, typer.Option(help="decimation (all phases) or mean.")] = "decimation",
-    wrong_mode: Annotated[bool, typer.Option(help="Add each network told the other thinning mode.")] = True,
+    wrong_mode: Annotated[bool, typer.Option(help="Also evaluate each network with the wrong thinning mode.")] = True,
     opendem: Annotated[Path | None, typer.Option(help="OpenDEM's published weights (HDF5), as a peer.")] = None,
     fit_on: Annotated[
         list[Path] | None,
@@ -64,7 +64,7 @@ def evaluate(
     tiles = tiles_in(dtms)
     linear = best_linear(tiles_in(fit_on or []), factor, thinning)
     if linear is None:
-        err.print(f"no best linear filter ships for x{factor}; name ground to fit one on with --fit-on DTM")
+        err.print(f"no best linear filter is bundled for x{factor}; fit one with --fit-on DTM")
     names = model or ["superres-s"]
     methods, declared = line_up(
         names, thinning, factor, ensemble=ensemble, wrong_mode=wrong_mode, opendem=opendem,

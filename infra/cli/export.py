@@ -38,7 +38,9 @@ def export(
     frame: Annotated[
         str | None, typer.Option(help="Vertical frame of the files, e.g. EPSG:5773 (EGM96); the tiles' by default.")
     ] = None,
-    missing: Annotated[str, typer.Option(help="Where no tile is published: void, or refuse the cell.")] = "void",
+    missing: Annotated[
+        str, typer.Option(help="Where no tile is published: void (nodata) or refuse (cell fails).")
+    ] = "void",
     interval: Annotated[float, typer.Option(help="Contour interval, metres.")] = 25.0,
     contour_arc_seconds: Annotated[int, typer.Option(help="Lattice of the contours: 3 or 1.")] = 3,
     contour_format: Annotated[list[str] | None, typer.Option(help="shp, gpkg, fgb; all by default.")] = None,

@@ -34,7 +34,7 @@ def height(
     if lon_deg is None or lat_deg is None or height_m is None or not frame_from:
         raise UsageError("LON, LAT, H and --from are needed", remedy="see `orograph height --help`")
     if not math.isfinite(height_m):
-        raise UsageError(f"{height_m} is no height")
+        raise UsageError(f"the height must be finite, got {height_m}")
     if method not in {"pinned", "opendem"}:
         raise UsageError(f"unknown method {method!r}", remedy="use pinned or opendem")
     chosen: Literal["pinned", "opendem"] = "opendem" if method == "opendem" else "pinned"

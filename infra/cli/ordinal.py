@@ -295,9 +295,9 @@ def evaluate_surface(
     pixel_size: Annotated[float, typer.Option(help="Pixel size, metres.")],
     model: Annotated[str, typer.Option(help="Registry name or weights file.")],
     probability: Annotated[float | None, typer.Option(help="Threshold of P(h > 2 m); the model's own if not.")] = None,
-    smooth: Annotated[bool, typer.Option(help="Fit planes to the ground under cover.")] = True,
+    smooth: Annotated[bool, typer.Option(help="Fit planes to the terrain under cover.")] = True,
 ) -> None:
-    """Bare-earth errors by site beside doing nothing and the progressive morphological filter."""
+    """Compare bare-earth errors by site with the unfiltered DSM and the progressive morphological filter."""
     from orograph.pipeline.core.progress import tracked
     from orograph.pipeline.learning.bare_earth.evaluate import judged
     from orograph.pipeline.learning.bare_earth.sites import load_sites

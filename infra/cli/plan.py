@@ -1,4 +1,4 @@
-"""`orograph plan`: what a run would do, without doing it."""
+"""`orograph plan`: show the work of a run without doing it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def plan(
 
 
 def show(planned: Plan, *, as_json: bool, notes: Sequence[str] = ()) -> None:
-    """Print a plan as a table or as JSON; tiles that are refused give a run's exit code."""
+    """Print a plan as a table or as JSON; rejected tiles set the exit code as in a run."""
     rows = [_row(job, planned) for job in planned.jobs]
     refused = [{"tile": refusal.tile.id, **refusal.error.to_dict()} for refusal in planned.refusals]
     if as_json:
@@ -91,8 +91,8 @@ def _show_table(planned: Plan, rows: list[dict[str, Any]], notes: Sequence[str])
     out.print(table)
     warn(planned, notes)
     for one in planned.refusals:
-        # The error's own [tile ..., source ...] is no markup.
-        err.print(f"refused: {one.error.at(tile=one.tile.id)}", markup=False)
+        # The error's own [tile ..., source ...] must not be read as markup.
+        err.print(f"rejected: {one.error.at(tile=one.tile.id)}", markup=False)
     if not rows and not planned.refusals:
         err.print("nothing to do: no source has data in the area")
 

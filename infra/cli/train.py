@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def train(
     folder: Annotated[Path, typer.Argument(help="Folder of the run: checkpoint, curves, weights; resumes from it.")],
-    data: Annotated[Path, typer.Option(help="Folder the sites' files lie below.")] = Path(),
+    data: Annotated[Path, typer.Option(help="Folder that contains the sites' files.")] = Path(),
     sites: Annotated[
-        Path | None, typer.Option(help="YAML list of sites; the one behind the shipped weights if none.")
+        Path | None, typer.Option(help="YAML list of sites; default: the sites of the bundled weights.")
     ] = None,
     dtm: Annotated[list[Path] | None, typer.Option(help="A DTM of your own as a site; may be given often.")] = None,
     hold_out: Annotated[list[str] | None, typer.Option(help="Site kept for validation; may be given often.")] = None,
@@ -213,7 +213,7 @@ def _averaged(factor: int, share: float) -> float:
 
 
 def _about(training: SiteList, held: list[str]) -> dict[str, Any]:
-    """What weights say of the ground behind them."""
+    """Metadata of the training terrain, saved with the weights."""
     return {
         "sites": [site.model_dump(include={"name", "licence", "attribution", "weight"}) for site in training.sites],
         "held_out": held,
@@ -221,7 +221,7 @@ def _about(training: SiteList, held: list[str]) -> dict[str, Any]:
 
 
 def _progress(steps: int, picture: Path) -> Callable[[list[dict[str, float]]], None]:
-    """What a person sees at every checkpoint: a line, and the curves so far as a picture."""
+    """Report each checkpoint to the user: one line of figures and a plot of the curves so far."""
     from orograph.pipeline.learning.superres.plots import plot_curves
 
     def show(rows: list[dict[str, float]]) -> None:

@@ -40,7 +40,7 @@ class Finding:
 
 
 def examine(settings: RunSettings) -> tuple[Finding, ...]:
-    """Every finding, in the order a person would ask."""
+    """Collect all findings, most basic first."""
     checks: tuple[Callable[[RunSettings], Iterator[Finding]], ...] = (
         _libraries,
         _gdal_options,

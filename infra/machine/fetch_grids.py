@@ -14,7 +14,7 @@ from orograph.pipeline.errors import GridCorrupt, GridMissing, SourceMissing, So
 from orograph.pipeline.vertical import VerticalCatalogue, grid_states
 
 Progress = Callable[[str, int, int], None]
-"""Told the grid's name, bytes so far, bytes in all."""
+"""Called with the grid's name, the bytes so far and the total bytes."""
 
 
 def fetch_grids(
@@ -35,7 +35,7 @@ def fetch_grids(
         GridMissing: the catalogue has no such grid.
         SourceMissing: the server does not have it.
         SourceUnavailable: the server does not answer as it should.
-        GridCorrupt: what came is not the pinned file.
+        GridCorrupt: the downloaded file is not the pinned file.
         StoreUnwritable: the folder cannot be written.
     """
     catalogue = VerticalCatalogue.load()

@@ -12,7 +12,7 @@ def make_bucket(url: str, endpoint_url: str | None = None) -> None:
     """Make the bucket of an `s3://` URL; nothing happens when it is ours already.
 
     Raises:
-        StoreError, StoreUnavailable: the server refuses or does not answer.
+        StoreError, StoreUnavailable: the server rejects the request or does not answer.
     """
     bucket, _ = split_s3_url(url)
     try:

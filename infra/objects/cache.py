@@ -64,7 +64,7 @@ class NodeCache:
         return data
 
     def put(self, file: FileRef, start: int, data: bytes) -> None:
-        """Keep a range; a full or read-only disk is no error."""
+        """Keep a range; a full or read-only disk is ignored."""
         if self._works and len(data) <= self.max_bytes // 4:
             path = self._path(file, f"{start}-{start + len(data)}")
             self._keep(path, lambda temporary: temporary.write_bytes(data + _crc(data)))

@@ -123,7 +123,7 @@ class CellPresence:
 
 
 def _names_of(href: str) -> Iterator[str]:
-    """What a list may call a cell: its href, its path in the bucket, its file name with and without suffix, its folder."""
+    """Names a list may use for a cell: href, path in the bucket, file name with and without suffix, folder."""
     path = PurePosixPath(href.partition("://")[2].partition("/")[2] or href)
     yield from (href, str(path), path.name, path.stem)
     if path.parent.name:

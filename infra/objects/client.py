@@ -22,7 +22,7 @@ class RangesIgnored(Exception):
 class ObjectClient(Protocol):
     """Reads objects of one protocol with one set of credentials; every method makes one try and raises typed errors.
 
-    All methods raise `SourceMissing` (the server says that there is no such object), `SourceInaccessible` (denied,
+    All methods raise `SourceMissing` (the server reports that the object does not exist), `SourceInaccessible` (denied,
     redirected, no such bucket, bad credentials), `SourceUnavailable` (may pass), `SourceChanged` (another ETag than
     planned) and `SourceCorrupt` (an answer without what a check needs).
     """

@@ -1,4 +1,4 @@
-"""What reading a source cost: requests, bytes over the network, bytes needed, and what the node's cache gave."""
+"""Cost of reading a source: requests, bytes over the network, bytes needed, and bytes from the node's cache."""
 
 from __future__ import annotations
 

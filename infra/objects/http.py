@@ -123,9 +123,7 @@ def _check(answer: Any, href: str) -> None:
         error.retry_after_s = float(asked) if asked.isdigit() else None  # type: ignore[attr-defined]
         raise error
     if status == 404:
-        raise SourceMissing(
-            "there is no such object (404)", source=href, remedy="correct the href in the source catalogue"
-        )
+        raise SourceMissing("object not found (404)", source=href, remedy="correct the href in the source catalogue")
     if 300 <= status < 400:
         target = headers.get("location", "elsewhere")
         raise SourceInaccessible(

@@ -21,7 +21,7 @@ from orograph.pipeline.sources.refs import FileRef
 
 _CHUNK: Final = 8 * 2**20
 _IDENTITIES: Final = ("etag", "ETag", "generation", "md5Hash", "content_md5", "mtime", "created", "last_modified")
-"""What file systems call a version, best first."""
+"""Names that file systems use for an object's version, best first."""
 _EXTRAS: Final = {"gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 _PASSING: Final = {408, 425, 429}
 
@@ -124,7 +124,7 @@ def _faults(href: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise SourceMissing(
-            "there is no such object", source=href, remedy="correct the href in the source catalogue"
+            "object not found", source=href, remedy="correct the href in the source catalogue"
         ) from error
     except Exception as error:
         raise _typed(error, href) from error
@@ -137,9 +137,7 @@ def _typed(error: Exception, href: str) -> OrographError:
     )
     said = (str(error).splitlines() or [type(error).__name__])[0][:300]
     if status == 404:
-        return SourceMissing(
-            "there is no such object (404)", source=href, remedy="correct the href in the source catalogue"
-        )
+        return SourceMissing("object not found (404)", source=href, remedy="correct the href in the source catalogue")
     if status in _PASSING or status >= 500 or isinstance(error, TimeoutError | ConnectionError):
         return SourceUnavailable(f"{type(error).__name__}: {said}", source=href)
     if isinstance(error, PermissionError) or 300 <= status < 500 or "Auth" in type(error).__name__:

@@ -202,7 +202,7 @@ def _typed(error: Exception, href: str, file: FileRef | None) -> OrographError:
         return changed(file, "another")
     if code == "NoSuchKey":
         return SourceMissing(
-            "there is no such object (NoSuchKey)", source=href, remedy="correct the href in the source catalogue"
+            "object not found (NoSuchKey)", source=href, remedy="correct the href in the source catalogue"
         )
     if isinstance(error, aiohttp.ClientError | TimeoutError | ConnectionError):
         return SourceUnavailable(f"{type(error).__name__}: {error}", source=href)

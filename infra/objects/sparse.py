@@ -74,7 +74,7 @@ class SparseCopy:
     def opened(
         cls, file: FileRef, path: Path, get: GetRange, cache: NodeCache | None, counts: ReadCounts
     ) -> SparseCopy | None:
-        """Fetch the header into a sparse file of the object's size; None where the blocks cannot be told apart.
+        """Fetch the header into a sparse file of the object's size; None where the header gives no block sizes.
 
         Raises:
             SourceCorrupt: not a TIFF, or a damaged header.

@@ -18,7 +18,7 @@ _SHARES = {"fetch": 0.05, "coregister": 0.1, "windows": 0.5, "export": 0.25, "co
 
 
 class Reporter(Protocol):
-    """Is told what happens; a context manager."""
+    """Receives progress events; a context manager."""
 
     def __enter__(self) -> Self: ...
     def __exit__(

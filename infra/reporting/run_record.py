@@ -1,7 +1,7 @@
-"""The record of a run, kept in the store beside the tiles: what runs, what ended how, what it took.
+"""The record of a run, kept in the store next to the tiles: running tiles, outcomes and resources used.
 
 `runs/<run>/state.json` is rewritten every few seconds while the run lasts, so that `orograph status` can watch from
-anywhere; `report.json` and `report.html` are left at its end. The run's name tells when it began and what it does.
+anywhere; `report.json` and `report.html` are left at its end. The run's name gives its start time and its kind.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Journal:
         try:
             self.store.put(f"{ROOT}/{self.run}/{name}", data, media_type=media_type)
         except OrographError as error:
-            # A run must not fail for want of its diary; the tiles' own writes will tell if the store is gone.
+            # A run must not fail because its record cannot be written; the tiles' own writes report a lost store.
             import logging
 
             logging.getLogger(__name__).warning("the run's record could not be written: %s", error)

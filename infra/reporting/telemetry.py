@@ -1,4 +1,4 @@
-"""What a run tells of itself: structured log lines, and numbers for Prometheus.
+"""Telemetry of a run: structured log lines and Prometheus metrics.
 
 A log line is one JSON object with time, level, logger, message and, where known, run, job, tile, stage and attempt.
 Secrets never pass: keys, tokens, signatures of presigned URLs and passwords in URLs are struck out by the formatter,
@@ -89,7 +89,7 @@ def log_context(**fields: Any) -> Iterator[None]:
 
 
 class Metrics(Protocol):
-    """Is told of every event and outcome of a run."""
+    """Receives every event and outcome of a run."""
 
     def event(self, event: Event) -> None:
         """A running tile moved on."""
@@ -105,7 +105,7 @@ class Metrics(Protocol):
 
 
 class NoMetrics:
-    """For runs nobody watches."""
+    """Ignores all events, for runs without monitoring."""
 
     def event(self, event: Event) -> None:
         """Nothing."""

@@ -40,7 +40,7 @@ class TransferProgress:
     """Shows how far a piece of work over many files is; a context manager.
 
     Args:
-        what: What is done, such as `indexing ch-swissalti3d`.
+        what: Description of the work, such as `indexing ch-swissalti3d`.
         as_json: Write JSON lines to standard output instead.
         console: Where people read.
     """

@@ -1,7 +1,7 @@
 """The second wave: which 1 degree cells are due, and the runner that makes one from published tiles.
 
-A cell's run key holds the run keys of the tiles it touches. So planning needs no record of its own: a cell is due
-when its manifest is not in the store, and a tile made anew makes exactly its cells due.
+A cell's run key contains the run keys of the tiles it touches. So planning needs no record of its own: a cell is due
+when its manifest is not in the store, and a tile made again makes exactly its cells due.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ITEM_KEY: Final = re.compile(rf"stac/{TILES.id}/[^/]+/(E\d{{4}}N\d{{4}})/\1\.js
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
-    """What an export would do.
+    """Plan of an export.
 
     Attributes:
         due: Cells to make.
@@ -74,7 +74,7 @@ def plan_cells(store: Store, settings: CellSettings, cells: Iterable[Cell] | Non
 
     Args:
         store: With published tiles.
-        settings: What is made of a cell.
+        settings: Products and options of each cell.
         cells: Those to look at; None for every cell that a published tile touches.
 
     Raises:
@@ -110,10 +110,10 @@ def _is_published(store: Store, job: CellJob) -> bool:
 
 
 def tile_ref(store: Store, tile: Tile) -> TileRef:
-    """What is published of a tile.
+    """Reference to a published tile: its manifest and files.
 
     Raises:
-        CatalogueError: its item points at a manifest that is not there, is damaged or holds no elevation.
+        CatalogueError: its item points at a manifest that is missing, damaged or without elevation.
     """
     run_key = present_run_key(store, TILES.id, tile.id)
     key = manifest_key(tile.id, str(run_key))
@@ -122,7 +122,7 @@ def tile_ref(store: Store, tile: Tile) -> TileRef:
         elevation = next(asset for asset in manifest.assets if asset.name in ELEVATION)
     except (KeyError, StopIteration):
         raise CatalogueError(
-            f"{item_key(TILES.id, tile.id)} points at {key}, which holds no elevation",
+            f"{item_key(TILES.id, tile.id)} points at {key}, which contains no elevation",
             tile=tile.id,
             remedy="run the tile again",
         ) from None

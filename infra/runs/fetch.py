@@ -92,7 +92,7 @@ class Fetcher:
         """Identity and size of an object now; of a chain (`zip://a.tif::s3://...`), of the archive.
 
         Raises:
-            SourceMissing: the server says that there is no such object.
+            SourceMissing: the server reports that the object does not exist.
             SourceInaccessible: denied, redirected, no such bucket; nothing is known of the object.
             SourceUnavailable: the server does not answer as it should, after all tries.
             SourceCorrupt: the server gives nothing by which a change could be noticed.
@@ -387,7 +387,7 @@ def _unpack(chain: str, path: Path, file: FileRef) -> None:
 def _local_path(href: str) -> Path:
     path = Path(href.removeprefix("file://"))
     if not path.is_file():
-        raise SourceMissing("there is no such file", source=href, remedy="correct the path in the source catalogue")
+        raise SourceMissing("file not found", source=href, remedy="correct the path in the source catalogue")
     return path
 
 
@@ -406,7 +406,7 @@ def _check_same_sidecars(file: FileRef, path: Path) -> None:
 
 
 def _place(file: FileRef, folder: Path) -> Path:
-    # The HGT driver reads the corner from the file's name, so the name stays; the folder tells versions apart.
+    # The HGT driver reads the corner from the file's name, so the name stays; the folder's name differs by version.
     version = hashlib.sha256(f"{file.href}\n{file.etag}".encode()).hexdigest()[:20]
     link = file.href.partition("::")[0]
     path = urlsplit(link).path if link.startswith("http") else link

@@ -1,4 +1,4 @@
-"""Weights of a person's own in a run: kept in its store by their content, where every worker finds them again."""
+"""User-supplied weights of a run, stored under their SHA-256 so that every worker can load them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def model_key(digest: str) -> str:
 def named_by_content(
     processing: ProcessingSettings, settings: RunSettings
 ) -> tuple[ProcessingSettings, dict[str, bytes]]:
-    """Settings that name a person's own weights by what they hold, and these weights by their sha256.
+    """Return settings that name user-supplied weights by their content, and these weights by their sha256.
 
     From here on this process finds them by these names.
 

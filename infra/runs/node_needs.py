@@ -1,4 +1,4 @@
-"""What every node of a run must have, checked when a worker starts and not tile by tile."""
+"""Requirements of a run on every node, checked once when a worker starts and not per tile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orograph.pipeline.settings import RunSettings
 
 @dataclass(frozen=True, slots=True)
 class NodeNeeds:
-    """What the jobs of a run need of a machine.
+    """Requirements of a run's jobs on a machine.
 
     Attributes:
         grids: Names of geoid grids that the driver has and the jobs use.

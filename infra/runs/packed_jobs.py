@@ -66,7 +66,7 @@ def _whole(store: Store, ref: SourceRef) -> SourceRef:
     if not (isinstance(data, Files) and data.hrefs[0].startswith("store:")):
         return ref
     key = data.hrefs[0].removeprefix("store:")
-    remedy = "run the same command again: it plans anew and writes the list"
+    remedy = "run the same command again: it repeats the planning and writes the list"
     try:
         whole = SourceRef.model_validate_json(store.get(key))
     except KeyError:

@@ -1,4 +1,4 @@
-"""Published tiles as local files: what derived products are cut from."""
+"""Published tiles as local files, the inputs of derived products."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def elevation_files(
     Raises:
         OutsideCoverage: a wanted tile is not published.
         SourceMissing, ResultDiffers: its file is gone or damaged.
-        StoreUnwritable, DiskFull: there is no room for fetched files.
+        StoreUnwritable, DiskFull: the disk has no room for fetched files.
     """
     there = set(published_tiles(store))
     wanted = set(there if tiles is None else tiles)

@@ -29,7 +29,7 @@ class ScratchFolder:
 
     Args:
         parent: Where it is made; the system's place for temporary files when None.
-        name: Letters and digits that tell a person what it is for, such as a tile's id.
+        name: Letters and digits that show its purpose to the user, such as a tile's id.
 
     Raises:
         StoreUnwritable, DiskFull: the place cannot be written to.
@@ -94,11 +94,11 @@ def _collected(path: Path) -> bool:
 
 
 def _locked(path: Path) -> int | None:
-    """A descriptor that holds the folder's lock; None when somebody else has it.
+    """A descriptor that holds the folder's lock; None when another process has it.
 
     Raises:
         FileNotFoundError: the folder is gone.
-        OSError: the file system knows no locks, or the path is no folder.
+        OSError: the file system does not support locks, or the path is not a folder.
     """
     import fcntl  # Unix only
 

@@ -131,7 +131,7 @@ class StoredIndexes:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What became of a build: the index, how many rows were kept and read, and files that could not be read."""
+    """Result of a build: the index, the numbers of rows kept and read, and the files that could not be read."""
 
     index: SourceIndex
     kept: int

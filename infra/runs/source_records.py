@@ -1,8 +1,8 @@
-"""Where a published tile's source files lie: kept in the store for its operators, never published.
+"""Paths of a published tile's source files, kept in the store for its operators and never published.
 
-Manifests tell everybody the names and ETags of files (`orograph.pipeline.sources.redaction`). Making a tile again, or showing what it was
-made of, needs the paths too: they are under `inputs/`, which no catalogue refers to and no service hands out. Beside them
-lie the shifts that were told to a run, which its manifest shows only as they were applied.
+Manifests publish only the names and ETags of files (`orograph.pipeline.sources.redaction`). Making a tile again, or showing
+its inputs, needs the paths too: they are under `inputs/`, which no catalogue refers to and no service serves. The same
+prefix contains the shifts that were given to a run; its manifest shows them only as they were applied.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def inputs_key(tile: str, run_key: str) -> str:
 
 
 def alignment_key(tile: str, run_key: str) -> str:
-    """Key of the record of the shifts a run was told."""
+    """Key of the record of the shifts given to a run."""
     return f"inputs/{tile}/{run_key}.alignment.json"
 
 
 def keep_inputs(store: Store, job: Job) -> None:
-    """Write down a job's sources in full, if their public form tells less, and its alignment; safe to repeat and to race."""
+    """Record a job's full sources, if their public form omits something, and its alignment; safe to repeat and to race."""
     if job.alignment:
         key = alignment_key(job.tile.id, job.run_key)
         with contextlib.suppress(ObjectExists):
@@ -51,7 +51,7 @@ def keep_inputs(store: Store, job: Job) -> None:
 
 
 def full_sources(store: Store, manifest: Manifest) -> tuple[SourceRef, ...]:
-    """A tile's sources as the run that made it knew them; as the manifest tells them where nothing was held back.
+    """Return a tile's sources as its run read them; from the manifest where nothing was redacted.
 
     Raises:
         CatalogueError: the record is damaged.
@@ -60,7 +60,7 @@ def full_sources(store: Store, manifest: Manifest) -> tuple[SourceRef, ...]:
 
 
 def told_alignment(store: Store, manifest: Manifest) -> tuple[CoregistrationRecord, ...]:
-    """The shifts the run that made a tile was told (`--smooth-shifts`); none where it estimated its own.
+    """Return the shifts given to the run that made a tile (`--smooth-shifts`); empty where it estimated its own.
 
     Raises:
         CatalogueError: the record is damaged.

@@ -1,7 +1,7 @@
 """An engine with everything around it that a long run needs: record, numbers, log lines, and a gentle end.
 
 On SIGTERM, or the first Ctrl-C, no further tile is started, those that run are ended, and the record is closed; a
-second Ctrl-C stops at once. What is committed stays either way.
+second Ctrl-C stops at once. Committed tiles stay in both cases.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Supervised:
     """Wraps an engine; itself one.
 
     Args:
-        engine: What runs the jobs.
+        engine: The engine that runs the jobs.
         journal: The run's record.
-        metrics: Where numbers go.
+        metrics: Receiver of the metrics.
     """
 
     def __init__(self, engine: DrainingEngine, journal: Journal, metrics: Metrics | None = None) -> None:
@@ -74,7 +74,7 @@ class Supervised:
 
 
 def supervised(engine: DrainingEngine, settings: RunSettings, jobs: Sequence[Job]) -> Supervised:
-    """The engine with a record in the run's store, numbers for Prometheus on Ray, and log lines where nobody watches.
+    """The engine with a record in the run's store, numbers for Prometheus on Ray, and log lines where no progress is shown.
 
     `OROGRAPH_LOG` is `json` for log lines in any case, `off` for none.
     """

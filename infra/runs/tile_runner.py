@@ -1,4 +1,4 @@
-"""One job from store to store: fetch, make, commit, publish. What every engine runs."""
+"""Run one job from store to store: fetch, make, commit, publish. Every engine runs this."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class TileRunner:
         written: int = 0,
         reads: dict[str, dict[str, int]] | None = None,
     ) -> Receipt:
-        """What goes back to the driver."""
+        """The receipt for the driver."""
         return Receipt(
             tile=job.tile.id,
             run_key=job.run_key,

@@ -1,7 +1,7 @@
 """Objects in a folder or a bucket: the one interface all products pass through.
 
-Keys are relative, `/`-separated and never start with `/` nor hold `..`; values are immutable but for the few published
-pointers, which are swapped by ETag.
+Keys are relative, `/`-separated, never start with `/` and never contain `..`; values are immutable except the few
+published pointers, which are swapped by ETag.
 """
 
 from __future__ import annotations

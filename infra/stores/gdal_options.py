@@ -12,7 +12,7 @@ def gdal_s3_options(endpoint_url: str | None, environment: Mapping[str, str] = o
 
     Args:
         endpoint_url: Of the settings; `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` when None.
-        environment: Variables as botocore reads them. What is set by GDAL's own name stays.
+        environment: Variables as botocore reads them. Variables set under GDAL's own names stay.
     """
     options: dict[str, str] = {}
     endpoint = endpoint_url or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")

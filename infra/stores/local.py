@@ -49,7 +49,7 @@ class LocalStore:
         return f"LocalStore({self.url!r})"
 
     def head(self, key: str) -> ObjectInfo | None:
-        """What is known of an object, None when there is none."""
+        """Return an object's size and ETag; None when it does not exist."""
         path = self._path(key)
         with _faults(key):
             return _info(key, path)
@@ -238,7 +238,7 @@ def _translated(key: str, error: OSError) -> OrographError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return DiskFull(text, remedy="free some space, then run the same command again: it resumes")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return StoreUnwritable(text, remedy="choose another store or mend its permissions")
+        return StoreUnwritable(text, remedy="choose another store or correct its permissions")
     if error.errno in {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.EBUSY}:
         return StoreUnavailable(text)
     return StoreError(text)

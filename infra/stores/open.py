@@ -13,7 +13,7 @@ def check_writable(store: Store) -> None:
     """Put, read and forget a small object, so that a run fails before it starts and not after its first tile.
 
     Raises:
-        StoreUnwritable, StoreUnavailable, DiskFull: what the store said, and what to do.
+        StoreUnwritable, StoreUnavailable, DiskFull: the store's error, with a remedy.
     """
     key = f"doctor/{uuid.uuid4().hex}"
     remedy = "check the path, or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and OROGRAPH_S3_ENDPOINT_URL"
@@ -39,7 +39,7 @@ def open_store(
 
     Raises:
         ConfigError: another scheme, a bucket without a name, credentials in the URL.
-        SourceMissing: it `must_exist` and there is no such folder; for commands that only look at what is published.
+        SourceMissing: `must_exist` is set and the folder does not exist; for commands that only read published data.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:

@@ -1,7 +1,7 @@
 """A bucket as a store: conditional writes that stay right when replies are lost.
 
-A conditional PUT is not idempotent: when its reply is lost, the second try is refused because of the first. So every
-write carries an id in the object's metadata, and a refusal (412, 409) is followed by a look at whose object it is.
+A conditional PUT is not idempotent: when its reply is lost, the second try fails because of the first. So every
+write carries an id in the object's metadata, and after a 412 or 409 the id of the stored object decides.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class S3Store:
         return (S3Store, (self.url, self.options, self.backoff))
 
     def head(self, key: str) -> ObjectInfo | None:
-        """What is known of an object, None when there is none."""
+        """Return an object's size and ETag; None when it does not exist."""
         name = self._name(key)
 
         def call() -> ObjectInfo | None:
@@ -206,7 +206,7 @@ class S3Store:
             # Parts of an unfinished upload are billed but never listed.
             client.abort_multipart_upload(**upload)
             raise
-        # Some servers do not tell the ETag when parts are joined.
+        # Some servers do not return the ETag when a multipart upload is completed.
         answer = client.head_object(**where)
         return answer["ETag"].strip('"'), answer["ContentLength"]
 

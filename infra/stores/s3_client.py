@@ -122,7 +122,7 @@ def status_of(error: Exception) -> int:
 
 
 def translated(error: Exception, where: str) -> OrographError:
-    """What botocore raised, as an error of the tree; unknown ones become `StoreError` with the server's words."""
+    """Translate a botocore exception to a typed error; unknown ones become `StoreError` with the server's message."""
     from botocore import exceptions
     from botocore.parsers import ResponseParserError
 

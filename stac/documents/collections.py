@@ -18,7 +18,7 @@ class CollectionInfo:
 
     Attributes:
         id: Its id, a part of keys.
-        squares: What its items are: `Tile` or `Cell`.
+        squares: Type of its items: `Tile` or `Cell`.
         asset_prefixes: Names of assets that belong to it start with one of these; empty for all.
         is_item_per_product: Each prefix is an item of its own, so that making one product again leaves the others.
     """
@@ -63,8 +63,8 @@ TILES: Final = CollectionInfo(
     title="European terrain model, 50 km tiles",
     description=(
         "Heights on the EEA reference grid (EPSG:3035), harmonised to one vertical frame from open elevation data: of "
-        "the bare earth, of the surface or of both, as each tile's `dem:surface` says. Every tile tells its sources, the "
-        "vertical operations applied, its quality figures and the checksums of its files."
+        "the terrain (DTM), of the surface (DSM) or of both, as each tile's `dem:surface` says. "
+        "Every tile lists its sources, the vertical operations applied, its quality figures and the checksums of its files."
     ),
     keywords=(*_KEYWORDS, "EPSG:3035", "COG"),
     squares=Tile,

@@ -1,7 +1,7 @@
 """The `dem:` profile: vertical frame, surface, sources, operations and quality figures of an elevation item.
 
-No STAC extension says in which vertical frame heights are, of which surface, or how they got there; the profile does,
-in fields of one prefix, with its own JSON schema. The schema ships in the package and lies in every catalogue.
+No STAC extension describes the vertical frame of heights, DTM or DSM, or their lineage; the profile does, in fields of
+one prefix, with its own JSON schema. The schema is bundled with the package and copied to every catalogue.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def public_name(href: str) -> str:
 
 
 def lineage(manifest: Manifest) -> str:
-    """One sentence a person understands: from which sources, by which steps."""
+    """Describe sources and processing steps in one plain sentence."""
     used = contributing(manifest)
     ids = {ref.source.id for ref in used}
     is_cell = "tiles" in manifest.settings
@@ -165,10 +165,10 @@ def _file(file: FileRef) -> Document:
 
 def _horizontal(operation: HorizontalOperation) -> Document:
     """How the tile's pixels were found in the source, how well, and what a missing grid would have made better."""
-    told = {"accuracy_m": operation.accuracy_m, "better": operation.better}
+    shown = {"accuracy_m": operation.accuracy_m, "better": operation.better}
     return {
         "operation": operation.description,
-        **{name: value for name, value in told.items() if value is not None},
+        **{name: value for name, value in shown.items() if value is not None},
         "grids": _grids(operation.grids),
     }
 

@@ -1,4 +1,4 @@
-"""STAC 1.1 items from manifests: what was made, where it lies, what it was made of, how good it is."""
+"""STAC 1.1 items from manifests: products, footprint, sources and quality."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _dates(sources: Iterable[Source], nominal: str) -> Document:
             "dem:date_basis": "processing",
         }
     first, last = (timestamp(pick(starts + ends, key=_aware)) for pick in (min, max))
-    # A source without an end may be newer than all that others tell.
+    # A source without an end may be newer than all dates of the others.
     basis = "acquisition" if all(source.end is not None for source in sources) else "partial"
     return {"datetime": nominal, "start_datetime": first, "end_datetime": last, "dem:date_basis": basis}
 

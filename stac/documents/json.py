@@ -17,7 +17,7 @@ ITEM_TYPE: Final = "application/geo+json"
 PARQUET_TYPE: Final = "application/vnd.apache.parquet"
 
 SHA256_MULTIHASH: Final = "1220"
-"""What a multihash puts before a sha256: its code and its length."""
+"""Prefix of a sha256 multihash: its code and its length."""
 
 _SWAP_ATTEMPTS: Final = 20
 
@@ -33,7 +33,7 @@ def read(store: ObjectStore, key: str) -> Document:
     """A JSON object of the store.
 
     Raises:
-        CatalogueError: there is none, or it is no JSON object.
+        CatalogueError: it does not exist, or it is not a JSON object.
     """
     try:
         document = orjson.loads(store.get(key))
@@ -49,9 +49,9 @@ def read(store: ObjectStore, key: str) -> Document:
 def swap(
     store: ObjectStore, key: str, change: Callable[[bytes | None], bytes | None], media_type: str = JSON_TYPE
 ) -> bool:
-    """Replace an object by what `change` makes of its present bytes; starts again when somebody else was quicker.
+    """Replace an object by what `change` makes of its present bytes; retries when another writer was faster.
 
-    `change` gets None where there is no object and returns None to leave things as they are. Returns whether
+    `change` gets None where the object does not exist and returns None to leave the object unchanged. Returns whether
     something was written.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where the catalogue lies in the store: keys, blocks, and relative references between them.
+"""Layout of the catalogue in the store: keys, blocks, and relative references between them.
 
 ```
 stac/catalog.json                                     root
@@ -48,7 +48,7 @@ def parse_square(item_id: str) -> Tile | Cell:
 
 
 def block_of(item_id: str) -> str:
-    """Id of the block an item lies in: 500 km squares of tiles, 5 degree squares of cells, by south-west corner."""
+    """Id of the block that contains an item: 500 km squares of tiles, 5 degree squares of cells, by south-west corner."""
     square = parse_square(item_id)
     if isinstance(square, Tile):
         east, north = (value // BLOCK_KM * BLOCK_KM for value in (square.east_km, square.north_km))
@@ -97,7 +97,7 @@ def source_key(source_id: str) -> str:
 
 
 def schema_key(uri_path: str) -> str:
-    """Key of a JSON schema shipped with the catalogue."""
+    """Key of a JSON schema stored with the catalogue."""
     return f"{ROOT}/schemas/{uri_path}"
 
 

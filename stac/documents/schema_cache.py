@@ -1,4 +1,4 @@
-"""Extension schemas on a user's machine: fetched once from their published addresses, then offline for ever."""
+"""Extension schemas on a user's machine: fetched once from their published addresses, then read offline."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def _fetch(uri: str, folder: Path, client: httpx.Client | None) -> None:
     path = extension_path(uri)
     remedy = "name a folder of extension schemas with --schemas"
     if path is None:
-        raise CatalogueError(f"{uri} is no STAC extension's address", remedy=remedy)
+        raise CatalogueError(f"{uri} is not the address of a STAC extension", remedy=remedy)
     try:
         get = httpx.get if client is None else client.get
         answer = get(uri, timeout=_TIMEOUT_S, follow_redirects=True)
         answer.raise_for_status()
         if len(answer.content) > _SIZE_MAX or not isinstance(json.loads(answer.content), dict):
-            raise CatalogueError(f"{uri} is no JSON schema", remedy=remedy)
+            raise CatalogueError(f"{uri} is not a JSON schema", remedy=remedy)
     except (httpx.HTTPError, ValueError) as error:
         raise CatalogueError(f"{uri} cannot be fetched: {error}", remedy=remedy) from error
     target = folder / path

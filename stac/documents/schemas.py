@@ -43,7 +43,7 @@ class SchemaLibrary:
         self._validators: dict[str, Draft7Validator] = {}
 
     def faults(self, document: Document) -> Iterator[str]:
-        """What is wrong with an item, collection or catalogue by the core schema and those of its extensions.
+        """Yield violations of the core schema and the extension schemas by an item, collection or catalogue.
 
         Raises:
             CatalogueError: a schema is not at hand.

@@ -1,4 +1,4 @@
-"""What the publisher remembers of a block, so that a collection is rewritten without reading other blocks."""
+"""Stored summary of a block, so that the publisher rewrites a collection without reading other blocks."""
 
 from __future__ import annotations
 

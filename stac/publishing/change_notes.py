@@ -1,8 +1,8 @@
-"""Notes that workers leave for the publisher: which item changed, and what it must read when the note is done with.
+"""Notes that workers leave for the publisher: which item changed and which bytes are being replaced.
 
-A note is written before its item and tells which bytes it will replace. As long as these lie at the item's key, the
-worker may be about to write, and the note stays; when others lie there, they are in the index, and the worker has
-written or its swap will fail and it leaves another note. A note so old that its worker must be dead goes anyway.
+A note is written before its item and records which bytes it will replace. While the item's key still has these bytes,
+the worker may be about to write, and the note stays. Once the key has other bytes, they are in the index: the worker has
+written, or its swap will fail and it leaves another note. A note so old that its worker must be dead is removed anyway.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read_notes(store: ObjectStore) -> list[Note]:
 
 
 def _note(key: str, collection: str, item_id: str, data: bytes) -> Note:
-    """The note of a key: that tells the item even where the text is damaged."""
+    """Parse the note of a key; the key names the item even where the text is damaged."""
     replaces, written = None, datetime.min.replace(tzinfo=UTC)
     with contextlib.suppress(KeyError, TypeError, ValueError):
         document = orjson.loads(data)

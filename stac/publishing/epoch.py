@@ -24,7 +24,7 @@ def epoch_of(store: ObjectStore, moment: str) -> str:
     """The nominal date of items published now, RFC 3339 in UTC; the day of `moment` becomes it where there is none.
 
     Raises:
-        CatalogueError: what the store contains is not an epoch.
+        CatalogueError: the stored object is not an epoch.
     """
     data = None
     with contextlib.suppress(KeyError):

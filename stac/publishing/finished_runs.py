@@ -1,4 +1,4 @@
-"""Finished runs that no item shows: found, read, and refused where it is not clear which one is meant."""
+"""Finished runs without an item: found, read, and rejected where the choice is ambiguous."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def manifest_of(store: ObjectStore, run: str) -> Manifest:
     """The manifest of a run named `TILE/RUN_KEY`.
 
     Raises:
-        BadIdentifier: the text is no run's name.
-        CatalogueError: there is no such run, or its manifest is damaged.
+        BadIdentifier: the text is not the name of a run.
+        CatalogueError: the run does not exist, or its manifest is damaged.
     """
     match = _RUN.fullmatch(run)
     if match is None:

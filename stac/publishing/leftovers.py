@@ -1,7 +1,7 @@
 """Asset sets that no manifest refers to: left by workers that were killed, or by those that came second.
 
 A run's folder has one manifest and the set of assets it names (see `orograph.infra.runs.commit`). Any other set in it is a leftover,
-unless it was published once: then an item lies in it, to which other items may refer, and it stays.
+unless it was published once: then it contains an item to which other items may refer, and it stays.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _SOURCES_KEY: Final = f"{layout.ROOT}/sources/catalog.json"
 
 @dataclass(frozen=True, slots=True)
 class RebuildReport:
-    """What the publisher did.
+    """Report of one publishing pass.
 
     Attributes:
         blocks: Blocks looked at.
