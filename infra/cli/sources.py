@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orograph.infra.cli import options, sources_list
+from orograph.infra.cli import options, sources_list, sources_transfer
 from orograph.infra.cli.completion import complete_source
 from orograph.infra.reporting.console import err, out, print_json_line
 from orograph.pipeline.core.surface import Surface
@@ -21,6 +21,8 @@ _FAULTS_SHOWN = 20
 app = typer.Typer(help="Datasets of heights, and the index of their files.", no_args_is_help=True)
 app.command("list")(sources_list.list_)
 app.command("show")(sources_list.show)
+app.command("fetch")(sources_transfer.fetch)
+app.command("mirror")(sources_transfer.mirror)
 
 
 @app.command("index")

@@ -169,6 +169,17 @@ class Fetcher:
         _check(path, file)
         return path
 
+    def download(self, file: FileRef, folder: Path) -> Path:
+        """The whole object below `folder` under its own name, of whatever format.
+
+        Raises:
+            SourceChanged, SourceMissing, SourceInaccessible, SourceUnavailable, SourceCorrupt, DiskFull: as `open`.
+        """
+        if protocol_of(file.href) == "file":
+            self.check_unchanged(file)
+            return _local_path(file.href)
+        return self._whole(file, folder)
+
     def _fetch_sidecars(self, file: FileRef, raster: Path, folder: Path) -> None:
         """Side-cars as they were planned, next to their raster and under its local name; others are removed."""
         planned = {sidecar.href: sidecar for sidecar in file.sidecars}

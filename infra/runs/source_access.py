@@ -79,6 +79,10 @@ class SourceAccess:
             self._opened[key] = raster
         return self._opened[key]
 
+    def downloaded(self, file: FileRef, source: Source, folder: Path) -> Path:
+        """The whole file in a folder, of whatever format, checked for length and identity."""
+        return self._of(source).download(file, folder)
+
     def note(self) -> str | None:
         """Say which files seen so far cannot be read in part, None where all can."""
         if not self.whole:

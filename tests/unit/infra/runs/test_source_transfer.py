@@ -1,0 +1,121 @@
+"""Fetch and mirror against a local server that imitates each kind of access."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+from orograph.infra.runs.documents import read_document
+from orograph.infra.runs.source_access import SourceAccess
+from orograph.infra.runs.source_transfer import fetch_source, mirror_source
+from orograph.infra.stores.local import LocalStore
+from orograph.pipeline.errors import SourceMissing
+from orograph.pipeline.settings import RunSettings
+from orograph.pipeline.sources.catalogue import (
+    AtomFeed,
+    CellTemplate,
+    Files,
+    Portal,
+    StacLocation,
+    TileIndex,
+)
+from tests.support.faulty_http import FaultyServer
+from tests.support.made import source
+from tests.support.tiffs import write_heights
+
+AREA = (10.0, 47.5, 10.1, 47.6)
+HEIGHTS = np.arange(64 * 64, dtype=np.float32).reshape(64, 64)
+
+
+@pytest.fixture
+def tif(tmp_path):
+    where = {"crs": "EPSG:25832", "transform": Affine(10, 0, 578_000, 0, -10, 5_265_000)}
+    return write_heights(tmp_path / "made.tif", HEIGHTS, **where).read_bytes()
+
+
+@pytest.fixture
+def server():
+    with FaultyServer() as running:
+        yield running
+
+
+def zipped(name, data):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def places(server, tif):
+    """One place of each kind that leads to the same raster."""
+    href = server.serve("dtm/made.tif", tif)
+    server.serve("cells/578_5264.tif", tif)
+    feature = {"type": "Feature", "id": "a", "properties": {"location": href}, "bbox": AREA, "geometry": None}
+    item = {**feature, "assets": {"data": {"href": href}}, "links": []}
+    catalog = {"type": "Catalog", "links": [{"rel": "item", "href": f"{server.url}/item.json"}]}
+    server.serve("catalog.json", json.dumps(catalog).encode())
+    server.serve("item.json", json.dumps(item).encode())
+    server.serve("list.csv", f"href,xmin,ymin,xmax,ymax\n{href},{','.join(map(str, AREA))}\n".encode())
+    feed = f'<feed xmlns="http://www.w3.org/2005/Atom"><entry><link href="{href}"/></entry></feed>'
+    server.serve("feed.xml", feed.encode())
+    archive = server.serve("dtm.zip", zipped("inner.zip", zipped("folder/made.tif", tif)))
+    template = CellTemplate(href=server.url + "/cells/{e_km}_{n_km}.tif", cell_m=1000, crs="EPSG:25832")
+    return {
+        "files": Files(hrefs=(href,)),
+        "template": template,
+        "stac": StacLocation(href=f"{server.url}/catalog.json"),
+        "list": TileIndex(href=f"{server.url}/list.csv"),
+        "atom": AtomFeed(href=f"{server.url}/feed.xml"),
+        "archive": Files(hrefs=(archive,)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["files", "template", "stac", "list", "atom", "archive"])
+def test_each_kind_is_mirrored_and_goes_on(kind, server, tif, tmp_path):
+    made = source("x", data=places(server, tif)[kind], horizontal_crs="EPSG:25832", area_deg=AREA)
+    area = (10.038, 47.525, 10.042, 47.528) if kind == "template" else AREA
+    store, access = LocalStore(tmp_path / "own"), SourceAccess(RunSettings(cache_mb=0))
+    done = mirror_source(made, access, read_document, area, store, requests_per_s=1000)
+    assert not done.faults
+    assert len(done.copied) == 1
+    with rasterio.open(tmp_path / "own" / done.copied[0]) as cog:
+        assert cog.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert np.array_equal(cog.read(1), HEIGHTS)
+        assert cog.nodata == -9999.0
+    assert made.attribution in store.get("made/LICENCE.txt").decode()
+    assert json.loads(store.get("made/report.json"))["copied"] == done.copied
+    again = mirror_source(made, access, read_document, area, store, requests_per_s=1000)
+    assert len(again.kept) == 1
+    assert not again.copied
+
+
+def test_a_server_without_ranges_is_mirrored(server, tif, tmp_path):
+    made = source("x", data=places(server, tif)["files"], horizontal_crs="EPSG:25832")
+    server.ranges = False
+    access = SourceAccess(RunSettings(cache_mb=0))
+    done = mirror_source(made, access, read_document, AREA, LocalStore(tmp_path / "own"), requests_per_s=1000)
+    assert (len(done.copied), done.faults) == (1, [])
+
+
+def test_a_fetch_unpacks_and_waits_as_asked(server, tif, tmp_path):
+    made = source("x", data=places(server, tif)["archive"])
+    server.faults += ["503"]
+    access = SourceAccess(RunSettings(cache_mb=0))
+    done = fetch_source(made, access, read_document, AREA, tmp_path / "data", requests_per_s=1000)
+    assert not done.faults
+    assert (tmp_path / "data/made" / done.copied[0]).read_bytes() == tif
+    again = fetch_source(made, access, read_document, AREA, tmp_path / "data", requests_per_s=1000)
+    assert (again.copied, len(again.kept)) == ([], 1)
+
+
+def test_files_that_come_by_hand_are_said_to(tmp_path):
+    made = source("x", data=Portal(href="https://example.org", how="order them"))
+    access = SourceAccess(RunSettings(cache_mb=0))
+    with pytest.raises(SourceMissing, match="order them"):
+        fetch_source(made, access, read_document, AREA, tmp_path)
