@@ -14,8 +14,8 @@ from orograph.pipeline.core.raster import FloatArray
 def block_mean(heights_m: FloatArray, factor: int) -> FloatArray:
     """Means over blocks of `factor` squared; a block is void unless half of it is valid.
 
-    Used before the kernel when the source is at least twice as fine as the target, where a mean over the footprint is
-    what the target's pixel stands for.
+    Used before the kernel when the source is at least twice as fine as the target, because a target pixel represents
+    the mean over its footprint.
     """
     rows, cols = heights_m.shape[0] // factor, heights_m.shape[1] // factor
     out = np.empty((rows, cols), np.float32)

@@ -1,4 +1,4 @@
-"""The weights the package ships: name, file and sha256 of each, in one index."""
+"""Index of the bundled weights: name, file and sha256 of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHIPPED: Final = Path(__file__).parents[1] / "weights"
 
 
 def shipped_index(kind: str) -> dict[str, dict[str, str]]:
-    """What ships of a kind (`superres`, `bare-earth`): name to `file` and `sha256`."""
+    """Return the bundled weights of a kind (`superres`, `bare-earth`): name to `file` and `sha256`."""
     path = SHIPPED / "index.yaml"
     listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
     return {name: entry for name, entry in listed.items() if entry["kind"] == kind}

@@ -1,8 +1,8 @@
-"""Which CRS a file is in: its own code first, then parameters; a name or a similar method proves nothing.
+"""Identify the CRS of a file: by its own code first, then by parameters; names and similar methods are not enough.
 
-Two versions of PROJ take part (rasterio's and pyproj's), and they name some datums differently. So the code in the file's
-keys comes first, and it is believed when its parameters are the file's. A CRS without a code is the expected one when both
-put the corners and the centre of the raster at the same place, within a millimetre.
+Two versions of PROJ are involved (rasterio's and pyproj's), and they name some datums differently. So the code in the
+file's keys comes first; it is accepted when its parameters equal the file's. A CRS without a code is the expected one
+when both place the corners and the centre of the raster at the same place, within a millimetre.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class FileCrs:
 
     Attributes:
         horizontal: The 2D part.
-        code: `EPSG:<code>` of the 2D part, where its keys say so and its parameters agree, or PROJ is sure of it.
-        vertical: The vertical part; None where the file has none.
+        code: `EPSG:<code>` of the 2D part, where its keys say so and its parameters agree, or PROJ identifies it with
+        certainty. vertical: The vertical part; None if the file has none.
     """
 
     horizontal: CRS
@@ -72,7 +72,7 @@ class FileCrs:
 
     @property
     def text(self) -> str:
-        """The shortest text that says it: the code, else WKT."""
+        """Shortest text of the CRS: its code, otherwise WKT."""
         return self.code or self.horizontal.to_wkt()
 
     @property
@@ -87,7 +87,7 @@ def file_crs(wkt: str, bounds: Bounds | None = None) -> FileCrs:
 
     Args:
         wkt: As GDAL gives it.
-        bounds: West, south, east, north of the raster in it: where parameters are compared.
+        bounds: West, south, east, north of the raster in this CRS; parameters are compared there.
 
     Raises:
         CRSError: PROJ cannot read the text.
@@ -126,18 +126,18 @@ def same_horizontal(found: FileCrs, expected: str, bounds: Bounds) -> bool:
     code = _code_of(wanted)
     if (code is not None and found.code == code) or found.horizontal.equals(wanted, ignore_axis_order=True):
         return True
-    # Two codes may be one CRS whose axes are listed in another order, which no GeoTIFF can tell apart.
+    # Two codes may be one CRS whose axes are listed in another order, which a GeoTIFF cannot distinguish.
     if found.code is not None and code is not None and not _one_datum(found.horizontal, wanted):
         return False
     return _same_datum(found.horizontal, wanted) and same_places(found.horizontal, wanted, bounds)
 
 
 def same_vertical(found: VerticalPart, expected: str) -> bool:
-    """Whether a file's vertical part is the expected frame, the unit of its axis aside.
+    """Return whether a file's vertical part is the expected frame, ignoring the unit of its axis.
 
     Args:
         found: The file's.
-        expected: Frame such as `EPSG:5709`; what follows an `@` is left out.
+        expected: Frame such as `EPSG:5709`; the part after an `@` is ignored.
     """
     frame = expected.partition("@")[0]
     if found.code == frame:
@@ -158,7 +158,7 @@ def same_vertical(found: VerticalPart, expected: str) -> bool:
 
 
 def vertical_part_of(code: str) -> VerticalPart | None:
-    """The vertical part that a code alone says, as metadata do; None where PROJ does not know it."""
+    """Return the vertical part that a bare code (from metadata) names; None if PROJ does not know it."""
     try:
         crs = CRS.from_user_input(code)
     except CRSError:

@@ -1,4 +1,4 @@
-"""Where things lie: 50 km tiles of EPSG:3035, 1 degree cells, windows with halo.
+"""Tile and cell grids: 50 km tiles of EPSG:3035, 1 degree cells, windows with halo.
 
 Grids are odc-geo `GeoBox` values: CRS, affine and shape in one frozen object.
 """
@@ -42,10 +42,10 @@ class Tile:
         ):
             if value % TILE_SIZE_KM:
                 raise BadIdentifier(
-                    f"tile {name} {value} km is no multiple of {TILE_SIZE_KM}", remedy="use ids such as E4300N2650"
+                    f"tile {name} {value} km is not a multiple of {TILE_SIZE_KM}", remedy="use ids such as E4300N2650"
                 )
             if not low <= value < high:
-                raise BadIdentifier(f"tile {name} {value} km lies outside Europe ({low} to {high} km)")
+                raise BadIdentifier(f"tile {name} {value} km is outside Europe ({low} to {high} km)")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -57,7 +57,7 @@ class Tile:
 
     @classmethod
     def containing(cls, east_m: float, north_m: float) -> Self:
-        """The tile that holds a point of EPSG:3035 (metres)."""
+        """Return the tile that contains a point of EPSG:3035 (metres)."""
         return cls(
             math.floor(east_m / TILE_SIZE_M) * TILE_SIZE_KM,
             math.floor(north_m / TILE_SIZE_M) * TILE_SIZE_KM,
@@ -198,10 +198,10 @@ def windows(shape: tuple[int, int], size_px: int) -> Iterator[PixelWindow]:
 
 
 def tiles_in(west_m: float, south_m: float, east_m: float, north_m: float) -> tuple[Tile, ...]:
-    """The tiles whose inside meets a rectangle of EPSG:3035 (metres), south to north, west to east.
+    """Return the tiles whose interior intersects a rectangle of EPSG:3035 (metres), south to north, west to east.
 
     Raises:
-        BadIdentifier: part of the rectangle lies outside Europe.
+        BadIdentifier: part of the rectangle is outside Europe.
         ConfigError: the rectangle is empty.
     """
     if not (west_m < east_m and south_m < north_m):

@@ -15,7 +15,7 @@ _known: dict[_State, str] = {}
 
 
 class _State(NamedTuple):
-    """What tells one state of a file from another: times of change go on even where those of content are set back."""
+    """Return the state of a file; its change time (ctime) advances even if the modification time is set back."""
 
     path: str
     device: int

@@ -17,18 +17,18 @@ from orograph.pipeline.errors import ForeignModel, SourceMissing
 def read_described(
     path: Path, key: str, what: str, version: int, remedy: str | None = None
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Description and arrays of a file.
+    """Read description and arrays of a model file.
 
     Args:
         path: Of the file.
         key: Name of the description in the file's metadata.
-        what: What it should hold, with its article, for errors.
-        version: The one this program reads.
-        remedy: How to come by a file that serves.
+        what: The expected content, with its article, for errors.
+        version: The version this program reads.
+        remedy: How to obtain a suitable file.
 
     Raises:
-        SourceMissing: there is no such file.
-        ForeignModel: no safetensors file, without that description, a damaged one, or of another version.
+        SourceMissing: the file does not exist.
+        ForeignModel: not a safetensors file, its description is missing or damaged, or its version differs.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -39,7 +39,7 @@ def read_described(
             text = (file.metadata() or {}).get(key)
             arrays = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
-        raise ForeignModel(f"{path.name} is no safetensors file: {error}", remedy=remedy) from error
+        raise ForeignModel(f"{path.name} is not a safetensors file: {error}", remedy=remedy) from error
     if text is None:
         raise ForeignModel(f"{path.name} is a safetensors file, but not {what}", remedy=remedy)
     with description_of(path):
@@ -52,10 +52,10 @@ def read_described(
 
 @contextmanager
 def description_of(path: Path) -> Iterator[None]:
-    """Whatever goes wrong inside is the file's description being damaged.
+    """Report any error in this block as a damaged model description.
 
     Raises:
-        ForeignModel: a part lacks or does not parse.
+        ForeignModel: a part is missing or does not parse.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""A source's share of a network adjustment: a small correction on top of its pinned operation, off unless asked for."""
+"""A source's share of a network adjustment: a small correction on top of its pinned operation, off by default."""
 
 from __future__ import annotations
 

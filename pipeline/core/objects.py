@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a HEAD request returns of an object."""
+    """Metadata of an object from a HEAD request."""
 
     key: str
     etag: str
@@ -26,7 +26,7 @@ class ObjectStore(Protocol):
     """
 
     def head(self, key: str) -> ObjectInfo | None:
-        """What is known of an object, None when there is none."""
+        """Return the metadata of an object, None if it does not exist."""
         ...
 
     def get(self, key: str, *, start: int = 0, end: int | None = None) -> bytes:
@@ -50,7 +50,7 @@ class ObjectStore(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Forget an object; nothing happens when there is none."""
+        """Delete an object; no-op if it does not exist."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:

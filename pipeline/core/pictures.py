@@ -25,8 +25,8 @@ def scale_bar(axes: Any, width_m: float, units_per_m: float) -> None:
 
     Args:
         axes: Of the map; its x axis is in any unit.
-        width_m: Width of the map on the ground, metres.
-        units_per_m: Units of the x axis per metre on the ground.
+        width_m: Width of the mapped area, metres.
+        units_per_m: Units of the x axis per metre of terrain.
     """
     length_m = round_length(width_m / 3.0)
     label = f"{length_m / 1000:g} km" if length_m >= 1000 else f"{length_m:g} m"
@@ -71,7 +71,7 @@ def draw_comparison(
         path: PNG to write.
         before_m: Heights, NaN void.
         after_m: Heights of the same area and shape.
-        pixel_m: Width and height of a pixel on the ground.
+        pixel_m: Width and height of a pixel in metres.
         titles: Of the two maps.
         difference: Of the third map.
     """
@@ -103,7 +103,7 @@ def draw_file_comparison(path: Path, before: Path, after: Path, titles: tuple[st
         pixel_m = (size[0] * dataset.width / shape[1], size[1] * dataset.height / shape[0])
     planes = []
     for file in (before, after):
-        # Overviews of odd sizes lie up to half a pixel aside, which a difference on slopes would show.
+        # Overviews of odd sizes are shifted by up to half a pixel, which would show in differences on slopes.
         with rasterio.open(file, OVERVIEW_LEVEL="NONE") as dataset:
             how = Resampling.average if dataset.height > shape[0] else Resampling.nearest
             plane = dataset.read(1, out_shape=shape, masked=True, resampling=how)

@@ -1,4 +1,4 @@
-"""Points or areas: what a raster's georeferencing ties, told apart by tag, declaration and phase of the grid."""
+"""Pixel interpretation (point or area) of a raster, from its tag, its declaration and the phase of its grid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PHASE_TOLERANCE_PX: Final = 0.02
 
 
 class PixelIs(StrEnum):
-    """What a raster's georeferencing points at."""
+    """Pixel interpretation of a raster's georeferencing."""
 
     AREA = "area"
     POINT = "point"
@@ -25,21 +25,21 @@ def placed_pixels(
     """Pixel interpretation and the corner-based transform that goes with it.
 
     GDAL's transform is corner based: it moves files tagged Point by half a pixel. A file of points that lost its tag is
-    in one of two states, which its phase tells apart. Samples of such products are at whole multiples of the spacing.
-    A crop that kept the transform has its corners half a pixel off them, and is right; a file that ties its first
-    sample where corners belong has its corners at the multiples, and is half a pixel off.
+    in one of two states; the phase of its grid distinguishes them. Samples of such products are at whole multiples of
+    the spacing. A crop that kept the transform has its corners half a pixel off them, and is right; a file that ties
+    its first sample where corners belong has its corners at the multiples, and is half a pixel off.
 
     Args:
         points: Whether the file's tag says Point; None where it has no tag.
-        declared: The word of the catalogue or command.
+        declared: Interpretation declared in the catalogue or command.
         affine: GDAL's, north up.
         label: Name in messages.
 
     Returns:
-        Interpretation, transform, and whose word decided; None for the declaration's.
+        Interpretation, transform, and the origin of the interpretation; None for the declaration.
 
     Raises:
-        SourceGridError: tag and declaration contradict each other, and the phase does not tell which is right.
+        SourceGridError: tag and declaration contradict each other, and the phase does not decide between them.
     """
     if declared is None:
         return (
@@ -66,7 +66,7 @@ def placed_pixels(
 
 
 def _phase(affine: Affine) -> str | None:
-    """Where corners lie in units of the spacing: at `whole` multiples, at `half` ones, or None for neither."""
+    """Return the phase of the corners in units of the spacing: `whole` or `half` multiples, None for neither."""
     for name, wanted in (("whole", 0.0), ("half", 0.5)):
         if all(
             _off(corner / size, wanted) <= _PHASE_TOLERANCE_PX

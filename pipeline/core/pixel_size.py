@@ -1,8 +1,8 @@
-"""How large a source's pixel is on the ground, along columns and along rows.
+"""Size of a source's pixel in metres, along columns and along rows.
 
-Pixels of degrees grow narrower towards the poles: GLO-30's are 31 m by 24 m in Sicily, 31 m by 20 m in Prague. What
-depends on their shape (networks that look at neighbourhoods) is told it by bands of latitude, within which one shape
-serves; the bands' edges are fixed, so windows and tiles agree on every row's.
+Pixels of degrees grow narrower towards the poles: GLO-30's are 31 m by 24 m in Sicily, 31 m by 20 m in Prague. Networks
+depend on the pixel shape and receive it per band of latitude. The bands' edges are fixed, so windows and tiles agree on
+the shape of every row.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _STEEPEST_DEG: Final = 89.0
 
 @dataclass(frozen=True, slots=True)
 class RowBand:
-    """Rows of a grid whose pixels are taken as of one size.
+    """Rows of a grid that share one pixel size.
 
     Attributes:
         row: First row.
         height: Number of rows.
-        pixel_size_m: Ground size along columns (west to east) and along rows, metres.
+        pixel_size_m: Size along columns (west to east) and along rows, metres.
     """
 
     row: int
@@ -47,7 +47,7 @@ def degree_lengths_m(latitude_deg: float) -> tuple[float, float]:
 
 
 def ground_pixel_size_m(affine: Affine, rows: int, crs: str) -> tuple[float, float]:
-    """Pixel size on the ground at the raster's centre, metres along columns and rows.
+    """Return the pixel size at the raster's centre, metres along columns and rows.
 
     Args:
         affine: Pixel to CRS, axes along the pixels.
@@ -79,7 +79,7 @@ def row_bands(affine: Affine, crs: str, resolution_m: float, row: int, height: i
     while row < end:
         middle_deg = affine.f + (row + 0.5) * step_deg
         number = math.floor(middle_deg / BAND_DEG)
-        # The first row whose middle lies in the next band, southwards or (row order turned) northwards.
+        # The first row whose middle is in the next band, southwards or (row order turned) northwards.
         edge_deg = (number if step_deg < 0 else number + 1) * BAND_DEG
         rows_left = (edge_deg - affine.f) / step_deg - 0.5
         stop = min(end, max(row + 1, math.floor(rows_left) + 1 if step_deg < 0 else math.ceil(rows_left)))

@@ -73,7 +73,7 @@ def has_fused_convolutions(device: str) -> bool:
 
 
 def _convolves_in(precision: Precision, device: str) -> bool:
-    """Whether a device has convolutions of its own in half precision.
+    """Return whether a device has native convolutions in half precision.
 
     On a processor torch's answer decides: the operator exists in every build, and raises on processors without
     AVX-512 (bf16) or AVX512-FP16 (fp16).

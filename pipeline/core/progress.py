@@ -1,4 +1,4 @@
-"""Progress of long computations, reported to whoever listens; without a listener it costs nothing.
+"""Progress of long computations, reported to a listener, if one is set.
 
 Like logging, so that a loop deep in a computation needs no extra parameter. The listener is set by a command for the
 duration of its work; workers of an engine have their own callbacks (`pipeline.job`).

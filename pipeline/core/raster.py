@@ -1,4 +1,4 @@
-"""Heights with everything needed to trust them: grid, vertical frame, surface."""
+"""Heights with their grid, vertical frame and kind (DTM or DSM)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Raster:
     """Heights on a grid.
 
     Attributes:
-        heights_m: float32, shape (rows, columns), metres; NaN is void, the only void.
+        heights_m: float32, shape (rows, columns), metres; NaN marks voids.
         geobox: Horizontal CRS, affine and shape; pixels are areas, their centres carry the height.
         frame: Vertical frame, an id of the vertical catalogue such as `EPSG:5621`.
-        surface: Bare earth or upper surface.
+        surface: DTM or DSM.
     """
 
     heights_m: FloatArray

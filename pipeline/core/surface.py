@@ -1,12 +1,12 @@
-"""Which surface heights describe: bare earth, or everything that stands on it."""
+"""Kind of elevation model: DTM (bare earth) or DSM (with canopy and buildings)."""
 
 from enum import StrEnum
 
 
 class Surface(StrEnum):
-    """What the heights are heights of."""
+    """Kind of elevation model."""
 
     DTM = "DTM"
     """Bare earth."""
     DSM = "DSM"
-    """The upper surface, with canopy and buildings."""
+    """DSM, with canopy and buildings."""

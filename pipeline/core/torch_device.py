@@ -1,4 +1,4 @@
-"""The device torch works on: asked for by name, and there or refused."""
+"""Select the torch device by name; an unavailable device raises."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def torch_device(name: str) -> torch.device:
-    """A torch device by its name: `cpu`, `cuda`, `cuda:1`.
+    """Return a torch device by name: `cpu`, `cuda`, `cuda:1`.
 
-    CUDA is told to run deterministic algorithms and whole single precision, so that a device repeats its own bits.
+    CUDA runs deterministic algorithms in full single precision, so a device repeats its own bits.
 
     Raises:
-        ConfigError: There is no such device here.
+        ConfigError: The device is not available on this machine.
     """
     import torch
 
@@ -39,14 +39,14 @@ def torch_device(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def device_memory(device: str, purpose: str) -> Iterator[None]:
-    """Report a device's lack of memory within as an error of this package.
+    """Report an out-of-memory error of a device in this block as an error of this package.
 
     Args:
         device: Name of the device.
         purpose: Work that needs the memory, for the message.
 
     Raises:
-        OutOfMemory: The device has no memory left.
+        OutOfMemory: The device is out of memory.
     """
     if device == "cpu":
         yield

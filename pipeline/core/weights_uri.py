@@ -1,6 +1,6 @@
-"""How weights are named: a name that ships, a path, a URL with the sha256 of what it holds, or that sha256 alone.
+"""Names of weights: a bundled name, a path, a URL with the sha256 of its content, or that sha256 alone.
 
-`sha256:<hex>` is how a run names weights of its own: they are kept in its store by their content.
+A run names its user-supplied weights `sha256:<hex>` and keeps them in its store under that digest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from orograph.pipeline.core.hashing import file_sha256
 from orograph.pipeline.errors import ConfigError, SourceMissing
 
 Read = Callable[[str], bytes]
-"""Reads the whole of what lies at a URL, or of what `sha256:<hex>` names."""
+"""Reads the whole content of a URL or of `sha256:<hex>`."""
 
 SUFFIX: Final = ".safetensors"
 _PIN: Final = "#sha256="
@@ -23,12 +23,12 @@ _readers: list[Read] = []
 
 
 def read_weights_with(read: Read) -> None:
-    """Say how this process reads weights that are neither shipped nor files: it knows stores and credentials."""
+    """Set the process-wide loader for weights in a store or at a URL."""
     _readers[:] = [read]
 
 
 def reader() -> Read | None:
-    """What `read_weights_with` was told last."""
+    """Return the loader set by `read_weights_with`."""
     return _readers[0] if _readers else None
 
 
@@ -38,7 +38,7 @@ def by_content(digest: str) -> str:
 
 
 def parted(name: str) -> tuple[str, str | None]:
-    """Where weights lie, and the sha256 that the name says they have."""
+    """Return the location of weights and the sha256 in their name."""
     if is_content(name):
         return name, name.removeprefix(_CONTENT).lower()
     href, _, digest = name.partition(_PIN)
@@ -56,13 +56,13 @@ def is_own(name: str) -> bool:
 
 
 def pinned(name: str) -> str:
-    """A name that means the same weights for ever: a file's gets its absolute path and the sha256 of what it holds now.
+    """Return a permanent name of weights: for a file, its absolute path and the sha256 of its current content.
 
-    Names that ship are left as they are; which weights they mean is part of the processing version.
+    Bundled names stay unchanged; the processing version determines their weights.
 
     Raises:
-        SourceMissing: There is no such file.
-        ConfigError: A URL without a sha256, or a file with another one.
+        SourceMissing: The file does not exist.
+        ConfigError: A URL has no sha256, or the file's sha256 differs.
     """
     href, expected = parted(name)
     if not href.endswith(SUFFIX):

@@ -35,14 +35,14 @@ def tiles_of_geojson(path: Path) -> tuple[Tile, ...]:
     """The tiles that the geometries of a GeoJSON file (longitude, latitude) touch.
 
     Raises:
-        ConfigError: the file is no GeoJSON.
+        ConfigError: the file is not GeoJSON.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         features = document.get("features", [document])
         geometry = shapely.unary_union([shape(feature.get("geometry", feature)) for feature in features])
     except (OSError, ValueError, AttributeError, KeyError, shapely.GEOSException) as error:
-        raise ConfigError(f"{path} is no GeoJSON of polygons: {error}") from error
+        raise ConfigError(f"{path} is not GeoJSON with polygons: {error}") from error
     return _touching(_projected(shapely.segmentize(geometry, 0.05), "EPSG:4258"))
 
 
@@ -117,7 +117,7 @@ def tiles_of_footprints(footprints_deg: npt.NDArray[np.object_]) -> set[Tile]:
     moved = shapely.make_valid(shapely.transform(shapes, move))
     bounds = shapely.bounds(moved)
     corners = np.floor(bounds / (TILE_SIZE_M))
-    # Most files lie in one tile; only the others are cut with tiles.
+    # Most files are inside one tile; only the others are intersected with tiles.
     single = (corners[:, 0] == corners[:, 2]) & (corners[:, 1] == corners[:, 3])
     found: set[Tile] = set()
     for row in np.unique(corners[single], axis=0):

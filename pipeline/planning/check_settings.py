@@ -19,7 +19,7 @@ def check_settings(settings: ProcessingSettings) -> None:
 
     Raises:
         ConfigError: an unknown resolver, bare-earth model, coregistration method, stage or vertical frame; the remedy
-            lists the known ones. Or a device on which nothing would run.
+            lists the known ones. Also a device that these settings do not use.
     """
     if settings.superres != "none" or settings.superres_options:
         check_resolver(settings.superres, settings.superres_options)
@@ -29,8 +29,8 @@ def check_settings(settings: ProcessingSettings) -> None:
     chain(settings.stages)
     if settings.device != "cpu" and not runs_on_device(settings):
         raise ConfigError(
-            f"device is {settings.device}, and nothing in these settings runs there",
-            remedy="ask for a network (superres, bare_earth) or coregistration, or leave the device out",
+            f"device is {settings.device}, but these settings do not use it",
+            remedy="enable a network (superres, bare_earth) or coregistration, or omit the device",
         )
     VerticalCatalogue.load().frame(settings.target_frame)
 

@@ -93,7 +93,7 @@ class MemoryIndexes:
         return [(href, shape) for href, shape in entries if shape is not None and shape.intersects(wanted)]
 
     def _entries(self, source: Source) -> list[Entry] | None:
-        """The whole of a listing, read once; None where an area can be asked for."""
+        """Return the whole listing, read once; None if the listing can be searched by area."""
         if isinstance(source.data, Files | CellTemplate):
             return None
         if isinstance(source.data, Portal):

@@ -60,10 +60,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Jobs, in the order of their tiles, and tiles that were asked for but cannot be made.
+    """Jobs, in the order of their tiles, and requested tiles that cannot be made.
 
     Attributes:
-        read_bytes: Estimate of the bytes each tile reads, by tile id; sizes of its files where there is none.
+        read_bytes: Estimate of the bytes each tile reads, by tile id; the sizes of its files if there is no estimate.
         distinct_bytes: Estimate of the bytes that all tiles read together, shared blocks once.
     """
 
@@ -97,18 +97,18 @@ class _FilesOfTile:
 
 @dataclass(slots=True)
 class Planner:
-    """Plans tiles; looks files up in the sources' indexes, each opened once.
+    """Plans tiles; finds files in the sources' indexes and opens each index once.
 
     Args:
-        sources: Sources to use; best first is not required.
-        settings: Goes into every job.
+        sources: Sources to use, in any order.
+        settings: Copied into every job.
         probe: Identifies objects.
-        files: Lists and opens them.
-        indexes: Finds the index of a source; by default one is made in memory for every source that can be listed.
-        strict: Suspicious samples end planning.
+        files: Lists and opens objects.
+        indexes: Finds the index of a source; by default it is built in memory for every source that can be listed.
+        strict: Suspicious samples stop planning.
 
     Raises:
-        ConfigError: a setting names nothing that exists, or gives it options that it does not take.
+        ConfigError: a setting has an unknown name, or options that its target does not accept.
     """
 
     sources: Sequence[Source]
@@ -134,7 +134,7 @@ class Planner:
             self.indexes = MemoryIndexes(self.probe, self.files)
 
     def plan(self, tiles: Iterable[Tile], *, asked_for: bool = True) -> Plan:
-        """Jobs for tiles; a tile without data is a refusal when it was asked for by id, else left out.
+        """Return jobs for tiles; a tile without data is reported if requested by id, otherwise omitted.
 
         Raises:
             SuspiciousSamples: in a strict plan.
@@ -229,7 +229,7 @@ class Planner:
         return _FilesOfTile(tuple(index.refs(rows)), inside, tuple(index.bytes_in(rows, window).tolist()))
 
     def _probed(self, source: Source, tile: Tile, area: BaseGeometry) -> _FilesOfTile | None:
-        """Files of a source that has no index here: every place where one may be is asked."""
+        """Return the files of a source without an index: probe every place where a file may be."""
         assert self.indexes is not None  # noqa: S101 - set when the planner was made
         candidates = [pair for pair in self.indexes.candidates(source, area.bounds) if pair[1].intersects(area)]
         with ThreadPoolExecutor(_PROBES_AT_ONCE, thread_name_prefix="orograph-probe") as pool:
@@ -248,7 +248,7 @@ class Planner:
         return self._indexes[source.id]
 
     def _thinning_check(self, source: Source) -> ThinningCheck | None:
-        """The check of a source's declared thinning, made once; the files looked at depend on the source alone."""
+        """Check a source's declared thinning, once; the inspected files depend on the source alone."""
         if source.id not in self._checks:
             self._checks[source.id] = (
                 check_thinning(source, self._sampled(source), lambda href: self._opened(href, source))
@@ -278,7 +278,7 @@ class Planner:
             return Path(href)
         ref = self._ref(href, source)
         if ref is None:
-            raise SourceMissing("there is no such object", source=href)
+            raise SourceMissing("the object does not exist", source=href)
         try:
             return self.files.opened(self._with_sidecars(ref, source), source)
         except OrographError as error:
@@ -297,14 +297,14 @@ class Planner:
         return self._refs[href]
 
     def _complete(self, files: Sequence[FileRef], source: Source) -> tuple[FileRef, ...]:
-        """Files with their side-cars; servers are asked for several at once."""
+        """Return files with their side-cars; several are requested from a server at once."""
         if all("://" not in file.href for file in files):
             return tuple(self._with_sidecars(file, source) for file in files)
         with ThreadPoolExecutor(_PROBES_AT_ONCE, thread_name_prefix="orograph-probe") as pool:
             return tuple(pool.map(lambda file: self._with_sidecars(file, source), files))
 
     def _with_sidecars(self, file: FileRef, source: Source) -> FileRef:
-        """A file with its side-cars; remote ones are asked for by name, once, where the source may have any."""
+        """Return a file with its side-cars; remote ones are requested by name, once, if the source may have any."""
         if file.sidecars:
             return file
         if file.href not in self._sidecars:

@@ -34,7 +34,7 @@ _LEAST_RELIEF_M: Final = 5.0
 _ALIKE: Final = 0.9
 _FEET: Final = ((1 / 0.3048, "feet"), (0.3048, "metres where the other is in feet"))
 _DATUMS_M: Final = 6.0
-"""National datums of Europe are within 2.4 m of each other; a surface model adds canopy, in one direction."""
+"""National datums of Europe are within 2.4 m of each other; a DSM adds canopy, in one direction."""
 _CANOPY_M: Final = 35.0
 _ELLIPSOIDAL: Final = frozenset({"EPSG:4937", "EPSG:4979"})
 
@@ -143,7 +143,7 @@ def _on(source: Source, path: str, grid: GeoBox) -> FloatArray:
 
 
 def _difference(one_m: FloatArray, other_m: FloatArray, a: Source, b: Source) -> str | None:
-    """What two sources differ by, where no datum and no canopy explains it."""
+    """Return the difference of two sources if neither datum nor canopy explains it."""
     both = np.isfinite(one_m) & np.isfinite(other_m)
     if both.sum() < _LEAST_PX:
         return None

@@ -1,6 +1,7 @@
-"""Where file, side-car, and catalogue or command agree on a fact, and what is said where they do not.
+"""Reconcile the facts stated by file, side-car, and catalogue or command.
 
-Each function returns the agreed value or raises a `SourceGridError` that names the wrong end as far as it can be known.
+Each function returns the agreed value or raises a `SourceGridError` that names the wrong statement where it can be
+determined.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def parsed_crs(wkt: str, bounds: Bounds, label: str) -> FileCrs:
 
 
 def agreed_horizontal(own: FileCrs | None, declared: Declared, bounds: Bounds, label: str) -> str | None:
-    """The 2D CRS of file and declaration; None where neither says it."""
+    """Return the 2D CRS of file and declaration; None if neither states it."""
     if own is None or declared.horizontal_crs is None:
         return declared.horizontal_crs if own is None else own.text
     if same_horizontal(own, declared.horizontal_crs, bounds):
@@ -99,7 +100,7 @@ def _wrong_end(own: FileCrs, declared: Declared, bounds: Bounds) -> str:
 
 
 def _meets(crs: str, bounds: Bounds, area_deg: Bounds | None) -> bool:
-    """Whether a box lies in an area by a CRS."""
+    """Return whether a box is inside an area, by a CRS."""
     west, south, east, north = area_deg or (-180.0, -90.0, 180.0, 90.0)
     try:
         places = places_deg(crs, bounds)
@@ -122,12 +123,12 @@ def check_place(crs: str, bounds: Bounds, label: str) -> None:
     if 1 <= zone <= 60 and zone == int(east // 1_000_000):
         hint = f"zone number {zone} in front of the eastings? use the CRS that has it (EPSG:4647 is zone 32 of ETRS89)"
     raise SourceGridError(
-        f"{label} lies outside {crs}: {west:.9g} to {east:.9g} east, {south:.9g} to {north:.9g} north", remedy=hint
+        f"{label} is outside {crs}: {west:.9g} to {east:.9g} east, {south:.9g} to {north:.9g} north", remedy=hint
     )
 
 
 def own_vertical(own: FileCrs | None, datum: str | None, label: str) -> VerticalPart | None:
-    """The vertical part of a file, of its CRS or its metadata; None where it says nothing."""
+    """Return the vertical part of a file's CRS or metadata; None if the file has neither."""
     part = None if own is None or own.vertical is None or says_nothing(own.vertical) else own.vertical
     tagged = None if datum is None else vertical_part_of(datum)
     if part is not None and tagged is not None and datum is not None and not same_vertical(part, datum):
@@ -139,7 +140,7 @@ def own_vertical(own: FileCrs | None, datum: str | None, label: str) -> Vertical
 
 
 def agreed_vertical(part: VerticalPart | None, declared: Declared, label: str) -> str | None:
-    """The vertical frame of file and declaration; None where neither says it."""
+    """Return the vertical frame of file and declaration; None if neither states it."""
     if part is None:
         return declared.vertical_frame
     if part.down:
@@ -159,7 +160,7 @@ def agreed_vertical(part: VerticalPart | None, declared: Declared, label: str) -
 
 
 def _frame_of(part: VerticalPart) -> str:
-    """The frame of a file that nothing else is said of; any ellipsoidal height is one over GRS 80."""
+    """Return the frame of a file without a declaration; any ellipsoidal height refers to GRS 80."""
     return "EPSG:4937" if part.ellipsoidal else part.code or part.name
 
 
@@ -169,13 +170,13 @@ def stated_axis(part: VerticalPart | None) -> bool:
 
 
 def agreed_unit(statement: Statement, own: FileCrs | None, declared: Declared, label: str) -> tuple[str, float]:
-    """Unit of the heights: of the band, of the vertical axis, of the declaration; what they contradict is an error."""
+    """Return the unit of the heights from band, vertical axis and declaration; raise if they contradict each other."""
     said: dict[str, tuple[str, float]] = {}
     if statement.unit:
         said["the band"] = _known_unit(statement.unit, f"heights of {label} are declared in")
     part = None if own is None else own.vertical
     if part is not None and says_nothing(part):
-        # GDAL gives bands the metre of an axis that has no unit of its own.
+        # GDAL reports metre for the band if the axis declares no unit.
         said = {who: unit for who, unit in said.items() if unit[1] != 1.0}
     elif part is not None:
         axis = unit_of_length(part.metres)
@@ -183,7 +184,7 @@ def agreed_unit(statement: Statement, own: FileCrs | None, declared: Declared, l
             raise SourceGridError(f"the vertical axis of {label} has the unit {part.unit!r}", remedy="declare metres")
         if part.metres == 1.0 and any(word in part.name.lower() for word in _FEET_IN_NAME):
             _check_named_feet(part, declared, label)
-            # GDAL gives both axis and band of a unit that keys cannot name the metre.
+            # GDAL reports metre for axis and band if the GeoTIFF keys cannot name the unit.
             said.clear()
         else:
             said["the vertical axis"] = axis
@@ -215,7 +216,7 @@ def _known_unit(text: str, who: str) -> tuple[str, float]:
 
 
 def _check_named_feet(part: VerticalPart, declared: Declared, label: str) -> None:
-    """A vertical CRS with feet in its name and no unit of its own: which foot it is, somebody must say."""
+    """Raise for a vertical CRS with feet in its name and no unit: the user must declare which foot it is."""
     known = None if declared.unit is None else height_unit(declared.unit)
     if known is None or not known[0].endswith("foot"):
         raise SourceGridError(
@@ -225,7 +226,7 @@ def _check_named_feet(part: VerticalPart, declared: Declared, label: str) -> Non
 
 
 def check_resolution(crs: str, affine: Affine, shape: tuple[int, int], declared_m: float, label: str) -> None:
-    """The declared resolution against the size of a pixel on the ground, at the raster's centre."""
+    """Compare the declared resolution with the pixel size in metres at the raster's centre."""
     x, y = affine @ (shape[1] / 2.0, shape[0] / 2.0)
     box = (x, y + affine.e, x + affine.a, y)
     try:

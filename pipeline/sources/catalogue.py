@@ -37,7 +37,7 @@ class _Frozen(BaseModel):
 
 
 class Thinning(StrEnum):
-    """How a coarse product was made from fine measurements; super-resolution must know."""
+    """How a coarse product was made from fine measurements (decimated or averaged); super-resolution needs it."""
 
     DECIMATED = "decimated"
     """Every n-th sample was kept."""
@@ -198,24 +198,22 @@ class Source(_Frozen):
     """One dataset of heights.
 
     Attributes:
-        horizontal_crs: CRS of the files (2D), e.g. `EPSG:28992`; files that declare another are refused.
+        horizontal_crs: CRS of the files (2D), e.g. `EPSG:28992`; files that declare another are rejected.
         vertical_frame: Id in the vertical catalogue, e.g. `EPSG:5709`; there is no default.
-        vertical_grid: The user's own geoid grid to the ETRS89 ellipsoid, for frames the catalogue has no grid of.
+        vertical_grid: The user's own geoid grid to the ETRS89 ellipsoid, for frames without a grid in the catalogue.
         resolution_m: Ground sampling distance, metres.
-        nodata: Values that mean void, besides the one a file declares and NaN.
-        pixel: What the georeferencing ties; files are believed where it is not given.
-        unit: Unit of the heights where files do not declare it: `metre`, `foot`, `US survey foot`.
-        sidecars: Whether remote files may have side-cars, which are asked for when files are planned; where it is not given,
-            listed files may and cells of a template may not.
-        priority: Larger wins where sources overlap; equal priorities go by resolution.
-        accuracy_m: Standard deviation of a height on open ground, metres.
-        noise_m: Standard deviation from pixel to pixel, metres. A network then takes samples for uncertain; at 0 it returns
-            them exactly.
+        nodata: Values that mean void, in addition to the file's nodata value and NaN.
+        pixel: Pixel interpretation; taken from the files if omitted.
+        unit: Unit of the heights if the files do not declare it: `metre`, `foot`, `US survey foot`.
+        sidecars: Whether remote files may have side-cars, which planning then requests. By default, listed files may
+        have them and cells of a template may not. priority: Larger wins where sources overlap; equal priorities go by
+        resolution. accuracy_m: Standard deviation of a height on open terrain, metres. noise_m: Standard deviation from
+        pixel to pixel, metres. A network then treats samples as uncertain; at 0 it reproduces them exactly.
         epoch: Decimal year of the data's coordinates, for time-dependent operations.
-        area_deg: West, south, east, north beyond which the source has no data.
+        area_deg: West, south, east, north of the source's data.
         anonymous: Read public buckets without credentials.
-        access: How the source's server is reached.
-        land_cover: Map that tells a bare-earth model where trees and buildings stand.
+        access: Access to the source's server.
+        land_cover: Land-cover map that shows a bare-earth model trees and buildings.
         sensor: Measured footprint and noise, or the name of a bundled sensor model such as `srtm`.
         licence: SPDX id, or `proprietary` with the licence's own name in `licence_name`.
         attribution: Credit as the provider words it.
@@ -365,7 +363,7 @@ def _anchored(source: Source, folder: Path) -> Source:
 
 
 def absolute_href(href: str, folder: Path) -> str:
-    """A path of a catalogue as it is read from the folder of its file; URLs and absolute paths stay."""
+    """Resolve a catalogue's path against the folder of its file; URLs and absolute paths stay unchanged."""
     if "::" in href:  # an fsspec chain: only its last link is a place
         inner, _, outer = href.rpartition("::")
         return f"{inner}::{absolute_href(outer, folder)}"
@@ -375,7 +373,7 @@ def absolute_href(href: str, folder: Path) -> str:
 
 
 def _first_faults(error: ValidationError, document: object) -> str:
-    """The first three faults, naming the source they lie in."""
+    """Return the first three faults, each with its source."""
     texts = []
     for fault in error.errors()[:3]:
         where = list(fault["loc"])

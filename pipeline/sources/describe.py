@@ -28,10 +28,10 @@ def describe(
     Args:
         files: Rasters of one dataset; grid and CRS are read from the first.
         frame: Vertical frame such as `EPSG:5778`; needed if the file declares none.
-        surface: What the heights show.
-        thinning: How the heights were made from finer ones.
+        surface: DTM or DSM.
+        thinning: Whether the heights were decimated or averaged from finer ones.
         accuracy_m: Standard deviation of a height on open terrain, metres.
-        attribution: As the provider asks.
+        attribution: Text that the provider requires.
 
     Raises:
         SourceMissing, SourceCorrupt, BandMismatch: the first file is not a raster of one band.

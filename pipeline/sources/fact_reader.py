@@ -1,8 +1,8 @@
-"""The one reader of facts: what a raster of heights is, by its own word and by that of its catalogue or command.
+"""Read the facts of a height raster, from the file itself and from its catalogue or command.
 
-What one says and the other does not is taken, and whose word it is goes into the manifest. What they contradict is an
-error that names the wrong end as far as it can be known. What can be applied exactly is applied when heights are read
-(`single_raster`): masks, scale and offset, units, nodata of side-cars, world files, rows from the east or the south.
+A fact stated by only one of them is accepted, and the manifest records its origin. A contradiction is an error that
+names the wrong statement where it can be determined. `single_raster` applies the exact conversions when it reads
+heights: masks, scale and offset, units, nodata of side-cars, world files, rows from the east or the south.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from orograph.pipeline.sources.statement import Statement, statement_of
 
 
 def gdal_path(path: str) -> str:
-    """The name GDAL opens a local file by; of a zip archive, its one raster.
+    """Return the GDAL name of a local file; for a zip archive, the name of its one raster.
 
     Raises:
-        SourceCorrupt: the archive is broken or does not hold exactly one raster.
+        SourceCorrupt: the archive is broken or does not contain exactly one raster.
     """
     if not path.lower().endswith(".zip"):
         return path
@@ -40,25 +40,25 @@ def gdal_path(path: str) -> str:
         with zipfile.ZipFile(path) as archive:
             inner = [name for name in archive.namelist() if name.lower().endswith((".hgt", ".tif", ".tiff"))]
     except (zipfile.BadZipFile, OSError) as error:
-        raise SourceCorrupt(f"{path} is no zip archive: {error}") from error
+        raise SourceCorrupt(f"{path} is not a zip archive: {error}") from error
     if len(inner) != 1:
-        raise SourceCorrupt(f"{path} holds {len(inner)} rasters, expected one")
+        raise SourceCorrupt(f"{path} contains {len(inner)} rasters, expected one")
     return f"/vsizip/{path}/{inner[0]}"
 
 
 def read_facts(path: str, declared: Declared, *, label: str | None = None) -> Facts:
-    """Read a file's own word and hold it against what is declared.
+    """Read the facts of a file and check them against the declaration.
 
     Args:
-        path: What GDAL opens.
-        declared: The catalogue's or the command's word.
+        path: Path or name for GDAL.
+        declared: Facts declared in the catalogue or command.
         label: Name in messages; the path's last part by default.
 
     Raises:
-        SourceMissing: no such file.
+        SourceMissing: the file does not exist.
         SourceCorrupt: not a raster, or a damaged side-car.
         BandMismatch: more than one band.
-        SourceGridError: rotated, without place, or a contradiction between file, side-car and declaration.
+        SourceGridError: rotated, not georeferenced, or a contradiction between file, side-car and declaration.
     """
     name = label or path.rpartition("/")[2]
     if not path.startswith("/vsi") and not Path(path).exists():

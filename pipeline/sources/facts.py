@@ -1,4 +1,4 @@
-"""What is known of a raster of heights, and what its catalogue or command says of it."""
+"""Facts of a height raster, and the facts declared in its catalogue or command."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a catalogue entry or a command says of a file; None says nothing.
+    """Facts that a catalogue entry or a command declares of a file; None for facts it does not declare.
 
     Attributes:
-        by: Whose word it is.
+        by: Origin of the declaration.
         source: Id of the source, for messages.
         horizontal_crs: 2D CRS.
         vertical_frame: Id of the vertical catalogue.
         nodata: Further void values of raw samples.
-        pixel: What the georeferencing ties.
+        pixel: Pixel interpretation.
         unit: Unit of heights, a name of `orograph.pipeline.core.height_unit`.
         resolution_m: Ground sampling distance, metres.
         area_deg: West, south, east, north the source has data in.
@@ -69,26 +69,26 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of one file, ready for reading.
+    """Facts of one file, ready for reading.
 
     Attributes:
-        path: What GDAL opens.
+        path: Path or name for GDAL.
         affine: Pixel to CRS, corner based, north up with columns eastwards whatever the file's order.
         shape: Rows, columns.
         nodata: Void values of raw samples.
         dtype: Of raw samples.
-        horizontal_crs: Code or WKT of the 2D CRS; None where nobody says.
-        vertical_frame: Code or name; None where nobody says.
+        horizontal_crs: Code or WKT of the 2D CRS; None if not stated.
+        vertical_frame: Code or name; None if not stated.
         unit: Unit of heights in the file, after scale and offset.
         metres: Metres per unit.
         scale, offset: Height in the unit = raw x scale + offset.
-        masked: Whether a mask says which samples are heights.
-        alpha: Whether a second band says it.
-        pixel: What the file's georeferencing ties; `affine` is corner based either way.
+        masked: Whether a mask marks the valid samples.
+        alpha: Whether a second band (alpha) marks them.
+        pixel: Pixel interpretation of the file; `affine` is corner based either way.
         mirrored: Columns of the file run westwards.
         upside_down: Rows of the file run northwards.
-        sidecars: Whether the file is to be opened with its side-cars.
-        said_by: Whose word each fact is, by fact.
+        sidecars: Whether to open the file with its side-cars.
+        said_by: Origin of each fact, by fact.
     """
 
     path: str

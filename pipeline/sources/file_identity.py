@@ -36,7 +36,7 @@ def file_state(path: str | Path) -> FileState:
     """State of a local file.
 
     Raises:
-        SourceMissing: there is no such file.
+        SourceMissing: the file does not exist.
     """
     try:
         return FileState.of(Path(path).stat())
@@ -45,10 +45,10 @@ def file_state(path: str | Path) -> FileState:
 
 
 def local_ref(path: str | Path) -> FileRef:
-    """A local file as it is now, identified without reading it.
+    """Return a local file in its current state, identified without reading it.
 
     Raises:
-        SourceMissing: there is no such file.
+        SourceMissing: the file does not exist.
     """
     state = file_state(path)
     return FileRef(href=str(path), etag=state.etag, size_bytes=state.size_bytes)

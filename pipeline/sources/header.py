@@ -1,4 +1,4 @@
-"""What a raster file of a source is, held against its catalogue entry, before a height is read."""
+"""Check a source's raster file against its catalogue entry before reading heights."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def read_header(file: RasterFile | str, source: Source) -> Facts:
     """Open a local file, or the sparse copy of a remote one, and check it against its source.
 
     Raises:
-        SourceMissing: no such file.
-        SourceCorrupt: not a raster, or an HGT whose name is not where it lies.
+        SourceMissing: the file does not exist.
+        SourceCorrupt: not a raster, or an HGT whose name does not match its position.
         BandMismatch: more than one band.
         SourceGridError: see `read_facts`.
     """
@@ -45,4 +45,4 @@ def _check_name(name: str, facts: Facts, source: Source) -> None:
     affine = facts.affine
     west, north = affine.c + affine.a / 2, affine.f + affine.e / 2
     if abs(west - cell.lon) > 1e-9 or abs(north - cell.lat - 1) > 1e-9:
-        raise SourceCorrupt(f"{name} lies at {west:.6f}, {north - 1:.6f}, not where its name says", source=source.id)
+        raise SourceCorrupt(f"{name} is at {west:.6f}, {north - 1:.6f}, which contradicts its name", source=source.id)

@@ -109,7 +109,7 @@ def _group(href: str, source: Source, access: SourceFiles) -> tuple[list[str], n
 
 
 def listed(entries: Sequence[tuple[str, BaseGeometry | None]], source_id: str) -> Listing:
-    """A listing of hrefs with the footprints (degrees) their catalogue gives them."""
+    """A listing of hrefs with the footprints (degrees) from their catalogue."""
     unique = dict(entries)
     states = [(_NOT_LOCAL,) * 3 if "://" in href else _state(href, source_id) for href in unique]
     footprints = {href: shape for href, shape in unique.items() if shape is not None}
@@ -117,7 +117,7 @@ def listed(entries: Sequence[tuple[str, BaseGeometry | None]], source_id: str) -
 
 
 def unchanged(listing: Listing, old: SourceIndex | None, source: Source) -> npt.NDArray[np.int64]:
-    """For each listed file the row of an old index that still holds, -1 where the file must be read."""
+    """Return, per listed file, the row of an old index that is still valid; -1 if the file must be read."""
     if old is None or old.declaration != declaration_digest(source) or not len(old):
         return np.full(len(listing.hrefs), -1, np.int64)
     hrefs = pa.array(listing.hrefs, pa.string())
@@ -264,7 +264,7 @@ def still_there(
 def merged(
     kept: npt.NDArray[np.int64], old: SourceIndex | None, parts: Sequence[tuple[list[int], pa.Table]]
 ) -> pa.Table:
-    """Rows that still hold and rows that were read, in the order of the listing; files without either are left out."""
+    """Return the rows still valid and the rows read, in the order of the listing; omit files without a row."""
     order = np.concatenate([np.flatnonzero(kept >= 0), *(np.array(positions, np.int64) for positions, _ in parts)])
     tables = [table for _, table in parts]
     if old is not None and (kept >= 0).any():
@@ -309,10 +309,10 @@ def build_index(
 def footprints_deg(bounds: npt.NDArray[np.float64], crs: str, source_id: str) -> npt.NDArray[np.object_]:
     """Boxes of a CRS, shape (n, 4): west, south, east, north, as polygons in longitude and latitude.
 
-    Edges of projected boxes are cut into chords of 5 km, which leave a metre or two of their bow.
+    Edges of projected boxes are densified every 5 km, which leaves an error of one or two metres.
 
     Raises:
-        SourceGridError: a box lies outside the projection's domain.
+        SourceGridError: a box is outside the projection's domain.
     """
     widest = max(float(np.max(bounds[:, 2] - bounds[:, 0])), float(np.max(bounds[:, 3] - bounds[:, 1])))
     reference = CRS.from_user_input(crs)
@@ -331,7 +331,7 @@ def footprints_deg(bounds: npt.NDArray[np.float64], crs: str, source_id: str) ->
         raise SourceGridError(f"a footprint cannot be brought to degrees: {error}", source=source_id) from error
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         raise SourceGridError(
-            f"a file lies outside the domain of {crs}",
+            f"a file is outside the domain of {crs}",
             source=source_id,
             remedy="check horizontal_crs in the source catalogue",
         )

@@ -1,4 +1,4 @@
-"""Land cover beside a surface source: what share of each pixel a map says is under trees or built up."""
+"""Land cover of a DSM source: share of trees and of buildings in each pixel, from a map."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class LandCover(BaseModel):
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """A map with the default classes, as the file is now.
+        """Return a map with the default classes and the file's current digest.
 
         Raises:
-            SourceMissing: there is no such file.
+            SourceMissing: the file does not exist.
         """
         return cls(path=str(path), sha256=_digest(str(path)))
 
     def shares(self, affine: Affine, crs: str, shape: tuple[int, int]) -> FloatArray:
-        """Share of trees and of buildings in each pixel of a grid.
+        """Return the share of trees and of buildings in each pixel of a grid.
 
         Args:
             affine: Pixel to CRS, corner based.
@@ -56,10 +56,10 @@ class LandCover(BaseModel):
             shape: Rows and columns.
 
         Returns:
-            float32, (2, rows, columns), 0 to 1; NaN where the map says nothing.
+            float32, (2, rows, columns), 0 to 1; NaN where the map has no data.
 
         Raises:
-            SourceMissing, SourceCorrupt: the file is missing, or another than the one meant.
+            SourceMissing, SourceCorrupt: the file is missing or its digest differs.
             SourceGridError: it has no CRS, or more than one band.
         """
         import rasterio
@@ -74,7 +74,7 @@ class LandCover(BaseModel):
         try:
             with rasterio.open(self.path) as dataset:
                 if dataset.crs is None or dataset.count != 1:
-                    raise SourceGridError(f"{self.path} is no map of one band with a CRS")
+                    raise SourceGridError(f"{self.path} is not a map of one band with a CRS")
                 # Classes are put on pixels of a third and counted there, so that every window counts alike.
                 fine = {"transform": affine * Affine.scale(1 / _FINER), "width": shape[1] * _FINER}
                 with WarpedVRT(
@@ -100,7 +100,7 @@ def _counted(fine: np.ndarray) -> np.ndarray:
 
 
 def _digest(path: str) -> str:
-    """Sha256 of a file as it is now."""
+    """Return the current sha256 of a file."""
     if not Path(path).is_file():
         raise SourceMissing(f"no land-cover map {path}")
     return file_sha256(path)

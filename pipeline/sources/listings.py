@@ -49,11 +49,11 @@ def read_listing(place: Listed, read: Read, source_id: str, bounds_deg: Bounds |
         place: The place.
         read: Reads documents.
         source_id: For errors.
-        bounds_deg: West, south, east, north: services that can search are asked for this area only.
+        bounds_deg: West, south, east, north: searchable services return this area only.
 
     Raises:
-        SourceMissing, SourceUnavailable: the listing is not there.
-        SourceCorrupt: it is not what the catalogue says it is.
+        SourceMissing, SourceUnavailable: the listing is not available.
+        SourceCorrupt: it differs from its description in the catalogue.
     """
     try:
         if isinstance(place, StacLocation):
@@ -82,7 +82,7 @@ def read_listing(place: Listed, read: Read, source_id: str, bounds_deg: Bounds |
 
 
 def can_search(place: Listed, read: Read) -> bool:
-    """Whether a place can be asked for an area, so that a plan need not read the whole of it."""
+    """Return whether a place can be searched by area, so that planning need not list all of it."""
     if isinstance(place, FeatureService):
         return True
     return isinstance(place, StacLocation) and "conformsTo" in json.loads(read(place.href))

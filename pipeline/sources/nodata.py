@@ -1,4 +1,4 @@
-"""Nodata: every way a file says "no height here" becomes NaN, and values that look like it undeclared are refused."""
+"""Convert every encoding of nodata to NaN; reject values that look like undeclared nodata."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ HUGE: Final = 1e30
 
 
 def to_void(array: npt.NDArray[Any], declared: float | None, extra: tuple[float, ...] = ()) -> FloatArray:
-    """Heights with NaN for every void.
+    """Return heights with NaN for every void.
 
     Comparison is exact in the array's own type, so a true zero stays a height unless 0 itself is declared, and
-    9999 beside 0 costs no zero.
+    declaring 9999 in addition to 0 keeps all zeros apart from 9999.
 
     Args:
         array: Heights of any numeric type and shape, metres.
-        declared: The file's own nodata value, None when it declares none.
+        declared: The file's nodata value, None if it declares none.
         extra: Further void values of the source.
 
     Returns:
@@ -41,7 +41,7 @@ def to_void(array: npt.NDArray[Any], declared: float | None, extra: tuple[float,
 
 
 def refuse_undeclared(heights_m: FloatArray, *, source: str | None = None) -> None:
-    """Refuse heights that hold what can only be an undeclared void.
+    """Reject heights that contain values which can only be undeclared voids.
 
     Args:
         heights_m: float32 metres after `to_void`.
@@ -59,14 +59,14 @@ def refuse_undeclared(heights_m: FloatArray, *, source: str | None = None) -> No
         count = int(np.count_nonzero(heights_m == np.float32(value)))
         if count:
             raise NodataError(
-                f"{count} pixels hold {value:g}, which is no height but is not declared as nodata",
+                f"{count} pixels are {value:g}, which is not a height and is not declared as nodata",
                 source=source,
                 remedy=f"declare it (gdal_edit.py -a_nodata {value:g}), name it with --nodata, or add {value:g} to the source's nodata values",
             )
     beyond = heights_m[(heights_m < LOWEST_M) | (heights_m > HIGHEST_M)]
     if beyond.size:
         raise NodataError(
-            f"{beyond.size} pixels lie beyond the Earth's heights, e.g. {float(beyond.flat[0]):g} m",
+            f"{beyond.size} pixels are outside the range of the Earth's heights, e.g. {float(beyond.flat[0]):g} m",
             source=source,
             remedy="declare the value as nodata, or correct the unit: heights are metres",
         )
@@ -75,13 +75,13 @@ def refuse_undeclared(heights_m: FloatArray, *, source: str | None = None) -> No
 def refuse_undeclared_raw(
     samples: npt.NDArray[Any], valid: npt.NDArray[np.bool_], *, source: str | None = None
 ) -> None:
-    """Refuse raw samples of converted heights (scale, offset, feet) that can only be undeclared voids.
+    """Reject raw samples of converted heights (scale, offset, feet) that can only be undeclared voids.
 
     After conversion such a value may look like a height: -32768 centimetres are -327.68 m.
 
     Args:
-        samples: As the file has them.
-        valid: Which are not void.
+        samples: Raw samples of the file.
+        valid: Mask of the samples that are not void.
         source: Named in the error.
 
     Raises:
@@ -105,7 +105,7 @@ _SUSPECT_BELOW: Final = -9_999.0
 
 
 def _equals(array: npt.NDArray[Any], value: float) -> npt.NDArray[np.bool_]:
-    """Exact equality after the value went through the array's type; a value the type cannot hold equals nothing."""
+    """Compare exactly after casting the value to the array's type; a value outside the type's range never matches."""
     if np.issubdtype(array.dtype, np.integer):
         limits = np.iinfo(array.dtype)
         if value != int(value) or not limits.min <= value <= limits.max:

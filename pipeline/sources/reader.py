@@ -30,7 +30,7 @@ _SIZE_TOLERANCE: Final = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file of a group and where its first pixel lies on the group's lattice."""
+    """A file of a group and the position of its first pixel on the group's lattice."""
 
     header: Facts
     row: int
@@ -91,8 +91,8 @@ def group_files(headers: Sequence[Facts], source: Source) -> tuple[SourceGrid, .
 def _anchor(affine: Affine) -> Affine:
     """The same lattice, counted from the pixel corner next to the CRS's origin.
 
-    Size and phase are rounded (to a millionth of a pixel), lest the last bits of one file's georeferencing make
-    another lattice of it than its neighbour's.
+    Size and phase are rounded (to a millionth of a pixel), so that differences in the last bits of the georeferencing
+    do not split neighbouring files into two lattices.
     """
     width, height = float(f"{affine.a:.12g}"), float(f"{affine.e:.12g}")
     cols, rows = affine.c / width, affine.f / height
@@ -146,7 +146,7 @@ class SourceReader:
 
     @property
     def facts(self) -> tuple[Facts, ...]:
-        """What is known of each file, in the order of the lattices."""
+        """Facts of each file, in the order of the lattices."""
         return tuple(member.header for lattice in self.lattices for member in lattice.members)
 
     def read(self, lattice: SourceGrid, row: int, col: int, height: int, width: int) -> FloatArray:

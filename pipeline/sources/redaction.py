@@ -1,4 +1,4 @@
-"""What of a source may be told to everybody: names instead of paths of a machine, addresses without secrets."""
+"""Public form of a source: file names without paths, URLs without credentials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orograph.pipeline.sources.refs import FileRef, SourceRef
 
 
 def public_href(href: str) -> str:
-    """A local path's last part; a URL without user, query and fragment, which may hold a signature or a password.
+    """Return a local path's last part, or a URL without user, query and fragment, which may contain credentials.
 
     `/home/me/heights/a.tif` -> `a.tif`; `https://me:secret@host/a.tif?sig=x` -> `https://host/a.tif`.
     """
@@ -24,7 +24,7 @@ def public_href(href: str) -> str:
 
 
 def public_ref(ref: SourceRef) -> SourceRef:
-    """A source as manifests show it: its files by name and ETag, which tell everybody else whether theirs are the same."""
+    """Return a source as manifests show it: files by name and ETag, so that others can compare their own."""
     source = ref.source
     grid, cover = source.vertical_grid, source.land_cover
     shown = source.model_copy(

@@ -20,9 +20,9 @@ class FileRef(_Frozen):
         href: Local path or URL (`s3://`, `https://`).
         etag: Identity of the content; for local files `stat:<size>-<time of change>-<inode>` or `sha256:<hex>`.
         size_bytes: Size of the object.
-        sha256: Of the content, where it is known.
-        blocks_sha256: Of the parts of the content a tile was made from, where it was not read as a whole.
-        sidecars: Files next to it that say something about it; see `orograph.pipeline.sources.sidecars`.
+        sha256: Of the content, if known.
+        blocks_sha256: Of the parts of the content that a tile was made from, if the file was not read as a whole.
+        sidecars: Files next to it that describe it; see `orograph.pipeline.sources.sidecars`.
     """
 
     href: str
@@ -33,7 +33,7 @@ class FileRef(_Frozen):
     sidecars: tuple[FileRef, ...] = ()
 
     def identity(self) -> list[object]:
-        """What goes into a run key: a side-car changes heights as the file does."""
+        """Return the content for the run key; side-cars are included because they change heights."""
         return [self.href, self.etag, *([sidecar.href, sidecar.etag] for sidecar in self.sidecars)]
 
 
@@ -72,9 +72,9 @@ class HorizontalOperation(_Frozen):
 
     Attributes:
         definition: PROJ pipeline.
-        description: PROJ's name of it.
-        accuracy_m: Published accuracy; None where PROJ knows none.
-        better: What would be more accurate if its grid were at hand.
+        description: PROJ's name of the operation.
+        accuracy_m: Published accuracy; None if PROJ publishes none.
+        better: A more accurate operation whose grid is missing.
         grids: Names of the grids it reads and the sha256 of each.
     """
 
@@ -90,12 +90,12 @@ class HorizontalOperation(_Frozen):
 
 
 class ThinningCheck(_Frozen):
-    """What a source's own heights say of its declared thinning, looked at before a network relies on it.
+    """Evidence for a source's declared thinning from its own heights, collected before a network relies on it.
 
     Attributes:
-        used: The mode heights are treated by.
-        windows: Windows that could tell.
-        log_odds: Median of their natural log-odds of averaging; None where no window could tell.
+        used: The thinning mode in use.
+        windows: Windows with evidence.
+        log_odds: Median of their natural log-odds of averaging; None if no window has evidence.
     """
 
     used: Thinning
@@ -107,9 +107,9 @@ class SourceRef(_Frozen):
     """A source, the files of it that touch a tile (earlier ones win), and the pinned way to its horizontal CRS.
 
     Attributes:
-        files: The files; none where they are many and `listing` stands for them.
-        thinning_check: Of the source as a whole, the same in every tile; None where nothing relies on the thinning.
-        listing: Stands for the files where they are kept elsewhere.
+        files: The files; empty if they are many and `listing` replaces them.
+        thinning_check: Of the source as a whole, the same in every tile; None if the thinning is not used.
+        listing: Reference to the files if they are stored elsewhere.
     """
 
     source: Source

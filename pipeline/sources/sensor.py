@@ -110,7 +110,7 @@ def read_sensor(name: str) -> SensorModel:
     """A sensor model by bundled name, or from a YAML file of its parameters.
 
     Raises:
-        ConfigError: There is no such name or file, or the file is not a sensor model.
+        ConfigError: The name or file does not exist, or the file is not a sensor model.
     """
     path = Path(name)
     if path.suffix.lower() not in {".yaml", ".yml"}:

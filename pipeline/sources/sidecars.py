@@ -1,7 +1,7 @@
-"""Side-cars: files next to a raster that say something about it, found by name and never by listing a folder.
+"""Side-cars: files that describe the raster next to them, found by name and never by listing a folder.
 
-GDAL is told to look for none (see `GDAL_DISABLE_READDIR_ON_OPEN`), so that a stray file changes no height. A side-car
-that is there is part of the raster: it is found here, goes into the run's identity, and is read on purpose.
+GDAL does not look for any (see `GDAL_DISABLE_READDIR_ON_OPEN`), so a stray file does not change heights. An existing
+side-car is part of the raster: this module finds it, adds it to the run's identity, and reads it explicitly.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def candidates(name: str) -> Iterator[str]:
 
 
 def remote_candidates(href: str) -> Iterator[str]:
-    """Side-cars that a remote raster is asked for: those that change heights of a raster with keys of its own."""
+    """Return the side-cars to request for a remote raster: those that change heights of a georeferenced raster."""
     if "?" not in href and "::" not in href:
         yield from (href + suffix for suffix in APPENDED)
 

@@ -1,7 +1,7 @@
-"""Heights of one raster file as metres with NaN for void, whatever way the file encodes them.
+"""Read heights of one raster file as metres with NaN for void, independent of the file's encoding.
 
-The one door: every command reads heights through here, so mask, scale and offset, unit, nodata, order of rows and
-columns, and the gates on values are the same everywhere.
+Every command reads heights through this module, so mask, scale and offset, unit, nodata, order of rows and
+columns, and the checks on values are the same everywhere.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class HeightRaster:
     """An open raster of heights; a context manager, for one thread.
 
     Args:
-        facts: What is known of it.
+        facts: Facts of the raster.
         source: Id of its source, for messages.
-        file: The sparse copy of a remote raster, whose blocks are brought in before they are read.
+        file: The sparse copy of a remote raster, whose blocks are fetched before they are read.
     """
 
     def __init__(self, facts: Facts, source: str | None = None, file: RasterFile | None = None) -> None:
@@ -100,24 +100,24 @@ class HeightRaster:
 
     @property
     def crs(self) -> str | None:
-        """Code or WKT of the 2D CRS; None where nobody says."""
+        """Code or WKT of the 2D CRS; None if not stated."""
         return self.facts.horizontal_crs
 
     @property
     def geobox(self) -> GeoBox:
-        """Its grid.
+        """Grid of the raster.
 
         Raises:
-            SourceGridError: nobody says its CRS.
+            SourceGridError: its CRS is not stated.
         """
         return GeoBox(self.shape, self.transform, self.known_crs())
 
     @property
     def pixel_size_m(self) -> tuple[float, float]:
-        """Size of a pixel on the ground at the raster's centre, along columns and rows.
+        """Pixel size in metres at the raster's centre, along columns and rows.
 
         Raises:
-            SourceGridError: nobody says its CRS.
+            SourceGridError: its CRS is not stated.
         """
         return ground_pixel_size_m(self.transform, self.height, self.known_crs())
 
@@ -125,7 +125,7 @@ class HeightRaster:
         """The 2D CRS.
 
         Raises:
-            SourceGridError: nobody says it.
+            SourceGridError: it is not stated.
         """
         if self.crs is None:
             raise SourceGridError(
@@ -136,7 +136,7 @@ class HeightRaster:
         return self.crs
 
     def read(self, row: int = 0, col: int = 0, height: int | None = None, width: int | None = None) -> FloatArray:
-        """A window of heights.
+        """Read a window of heights.
 
         Args:
             row: First row, north up.
@@ -149,7 +149,7 @@ class HeightRaster:
 
         Raises:
             SourceCorrupt: damaged, or heights beyond -500 to 9000 m.
-            NodataError: what can only be an undeclared void.
+            NodataError: values that can only be undeclared voids.
         """
         height = self.height - row if height is None else height
         width = self.width - col if width is None else width
@@ -158,7 +158,7 @@ class HeightRaster:
         return gated(heights, self.name, self.source)
 
     def read_unchecked(self, row: int, col: int, height: int, width: int) -> FloatArray:
-        """A window as `read` gives it, without the gates on values: for looking at what may be wrong."""
+        """Read a window like `read`, without the checks on values, to inspect suspicious data."""
         return self._heights(*self._raw(row, col, height, width), checked=False)
 
     def read_all(self) -> FloatArray:
@@ -322,7 +322,7 @@ def gated(heights_m: FloatArray, path: str, source: str | None) -> FloatArray:
 
 
 def refuse_overwriting(source: Path, target: Path) -> None:
-    """Refuse a result that would replace what it is made from: the same command again would do it twice.
+    """Reject an output that would replace its own input: repeating the command would convert it twice.
 
     Raises:
         ConfigError: Both are one file.

@@ -10,10 +10,10 @@ footprints are polygons in longitude and latitude (EPSG:4258) with a bounding-bo
 | `crs` | CRS of the pixels |
 | `width_px`, `height_px` | size of the raster |
 | `west`, `north`, `pixel_width`, `pixel_height` | corner and pixel in units of `crs`; sizes are positive |
-| `block_width_px`, `block_height_px` | blocks the file is stored in; null where it must be read as a whole |
+| `block_width_px`, `block_height_px` | blocks the file is stored in; null if it must be read as a whole |
 | `size_bytes`, `modified_ns`, `inode` | state of a local file |
 | `etag` | identity of a remote object |
-| `sha256` | of the content; null until it was asked for or a tile was made from the file |
+| `sha256` | of the content; null until requested or until a tile was made from the file |
 | `pinned` | whether plans name the file by its sha256 instead of its state |
 """
 
@@ -75,7 +75,7 @@ class DamagedIndex(ValueError):
 
 
 def declaration_digest(source: Source) -> str:
-    """What the rows of an index were checked against: a source declared otherwise needs its files opened again."""
+    """Declaration that the rows of an index were checked against; if it changes, the files are read again."""
     checked = source.model_dump(mode="json", include={"horizontal_crs", "vertical_frame", "pixel", "anonymous"})
     return hashlib.sha256(json.dumps([VERSION, checked], sort_keys=True).encode()).hexdigest()[:16]
 
@@ -136,7 +136,7 @@ class SourceIndex:
         return rows[shapely.intersects(self.footprints(rows), area_deg)]
 
     def covers(self, area_deg: BaseGeometry) -> bool:
-        """Whether the index knows every file in an area; one that was limited to an area knows no more than that."""
+        """Return whether the index covers every file in an area; an index limited to an area covers only that area."""
         return self.area_deg is None or bool(shapely.covers(shapely.box(*self.area_deg), area_deg))
 
     def footprints(self, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.object_]:
@@ -205,7 +205,7 @@ class SourceIndex:
             DamagedIndex: damaged bytes, or another version.
         """
         try:
-            # In one thread: each would keep a pool of its own, which is more than the table.
+            # In one thread: the memory pool of each further thread would exceed the table.
             table = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read(use_threads=False)
             document = json.loads((table.schema.metadata or {})[_METADATA.encode()])
             if document["version"] != VERSION or not table.schema.remove_metadata().equals(SCHEMA):

@@ -1,4 +1,4 @@
-"""What a raster file and its side-cars say of themselves, side by side; where they differ, neither is believed."""
+"""Facts stated by a raster file and by its side-cars; if they differ, reading raises."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ _ALPHA_BANDS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a file says.
+    """Facts stated by a file.
 
     Attributes:
-        affine: Pixel to CRS, corner based; None where the file is not georeferenced.
+        affine: Pixel to CRS, corner based; None if the file is not georeferenced.
         shape: Rows, columns, as stored.
         dtype: Of the samples.
-        crs_wkt: None where there is none.
+        crs_wkt: None if not stated.
         nodata: The declared value of raw samples; None where there is none.
         scale, offset: Height = raw x scale + offset, in the unit.
         unit: Of the band, as written; empty where there is none.
-        masked: Whether a mask says which samples are heights.
-        alpha: Whether a second band says it, which GDAL itself heeds in bytes only.
-        points: Whether the tag AREA_OR_POINT says Point; None where there is no tag.
+        masked: Whether a mask marks the valid samples.
+        alpha: Whether a second band (alpha) marks them; GDAL itself honours it for bytes only.
+        points: Whether the tag AREA_OR_POINT is Point; None if the tag is missing.
         datum: Code of the vertical datum in the metadata (`VERTICAL_DATUM`); None where there is none.
         said_by: Name of the side-car for each fact that a side-car states.
     """
@@ -70,10 +70,10 @@ class Statement:
 
 
 def statement_of(path: str, label: str) -> Statement:
-    """Read what a raster and its side-cars say.
+    """Read the facts stated by a raster and its side-cars.
 
     Args:
-        path: What GDAL opens.
+        path: Path or name for GDAL.
         label: Name of the file in messages.
 
     Raises:
@@ -176,7 +176,7 @@ def _speakers(names: Sequence[str]) -> dict[str, str]:
 
 
 def _silent(fact: str, value: Any) -> bool:
-    """Whether a value is what GDAL gives for a fact that is not stated."""
+    """Return whether a value is GDAL's default for a fact that is not stated."""
     return value is None or value == {"scale": 1.0, "offset": 0.0, "unit": ""}.get(fact)
 
 

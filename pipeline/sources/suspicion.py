@@ -1,6 +1,6 @@
-"""Samples that no survey gives: undeclared voids, resampling by repetition, interpolated terrain, spikes, steps.
+"""Detect suspicious samples: undeclared voids, resampling by repetition, interpolated terrain, spikes, steps.
 
-Nothing is changed and nothing rejected here. Each finding says where to look, so that a picture can show it. Thresholds
+Data is neither changed nor rejected here. Each finding has a location, so that a picture can show it. Thresholds
 are far from real terrain and real DSMs: a lake meets its shore, a mast is not one pixel of a smooth slope.
 """
 
@@ -38,8 +38,8 @@ class Suspicion:
 
     Attributes:
         kind: `undeclared void`, `constant border`, `repeated lines`, `spike`, `crater`, `step`.
-        text: What was found, in a sentence.
-        row: First row of the place that shows it.
+        text: The finding, in a sentence.
+        row: First row of the window that shows it.
         col: First column.
         height: Rows.
         width: Columns.
@@ -185,7 +185,7 @@ def _step(z: FloatArray) -> Suspicion | None:
         lines = z if axis == 0 else z.T
         known = np.isfinite(lines).mean(axis=1)
         steps = np.diff(lines, axis=0)
-        # What the slope on both sides explains is not a step.
+        # A difference explained by the slope on both sides is not a step.
         bend = steps[1:-1] - (steps[:-2] + steps[2:]) / 2.0
         judged = (np.isfinite(bend).mean(axis=1) > 0.5) & (known[1:-2] > 0.5)
         if judged.sum() < _LEAST_PX // 2:

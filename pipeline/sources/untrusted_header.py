@@ -1,8 +1,8 @@
-"""What a raster file must be before anything decodes it: a TIFF or HGT of sane size, told from its header alone.
+"""Check a raster file's header before anything decodes it: a TIFF or HGT of sane size.
 
 Decoders trust headers: four megabytes of sparse TIFF may declare 360 GB, one block may unpack to gigabytes, a chain of
 directories may have no end, and GDAL opens files by content, so that a `.tif` may be a VRT that reads another file.
-The header is read here with a few seeks, before GDAL sees the file, and GDAL is told which drivers it may use.
+The header is read here with a few seeks, before GDAL sees the file, and GDAL is limited to an allow-list of drivers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RasterHeader:
-    """What the file says of its first image."""
+    """Header fields of the file's first image."""
 
     driver: str
     width_px: int
@@ -57,7 +57,7 @@ class RasterHeader:
 
 
 def check_raster_file(path: Path, limits: Limits | None = None) -> RasterHeader:
-    """Read a raster's header and refuse what would hurt to decode.
+    """Read a raster's header and reject files that are unsafe to decode.
 
     Raises:
         SourceCorrupt: empty, HTML or XML, not TIFF or HGT, truncated header, or beyond a limit; the message says which.
@@ -139,7 +139,7 @@ class _Tiff:
             return tag, ()
         value = entry[12:] if self.big else entry[8:]
         (count,) = struct.unpack(self.order + ("Q" if self.big else "I"), entry[4:12] if self.big else entry[4:8])
-        # Lists too long for the entry lie elsewhere (bits per sample of many bands); the first suffices there.
+        # Lists too long for the entry are stored elsewhere (bits per sample of many bands); the first suffices.
         fitting = min(count, len(value) // TYPE_SIZES[kind])
         if count * TYPE_SIZES[kind] > len(value):
             return tag, (0,) * min(count, 64)

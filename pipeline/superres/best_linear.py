@@ -1,7 +1,7 @@
-"""The best linear filter as a resolver: what least squares makes of coarse neighbourhoods, one filter a fine pixel.
+"""Best linear filter as a resolver: a least-squares fit on coarse neighbourhoods, one filter per fine pixel.
 
-It is the honest yardstick of a network: what it does not beat is no more than linear. Filters for x3 ship with the
-package; for other factors they are fitted on ground given for it.
+It is the baseline for networks: a network that does not beat it is no better than a linear filter. Filters for x3 are
+bundled; for other factors they are fitted on a DTM of the user.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Kernels = npt.NDArray[np.float64]
 
 @njit(cache=True, nogil=True)
 def _filtered(heights: Kernels, kernels: Kernels, factor: int, fine: FloatArray) -> None:
-    """One filter a phase, in float64 and one order of summation: every tiling gives the same bits."""
+    """Apply one filter per phase, in float64 and one order of summation: every tiling gives the same bits."""
     taps = kernels.shape[1]
     rows = heights.shape[0] - taps + 1
     columns = heights.shape[1] - taps + 1
@@ -53,7 +53,7 @@ def _filtered(heights: Kernels, kernels: Kernels, factor: int, fine: FloatArray)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearFilter:
-    """Fitted filters as a resolver; it states no error.
+    """Fitted filters as a resolver, without error estimates.
 
     Attributes:
         factor: Fine pixels along a coarse pixel's side.
@@ -77,7 +77,7 @@ class LinearFilter:
             about = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
             tensors = dict(deserialize(content))  # type: ignore[no-untyped-call]
         except (SafetensorError, ValueError, KeyError) as error:
-            raise ModelError(f"{path} holds no linear filters: {error}") from error
+            raise ModelError(f"{path} does not contain linear filters: {error}") from error
         if about.get("format") != FORMAT:
             raise ModelError(f"{path} is of format {about.get('format')!r}, expected {FORMAT}")
         kernels = {
@@ -116,7 +116,7 @@ class LinearFilter:
         pixel_size_m: tuple[float, float] = (30.0, 30.0),
         origin_px: tuple[int, int] = (0, 0),
     ) -> tuple[FloatArray, None]:
-        """Filter; see `Resolver`. Pixel size and origin change nothing.
+        """Filter; see `Resolver`. Pixel size and origin have no effect.
 
         Raises:
             ConfigError: The filters are for another factor or were not fitted for that thinning mode.
@@ -134,5 +134,5 @@ class LinearFilter:
 
 
 def shipped_linear() -> LinearFilter:
-    """The filters for x3 in the package; `best-linear-x3.md` beside them says what they were fitted on."""
+    """Return the bundled filters for x3; `best-linear-x3.md` next to them describes the training data."""
     return LinearFilter.read(SHIPPED, SHIPPED_SHA256)

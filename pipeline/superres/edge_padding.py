@@ -55,15 +55,15 @@ def _grow(heights: npt.NDArray[np.float64], todo: npt.NDArray[np.int64], rings: 
 
 
 def context_px(reach_px: int) -> int:
-    """Coarse pixels of halo a filter of that radius needs when voids lie inside its reach."""
+    """Coarse pixels of halo a filter of that radius needs when voids are inside its reach."""
     return 2 * reach_px + min(reach_px, _SLOPING_RINGS)
 
 
 def with_context(heights_m: FloatArray, reach_px: int) -> tuple[npt.NDArray[np.float64], BoolArray]:
     """Continue heights into voids and past the border by damped linear extrapolation.
 
-    What a filter of radius `reach_px` sees at a valid pixel depends on nothing farther than `context_px(reach_px)`:
-    tilings with that halo agree bit for bit.
+    The input of a filter of radius `reach_px` at a valid pixel depends only on heights within `context_px(reach_px)`,
+    so tilings with that halo agree bit for bit.
 
     Args:
         heights_m: float32, shape (rows, columns), metres; NaN is void.

@@ -1,7 +1,7 @@
-"""Several networks behind the resolver's signature: their mean answer, which is better than each.
+"""Several networks behind the resolver's signature: their mean, which is more accurate than each network.
 
-A symmetric network has its mean over the square's symmetries built in; what an ensemble can still add is a network that
-came another way. The index of shipped weights says who keeps whom company (`ensemble_with`).
+A rotation-equivariant network already includes the mean over the square's symmetries; an ensemble adds a network that
+was trained differently. `ensemble_with` in index.yaml names each network's partner.
 """
 
 from __future__ import annotations

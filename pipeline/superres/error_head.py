@@ -1,4 +1,4 @@
-"""The error head: a scale for every fine pixel, homogeneous like the network, calibrated on held-out ground.
+"""The error head: a scale for every fine pixel, homogeneous like the network, calibrated on held-out terrain.
 
 The scale is a non-negative combination of the absolute features of the frozen body (degree one: twice the relief, twice
 the error), trained by the Laplace likelihood. Widths of the 68 % and 95 % bands are its multiples, calibrated by mode.
@@ -54,7 +54,7 @@ class ErrorModel:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Self | None:
-        """The model stored beside a network's weights, or None."""
+        """Return the error model stored with a network's weights, or None."""
         if "error.weight" not in tensors:
             return None
         return cls(tensors["error.weight"], tensors["error.multiples"])

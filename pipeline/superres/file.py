@@ -30,14 +30,14 @@ WINDOW_PX: Final = 480
 
 @dataclass(frozen=True, slots=True)
 class SuperresReport:
-    """What was written.
+    """Description of the written file.
 
     Attributes:
         path: The COG.
         shape: Rows and columns.
-        pixel_size_m: On the ground, along columns and rows.
-        median_sigma_m: Median of the standard error over a sample, or None when the resolver states none.
-        thinning: The mode that was used: decimated where averaging was declared and the heights contradict it.
+        pixel_size_m: Along columns and rows, metres.
+        median_sigma_m: Median of the standard error over a sample, or None if the resolver has no error estimate.
+        thinning: The mode that was used: decimated if averaging was declared but the heights contradict it.
     """
 
     path: Path
@@ -64,20 +64,20 @@ def superresolve_file(
 
     Args:
         source: Raster of heights, north up, metres.
-        target: The COG; appears whole or not at all.
+        target: The COG, written atomically.
         up: Resolver, by `orograph.pipeline.superres.resolver`.
         factor: Fine pixels along a coarse pixel's side.
-        thinning: How the source was made.
-        extra_nodata: Void values the file does not declare.
+        thinning: Whether the source was decimated or averaged.
+        extra_nodata: Additional void values.
         lerc_max_error_m: Largest error LERC compression may make; lossless ZSTD when None.
-        trust_thinning: Take the declared mode without checking it against the heights.
+        trust_thinning: Use the declared mode without checking it against the heights.
 
     Raises:
-        SourceMissing, SourceCorrupt, BandMismatch: There is no such file, or it is no raster of one band.
-        SourceGridError: It has no CRS, is rotated, or its heights are not in metres.
+        SourceMissing, SourceCorrupt, BandMismatch: The file does not exist, or is not a raster of one band.
+        SourceGridError: The file has no CRS, is rotated, or its heights are not in metres.
         ConfigError: The target is the source.
-        AllVoid: It holds no height.
-        NodataError: It holds an undeclared void value.
+        AllVoid: Every pixel is void.
+        NodataError: The heights contain an undeclared void value.
         ModelError: The network gave NaN or infinity.
     """
     refuse_overwriting(source, target)
@@ -105,7 +105,9 @@ def superresolve_file(
                 if sigma is not None:
                     sample.append(sigma[::37, ::37].ravel())
             if not held:
-                raise AllVoid(f"{source.name} holds no height", source=str(source), remedy="look at its nodata value")
+                raise AllVoid(
+                    f"every pixel of {source.name} is void", source=str(source), remedy="check its nodata value"
+                )
         report_progress("writing overviews", 0, 0)
         cog.finish(
             partial,

@@ -85,9 +85,9 @@ class FoldedNet:
         self.fused = has_fused_convolutions(device)
 
     def __call__(self, heights: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Heights (batch, 1, rows, columns) to base plus correction by phase, and the error scale by phase.
+        """Map heights (batch, 1, rows, columns) to base plus correction by phase, and the error scale by phase.
 
-        No layer is padded, so nothing is computed that is not used: both results are smaller by the receptive radius on
+        Layers are not padded, so every computed value is used: both results are smaller by the receptive radius on
         each side. The first is relative to the coarse height, float32.
         """
         slopes = differences(heights)

@@ -39,15 +39,16 @@ _ASPECT_LIMIT: Final = math.log(2.0)
 
 @dataclass(frozen=True, slots=True)
 class InferenceOptions:
-    """How a network is run.
+    """Options for running a network.
 
     Attributes:
-        ensemble: Mean over the square's eight symmetries, at eight times the work; a symmetric network gives it in one pass.
-        precision: Of the body; the base, the head and the output are float32 always. Half precision runs in float32 on
+        ensemble: Mean over the square's eight symmetries, at eight times the work; a symmetric network gives it in one
+        pass. precision: Of the body; the base, the head and the output are float32 always. Half precision runs in
+        float32 on
             devices that do not convolve in it.
         gate: Keep GDAL's cubic in blocks where the gain is not significant and shorten corrections elsewhere: fewer
             blocks worse than cubic, for about a point of gain.
-        noise_m: Noise of the source, metres; above zero the samples are no longer reproduced.
+        noise_m: Noise of the source, metres; above zero the samples are not reproduced exactly.
         device: Torch device; CUDA runs deterministic algorithms.
         batch: Blocks at once; halved when a device runs out of memory.
     """
@@ -69,12 +70,12 @@ class NetResolver:
     """A trained network behind the resolver's signature; see `orograph.pipeline.superres.resolvers.Resolver`.
 
     Args:
-        name: Name it goes by.
+        name: Name of the resolver.
         weights: Trained tensors.
-        options: How to run.
+        options: Inference options.
 
     Raises:
-        ConfigError: There is no such device.
+        ConfigError: The device is not available.
     """
 
     def __init__(self, name: str, weights: Weights, options: InferenceOptions) -> None:
@@ -142,14 +143,14 @@ class NetResolver:
     ) -> tuple[FloatArray, FloatArray | None]:
         """Super-resolve; see `Resolver`. The standard error is the half-width of the 68 % band.
 
-        A factor the weights were not trained for falls back to Keys' interpolant, without error, and says so.
+        A factor the weights were not trained for falls back to Keys' interpolant, without error estimate, and logs it.
 
         Raises:
             ModelError: The network gave NaN or infinity.
-            OutOfMemory: The device has no memory for a single block.
+            OutOfMemory: A single block does not fit the device's memory.
         """
         if factor != self.factor:
-            _LOG.warning("%s holds weights for x%d; x%d is interpolated with keys6", self.name, self.factor, factor)
+            _LOG.warning("%s contains weights for x%d; x%d is interpolated with keys6", self.name, self.factor, factor)
             return Interpolant("keys6")(heights_m, factor=factor, thinning=thinning)
         condition = self._condition(thinning, pixel_size_m)
         context, valid = with_context(heights_m, self.radius_px)
@@ -199,7 +200,7 @@ class NetResolver:
                 )
 
     def _window(self, block: _Block, padded: FloatArray) -> FloatArray:
-        """A block with its halo, always of one shape; what lies beyond the array is flat and never reaches a pixel."""
+        """A block with its halo, always of one shape; padding beyond the array is flat and never affects a pixel."""
         side = BLOCK_PX + 2 * self.radius_px
         rows = slice(max(0, block.row), min(padded.shape[0], block.row + side))
         columns = slice(max(0, block.column), min(padded.shape[1], block.column + side))
@@ -230,7 +231,7 @@ class NetResolver:
         return None
 
     def _halve(self) -> None:
-        """For good: what did not fit once is not tried again."""
+        """Reduce the batch permanently: a size that did not fit is not tried again."""
         self._batch //= 2
         torch.cuda.empty_cache()
         _LOG.warning("%s ran out of device memory; batch is now %d", self.name, self._batch)
@@ -320,5 +321,5 @@ def _shuffled(phases: npt.NDArray[np.float32], factor: int) -> FloatArray:
 
 
 def net_resolver(name: str, sha256: str | None = None, fetch: Read | None = None, **options: object) -> NetResolver:
-    """A resolver over weights, by shipped name, path or URL; see `load_weights` and `InferenceOptions`."""
+    """Return a resolver over weights, by bundled name, path or URL; see `load_weights` and `InferenceOptions`."""
     return NetResolver(name, load_weights(name, sha256, fetch), InferenceOptions(**options))  # type: ignore[arg-type]

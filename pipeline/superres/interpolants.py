@@ -73,20 +73,20 @@ _KERNELS: Final[dict[str, tuple[Kernel, int]]] = {
 """Kernel and radius in coarse pixels by name."""
 
 INTERPOLANTS: Final = tuple(_KERNELS)
-"""Names of the exact interpolants; how a source was thinned is nothing to them."""
+"""Names of the exact interpolants, which do not depend on a source's thinning mode."""
 
 
 def phase_weights(name: str, factor: int) -> npt.NDArray[np.float64]:
-    """Weights of an interpolant: float64, shape (factor, 2 radius + 1), each row summing to one.
+    """Return the weights of an interpolant: float64, shape (factor, 2 radius + 1), each row summing to one.
 
-    Row p belongs to the fine pixel whose centre lies (p + 0.5) / factor - 0.5 coarse pixels from the coarse centre;
+    Row p belongs to the fine pixel whose centre is (p + 0.5) / factor - 0.5 coarse pixels from the coarse centre;
     column k to the coarse pixel k - radius away.
 
     Raises:
-        ConfigError: The name is no exact interpolant, or the factor is below 1.
+        ConfigError: The name is not an exact interpolant, or the factor is below 1.
     """
     if name not in _KERNELS:
-        raise ConfigError(f"{name!r} is no exact interpolant", remedy=f"one of: {', '.join(_KERNELS)}")
+        raise ConfigError(f"{name!r} is not an exact interpolant", remedy=f"one of: {', '.join(_KERNELS)}")
     if factor < 1:
         raise ConfigError(f"factor {factor} is below 1")
     kernel, radius = _KERNELS[name]
@@ -123,7 +123,7 @@ def _separable(
 
 @dataclass(frozen=True, slots=True)
 class Interpolant:
-    """A separable interpolant as a resolver; it makes no statement on its error and needs no thinning mode."""
+    """A separable interpolant as a resolver; without error estimate; it needs no thinning mode."""
 
     name: str
 
@@ -146,7 +146,7 @@ class Interpolant:
         pixel_size_m: tuple[float, float] = (30.0, 30.0),
         origin_px: tuple[int, int] = (0, 0),
     ) -> tuple[FloatArray, None]:
-        """Interpolate; see `Resolver`. The mode, pixel size and origin change nothing."""
+        """Interpolate; see `Resolver`. The mode, pixel size and origin have no effect."""
         del thinning, pixel_size_m, origin_px
         weights = phase_weights(self.name, factor)
         context, valid = with_context(heights_m, self.radius_px)

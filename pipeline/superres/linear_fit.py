@@ -31,7 +31,7 @@ class LinearFit:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was added yet."""
+        """Whether no samples were added yet."""
         return not self._gram.any()
 
     def add(self, coarse: FloatArray, fine: FloatArray, valid: BoolArray | None = None) -> None:
@@ -58,8 +58,8 @@ class LinearFit:
     def kernels(self, thinning: Thinning, ridge: float = 1e-7) -> npt.NDArray[np.float64]:
         """The fitted kernels, shape (factor**2, kernel, kernel), made consistent with the mode.
 
-        What is fitted is the departure from Keys' kernels, so the ridge draws towards an interpolant, not to zero.
-        Decimated by an odd factor: the central phase is the sample. Averaged: the mean over phases is the sample.
+        The fit estimates the departure from Keys' kernels, so the ridge penalty pulls towards an interpolant, not to
+        zero. Decimated by an odd factor: the central phase is the sample. Averaged: the mean over phases is the sample.
         """
         f, size = self.factor, 2 * self.radius_px + 1
         taps, phases = _symmetries(size), _symmetries(f)

@@ -1,7 +1,7 @@
 """The network: low-resolution space, bias-free, zero-sum head, exact base, pixel shuffle, hard consistency.
 
 Every operation is homogeneous of degree one, so heights need no normalisation: f(a z) = a f(z) for a > 0, and the
-zero-sum head makes f(z + c) = f(z) + c. What is learned is only the correction to a linear base.
+zero-sum head makes f(z + c) = f(z) + c. The network learns only the correction to a linear base.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ PRESETS: Final[dict[str, Preset]] = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a batch has in common.
+    """Conditions shared by a batch.
 
     Attributes:
-        thinning: How the coarse heights were made.
-        log_aspect: Natural logarithm of pixel height over pixel width on the ground.
+        thinning: Whether the coarse heights were decimated or averaged.
+        log_aspect: Natural logarithm of pixel height over pixel width, both in metres.
         consistent: Whether the output must reproduce the input exactly; false for noisy input.
     """
 
@@ -186,8 +186,8 @@ class TerrainNet(nn.Module):
         """Fine heights, float32, shape (batch, 1, rows * factor, columns * factor).
 
         Args:
-            heights: Shape (batch, 1, rows, columns), metres, without voids; near zero for precision's sake.
-            condition: What the batch has in common.
+            heights: Shape (batch, 1, rows, columns), metres, without voids; near zero, for numerical precision.
+            condition: Conditions shared by the batch.
             noise_m: Noise level by sample, metres, or None for none.
             dtype: Precision of the body.
         """

@@ -9,11 +9,11 @@ from orograph.pipeline.sources.catalogue import Thinning
 
 
 class Resolver(Protocol):
-    """Coarse heights to fine ones on the coarse grid's own lattice.
+    """Upsamples coarse heights on the coarse grid's own lattice.
 
     Attributes:
         name: Name it was registered under.
-        halo_px: Coarse pixels of context on each side; with them given and cropped afterwards, every tiling of the
+        halo_px: Coarse pixels of context on each side; if it is supplied and cropped afterwards, every tiling of the
             same raster gives the same bits, voids included.
     """
 
@@ -41,12 +41,12 @@ class Resolver(Protocol):
         Args:
             heights_m: float32, shape (rows, columns), metres; NaN is void.
             factor: Fine pixels along a coarse pixel's side; for odd factors the central fine pixel shares its centre.
-            thinning: How the coarse heights were made.
-            pixel_size_m: Ground size of a coarse pixel along columns (x) and rows (y).
+            thinning: Whether the coarse heights were decimated or averaged.
+            pixel_size_m: Size of a coarse pixel along columns (x) and rows (y), metres.
             origin_px: Row and column of `heights_m[0, 0]` on the source's global pixel lattice.
 
         Returns:
             Heights, float32, shape (rows * factor, columns * factor), NaN where the coarse pixel is void, and their
-            standard error in metres on the same grid, or None where the resolver makes no statement.
+            standard error in metres on the same grid, or None if the resolver has no error estimate.
         """
         ...

@@ -1,4 +1,4 @@
-"""Resolvers by name: whatever turns coarse heights into finer ones answers to one signature."""
+"""Resolvers by name: all methods of upsampling share one signature."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ def resolver_names() -> tuple[str, ...]:
 
 
 def resolver(name: str, **options: Any) -> Resolver:
-    """The resolver of that name.
+    """Return the resolver of that name.
 
     Args:
         name: An exact interpolant (`nearest`, `bilinear`, `gdal-cubic`, `keys6`, `bspline`, `lanczos3`), the fitted
-            `best-linear`, `sensor` for the best linear filter of a sensor model, a shipped network (`superres-s`), or weights in a `.safetensors` file, by path, URL with `#sha256=<hex>`, or `sha256:<hex>`.
-        **options: What the resolver's factory takes (networks: see `InferenceOptions`); exact interpolants take none.
+            `best-linear`, `sensor` for the best linear filter of a sensor model, a bundled network (`superres-s`), or
+            weights in a `.safetensors` file, by path, URL with `#sha256=<hex>`, or `sha256:<hex>`.
+        **options: Options of the resolver's factory (networks: see `InferenceOptions`); exact interpolants have none.
 
     Raises:
-        ConfigError: No resolver has the name, or it takes no such options.
+        ConfigError: No resolver has the name, or it does not accept these options.
     """
     check_resolver(name, options)
     factory = _factories().get(name)
@@ -45,7 +46,7 @@ def check_resolver(name: str, options: Collection[str] = ()) -> None:
     """Look whether there is a resolver of a name that takes these options, without making it.
 
     Raises:
-        ConfigError: No resolver has the name, or it takes no such options.
+        ConfigError: No resolver has the name, or it does not accept these options.
     """
     if name not in _factories() and not is_own(name):
         raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(resolver_names())}")
@@ -58,7 +59,7 @@ def check_resolver(name: str, options: Collection[str] = ()) -> None:
 
 
 def takes_options(name: str) -> bool:
-    """Whether a resolver can be told of noise, devices, ensembles: networks can, interpolants cannot."""
+    """Return whether a resolver accepts noise, device and ensemble options: networks do, interpolants do not."""
     factory = _factories().get(name)
     return is_own(name) if factory is None else _open(factory)
 

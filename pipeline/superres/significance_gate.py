@@ -1,10 +1,10 @@
-"""The gate: block by block, the network's correction is taken in part or not at all, and GDAL's cubic kept instead.
+"""Significance gate: accept part of the network's correction in each block, or keep GDAL's cubic there.
 
-For an unbiased network the squared error of cubic exceeds its own by the square of what it changes; the ratio of that
-change to its own error says whether the gain can show in a small block. Blocks of 10 x 10 coarse pixels of the global
-lattice with a small ratio are closed. In open ones the correction is shortened: half a step towards the truth loses a
-quarter of the gain in squared error but is on the wrong side of cubic far more rarely. Closing is all or nothing within
-a block, because fewer corrected pixels make a block's luck worse, not better.
+For an unbiased network the squared error of cubic exceeds the network's by the square of the change between them; the
+ratio of that change to the network's error determines whether the gain is significant in a small block. Blocks of 10 x
+10 coarse pixels of the global lattice with a small ratio are closed. In open ones the correction is shortened: half a
+step towards the truth loses a quarter of the gain in squared error but is on the wrong side of cubic far more rarely.
+Closing is all or nothing within a block, because fewer corrected pixels make a block's luck worse, not better.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Gate:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Self | None:
-        """The gate stored beside a network's weights, or None."""
+        """Return the gate stored with a network's weights, or None."""
         if "gate.thresholds" not in tensors:
             return None
         ratio, opening = tensors["gate.thresholds"].T.tolist()
@@ -56,14 +56,14 @@ class Gate:
         mode: Thinning,
         origin_px: tuple[int, int] = (0, 0),
     ) -> tuple[FloatArray, FloatArray]:
-        """Heights and standard errors with the gate applied; NaN stays.
+        """Return heights and standard errors with the gate applied; NaN stays.
 
         Args:
             fine: The network's heights.
             cubic: GDAL's cubic on the same grid.
             sigma: Standard error of `fine`.
             factor: Fine pixels along a coarse pixel's side.
-            mode: How the source was thinned.
+            mode: Thinning mode of the source.
             origin_px: Row and column of the first coarse pixel on the source's global lattice.
         """
         index = MODES.index(mode)
@@ -71,7 +71,7 @@ class Gate:
         if least <= 0.0 and share >= 1.0:
             return fine, sigma
         ratio = change_ratio(fine, cubic, sigma, factor, origin_px)
-        # Ramps lie inside open blocks, so that a closed block is cubic to its last pixel.
+        # Ramps are inside open blocks, so that a closed block is cubic to its last pixel.
         coarse = minimum_filter((ratio >= least).astype(np.float32) * np.float32(share), size=3, mode="nearest")
         opening, _ = Interpolant("bilinear")(coarse, factor=factor)
         withheld = (1.0 - opening) * (fine - cubic)

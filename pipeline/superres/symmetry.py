@@ -1,9 +1,9 @@
-"""Networks that turn with the ground: features in eights, one for each symmetry of the square.
+"""Rotation-equivariant networks: features in groups of eight, one for each symmetry of the square.
 
-Terrain has no up or left, but a network has to learn that eight times over. After T. Cohen and M. Welling, "Group
-equivariant convolutional networks", 2016: kernels are tied so that turned heights give the turned answer, exactly. Such
-a network is an ordinary `TerrainNet` whose tensors lie in a linear subspace; this module projects onto it. What every
-step of training projects stays there: Adam's and Muon's steps of a symmetric gradient are symmetric.
+Terrain has no preferred direction, but an ordinary network has to learn each pattern in eight orientations.
+After T. Cohen and M. Welling, "Group equivariant convolutional networks", 2016: kernels are tied so that rotated
+heights give the rotated output, exactly. Such a network is an ordinary `TerrainNet` whose tensors are in a linear subspace; this module projects onto it.
+Projected tensors stay there during training: Adam's and Muon's steps of a symmetric gradient are symmetric.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Is a source thinned as its catalogue says? Looked at once a source, before a network relies on it.
+"""Check a source's declared thinning against its heights, once per source, before a network relies on it.
 
-A network told that samples are means is worse than cubic. The decision must not differ between neighbouring tiles, so
-it depends on the source alone, never on the tile or the area that is planned.
+A network for averaged input is worse than cubic on decimated input. The decision must not differ between neighbouring
+tiles, so it depends on the source alone, never on the tile or the area that is planned.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def relies_on_thinning(source: Source, settings: ProcessingSettings) -> bool:
-    """Whether a wrong declaration would harm: averaging declared, and something that knows modes raises the source."""
+    """Return whether a wrong declaration matters: averaging is declared and a mode-dependent resolver is used."""
     # Planning, and `orograph --help`, should not wait for the compiler behind these.
     from orograph.pipeline.superres.interpolants import INTERPOLANTS
 

@@ -1,4 +1,4 @@
-"""Weights by name and sha256: shipped in the package, in a file, or at a URL; safetensors only, never pickles."""
+"""Weights by name and sha256: bundled with the package, in a file, or at a URL; safetensors only, never pickles."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FORMAT: Final = "orograph-superres-2"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """Trained tensors and what they say of themselves.
+    """Trained tensors and their metadata.
 
     Attributes:
-        name: Name or href they were asked for by.
+        name: Requested name or href.
         sha256: Hexadecimal digest of the file.
         tensors: By parameter name.
-        plan: The training plan they came from.
+        plan: The training plan that produced them.
         about: Data, folds, figures: the machine-readable part of the model card.
     """
 
@@ -40,16 +40,16 @@ class Weights:
 
 
 def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None) -> Weights:
-    """Read weights and prove them to be the ones meant.
+    """Read weights and verify their digest.
 
     Args:
-        name: A shipped name, a path, a URL, or `sha256:<hex>`; a path or URL may end in `#sha256=<hex>`.
-        sha256: Expected digest; compulsory for URLs, known for shipped names.
-        fetch: Reader of what is neither shipped nor a file; what `read_weights_with` was told when None.
+        name: A bundled name, a path, a URL, or `sha256:<hex>`; a path or URL may end in `#sha256=<hex>`.
+        sha256: Expected digest; required for URLs, known for bundled names.
+        fetch: Loader of weights that are neither bundled nor a file; if None, the loader set by `read_weights_with`.
 
     Raises:
-        SourceMissing: No such file.
-        ModelError: Another digest, a format that can carry code, or tensors that do not parse.
+        SourceMissing: The file does not exist.
+        ModelError: A different digest, a format that can carry code, or tensors that do not parse.
     """
     href, pin = parted(name)
     expected = sha256 or pin
@@ -58,8 +58,8 @@ def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None
         return _parsed(href, (SHIPPED / entry["file"]).read_bytes(), expected or entry["sha256"])
     if not is_own(name):
         raise ModelError(
-            f"{href!r} is neither a shipped model nor a .safetensors file",
-            remedy=f"shipped: {', '.join(sorted(shipped_index('superres'))) or 'none'}; pickled formats are refused, they carry code",
+            f"{href!r} is neither a bundled model nor a .safetensors file",
+            remedy=f"bundled: {', '.join(sorted(shipped_index('superres'))) or 'none'}; pickled formats are rejected: they can run code",
         )
     if "://" in href or is_content(href):
         if expected is None:
@@ -72,15 +72,15 @@ def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None
 
 @lru_cache(maxsize=4)
 def _read(href: str, expected: str) -> Weights:
-    """Once a process: what a digest pins does not change."""
+    """Cached per process; content under a digest never changes."""
     read = reader()
     if read is None:
-        raise ModelError(f"nothing here reads {href}", remedy="download it, and name the file")
+        raise ModelError(f"no loader is set for {href}", remedy="download it and pass the file")
     return _parsed(href, read(href), expected)
 
 
 def compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as they are stored: the body's kernels, which run in half precision, as float16, all else as it is."""
+    """Return tensors as stored: kernels of the body, which run in half precision, as float16, others unchanged."""
     return {
         name: (tensor.half() if name.endswith((".first", ".second")) else tensor).cpu().contiguous()
         for name, tensor in tensors.items()
@@ -91,7 +91,8 @@ def _parsed(name: str, content: bytes, expected: str | None) -> Weights:
     digest = hashlib.sha256(content).hexdigest()
     if expected is not None and digest != expected.lower():
         raise ModelError(
-            f"weights {name} have sha256 {digest}, expected {expected}", remedy="fetch them again, trust nothing else"
+            f"weights {name} have sha256 {digest}, expected {expected}",
+            remedy="download the weights again and do not use this copy",
         )
     return _cached(name, digest, content)
 

@@ -57,11 +57,11 @@ def noise_correlation(sensor: SensorModel, east_m: Array, north_m: Array) -> Arr
 def filter_bank(sensor: SensorModel, pixel_size_m: tuple[float, float], factor: int) -> FilterBank:
     """Best linear filters of a sensor: kriging of the fine height from noisy, blurred neighbours, exact on planes.
 
-    Without the planes among its drifts, a filter of little relief would turn a smooth slope into steps.
+    Without the planes among its drifts, a filter for low relief would turn a smooth slope into steps.
 
     Args:
         sensor: Footprint and noise.
-        pixel_size_m: Ground size of a coarse pixel along columns and rows.
+        pixel_size_m: Size of a coarse pixel along columns and rows.
         factor: Fine pixels along a coarse pixel's side; 1 removes blur and noise on the source's own grid.
     """
     prior, sigmas = Prior.power_law(), sensor.sigmas_m

@@ -88,13 +88,13 @@ def relief(
     pixel_size_m: tuple[float, float],
     origin_px: tuple[int, int],
 ) -> Relief:
-    """Noise and amplitude at every pixel.
+    """Estimate noise and amplitude at every pixel.
 
     Args:
         context: Heights continued by REACH_PX pixels on each side and into voids.
         valid: Where heights were measured, shape (rows, columns).
         sensor: Footprint and noise.
-        pixel_size_m: Ground size of a pixel along columns and rows.
+        pixel_size_m: Size of a pixel along columns and rows.
         origin_px: Row and column of the first pixel on the source's global lattice.
     """
     inner = (slice(REACH_PX, -REACH_PX), slice(REACH_PX, -REACH_PX))

@@ -62,7 +62,7 @@ def _filtered(
 
 @dataclass(frozen=True, slots=True)
 class SensorFilter:
-    """The best linear filter for a sensor as a resolver; adapts to slope and relief, states a standard error.
+    """The best linear filter for a sensor as a resolver; adapts to slope and relief, estimates a standard error.
 
     Attributes:
         sensor: The source's sensor model; None derives one from the thinning mode given at each call.
