@@ -14,6 +14,7 @@ OrographError
 │   ├── SourceCorrupt             truncated, not a raster, checksum or value gate failed
 │   ├── SourceGridError           horizontal CRS missing or wrong, transform not usable
 │   ├── NodataError               undeclared or contradictory nodata values
+│   ├── SuspiciousSamples         heights that no survey gives, where the user asked to stop at them
 │   ├── OutsideCoverage           no source has data in the tile
 │   ├── AllVoid                   sources cover the tile but hold no valid height
 │   ├── NoOverlap                 two rasters that belong together share no ground

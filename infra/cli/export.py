@@ -9,11 +9,10 @@ import typer
 
 from orograph.infra.cli import options
 from orograph.infra.cli.completion import complete_product, complete_tile
-from orograph.infra.reporting.console import err, out, print_json, print_json_line
-from orograph.infra.reporting.progress import JsonLines, Reporter, reporter
+from orograph.infra.reporting.console import err, out, print_json
 
 if TYPE_CHECKING:
-    from orograph.infra.engines.protocol import Event, Outcome
+    from orograph.infra.engines.protocol import Outcome
     from orograph.infra.runs.cell_runner import CellPlan
     from orograph.infra.stores.base import Store
     from orograph.pipeline.settings import RunSettings
@@ -134,12 +133,13 @@ def _show(planned: CellPlan, *, dry_run: bool, as_json: bool) -> None:
 def _run(planned: CellPlan, run: RunSettings, *, as_json: bool) -> list[Outcome]:
     from orograph.infra.engines.make import make_engine
     from orograph.infra.engines.protocol import Status
+    from orograph.infra.reporting.progress import JsonCells, reporter
     from orograph.infra.runs.cell_runner import CellRunner
     from orograph.infra.stores.open import open_store
     from orograph.stac.publishing.rebuild import rebuild
 
     outcomes = []
-    report: Reporter = _JsonCells() if as_json else reporter(len(planned.jobs), as_json=False)
+    report = JsonCells() if as_json else reporter(len(planned.jobs), as_json=False)
     with report:
         for outcome in make_engine(run).run(planned.jobs, CellRunner(run), report.event):
             report.outcome(outcome)
@@ -147,19 +147,6 @@ def _run(planned: CellPlan, run: RunSettings, *, as_json: bool) -> list[Outcome]
     if any(outcome.status in {Status.DONE, Status.UP_TO_DATE} for outcome in outcomes):
         rebuild(open_store(run.store, endpoint_url=run.s3_endpoint_url))
     return outcomes
-
-
-class _JsonCells(JsonLines):
-    """One JSON object a line, with the cell's name as `cell`."""
-
-    def event(self, event: Event) -> None:
-        """A line for every sign of life."""
-        print_json_line({"event": "progress", "cell": event.tile, "stage": event.stage, "fraction": event.fraction})
-
-    def outcome(self, outcome: Outcome) -> None:
-        """A line when a cell ends."""
-        error = outcome.error.to_dict() if outcome.error else None
-        print_json_line({"event": "cell", "cell": outcome.job.tile.id, "status": str(outcome.status), "error": error})
 
 
 def _copy(store: Store, planned: CellPlan, outcomes: list[Outcome], folder: Path) -> None:

@@ -172,3 +172,16 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
     if outcome.error is not None:
         document |= outcome.error.to_dict()
     return document
+
+
+class JsonCells(JsonLines):
+    """One JSON object a line, with the cell's name as `cell`."""
+
+    def event(self, event: Event) -> None:
+        """A line for every sign of life."""
+        print_json_line({"event": "progress", "cell": event.tile, "stage": event.stage, "fraction": event.fraction})
+
+    def outcome(self, outcome: Outcome) -> None:
+        """A line when a cell ends."""
+        error = outcome.error.to_dict() if outcome.error else None
+        print_json_line({"event": "cell", "cell": outcome.job.tile.id, "status": str(outcome.status), "error": error})
