@@ -21,6 +21,7 @@ _FAULTS_SHOWN = 20
 app = typer.Typer(help="Datasets of heights, and the index of their files.", no_args_is_help=True)
 app.command("list")(sources_list.list_)
 app.command("show")(sources_list.show)
+app.command("map")(sources_list.map_)
 app.command("fetch")(sources_transfer.fetch)
 app.command("mirror")(sources_transfer.mirror)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -132,3 +133,21 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(map(_text, value))
     return "none in the vertical catalogue" if value is None else str(value)
+
+
+def map_(
+    path: Annotated[Path, typer.Argument(help="Where to write: .png, .svg or .html.")],
+    *,
+    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
+    country: Countries = [],  # noqa: B006 - typer reads the default, nothing writes it
+    finest: Finest = 0.0,
+    coarsest: Coarsest = float("inf"),
+    licence: Licence = "",
+    area: options.Area = "",
+) -> None:
+    """Draw the areas of sources by resolution and licence."""
+    from orograph.infra.reporting.coverage_map import draw_coverage
+
+    chosen = filter_of(country, finest, coarsest, licence, area).chosen(SourceCatalogue.load(catalogue).sources)
+    draw_coverage(chosen, path)
+    out.print(f"{len(chosen)} sources, {path}", markup=False)

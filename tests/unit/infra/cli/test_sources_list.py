@@ -70,3 +70,14 @@ def test_orders_of_unverified_sources_are_rejected():
     planner = TilePlanner(NothingPublished(), SourceCatalogue.load().sources, RunSettings(), ProcessingSettings())
     with pytest.raises(SourceUnverified, match="scale"):
         planner(Tile.parse("E4350N2650"), ("gedtm30",), ProcessingSettings())
+
+
+def test_the_map_is_drawn(tmp_path):
+    made = run("map", str(tmp_path / "map.html"), "--country", "AT")
+    assert made.exit_code == 0, made.output
+    page = (tmp_path / "map.html").read_text()
+    assert "at-dgm10" in page
+    assert page.count("<path") > 100
+    assert "<script" not in page
+    with pytest.raises(ConfigError, match=r"\.png, \.svg or \.html"):
+        CliRunner().invoke(app, ["sources", "map", str(tmp_path / "map.gif")], catch_exceptions=False)
