@@ -36,6 +36,8 @@ def fill_small(
     """
     flat = labels.ravel()
     where = np.flatnonzero(flat)
+    if where.size == 0:
+        return np.empty(0, np.int64)
     where = where[np.argsort(flat[where], kind="stable")]
     numbers = flat[where]
     starts = np.concatenate([[0], np.flatnonzero(np.diff(numbers)) + 1, [numbers.size]]).astype(np.int64)
