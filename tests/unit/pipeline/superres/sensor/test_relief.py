@@ -1,0 +1,54 @@
+"""Local statistics: noise from slope, amplitude from relief, the same for any tiling."""
+
+import numpy as np
+import pytest
+
+from orograph.pipeline.sources.sensor import SensorModel
+from orograph.pipeline.superres.sensor.bank import LEAST_NOISE_M
+from orograph.pipeline.superres.sensor.relief import (
+    HALO_PX,
+    REACH_PX,
+    band_energies,
+    gaussian_taps,
+    noise_by_slope,
+    relief,
+)
+
+SENSOR = SensorModel(footprint_m=15.0, noise_m=1.5, noise_per_slope_m=4.0)
+SIZE = (30.0, 30.0)
+
+
+def statistics(context, origin=(0, 0)):
+    inner = (context.shape[0] - 2 * REACH_PX, context.shape[1] - 2 * REACH_PX)
+    return relief(context, np.ones(inner, bool), SENSOR, SIZE, origin)
+
+
+def test_gaussian_taps_sum_to_one_and_are_symmetric():
+    taps = gaussian_taps(2.0, 5)
+    assert taps.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(taps, taps[::-1])
+
+
+def test_noise_grows_with_the_slope():
+    rows, cols = np.mgrid[0:60, 0:60]
+    plane = 15.0 * cols + 0.0 * rows
+    noise = noise_by_slope(plane, SENSOR, SIZE)
+    assert noise[30, 30] == pytest.approx(np.hypot(1.5, 4.0 * 0.5))
+    silent = SensorModel(footprint_m=0.0, noise_m=0.0)
+    np.testing.assert_array_equal(noise_by_slope(plane, silent, SIZE), LEAST_NOISE_M)
+
+
+def test_rougher_terrain_has_the_larger_amplitude():
+    heights = np.random.default_rng(0).normal(0, 3, (80, 80)).cumsum(axis=0).cumsum(axis=1)
+    small, large = statistics(heights), statistics(5 * heights)
+    assert (large.amplitude > small.amplitude).all()
+    assert (small.noise_m >= 1.5).all()
+    assert min(band_energies(SENSOR, SIZE)) > 0
+
+
+def test_a_tiling_with_halo_gives_the_same_bits():
+    heights = np.random.default_rng(1).normal(0, 3, (220, 200)).cumsum(axis=0).cumsum(axis=1)
+    whole = statistics(heights)
+    top = 24
+    part = statistics(heights[top:], (top, 0))
+    np.testing.assert_array_equal(part.amplitude[HALO_PX:], whole.amplitude[top + HALO_PX :])
