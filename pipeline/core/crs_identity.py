@@ -63,7 +63,8 @@ class FileCrs:
     Attributes:
         horizontal: The 2D part.
         code: `EPSG:<code>` of the 2D part, where its keys say so and its parameters agree, or PROJ identifies it with
-        certainty. vertical: The vertical part; None if the file has none.
+            certainty.
+        vertical: The vertical part; None if the file has none.
     """
 
     horizontal: CRS

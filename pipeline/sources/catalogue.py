@@ -206,9 +206,11 @@ class Source(_Frozen):
         pixel: Pixel interpretation; taken from the files if omitted.
         unit: Unit of the heights if the files do not declare it: `metre`, `foot`, `US survey foot`.
         sidecars: Whether remote files may have side-cars, which planning then requests. By default, listed files may
-        have them and cells of a template may not. priority: Larger wins where sources overlap; equal priorities go by
-        resolution. accuracy_m: Standard deviation of a height on open terrain, metres. noise_m: Standard deviation from
-        pixel to pixel, metres. A network then treats samples as uncertain; at 0 it reproduces them exactly.
+            have them and cells of a template may not.
+        priority: Larger wins where sources overlap; equal priorities go by resolution.
+        accuracy_m: Standard deviation of a height on open terrain, metres.
+        noise_m: Standard deviation from pixel to pixel, metres. A network then treats samples as uncertain; at 0 it
+            reproduces them exactly.
         epoch: Decimal year of the data's coordinates, for time-dependent operations.
         area_deg: West, south, east, north of the source's data.
         anonymous: Read public buckets without credentials.

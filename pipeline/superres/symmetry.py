@@ -1,9 +1,10 @@
 """Rotation-equivariant networks: features in groups of eight, one for each symmetry of the square.
 
-Terrain has no preferred direction, but an ordinary network has to learn each pattern in eight orientations.
-After T. Cohen and M. Welling, "Group equivariant convolutional networks", 2016: kernels are tied so that rotated
-heights give the rotated output, exactly. Such a network is an ordinary `TerrainNet` whose tensors are in a linear subspace; this module projects onto it.
-Projected tensors stay there during training: Adam's and Muon's steps of a symmetric gradient are symmetric.
+Terrain has no preferred direction, but an ordinary network has to learn each pattern in eight orientations. After T.
+Cohen and M. Welling, "Group equivariant convolutional networks", 2016: kernels are tied so that rotated heights give
+the rotated output, exactly. Such a network is an ordinary `TerrainNet` whose tensors are in a linear subspace; this
+module projects onto it. Projected tensors stay there during training: Adam's and Muon's steps of a symmetric gradient
+are symmetric.
 """
 
 from __future__ import annotations
