@@ -1,7 +1,7 @@
-"""Settings: what shapes the results (hashed into every run key) and what only shapes the run.
+"""Settings of the results (hashed into every run key) and settings of the run only.
 
-What shapes the run takes flag, environment (`OROGRAPH_...`), default, in this order; what shapes the results has no
-environment, so that equal commands make equal keys everywhere.
+Settings of the run come from flag, environment (`OROGRAPH_...`) or default, in this order. Settings of the results have
+no environment variables, so that equal commands make equal keys everywhere.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ProcessingSettings(BaseModel):
     """Device of networks (super-resolution, bare earth) and of coregistration. Each is deterministic; `cpu` and `cuda` differ in
     the last bits."""
     bare_earth: str = "none"
-    """Removal of canopy and buildings from surface models: `none`, `opening`, a model such as `bare-earth-30m`, or `auto` for
+    """Removal of canopy and buildings from DSMs: `none`, `opening`, a model such as `bare-earth-30m`, or `auto` for
     the model that fits the pixels of each source."""
     blend_width_m: float = Field(default=200.0, ge=0)
     """Width in metres of the transition between two sources, inside the one of lower priority."""
@@ -62,7 +62,9 @@ class ProcessingSettings(BaseModel):
     adjustments: tuple[tuple[str, Adjustment], ...] = ()
     """File of vertical corrections by source that `orograph borders --adjust` wrote."""
     control: str = ""
-    """File of control points that finished tiles are compared with, as in `orograph validate`; empty compares nothing."""
+    """File of control points that finished tiles are compared with, as in `orograph validate`; empty for no
+    comparison.
+    """
     control_frame: str = ""
     """Vertical frame of the control points, where their file declares none."""
     stages: tuple[str, ...] = ("regrid", "blend", "fill")
@@ -93,7 +95,7 @@ class ProcessingSettings(BaseModel):
 
     @property
     def superres_options(self) -> dict[str, Any]:
-        """What the resolver is asked for beyond its defaults."""
+        """Options of the resolver that differ from its defaults."""
         fields = type(self).model_fields
         return {
             name.removeprefix("superres_"): getattr(self, name)
@@ -112,7 +114,7 @@ class ProcessingSettings(BaseModel):
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings by flag, environment or default; a variable set to nothing counts as not set."""
+    """Settings by flag, environment or default; an empty variable counts as not set."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -147,7 +149,7 @@ class RunSettings(EnvironmentSettings):
     cache_dir: Path | None = None
     """Folder of the cache of remote sources, shared by the workers of a node; empty uses one in the scratch folder."""
     cache_mb: int = Field(default=4096, ge=0)
-    """Size of that cache in megabytes; 0 keeps nothing."""
+    """Size of that cache in megabytes; 0 disables it."""
     grids_dir: Path = Path.home() / ".local/share/orograph/grids"
     """Folder of geoid grids."""
     s3_endpoint_url: str | None = None
@@ -173,6 +175,6 @@ class RunSettings(EnvironmentSettings):
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first thing a value was refused for, on one line: where, and why."""
+    """Return the first validation error on one line: location and reason."""
     fault = error.errors(include_url=False)[0]
     return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ").removeprefix("Value error, ")

@@ -1,1 +1,1 @@
-"""Removes vegetation and buildings from surface models."""
+"""Removes vegetation and buildings from DSMs."""

@@ -14,15 +14,16 @@ from orograph.pipeline.bare_earth.network import SurfaceSpec
 def features_on(
     device: str, dsm_m: np.ndarray, pixel_size_m: float, spec: SurfaceSpec, shares: np.ndarray | None = None
 ) -> torch.Tensor:
-    """Inputs of the network on a device, float32 (channels, rows, columns); the same as `network.features` to rounding.
+    """Compute the network inputs on a device, float32 (channels, rows, columns).
 
+    They equal `network.features` to rounding.
     Openings are minima and maxima, equal bit for bit; means and gradients differ in their last bits.
 
     Args:
         device: Torch device by name.
-        dsm_m: Surface heights without voids, metres.
-        pixel_size_m: Ground size of a pixel, metres.
-        spec: Inputs the network was built for.
+        dsm_m: DSM heights without voids, metres.
+        pixel_size_m: Size of a pixel, metres.
+        spec: Inputs of the network.
         shares: (2, rows, columns), share of trees and of buildings, 0 to 1, NaN where unknown; None without a map.
     """
     with torch.inference_mode():

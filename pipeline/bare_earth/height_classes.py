@@ -16,7 +16,7 @@ class Spacing(StrEnum):
     """How the thresholds are spaced."""
 
     SID = "sid"
-    """Equal in the logarithm of height + 1: low heights are told apart finely (equation 1 with the shift of 1)."""
+    """Classes equal in the logarithm of height + 1: fine at low heights (equation 1 with the shift of 1)."""
     UNIFORM = "uniform"
     """Equal in height."""
 

@@ -1,4 +1,4 @@
-"""The trained bare-earth model: from a surface to heights above ground, their spread, and its file."""
+"""Trained bare-earth model: predicts heights above the terrain and their spread from a DSM; and its file format."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _BLOCK_PX: Final = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AboveGround:
-    """What the model says of each pixel, float32 arrays.
+    """Predictions of the model for each pixel, float32 arrays.
 
     Attributes:
-        height_m: Expected height above ground, metres.
+        height_m: Expected height above the terrain, metres.
         spread_m: Standard deviation of that height, metres.
-        covered: Probability that something higher than the threshold stands there.
+        covered: Probability that an object higher than the threshold stands there.
     """
 
     height_m: np.ndarray
@@ -45,13 +45,13 @@ class AboveGround:
 
 @dataclass(frozen=True, slots=True)
 class Operating:
-    """How a model is to be used, chosen on ground it was not trained on.
+    """How to use a model, chosen on held-out terrain.
 
     Attributes:
-        probability: Something stands where P(height above ground > 2 m) exceeds this.
-        mapped_probability: The same where a land-cover map is given.
-        spread_factor: What the network's spread is multiplied by to be the error of the ground below, of which planes
-            fitted to many pixels have less than a single pixel has.
+        probability: An object stands where P(height above the terrain > 2 m) exceeds this.
+        mapped_probability: The same, with a land-cover map.
+        spread_factor: Factor from the network's spread to the error of the DTM; planes fitted to many pixels have a
+            smaller error than a single pixel.
     """
 
     probability: float = 0.5
@@ -96,29 +96,30 @@ class SurfaceModel:
         origin_px: tuple[int, int] = (0, 0),
         shares: np.ndarray | None = None,
     ) -> AboveGround:
-        """Heights above ground of a surface without voids.
+        """Predict heights above the terrain of a DSM without voids.
 
-        Works block by block with the network's own halo. The network halves its grid three times, so blocks lie on
-        the lattice of every eighth pixel; with `origin_px` and a halo given, windows of one surface agree.
+        Works block by block with the network's own halo. The network halves its grid three times, so blocks are aligned
+        to the lattice of every eighth pixel; with `origin_px` and a halo, windows of one DSM agree.
 
         Args:
             dsm_m: (rows, columns), metres, finite.
             pixel_size_m: Ground size of a pixel, metres.
             threshold_m: Height that `covered` refers to.
-            origin_px: Row and column of `dsm_m[0, 0]` on the surface's own global lattice.
+            origin_px: Row and column of `dsm_m[0, 0]` on the DSM's own global lattice.
             shares: (2, rows, columns), share of trees and of buildings, 0 to 1, by a land-cover map; NaN is unknown.
 
         Raises:
-            ConfigError: shares for a model that takes none, or of another shape, or a pixel size the model was not trained for.
+            ConfigError: shares for a model that does not use them, or of another shape, or a pixel size that the model
+                was not trained for.
             HeightsNotFinite: a void or infinite height.
         """
         self.check_pixel_size(pixel_size_m)
         if not np.isfinite(dsm_m).all():
-            raise HeightsNotFinite("the surface has voids", remedy="fill them first and mask the result")
+            raise HeightsNotFinite("the DSM has voids", remedy="fill them first and mask the result")
         if shares is not None and (not self.spec.cover or shares.shape != (2, *dsm_m.shape)):
             raise ConfigError(
                 f"bare-earth model {self.name} cannot use land cover of {shares.shape} for {dsm_m.shape}",
-                remedy="give two planes on the surface's own pixels to a model trained with land cover",
+                remedy="give two planes on the DSM's own pixels to a model trained with land cover",
             )
         halo = self.spec.halo_px
         before = tuple(origin % STRIDE for origin in origin_px)
@@ -140,10 +141,10 @@ class SurfaceModel:
         return AboveGround(*(np.ascontiguousarray(plane[cut]) for plane in planes))
 
     def on(self, device: str) -> Self:
-        """The model on a torch device; itself on the processor.
+        """Return the model on a torch device; itself for the CPU.
 
         Raises:
-            ConfigError: There is no such device.
+            ConfigError: The device is not available.
         """
         if device == self.device:
             return self
@@ -173,7 +174,7 @@ class SurfaceModel:
             return torch.cat(planes).cpu().numpy()
 
     def check_pixel_size(self, pixel_size_m: float) -> None:
-        """Refuse pixel sizes the model has not seen.
+        """Reject pixel sizes that the model was not trained for.
 
         Raises:
             ConfigError: too small or too large.
@@ -182,7 +183,7 @@ class SurfaceModel:
         if not low <= pixel_size_m <= high:
             raise ConfigError(
                 f"bare-earth model {self.name} works at {low:g} to {high:g} m, not at {pixel_size_m:g} m",
-                remedy="resample the surface, or use another model",
+                remedy="resample the DSM, or use another model",
             )
 
     def save(self, path: Path, card: dict[str, str] | None = None) -> int:
@@ -207,8 +208,8 @@ class SurfaceModel:
         """Read a weights file.
 
         Raises:
-            SourceMissing: there is no such file.
-            ForeignModel: it is no bare-earth model, of another version, or damaged.
+            SourceMissing: the file does not exist.
+            ForeignModel: it is not a bare-earth model, of another version, or damaged.
         """
         document, arrays = read_described(path, FORMAT, "a bare-earth model", VERSION)
         with description_of(path):
@@ -227,11 +228,11 @@ def bare_earth_names() -> tuple[str, ...]:
 
 
 def load_bare_earth(name: str) -> SurfaceModel:
-    """A model by its registry name, or by the path of a weights file.
+    """Return a model by its registry name, or by the path of a weights file.
 
     Raises:
         ConfigError: no model has that name.
-        ForeignModel: the file is no bare-earth model, or has another digest than it must have.
+        ForeignModel: the file is not a bare-earth model, or its digest differs from the expected one.
     """
     href, expected = parted(name)
     entry = shipped_index("bare-earth").get(name)
@@ -257,6 +258,6 @@ def load_bare_earth(name: str) -> SurfaceModel:
 def _checked(model: SurfaceModel, href: str, expected: str | None) -> SurfaceModel:
     if expected is not None and model.sha256 != expected:
         raise ForeignModel(
-            f"{href} has sha256 {model.sha256}, expected {expected}", remedy="plan again with it as it is"
+            f"{href} has sha256 {model.sha256}, expected {expected}", remedy="run planning again with the current file"
         )
     return model

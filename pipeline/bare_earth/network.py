@@ -1,7 +1,7 @@
-"""The network that sees a surface model and tells how high things stand on the ground.
+"""Network that predicts heights of objects above the terrain from a DSM.
 
-Its inputs are differences of heights alone (top hats of a progressive opening, gradients, relief), so adding a constant
-to the surface changes nothing, and every output depends on a bounded neighbourhood.
+Its inputs are only differences of heights (top hats of a progressive opening, gradients, relief), so adding a constant
+to the DSM has no effect, and every output depends on a bounded neighbourhood.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ class SurfaceSpec:
 
 
 def features(dsm_m: np.ndarray, pixel_size_m: float, spec: SurfaceSpec, shares: np.ndarray | None = None) -> np.ndarray:
-    """Inputs of the network, float32 (channels, rows, columns).
+    """Compute the inputs of the network, float32 (channels, rows, columns).
 
     Args:
-        dsm_m: Surface heights without voids, metres.
-        pixel_size_m: Ground size of a pixel, metres.
-        spec: What the network was built for.
+        dsm_m: DSM heights without voids, metres.
+        pixel_size_m: Size of a pixel, metres.
+        spec: Inputs of the network.
         shares: (2, rows, columns), share of trees and of buildings, 0 to 1, NaN where unknown; None if there is no map.
     """
     z = np.asarray(dsm_m, dtype=np.float32)
@@ -96,7 +96,7 @@ def features(dsm_m: np.ndarray, pixel_size_m: float, spec: SurfaceSpec, shares: 
 
 
 def _mean(z: np.ndarray, width: int) -> np.ndarray:
-    """Mean of a square around each pixel; summed anew for each, so that crops agree bit for bit."""
+    """Average a square around each pixel; each sum is computed afresh, so that crops agree bit for bit."""
     kernel = np.full(width, 1.0 / width)
     rows = ndimage.correlate1d(z.astype(np.float64), kernel, axis=0, mode="nearest")
     return ndimage.correlate1d(rows, kernel, axis=1, mode="nearest").astype(np.float32)

@@ -1,6 +1,6 @@
-"""What a network's last layer means: ordinal probabilities, class probabilities, or a height.
+"""Meaning of a network's last layer: ordinal probabilities, class probabilities, or a height.
 
-Each head says how many channels it needs, what a training batch costs, and how outputs become heights with a spread.
+Each head defines its number of channels, its training loss, and the conversion of outputs to heights with a spread.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class ClassificationHead:
 
     @property
     def channels(self) -> int:
-        """One a class."""
+        """One per class."""
         return self.bins.count
 
     def loss(self, outputs: torch.Tensor, heights_m: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""The ground below a surface source, read window by window as a terrain source would be.
+"""Read the DTM below a DSM source, window by window like a DTM source.
 
-A model of what stands works at the pixel sizes it was trained at. A fine surface is therefore reduced at such a pixel
-first and averaged to the lattice that was asked for afterwards: a roof averaged with a street is neither.
+A bare-earth model works at the pixel sizes it was trained at. A fine DSM is therefore reduced to bare earth at such a
+pixel size first and averaged to the requested lattice afterwards: the mean of a roof and a street is neither.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ AUTO: Final = "auto"
 
 
 def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
-    """The model that takes a source down to the ground; None for terrain models and where nothing is asked for.
+    """Return the bare-earth model of a source; None for DTMs and if bare earth is off.
 
-    `auto` takes the shipped model trained at the source's pixels, or at their means over whole numbers of them that
-    the target pixel still holds. A surface for which there is none stays one, and the tile says so.
+    `auto` selects the bundled model trained at the source's pixel size, or at a whole multiple of it that is no larger
+    than the target pixel. A DSM without a suitable model is used as is, and the manifest records it.
     """
     if source.surface is not Surface.DSM or setting == "none":
         return None
@@ -53,12 +53,12 @@ def averaged_px(model: str, resolution_m: float) -> int | None:
 
 
 class HeightPatch(NamedTuple):
-    """What lies below a window of a surface, all of the window's shape.
+    """Bare earth below a window of a DSM, arrays of the window's shape.
 
     Attributes:
         heights_m: float32, NaN void.
-        sigma_m: What bare earth adds to the heights' uncertainty; None where all is void.
-        lowered: Share of each pixel that something was taken off, float32, 0 to 1; None where all is void.
+        sigma_m: Standard error that bare earth adds to the heights, metres; None if all is void.
+        lowered: Share of each pixel that was lowered, float32, 0 to 1; None if all is void.
     """
 
     heights_m: FloatArray
@@ -68,12 +68,12 @@ class HeightPatch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GroundReader:
-    """Reads ground where the source has a surface.
+    """Reads a DTM from a DSM source.
 
     Attributes:
         reader: Of the source.
         model: Name of the bare-earth model.
-        land_cover: Map that goes into it, where the source has one and the model takes one.
+        land_cover: Land-cover map for the model, if the source has one and the model uses one.
         device: Torch device the model runs on.
     """
 
@@ -83,7 +83,7 @@ class GroundReader:
     device: str = "cpu"
 
     def read(self, lattice: SourceGrid, window: IndexWindow) -> HeightPatch:
-        """The ground in a lattice window."""
+        """Return the DTM in a lattice window."""
         size_m = self.reader.source.resolution_m * lattice.factor
         bands = row_bands(lattice.scaled_affine, self.reader.source.horizontal_crs, size_m, window.row, window.height)
         return stacked([self._band(lattice, window, band) for band in bands])
@@ -108,7 +108,7 @@ class GroundReader:
             shares=self._shares(worked, row, col, rows, cols),
             device=self.device,
         )
-        # Nothing is known of a void; as zeros its spread and share would thin those of the pixels around it.
+        # Keep voids NaN: zeros would dilute the neighbours' uncertainty and share when averaged.
         void = np.isnan(ground.heights_m)
         sigma_m, lowered = (np.where(void, np.float32(np.nan), plane) for plane in (ground.sigma_m, ground.mask))
         planes = (ground.heights_m, sigma_m, lowered)
@@ -116,7 +116,7 @@ class GroundReader:
 
     @property
     def multiple(self) -> int:
-        """What a lattice's factor must be a multiple of for the model to work below it."""
+        """Return the number that a lattice's factor must be a multiple of for the model to work below it."""
         return averaged_px(self.model, self.reader.source.resolution_m) or 1
 
     def _factor(self, factor: int) -> int:
@@ -140,7 +140,7 @@ def _reduced(plane: FloatArray, ratio: int) -> FloatArray:
 
 
 def stacked(windows: list[HeightPatch]) -> HeightPatch:
-    """Windows one below the other; a plane that only some have is nothing in the others."""
+    """Stack windows vertically; a plane missing from some of them is zero there."""
     if len(windows) == 1:
         return windows[0]
 

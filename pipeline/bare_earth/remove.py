@@ -1,8 +1,8 @@
-"""Bare earth: what stands on the ground is taken off a surface model, where something stands.
+"""Bare earth: remove canopy and buildings from a DSM.
 
-A trained network tells each pixel's height above ground as a distribution. Where it is probable that something higher
-than 2 m stands, its expected height is subtracted; elsewhere the surface stays as it is, bit for bit. The progressive
-morphological filter (Zhang et al., 2003) stands beside it as the classical answer.
+A trained network predicts the distribution of each pixel's height above the terrain. Where an object higher than 2 m is
+probable, its expected height is subtracted; elsewhere the DSM stays unchanged, bit for bit. The progressive
+morphological filter (Zhang et al., 2003) is available as the classical alternative.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orograph.pipeline.bare_earth.model import SurfaceModel
 
 THRESHOLD_M: Final = 2.0
-# A surface's own error on open ground, so that a spread is never nothing.
+# Minimum standard error: the DSM's own error on open terrain.
 _FLOOR_SPREAD_M: Final = 0.1
 _OPENING_HALO_PX: Final = 256
 _SMOOTH_M: Final = 6.0
@@ -32,12 +32,12 @@ _REACH_SIGMAS: Final = 4.0
 
 
 class BareEarth(NamedTuple):
-    """What the stage gives back, three arrays of the surface's shape.
+    """Result of the stage, three arrays of the DSM's shape.
 
     Attributes:
-        heights_m: Bare earth, float32, metres; NaN where the surface is void.
-        sigma_m: Standard error the correction adds, float32, metres; 0 where nothing was taken off.
-        mask: True where something was taken off.
+        heights_m: Bare earth, float32, metres; NaN where the DSM is void.
+        sigma_m: Standard error the correction adds, float32, metres; 0 where unchanged.
+        mask: True where the DSM was lowered.
     """
 
     heights_m: FloatArray
@@ -56,32 +56,33 @@ def bare_earth(
     shares: FloatArray | None = None,
     device: str = "cpu",
 ) -> BareEarth:
-    """Take canopy and buildings off a surface model.
+    """Remove canopy and buildings from a DSM.
 
     Args:
-        heights_m: Surface heights, (rows, columns), metres; NaN is void.
-        pixel_size_m: Ground size of a pixel, metres, or along columns and along rows; each model works at the sizes it
-            was trained at. Oblong pixels are averaged to squares along their finer axis for the models to look at.
+        heights_m: DSM heights, (rows, columns), metres; NaN is void.
+        pixel_size_m: Size of a pixel, metres, or along columns and along rows; each model works at the sizes it
+            was trained at. Oblong pixels are averaged to squares along their finer axis before the model sees them.
         model: Registry name of a bare-earth model, the path of its file, or `opening` for the morphological filter.
-        probability: Something stands where P(height above ground > 2 m) exceeds this; None is the model's own.
-        smooth: Fit a plane around each corrected pixel, weighted by certainty and tied to open ground around it.
-        origin_px: Row and column of `heights_m[0, 0]` on the surface's own lattice; with it and `halo_px` of context
-            windows of one surface agree.
+        probability: An object stands where P(height above the terrain > 2 m) exceeds this; None for the model's own
+            value.
+        smooth: Fit a plane around each corrected pixel, weighted by certainty and tied to open terrain around it.
+        origin_px: Row and column of `heights_m[0, 0]` on the DSM's own lattice; with it and `halo_px` of context,
+            windows of one DSM agree.
         shares: (2, rows, columns), share of trees and of buildings by a land-cover map, NaN where unknown; only for
             models trained with it.
         device: Torch device the model runs on; the filter runs on the processor.
 
     Raises:
-        ConfigError: no such model or device, a pixel size it was not trained for, land cover it cannot use, or a probability
-            outside (0, 1).
-        AllVoid: there is no height.
+        ConfigError: an unknown model or device, a pixel size it was not trained for, land cover it cannot use, or a
+            probability outside (0, 1).
+        AllVoid: every pixel is void.
         HeightsNotFinite: infinite heights.
     """
     if probability is not None and not 0 < probability < 1:
         raise ConfigError(f"probability {probability} is not between 0 and 1")
     void = np.isnan(heights_m)
     if void.all():
-        raise AllVoid("no height to find the ground below")
+        raise AllVoid("every pixel of the DSM is void")
     if np.isinf(heights_m).any():
         raise HeightsNotFinite("infinite heights", remedy="mark them as nodata")
     surface = fill_voids(heights_m) if void.any() else np.asarray(heights_m, dtype=np.float32)
@@ -111,9 +112,10 @@ def bare_earth(
 def _on_oblong(
     surface_m: FloatArray, squares: Squares, ground_m: FloatArray, sigma_m: FloatArray, mask: BoolArray
 ) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """What was found on squares, on the surface's own oblong pixels.
+    """Resample the result on squares to the DSM's own oblong pixels.
 
-    The ground is carried over, not the height taken off: of a square half roof and half street each pixel needs another.
+    The DTM is resampled, not the correction: in a square that is half roof and half street, each pixel needs another
+        one.
     """
     share = squares.expand(mask.astype(np.float32))
     lowered = share > 0.5
@@ -166,13 +168,13 @@ def ground_of(
     origin_px: tuple[int, int] = (0, 0),
     shares: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Ground below a surface without voids, its standard error, and where something stands; as `bare_earth`."""
+    """Return the DTM below a DSM without voids, its standard error, and the mask of objects; see `bare_earth`."""
     said = model.above_ground(surface_m, pixel_size_m, THRESHOLD_M, origin_px, shares)
     mask = said.covered > _threshold(model, probability, shares)
     ground = (surface_m - said.height_m).astype(np.float32)
     if smooth and mask.any():
         ground = smooth_ground(ground, said.spread_m, mask, pixel_size_m)
-    # The ground is not above the surface.
+    # The DTM is never above the DSM.
     sigma = np.maximum(said.spread_m * np.float32(model.operating.spread_factor), _FLOOR_SPREAD_M)
     return np.minimum(ground, surface_m), sigma, mask
 
@@ -180,7 +182,7 @@ def ground_of(
 def _threshold(
     model: SurfaceModel, probability: float | None, shares: FloatArray | None
 ) -> float | npt.NDArray[np.float64]:
-    """The probability asked for, or the model's own: one where a map tells what stands, another where none does."""
+    """Return the requested probability, or the model's own, which depends on whether a land-cover map is given."""
     own = model.operating
     if probability is not None:
         return probability
@@ -190,16 +192,16 @@ def _threshold(
 
 
 def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, mask: BoolArray, pixel_size_m: float) -> FloatArray:
-    """Ground under cover as a plane fitted around each pixel, every neighbour weighted by its own certainty.
+    """Estimate the terrain under cover by a plane fitted around each pixel, weighting neighbours by their certainty.
 
-    Estimates weigh by their spread, open ground around by the surface's own error, all by a Gaussian of 6 m (or one
+    Estimates are weighted by their spread, open terrain by the DSM's own error, and all by a Gaussian of 6 m (or one
     pixel). Each pixel depends on a bounded neighbourhood, summed in one order, so windows agree.
 
     Args:
-        ground_m: Estimated ground, metres, finite.
+        ground_m: Estimated terrain heights, metres, finite.
         spread_m: Its standard deviation, metres; infinite where there is no estimate.
-        mask: Where the ground is an estimate; elsewhere it is measured and stays.
-        pixel_size_m: Ground size of a pixel, metres.
+        mask: Where the terrain is an estimate; elsewhere it is measured and stays unchanged.
+        pixel_size_m: Size of a pixel, metres.
     """
     weight = 1.0 / np.maximum(np.where(mask, spread_m, _FLOOR_SPREAD_M), _FLOOR_SPREAD_M).astype(np.float64) ** 2
     sigma_px = max(1.0, _SMOOTH_M / pixel_size_m)
@@ -228,27 +230,27 @@ def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, mask: BoolArray, p
 def _by_opening(surface_m: FloatArray, pixel_size_m: float) -> tuple[FloatArray, FloatArray, BoolArray]:
     mask = opening_mask(surface_m, pixel_size_m)
     if mask.all():
-        raise AllVoid("the opening leaves no ground")
+        raise AllVoid("the opening marks every pixel as an object")
     # Inverse distances, as the filter's users do; a thin plate over half a town costs minutes.
     ground = fillnodata(surface_m.copy(), (~mask).astype(np.uint8), max_search_distance=100)
-    # The filter has no opinion of its own error: a fifth of what it takes off, at least the floor.
+    # The filter does not estimate its error: use a fifth of the correction, at least the floor.
     return np.minimum(ground, surface_m), np.maximum(0.2 * np.abs(surface_m - ground), _FLOOR_SPREAD_M), mask
 
 
 def opening_mask(
     surface_m: FloatArray, pixel_size_m: float, *, widest_m: float = 120.0, slope: float = 0.15, least_m: float = 0.5
 ) -> BoolArray:
-    """True where a progressive opening says that something stands (Zhang et al., 2003).
+    """Mark objects by a progressive opening (Zhang et al., 2003).
 
-    Windows double up to `widest_m`; what an opening lowers by more than the window's growth times `slope`, and at
-    least `least_m`, is no ground.
+    Windows double up to `widest_m`; pixels that an opening lowers by more than the window's growth times `slope`, and
+    at least `least_m`, are objects.
 
     Args:
-        surface_m: Surface heights without voids, metres.
-        pixel_size_m: Ground size of a pixel, metres.
+        surface_m: DSM heights without voids, metres.
+        pixel_size_m: Size of a pixel, metres.
         widest_m: Width of the widest window, metres.
-        slope: Steepest ground the filter believes in.
-        least_m: Lowest thing it takes for one.
+        slope: Steepest terrain that the filter accepts.
+        least_m: Lowest object that it detects, metres.
     """
     mask = np.zeros(surface_m.shape, dtype=np.bool_)
     current, before, width = surface_m, 1, 3

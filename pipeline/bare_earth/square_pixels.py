@@ -1,6 +1,6 @@
-"""Square pixels for what only knows squares: the finer axis of a grid is averaged, and results brought back.
+"""Square pixels for models that need them: average the finer axis of a grid, and map results back.
 
-Where squares begin is counted from the grid's own origin, so windows agree on them.
+Squares are counted from the grid's own origin, so windows agree on them.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Squares:
 
     @classmethod
     def of(cls, pixel_size_m: tuple[float, float], origin_px: tuple[int, int], shape: tuple[int, ...]) -> Self | None:
-        """Squares for a window, None where its pixels are square as they are.
+        """Return the squares for a window, None if its pixels are square already.
 
         Args:
-            pixel_size_m: Ground size along columns and along rows.
+            pixel_size_m: Size along columns and along rows, metres.
             origin_px: Row and column of the window's first pixel.
             shape: Rows and columns.
         """
@@ -61,7 +61,7 @@ class Squares:
         Means of whole pixels alone would lay ripples over slopes, as squares cut pixels at ever other places.
         """
         along = np.moveaxis(plane, self.axis, -1)
-        # From the grid's origin, whatever the window: the same fractions, to the last bit.
+        # Counted from the grid's origin, independent of the window: the same fractions, to the last bit.
         begin = (self.first + np.arange(self.count)) * self.step
         whole = np.floor(begin)
         part = begin - whole
@@ -104,7 +104,7 @@ def squares_step(pixel_size_m: tuple[float, float]) -> float:
 
 
 def halo_px(halo: int, pixel_size_m: tuple[float, float]) -> tuple[int, int]:
-    """Rows and columns of context that hold so many squares."""
+    """Return rows and columns of context that contain this number of squares."""
     step = squares_step(pixel_size_m)
     wide = halo if step == 1.0 else math.ceil((halo + 2) * step)
     return (halo, wide) if pixel_size_m[0] < pixel_size_m[1] else (wide, halo)

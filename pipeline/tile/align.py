@@ -1,7 +1,7 @@
-"""Coregister: estimate how far each source lies beside the tile's best one; nothing is moved here.
+"""Coregister: estimate the shift of each source relative to the tile's best one, without moving it.
 
 The estimate is made on at most a million samples where both have heights, in the target frame, at the coarser of their
-resolutions; it goes into the lattice of the one interpolation.
+resolutions; the shift goes into the lattice of the single interpolation.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _FOLDED_IN: Final = _ALIGNED | {"unobservable"}
 
 
 def coregister(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
-    """Estimate the shift of every source but the best, and fold it in where sources are to be moved.
+    """Estimate the shift of every source but the best, and apply it to the sources that are to be moved.
 
-    A source is held against the best-ranked one before it that shares enough ground with it. Surveys are measured but
-    not moved against one another: their frames are known better than a strip of overlap can tell, and a height of a
-    national DTM is not to be changed by its neighbour's noise. What is coarse or sees the surface is moved.
+    A source is compared with the best-ranked one before it that overlaps it enough. Surveys are measured but
+    not moved against one another: their frames are more accurate than an estimate from a strip of overlap, and noise of
+        a neighbour must not change heights of a national DTM. Coarse sources and DSMs are moved.
 
     Returns:
-        One record a source; a shift that was not folded in says so (`applied` in its details).
+        One record per source; `applied` in its details records whether the shift was applied.
     """
     if assembly.job.alignment:
         return _as_told(assembly)
@@ -70,14 +70,14 @@ def _as_told(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
 
 
 def is_moved(source: Source) -> bool:
-    """Whether a source is to be aligned to better ones: surface models and whatever is known worse than a metre."""
+    """Return whether to align a source to better ones: DSMs and sources less accurate than a metre."""
     return source.surface is Surface.DSM or source.accuracy_m > SURVEY_ACCURACY_M
 
 
 def _against_better(
     assembly: TileAssembly, better: list[PreparedSource], source: PreparedSource
 ) -> CoregistrationRecord:
-    """The record against the best source that shares enough ground, else of what came nearest to it."""
+    """Return the record against the best source with enough overlap, otherwise the most informative failure."""
     method = assembly.job.settings.coregistration
     name = source.ref.source.id
     if not better:

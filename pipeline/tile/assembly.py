@@ -137,7 +137,7 @@ class TileAssembly:
 
 
 def _options(ref: SourceRef, settings: ProcessingSettings) -> dict[str, Any]:
-    """What the settings and the source ask of the resolver; an interpolant has no use for a source's noise."""
+    """Return the resolver options from settings and source; interpolants do not use a source's noise."""
     if takes_sensor(settings.superres):
         return settings.superres_options | {"sensor": ref.sensor}
     if not takes_options(settings.superres):

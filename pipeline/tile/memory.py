@@ -12,7 +12,7 @@ _GDAL_CACHE_BYTES: Final = 64 * 2**20
 _NODE_BYTES: Final = 24 * 250**2
 _SAMPLING_BYTES: Final = 8_000_000 * 4 * 2 + 1_000_000 * 4 * 12
 LARGEST_WINDOW_PX: Final = 1536
-"""A multiple of the COGs' blocks, lest blocks that straddle windows be encoded twice."""
+"""A multiple of the COGs' blocks, so that no block crosses windows and is encoded twice."""
 
 
 def window_px(job: Job) -> int:
@@ -21,7 +21,7 @@ def window_px(job: Job) -> int:
 
 
 def tile_halo_px(job: Job) -> int:
-    """Halo of a window: what the stages look around, one after the other, and one pixel for the hillshade."""
+    """Return a window's halo: the sum of the stages' halos and one pixel for the hillshade."""
     return sum(stage.halo_px(job) for stage in chain(job.settings.stages)) + 1
 
 
@@ -38,10 +38,10 @@ def projected_peak_bytes(job: Job) -> int:
 
 
 def check_budget(job: Job, limit_mb: int) -> int:
-    """Refuse a tile that would need more than allowed.
+    """Reject a tile that would need more memory than allowed.
 
     Raises:
-        MemoryBudgetExceeded: before anything is read.
+        MemoryBudgetExceeded: before reading any source.
     """
     projected = projected_peak_bytes(job)
     if projected > limit_mb * 2**20:

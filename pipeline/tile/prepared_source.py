@@ -27,7 +27,7 @@ LARGEST_ZOOM: Final = 10
 
 
 IN_PLACE: Final = "keys6"
-"""What raises a source by a factor the network that was asked for does not know."""
+"""Fallback when the network was trained for another factor."""
 
 
 MOST_NATIVE_PX: Final = 8_000_000
@@ -88,14 +88,14 @@ class _Seen(NamedTuple):
 
 @dataclass(slots=True)
 class PreparedSource:
-    """One source of a tile with all it takes to put it on a window.
+    """One source of a tile with everything needed to resample it to a window.
 
     Attributes:
         index: Number in the tile's source index, from 1.
         mapping: Target to source coordinates, shift and delta folded in.
         delta_m: Vertical operation at the mapping's nodes.
         sigma_m: Standard deviation from source, datum, alignment and lossy storage, metres.
-        ground: Reads the ground below a surface; None for terrain models or where not asked for.
+        ground: Reads the DTM below a DSM; None for DTMs or if bare earth is off.
     """
 
     index: int
@@ -117,7 +117,7 @@ class PreparedSource:
         self.sigma_m = math.hypot(self.sigma_m, error_m)
 
     def layer(self, target: Target) -> Layer | None:
-        """The source on a target window; None where it has nothing."""
+        """Return the source on a target window; None if it has no heights there."""
         found = self._seen(self.view, target)
         return None if found is None else Layer(self.index, *found)
 
@@ -197,7 +197,7 @@ class PreparedSource:
         return _Seen(heights, _combined(self.sigma_m, placed(ground.sigma_m)), placed(ground.lowered))
 
     def _native(self, lattice: SourceGrid, window: IndexWindow) -> HeightPatch:
-        """A lattice window as its source has it, or the ground below where that was asked for."""
+        """Return a lattice window of the source, or of the DTM below it if bare earth is on."""
         if self.ground is None:
             return HeightPatch(self.reader.read(lattice, window.row, window.col, window.height, window.width))
         return self.ground.read(lattice, window)
@@ -225,7 +225,7 @@ class PreparedSource:
     def _zoomed(
         self, upscale: Resolver, zoom: int, lattice: SourceGrid, window: IndexWindow, pixel_size_m: tuple[float, float]
     ) -> HeightPatch:
-        """A lattice window `zoom` times as fine; pixels of one size on the ground."""
+        """Return a lattice window upsampled by `zoom`; its pixels have one size in metres."""
         halo = upscale.halo_px
         row, col = window.row - halo, window.col - halo
         native = self._native(lattice, IndexWindow(row, col, window.height + 2 * halo, window.width + 2 * halo))
@@ -238,7 +238,7 @@ class PreparedSource:
             origin_px=(row, col),
             pixel_size_m=pixel_size_m,
         )
-        # What was taken off is as uncertain on the fine grid as on the coarse one.
+        # The correction is as uncertain on the fine grid as on the coarse one.
         spread, lowered = _repeated(native.sigma_m, zoom), _repeated(native.lowered, zoom)
         if spread is not None:
             sigma = spread if sigma is None else np.hypot(sigma, spread)
@@ -270,9 +270,9 @@ def zoom_of(resolution_m: float, pixel_size_m: float) -> int:
 
 
 def _resolver_for(zoom: int, superres: str, options: MappingABC[str, Any]) -> Resolver:
-    """The resolver asked for, or the interpolant in its place where it was trained for another factor.
+    """Return the requested resolver, or an interpolant if it was trained for another factor.
 
-    The tile then tells what was used, not what was asked for.
+    The manifest records the resolver in use, not the requested one.
     """
     asked = resolver(superres, **options)
     return asked if getattr(asked, "factor", zoom) == zoom else resolver(IN_PLACE)

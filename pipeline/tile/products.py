@@ -1,6 +1,6 @@
-"""A tile's products: elevation, source index, uncertainty, hillshade, thumbnail; and what its manifest says.
+"""A tile's products: elevation, source index, uncertainty, hillshade, thumbnail; and the content of its manifest.
 
-Where bare earth lowers a source, a mask tells which pixels and how much of each.
+Where bare earth lowers a source, a mask records the share of each pixel.
 """
 
 from __future__ import annotations
@@ -214,9 +214,9 @@ def _source_colours(job: Job) -> dict[int, tiff.Colour]:
 
 
 def _percent(heights_m: FloatArray, lowered: FloatArray | None) -> npt.NDArray[np.uint8]:
-    """Whole percents, rounded up: 0 says that nothing was taken off, 255 that there is no height."""
+    """Convert to whole percents, rounded up: 0 marks unchanged pixels, 255 voids."""
     share = np.zeros(heights_m.shape, np.float32) if lowered is None else np.nan_to_num(lowered)
-    # A cubic kernel leaves a trace of nothing around what was lowered.
+    # A cubic kernel leaves negligible traces around lowered pixels.
     percent = np.ceil(100.0 * np.clip(share, 0.0, 1.0) - 0.05)
     return np.where(np.isnan(heights_m), VOID_PERCENT, percent).astype(np.uint8)
 
@@ -228,14 +228,14 @@ def draft_manifest(
     tally: QualityTally,
     products: Finished,
 ) -> dict[str, Any]:
-    """Everything a manifest says except its assets; on one processor nothing in it changes between runs of the job."""
+    """Return the manifest without its assets; on one processor it is identical between runs of the job."""
     settings = job.settings
     geobox = job.tile.geobox(settings.pixel_size_m)
     quality = tally.result(next(s for product, s in products if s is not None and product.info.name == "elevation"))
     if assembly.refused:
         told = {str(error.source): error.message for error in assembly.refused}
         quality = quality.model_copy(update={"details": {**quality.details, "sources_refused": told}})
-    # A source that is wholly hidden by better ones gave the tile nothing, and neither did what raised or lowered it.
+    # A source wholly hidden by better ones did not contribute, and neither did its upsampling or bare-earth model.
     shown = [source for source in assembly.sources if source.ref.source.id in quality.source_fractions]
     below = {source.ref.source.id: source.ground for source in shown if source.ground is not None}
     surfaces = {

@@ -1,4 +1,4 @@
-"""Quality: what a tile is made of, gathered window by window and the same in any order of windows."""
+"""Quality statistics of a tile, gathered window by window and independent of the order of windows."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class QualityTally:
         for number, count in enumerate(np.bincount(index.ravel(), minlength=1)):
             if number and count:
                 self.by_source[number] = self.by_source.get(number, 0) + int(count)
-        # A sixteenth of the pixels tells the median as well; windows start at multiples of the stride.
+        # A sixteenth of the pixels is enough for the median; windows start at multiples of the stride.
         sigma = window.inner(window.sigma_m)[::_STRIDE_PX, ::_STRIDE_PX]
         bins = np.digitize(sigma[np.isfinite(sigma)], _SIGMA_BINS) - 1
         self._sigma += np.bincount(bins, minlength=self._sigma.size)[: self._sigma.size]
@@ -81,5 +81,5 @@ class QualityTally:
 
 
 def _share(count: int, total: int) -> float:
-    """Rounded, but never to nothing where there is something: a single pixel has a licence too."""
+    """Round, but keep positive shares above zero: the licence of a single pixel counts too."""
     return max(round(count / total, 9), 1e-9) if count else 0.0

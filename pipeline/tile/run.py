@@ -36,18 +36,18 @@ def run_tile(
     """Make a tile's products in a local folder.
 
     Args:
-        job: What to do.
+        job: The tile's job.
         paths: Local files or sparse copies of each source, by source id, in the order of the job's references.
-        folder: Where products go; it must exist. What fails leaves nothing that looks finished.
+        folder: Where products go; it must exist. A failure leaves no file that looks finished.
         grids_dir: Folder of geoid and datum grids.
-        progress: Told stage and fraction.
+        progress: Receives stage and fraction.
         clock: Gathers seconds by stage.
 
     Returns:
-        Products and the manifest but for its assets.
+        Products and the manifest without its assets.
 
     Raises:
-        OutsideCoverage, AllVoid: nothing to make a tile of.
+        OutsideCoverage, AllVoid: no heights for the tile.
         InputError, ModelError, ExportError, DiskFull: naming tile, source and stage.
     """
     clock = clock or StageClock()
@@ -73,10 +73,10 @@ def run_tile(
 def estimate_alignment(
     job: Job, paths: Mapping[str, Sequence[RasterFile]], *, grids_dir: Path
 ) -> tuple[CoregistrationRecord, ...]:
-    """Only the coregistration of a tile: what the first of two passes needs.
+    """Run only the coregistration of a tile, for the first of two passes.
 
     Raises:
-        OutsideCoverage, InputError: as `run_tile`.
+        OutsideCoverage, InputError: see `run_tile`.
     """
     try:
         with TileAssembly(job, paths, grids_dir) as assembly:
@@ -115,7 +115,7 @@ def _make(
             raise AllVoid(
                 "every pixel is void",
                 source=", ".join(ref.source.id for ref in job.sources),
-                remedy="the sources' files touch the tile but hold no height in it; leave it out of the area",
+                remedy="the sources' files touch the tile but have no height in it; remove it from the area",
             )
         products = files.finish(clock, progress)
     draft = draft_manifest(job, assembly, alignment, tally, products)
@@ -129,10 +129,10 @@ def _make(
 
 
 def _through(stages: Sequence[Stage], core: PixelWindow, context: Context, clock: StageClock) -> TileWindow | None:
-    """Pass one window through the stages; None where no source has anything in it or within reach of it.
+    """Pass one window through the stages; None if no source has heights in it or within reach of it.
 
-    Stages look around only where there is something to join or to fill. So a window is first made with the narrow halo
-    that the hillshade needs; when its best source covers all of it, nothing beyond can matter, and that is it.
+    Stages use their halo only where sources meet or voids are filled. So a window is first made with the narrow halo of
+    the hillshade; if its best source covers all of it, that result is final.
     """
     wide = tile_halo_px(context.job)
     whole = context.job.tile.geobox(context.job.settings.pixel_size_m)

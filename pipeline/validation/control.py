@@ -61,7 +61,7 @@ class ControlColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Control:
-    """Heights one trusts, at places.
+    """Control points: trusted heights at given positions.
 
     Attributes:
         name: Of the file.
@@ -69,9 +69,9 @@ class Control:
         height_m: float64 (n,).
         sigma_m: float64 (n,) standard deviations, NaN where unknown.
         cover: (n,) class names, empty where unknown.
-        crs: CRS of the places, x first.
-        frame: Vertical frame of the heights, None where the file names none.
-        notes: What was done while reading.
+        crs: CRS of the positions, x first.
+        frame: Vertical frame of the heights, None if the file names none.
+        notes: Notes on the reading.
     """
 
     name: str
@@ -108,7 +108,7 @@ def read_control(path: Path, layout: ControlColumns | None = None) -> Control:
         ConfigError: HDF5 without h5py.
     """
     if not path.is_file():
-        raise SourceMissing(f"there is no file {path}", source=path.name)
+        raise SourceMissing(f"the file {path} does not exist", source=path.name)
     asked = layout or ControlColumns()
     name = path.name.lower().removesuffix(".zip")
     readers: dict[tuple[str, ...], Callable[[Path, ControlColumns], Control]] = {

@@ -41,7 +41,7 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class RasterFacts:
-    """What is needed of a raster before its pixels."""
+    """Facts of a raster needed before reading its pixels."""
 
     crs: CRS
     frame: str | None
@@ -55,7 +55,7 @@ def raster_facts(path: Path) -> RasterFacts:
         SourceMissing, SourceCorrupt, SourceGridError: it cannot be used.
     """
     if not path.is_file():
-        raise SourceMissing(f"there is no file {path}", source=path.name)
+        raise SourceMissing(f"the file {path} does not exist", source=path.name)
     try:
         with rasterio.open(path) as file:
             if file.crs is None:

@@ -80,7 +80,7 @@ class Validation:
         control_frame: Frame the control was moved from.
         operation: The vertical operation, by name.
         operation_accuracy_m: Its standard deviation.
-        x, y: Places in degrees (longitude, latitude), of the points that were compared.
+        x, y: Positions of the compared points in degrees (longitude, latitude).
         error_m: Raster minus control, metres.
         height_m, slope_deg, aspect_deg: Of the raster there.
         sigma_m: Stated standard deviation, the control's own included; NaN without.
@@ -89,7 +89,7 @@ class Validation:
         overall: Figures of all points.
         classes: Figures by kind of class (`slope`, `aspect`, `cover`, `source`, `border`) and class.
         rasters: Names of the rasters.
-        notes: What the reader must know.
+        notes: Notes for the reader.
     """
 
     control: str
@@ -198,7 +198,7 @@ def _frames(facts: RasterFacts, control: Control, asked: ValidationOptions, name
     for what, found, option in ((name, frame, "--frame"), (control.name, other, "--control-frame")):
         if found is None:
             raise VerticalFrameMissing(
-                f"{what} does not say which vertical frame its heights are in",
+                f"{what} does not declare its vertical frame",
                 source=what,
                 remedy=f"name it with {option}, e.g. {option} EPSG:5621",
             )
@@ -233,7 +233,7 @@ def _compare(path: Path, control: Control, grids_dir: Path, asked: ValidationOpt
         height_m=sampled.height_m[inside],
         slope_deg=sampled.slope_deg[inside],
         aspect_deg=sampled.aspect_deg[inside],
-        # The control errs too: what is stated must cover both.
+        # The control has errors too: the stated uncertainty must cover both.
         sigma_m=np.hypot(stated, np.nan_to_num(part.sigma_m)),
         cover=_cover(part, asked.land_cover, facts.crs, x, y),
         source=source,
@@ -347,7 +347,7 @@ Kind = Literal["slope", "aspect", "cover", "source", "border"]
 
 
 def _classes(columns: dict[str, Array], sigma: Array | None) -> dict[str, dict[str, AccuracyFigures]]:
-    """Figures by class, of the kinds that have more than one class or say something at all."""
+    """Return figures by class, for kinds that are informative (usually more than one class)."""
     error = columns["error_m"]
     labels: dict[Kind, tuple[Array, Sequence[str]]] = {
         "slope": _binned(columns["slope_deg"], SLOPE_EDGES_DEG, "degrees"),

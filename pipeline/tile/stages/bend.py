@@ -1,10 +1,10 @@
-"""The bend that makes a lesser source meet a better one: a smooth surface through their differences, without creases.
+"""Bend a lesser source to meet a better one: a smooth correction through their differences, without creases.
 
 Taking each pixel's difference from its nearest place in the better source is exact at the rim but leaves a crease where
-the nearest place jumps: down the middle of a hole, and off every corner. So the differences are averaged in small cells
-of a lattice that is fixed to the ground, and every cell near the rim gets their mean weighted by inverse squared
-distance with compact support (Franke and Little's modified Shepard weights). Cells, order of sums and reach are the
-same in every window, so windows and tiles agree bit for bit.
+the nearest place jumps: along the middle of a hole, and at every corner. So the differences are averaged in small cells
+of a lattice that is fixed in the CRS, and every cell near the rim gets their mean weighted by inverse squared distance
+with compact support (Franke and Little's modified Shepard weights). Cells, order of sums and reach are the same in
+every window, so windows and tiles agree bit for bit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Bend:
-    """Where the lattice of cells lies, in pixels counted from the CRS's origin, so that it is the same everywhere.
+    """Position of the lattice of cells, in pixels counted from the CRS's origin, so that it is the same everywhere.
 
     Attributes:
         row_0, col_0: Absolute row and column of the window's first pixel; rows grow southwards.
@@ -52,12 +52,12 @@ class Bend:
         return (self.reach + 2) * self.cell_px
 
     def surface(self, difference_m: FloatArray, known: BoolArray, wanted: BoolArray) -> FloatArray:
-        """A smooth surface through differences.
+        """Interpolate a smooth correction through differences.
 
         Args:
-            difference_m: float32, what the lesser source lacks to meet the better one.
+            difference_m: float32, better source minus lesser source, metres.
             known: True where there is a difference.
-            wanted: True where the surface is asked for; within the reach of known pixels.
+            wanted: True where the correction is wanted; within the reach of known pixels.
 
         Returns:
             float32 of the same shape; NaN where not wanted or out of reach.
@@ -132,7 +132,7 @@ def _shepard(sums: Any, counts: Any, asked: Any, weights: Any, lattice: Any) -> 
 def _interpolate(
     lattice: Any, wanted: Any, row: Any, row_part: Any, col: Any, col_part: Any, surface: Any
 ) -> None:  # pragma: no cover - compiled
-    """Bilinear between cell centres; centres that nothing reached take no part."""
+    """Interpolate bilinearly between cell centres; centres out of reach are ignored."""
     rows, cols = lattice.shape
     for i in range(wanted.shape[0]):
         for j in range(wanted.shape[1]):

@@ -1,13 +1,13 @@
-"""Blend: one surface from several, best source first, its heights untouched.
+"""Blend several sources, best first; heights of the best source stay unchanged.
 
 Where a better source ends, the next one is bent to meet it: the difference between the two is added there and fades
-with distance. So the better source is never altered, the step along its edge is gone, and beyond the blend's width the
-lesser source is as it was. The difference is split in a smooth surface (`orograph.pipeline.tile.stages.bend`), which fades over the
-whole width, and the rest (noise of single pixels), which fades over an eighth of it, lest noise be drawn out into
-stripes.
+with distance. So the better source is never altered, the step along its edge is removed, and the lesser source is
+unchanged beyond the blend's width. The difference is split into a smooth part (`orograph.pipeline.tile.stages.bend`),
+which fades over the whole width, and the rest (noise of single pixels), which fades over an eighth of it, so that noise
+does not become stripes.
 
-Rules: a void takes no part. The sea keeps its level: where the lesser source is sea and the better one ends on land,
-nothing is added, and on the lesser source's land the bend fades towards that sea. Lakes are land to this rule.
+Rules: voids are ignored. The sea keeps its level: where the lesser source is sea and the better one ends on land, no
+correction is added, and on the lesser source's land the bend fades towards that sea. This rule treats lakes as land.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from orograph.pipeline.tile.stages.stage import Context, IndexArray, Layer, Tile
 _NOISE_SHARE = 8.0
 _DEEPEST = 2
 SEA_LEVEL_M: Final = 1.0
-"""Sea surfaces of terrain models lie within a metre of any levelled frame's zero."""
+"""The sea level of DTMs is within a metre of any levelled frame's zero."""
 SEA_FLAT_M: Final = 0.002
-"""A sea surface is written as one number; a geoid tilts it by less than this over three pixels."""
+"""DTMs store the sea as one height; a geoid tilts it by less than this over three pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Blend:
     name: str = "blend"
 
     def halo_px(self, job: Job) -> int:
-        """What the bend looks around, twice where a third source may meet one that was bent itself."""
+        """Return the bend's reach, doubled if a third source may meet one that was bent itself."""
         width_px = job.settings.blend_width_m / job.settings.pixel_size_m
         if width_px <= 0:
             return 1
@@ -54,7 +54,7 @@ class Blend:
         """Merge; the window leaves with heights, source index and sigma, and without layers."""
         width_px = context.job.settings.blend_width_m / context.job.settings.pixel_size_m
         if window.layers and window.layers[0].valid.all():
-            # Nothing shows from under a best source without voids; most windows are such.
+            # A best source without voids hides all others; this is so in most windows.
             best = window.layers[0]
             return window.evolve(
                 layers=(),
@@ -98,7 +98,7 @@ def _under(
     if bend is not None and both.any():
         offset, weight = _offset(heights_m, lower, both, new, bend, width_px)
         lower = lower + offset
-        # Near the edge the bent source is known from both sides; what is left is how well it was bent.
+        # Near the edge the bent source is known from both sides; the remaining error is that of the bend.
         lower_sigma = np.sqrt(lower_sigma**2 + (weight * offset / 3.0) ** 2)
     return (
         np.where(new, lower, heights_m).astype(np.float32, copy=False),
@@ -110,7 +110,7 @@ def _under(
 def _offset(
     upper_m: FloatArray, lower_m: FloatArray, both: BoolArray, new: BoolArray, bend: Bend, width_px: float
 ) -> tuple[FloatArray, FloatArray]:
-    """What to add to the lower source, and the weight of it: 1 at the better source's edge, 0 beyond the width."""
+    """Return the correction of the lower source and its weight: 1 at the better source's edge, 0 beyond the width."""
     difference = np.where(both, upper_m - lower_m, np.float32(0)).astype(np.float32)
     away, (rows, cols) = distance_transform_edt(~both, return_indices=True)
     near = new & (away < width_px)
@@ -145,7 +145,7 @@ def _beside_sea(
 
 
 def _sea(heights_m: FloatArray) -> BoolArray:
-    """Level ground at sea level: three by three pixels of one height, voids apart, within a metre of zero."""
+    """Mark level areas at sea level: 3 x 3 pixels of one height, voids ignored, within a metre of zero."""
     with np.errstate(invalid="ignore"):
         close: BoolArray = np.abs(heights_m) <= SEA_LEVEL_M
     if not close.any():

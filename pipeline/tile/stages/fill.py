@@ -1,9 +1,9 @@
-"""Fill: small voids get the smooth surface their rims ask for; larger ones stay void.
+"""Fill small voids smoothly from their rims; larger ones stay void.
 
-A void is filled when it fits a square of the settings' `fill_max_m`. The surface inside is the membrane through its
-rim (Laplace's equation), so it meets the rim without a step, invents no relief, and depends on nothing but the void and
-its rim: windows and tiles agree on it. Filled pixels keep source index 0 and are marked; their uncertainty grows
-with the distance to the rim.
+A void is filled when it fits a square of the settings' `fill_max_m`. The fill is the membrane through the void's rim
+(Laplace's equation). It meets the rim without a step, adds no relief, and depends only on the void and its rim, so
+windows and tiles agree on it. Filled pixels keep source index 0 and are marked; their uncertainty grows with the
+distance to the rim.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Fill:
 
 
 def _fits(box: tuple[slice, ...], shape: tuple[int, int], limit_px: int) -> bool:
-    """A void no larger than the limit whose whole rim lies inside the window."""
+    """A void no larger than the limit whose whole rim is inside the window."""
     rows, cols = box
     small = rows.stop - rows.start <= limit_px and cols.stop - cols.start <= limit_px
     inside = rows.start > 0 and cols.start > 0 and rows.stop < shape[0] and cols.stop < shape[1]
@@ -78,7 +78,7 @@ def membrane(heights_m: FloatArray, inside: BoolArray) -> npt.NDArray[np.float32
     """Solve Laplace's equation inside a void with its four-neighbour rim as boundary.
 
     Args:
-        heights_m: float32 block that holds the void and one pixel around it.
+        heights_m: float32 block that contains the void and one pixel around it.
         inside: True in the void; never on the block's edge.
 
     Returns:

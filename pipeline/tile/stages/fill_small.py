@@ -24,7 +24,7 @@ def fill_small(
     """Fill the voids of at most 64 pixels in place.
 
     Args:
-        labels: Number of the void each pixel lies in, from 1; 0 where there is a height.
+        labels: Number of each pixel's void, from 1; 0 where there is a height.
         heights_m: float32, NaN in voids.
         sigma_m: float32 standard deviations, NaN in voids.
         filled: Becomes True where a void was filled.
@@ -32,7 +32,7 @@ def fill_small(
         sigma_per_px: Growth of the standard deviation per pixel from the rim.
 
     Returns:
-        The numbers of larger voids, which are left to do.
+        The numbers of larger voids, which remain to be filled.
     """
     flat = labels.ravel()
     where = np.flatnonzero(flat)

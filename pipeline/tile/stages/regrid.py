@@ -10,7 +10,7 @@ from orograph.pipeline.tile.stages.stage import Context, TileWindow
 
 @dataclass(frozen=True, slots=True)
 class Regrid:
-    """Read, shift, raise and interpolate the sources; `orograph.pipeline.tile.assembly` holds how."""
+    """Read, shift, upsample and interpolate the sources; see `orograph.pipeline.tile.assembly`."""
 
     name: str = "regrid"
 

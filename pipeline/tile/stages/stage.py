@@ -1,4 +1,4 @@
-"""What a stage is, and the window of a tile that passes from one to the next.
+"""Interface of a stage, and the window of a tile that passes from one stage to the next.
 
 A stage is a pure function of a window with halo: `stage(window, context) -> window`. Its results in the window's core
 may depend on at most `halo_px` pixels around, so windows and tiles processed apart agree bit for bit.
@@ -28,8 +28,7 @@ class Layer:
         index: Number of the source in the tile's source index, from 1.
         heights_m: float32, NaN void.
         sigma_m: Standard deviation, float32 of the same shape or one number.
-        lowered: Share of each pixel that bare earth took something off, float32, 0 to 1; None where the source is
-            taken as it is.
+        lowered: Share of each pixel that bare earth lowered, float32, 0 to 1; None if the source is used unchanged.
     """
 
     index: int
@@ -85,7 +84,7 @@ class TileWindow:
 
 
 class TileReader(Protocol):
-    """Gives every source of the tile on a window's grid; see `orograph.pipeline.tile.assembly`."""
+    """Resamples every source of the tile to a window's grid; see `orograph.pipeline.tile.assembly`."""
 
     def layers(self, geobox: GeoBox) -> tuple[Layer, ...]:
         """Layers with data in the window, best first; those wholly hidden by better ones may be left out."""
@@ -94,7 +93,7 @@ class TileReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What stages may know besides the window."""
+    """Context of a stage in addition to the window."""
 
     job: Job
     reader: TileReader
@@ -110,7 +109,7 @@ class Stage(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in settings, progress and errors."""
+        """Name in settings, progress and errors."""
         ...
 
     def halo_px(self, job: Job) -> int:
