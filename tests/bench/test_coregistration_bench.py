@@ -1,7 +1,7 @@
 """Coregistration beside xDEM 0.2.3, in one run.
 
 `OROGRAPH_XDEM_PYTHON` names an interpreter with xdem==0.2.3, affine<3 and scikit-learn; `OROGRAPH_TWIN_SEEDS` the twins, such as
-`0,1,2`. Prints the rows of docs/benchmarks.md.
+`0,1,2`. Prints the rows of docs/benchmarks/index.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What engines cost and whether the simulator tells the truth; figures for docs/benchmarks.md."""
+"""What engines cost and whether the simulator tells the truth; figures for docs/benchmarks/index.md."""
 
 from __future__ import annotations
 

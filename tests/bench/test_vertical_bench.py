@@ -1,4 +1,4 @@
-"""The figures of docs/benchmarks.md on vertical frames: `pytest tests/bench/test_vertical_bench.py -m bench -s`."""
+"""The figures of docs/benchmarks/index.md on vertical frames: `pytest tests/bench/test_vertical_bench.py -m bench -s`."""
 
 from __future__ import annotations
 

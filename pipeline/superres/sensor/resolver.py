@@ -22,7 +22,7 @@ _SIZE_STEP: Final = math.log(1.02)
 
 BAND: Final = 0.92
 """Half-width of the 68 % band over the filter's standard deviation: errors have heavier tails than a normal
-distribution. From simulated sensors over eight terrains, `docs/benchmarks.md`."""
+distribution. From simulated sensors over eight terrains, `docs/benchmarks/index.md`."""
 
 
 @njit(cache=True, nogil=True)
