@@ -45,7 +45,7 @@ class Discrepancy:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What was looked at and what was found.
+    """Result of a verification: counts and problems.
 
     Attributes:
         documents: Catalogues, collections and items read.
@@ -53,7 +53,7 @@ class VerifyReport:
         assets: Files whose size and checksum were compared.
         cogs: Files found strictly valid as cloud-optimised GeoTIFF or not.
         bytes_read: Bytes of the files.
-        problems: What is wrong.
+        problems: The problems found.
     """
 
     documents: int = 0
@@ -102,13 +102,13 @@ def verify(
     and leftovers of workers that were killed or came second are warnings.
 
     Args:
-        store: The store that holds the catalogue.
+        store: The store that contains the catalogue.
         schemas: Folder of extension schemas, or a library of them.
         files: Read the assets; False compares sizes only.
-        progress: Told the key that is looked at.
+        progress: Called with the key being checked.
 
     Raises:
-        CatalogueError: an extension's schema is not at hand.
+        CatalogueError: an extension's schema is not available.
     """
     library = schemas if isinstance(schemas, SchemaLibrary) else SchemaLibrary(schemas)
     report = VerifyReport()
@@ -123,7 +123,7 @@ def verify(
 
 @dataclass(slots=True)
 class _Check:
-    """One verification: what was reached so far."""
+    """State of one verification: the documents and files reached so far."""
 
     store: ObjectStore
     library: SchemaLibrary
@@ -137,7 +137,7 @@ class _Check:
         """Follow every reference from the root; validate what STAC documents are reached."""
         self.present = {info.key: info.size_bytes for root in self._roots() for info in self.store.list(root)}
         if layout.ROOT_KEY not in self.present:
-            self.report.add("dangling", layout.ROOT_KEY, "the store holds no catalogue")
+            self.report.add("dangling", layout.ROOT_KEY, "the store contains no catalogue")
             return
         queue = deque([layout.ROOT_KEY])
         self.referenced.add(layout.ROOT_KEY)
@@ -231,10 +231,10 @@ class _Check:
                 if differing := _differing(item, row):
                     self.report.add("index", item_key, f"differs from its row in {key}: {differing}")
         for item_id in indexed:
-            self.report.add("index", key, f"holds {item_id}, of which there is no item")
+            self.report.add("index", key, f"contains {item_id}, which has no item")
 
     def versions(self) -> None:
-        """Each item says what its version beside the assets says, which is never rewritten."""
+        """Check that each item equals its version next to the assets, which is never rewritten."""
         for key, item in self.documents.items():
             if item.get("type") != "Feature" or not key.startswith(f"{layout.ROOT}/"):
                 continue
@@ -274,7 +274,7 @@ class _Check:
         size, expected = self.present[key], asset.get("file:size")
         self.report.assets += 1
         if size != expected:
-            self.report.add("size", key, f"holds {size} bytes, the item says {expected}")
+            self.report.add("size", key, f"has {size} bytes, the item says {expected}")
         if scratch is None:
             return
         digest = self._copy(key, size, scratch)
@@ -286,7 +286,7 @@ class _Check:
                 self.report.add("cog", key, fault)
 
     def _manifest(self, key: str, checksum: str | None) -> None:
-        """The manifest is the one that was published, reads, and no file of it lacks."""
+        """Check that the manifest is the published one, can be parsed, and that all its files exist."""
         try:
             data = self.store.get(key)
             digest = SHA256_MULTIHASH + hashlib.sha256(data).hexdigest()

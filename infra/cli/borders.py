@@ -27,7 +27,7 @@ def borders(
     area: Annotated[
         str | None, typer.Option(help="west,south,east,north in metres of EPSG:3035 to stay within.")
     ] = None,
-    flat_deg: Annotated[float, typer.Option(help="Steeper ground is left out.")] = 5.0,
+    flat_deg: Annotated[float, typer.Option(help="Steeper terrain is left out.")] = 5.0,
     adjust: Annotated[
         str | None, typer.Option(help="constant or plane: least squares of one correction per source.")
     ] = None,

@@ -32,7 +32,7 @@ def ending(run: Callable[[], object]) -> int:
         err.print(f"{error} — check that path, its permissions, and the space left", markup=False)
         return 1
     except KeyboardInterrupt:
-        err.print("interrupted; what is finished stays, the same command resumes")
+        err.print("interrupted; finished work is kept, the same command resumes")
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1

@@ -54,7 +54,7 @@ def evaluate(
     if seen:
         raise ConfigError(
             f"{', '.join(sorted(map(str, seen)))} would be judged by a filter fitted on it",
-            remedy="give other ground to --fit-on",
+            remedy="give another DTM to --fit-on",
         )
 
     def tiles_in(paths: list[Path]) -> list[EvaluationTile]:

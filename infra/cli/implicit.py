@@ -49,7 +49,9 @@ def fit(
     weights: Annotated[
         Path | None, typer.Option(help="Raster on the same grid: where to be more exact, 0 for not at all.")
     ] = None,
-    interest: Annotated[Interest | None, typer.Option(help="Be more exact where the ground bends or is steep.")] = None,
+    interest: Annotated[
+        Interest | None, typer.Option(help="Be more exact where the terrain bends or is steep.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Training steps of a network.")] = 2000,
     scale: Annotated[float, typer.Option(help="Frequency scale of a network.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Of a network's frequencies, weights and sampling.")] = 0,
@@ -274,9 +276,11 @@ def _points(fitted: ImplicitModel, path: Path, crs: str) -> None:
     try:
         x, y = ([float(row[name]) for row in rows] for name in names)
     except (KeyError, TypeError, ValueError) as error:
-        raise SourceCorrupt(f"{path.name} holds no points: {error!r}", remedy="give columns lon,lat or x,y") from error
+        raise SourceCorrupt(
+            f"{path.name} contains no points: {error!r}", remedy="give columns lon,lat or x,y"
+        ) from error
     if not x:
-        raise SourceCorrupt(f"{path.name} holds no points", remedy="give columns lon,lat or x,y")
+        raise SourceCorrupt(f"{path.name} contains no points", remedy="give columns lon,lat or x,y")
     answers = _answers(fitted, x, y, crs)
     writer = csv.DictWriter(sys.stdout, fieldnames=list(answers[0]))
     writer.writeheader()

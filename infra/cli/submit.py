@@ -20,7 +20,7 @@ def submit(
     ] = None,
     env: Annotated[list[str], typer.Option("--env", help="NAME=VALUE for the job; no secrets; repeatable.")] = [],  # noqa: B006
     installed: Annotated[
-        bool, typer.Option("--installed", help="The cluster's image holds Orograph: ship nothing.")
+        bool, typer.Option("--installed", help="The cluster's image contains Orograph: upload no code.")
     ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the submission id and leave.")] = False,
 ) -> None:

@@ -1,6 +1,6 @@
-"""What is shipped to a cluster that does not have Orograph installed: the three packages, and nothing else.
+"""Code upload for a cluster without Orograph: the three packages only.
 
-Ray refuses working directories above 100 MiB with an opaque HTTP 413, mostly for the sake of a `.git` folder; a copy
+Ray rejects working directories above 100 MiB with an opaque HTTP 413, usually because of a `.git` folder; a copy
 of the packages alone is a few megabytes. Equal sources give an equal digest, so Ray uploads them once.
 """
 

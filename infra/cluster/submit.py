@@ -46,7 +46,7 @@ class Submission:
     Attributes:
         arguments: Of the `orograph` command, e.g. `("run", "--area", "5,45,16,48")`.
         files: Contents of local files the arguments name, by their place in the job's working directory.
-        installed: The cluster's image holds Orograph; only files are shipped.
+        installed: The cluster's image contains Orograph; only files are uploaded.
         environment: Variables of the job; never secrets, for the dashboard shows them.
         cpus: Of the driver, which only waits; 0 lets it run on a head without CPUs.
     """
@@ -78,7 +78,7 @@ def submit(address: str | None, submission: Submission, tell: Callable[[str], No
     """Submit a job, or find the one that already runs; returns the client and the submission id.
 
     Raises:
-        ClusterRefused: the cluster refuses the token.
+        ClusterRefused: the cluster rejects the token.
         ResourcesMissing: no cluster answers at the address.
         UsageError: an environment variable looks like a secret.
     """
@@ -119,7 +119,7 @@ def _forget(client: Any, jobs: Sequence[ClusterJob]) -> None:
 
 
 def follow(client: Any, name: str, write: Callable[[str], None]) -> int:
-    """Pass the job's output on until it ends; its exit code, 1 where Ray does not tell it.
+    """Pass the job's output on until it ends; its exit code, 1 where Ray does not report it.
 
     Raises:
         EngineError: the job did not begin, or Ray lost it.
@@ -195,9 +195,9 @@ def _refuse_secrets(submission: Submission) -> None:
 
 
 def submission_of(arguments: Sequence[str], environment: Sequence[str], *, installed: bool) -> Submission:
-    """A submission from what stands on a command line.
+    """Build a submission from a command line.
 
-    Local catalogues and areas it names are shipped, their own relative paths made absolute; other local files are named by
+    Local catalogues and areas it names are uploaded, their own relative paths made absolute; other local files are named by
     their absolute path, which the nodes must share.
 
     Raises:

@@ -24,17 +24,17 @@ from orograph.pipeline.learning.superres.validate import TrainingValidation
 from orograph.pipeline.superres.network import PRESETS
 
 Rows = Callable[[list[dict[str, float]]], None]
-"""Told of the figures of all checkpoints so far."""
+"""Called with the figures of all checkpoints so far."""
 
 _LOOK_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class SharedRun:
-    """A training run as every worker is told of it.
+    """A training run as every worker receives it.
 
     Attributes:
-        plan: What to train; its batch is dealt evenly to the workers.
+        plan: Plan of the training; its batch is divided evenly among the workers.
         training: Sites to train on.
         held_out: Sites to validate on, or none.
         data: Folder the sites' files lie below, on every machine alike.
@@ -75,12 +75,12 @@ def train_together(run: SharedRun, address: str | None = None, report: Rows | No
     """Train to the plan's end and leave checkpoint and curves in the run's folder, where `Trainer.resume` finds them.
 
     Args:
-        run: What to do.
+        run: The training run.
         address: Of the Ray cluster; that of the environment, or one started here, when None.
-        report: Told of all checkpoints so far, whenever there is one more.
+        report: Called with all checkpoints so far, at each new one.
 
     Raises:
-        OrographError: What ended a worker, such as a checkpoint of another plan.
+        OrographError: a worker failed, for example on a checkpoint of another plan.
     """
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -160,7 +160,7 @@ def _told(run: SharedRun) -> dict[str, Any]:
 
 
 def _worker(told: dict[str, Any]) -> None:
-    """What every process does."""
+    """Train in one process of the group."""
     import torch
     from ray import train
     from ray.train.torch import prepare_model

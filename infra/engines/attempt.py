@@ -60,7 +60,7 @@ def as_orograph_error(error: Exception) -> OrographError:
 
 
 def settle(schedule: Schedule, attempt: Attempt, end: Receipt | OrographError) -> Outcome | None:
-    """Tell the schedule how an attempt ended; the outcome, if the job will not be tried again."""
+    """Record the end of an attempt in the schedule; return the outcome if the job will not be tried again."""
     if isinstance(end, OrographError):
         return schedule.failed(attempt, end, time.monotonic())
     return schedule.succeeded(attempt, end)

@@ -15,7 +15,7 @@ GDAL_ENV: Final = MappingProxyType(
         "GDAL_CACHEMAX": "64",
         # The block-read path with several threads gives up on the first network fault; parallelism is ours, by tiles.
         "GDAL_NUM_THREADS": "1",
-        # No probing for sidecars: a forgotten .ovr or .aux.xml beside a source must not change its heights.
+        # No probing for sidecars: a forgotten .ovr or .aux.xml next to a source must not change its heights.
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
         "GDAL_PAM_ENABLED": "NO",
         "GDAL_HTTP_MAX_RETRY": "3",
@@ -30,8 +30,8 @@ GDAL_ENV: Final = MappingProxyType(
 )
 
 FIXED: Final = frozenset({"GDAL_CACHEMAX", "GDAL_DISABLE_READDIR_ON_OPEN", "GDAL_PAM_ENABLED", "PROJ_NETWORK"})
-"""What a user cannot set otherwise: bytes hang on it, and no run key tells it. Sidecars and fetched grids change heights; the
-cache decides when tiles of a file are compressed, and with that how their bytes come out."""
+"""Variables that a user cannot override: the output bytes depend on them and the run key does not record them. Sidecars and
+fetched grids change heights; the cache size decides when tiles of a file are compressed, and so their bytes."""
 
 THREAD_ENV: Final = MappingProxyType(
     {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}

@@ -226,7 +226,7 @@ class _Pool:
 
 
 def _oom_kills() -> int:
-    """How many processes the operating system has killed for want of memory since it started."""
+    """How many processes the operating system has killed because memory ran out since it started."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
             if line.startswith("oom_kill "):

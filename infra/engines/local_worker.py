@@ -31,10 +31,10 @@ def main() -> None:
         try:
             # The pair comes from our own driver over a private socket.
             runner, job = pickle.loads(message)  # noqa: S301
-        except Exception as error:  # noqa: BLE001 - an unimportable runner must be told, not crash the worker
+        except Exception as error:  # noqa: BLE001 - report a runner that cannot be imported instead of crashing the worker
             connection.send(("end", as_orograph_error(error)))
             continue
-        # What the runner imports is here by now: the tile's own time begins.
+        # The runner's imports are done: the tile's own time begins.
         connection.send(("ready",))
         end = execute(runner, job, lambda stage, fraction: connection.send(("event", stage, fraction)))
         connection.send(("end", end))

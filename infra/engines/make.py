@@ -39,7 +39,7 @@ def check_gpus(processing: ProcessingSettings, settings: RunSettings) -> str | N
     """Whether workers are given the GPUs that the processing runs on, and no others.
 
     Returns:
-        What a person should know, if anything.
+        Notes for the user; may be empty.
 
     Raises:
         ConfigError: The settings ask for GPUs that no worker would see.

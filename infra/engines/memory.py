@@ -15,11 +15,11 @@ _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _CGROUP = Path("/sys/fs/cgroup")
 WORKER_MB: Final = 1500
-"""What a worker may need: the budget of a tile (`memory_limit_mb`); measured are some 500 MB without a network."""
+"""Memory a worker may need: the budget of a tile (`memory_limit_mb`); about 500 MB were measured without a network."""
 
 
 def reset_peak() -> None:
-    """Begin to count anew; where the system cannot, the peak stays that of the whole process."""
+    """Reset the peak-RSS counter; if unsupported, the peak of the whole process is reported."""
     with contextlib.suppress(OSError):
         _CLEAR.write_text("5", encoding="ascii")
 

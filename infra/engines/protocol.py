@@ -25,13 +25,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a runner hands back: a few hundred bytes, never rasters.
+    """Result of a runner: a few hundred bytes, never rasters.
 
     Attributes:
         tile: Tile id.
         run_key: The job's run key.
         status: DONE or UP_TO_DATE.
-        manifest_key: Where the manifest lies.
+        manifest_key: Key of the manifest in the store.
         seconds: Wall seconds by stage.
         cpu_seconds: CPU seconds by stage.
         bytes_read, bytes_written: Of sources (what the tile needed) and to the store.
@@ -89,7 +89,7 @@ class Engine(Protocol):
 
 
 class DrainingEngine(Protocol):
-    """An engine that can be told to end gently."""
+    """An engine that can stop after its running tiles."""
 
     name: str
 

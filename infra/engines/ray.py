@@ -24,7 +24,7 @@ _GROWING_START_S: Final = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
-    """What a worker is given, and how many there are.
+    """Resources of each worker, and the number of workers.
 
     Attributes:
         address: Of the cluster; None takes `RAY_ADDRESS`, the job's own cluster, or starts one on this machine.
@@ -58,7 +58,7 @@ class RayEngine:
     """Runs jobs on a Ray cluster.
 
     Args:
-        options: What a worker is given.
+        options: Resources of each worker.
         policy: Attempts, deadline, waits.
     """
 

@@ -52,7 +52,7 @@ class Actors:
 
     Args:
         ray: The ray module, connected.
-        schedule: What is to be done.
+        schedule: Jobs to run and their attempts.
         demand: A worker's resources and how many are wanted.
         patience_s: Longest time without a ready worker.
         runner, on_event: As of the engine.
@@ -81,7 +81,7 @@ class Actors:
         # Handed over with every actor: an object in the store would be lost with the node that holds it.
         self.runner = ray.cloudpickle.dumps(runner)
         self.workers: list[Worker] = []
-        # Its process or node may go while workers live: what they tell afterwards must still arrive.
+        # Its process or node may go while workers live: their later messages must still arrive.
         self.mailbox: Any = ray.remote(num_cpus=0, max_restarts=-1)(Mailbox).remote()
         self.letters = self.mailbox.fetch.remote()
         self.actor_class = ray.remote(TileWorker)
@@ -165,7 +165,7 @@ class Actors:
             return
         done, _ = self.ray.wait(list(refs), num_returns=1, timeout=timeout_s)
         if any(refs[ref].attempt is not None for ref in done):
-            # What the worker told before its end comes before its end.
+            # Deliver the worker's messages before its end.
             self._deliver(wait=True)
             self._deliver(wait=True)
         for ref in done:
@@ -297,7 +297,7 @@ class Actors:
         elif time.monotonic() - self.last_ready_s > self.patience_s:
             raise ResourcesMissing(
                 f"no worker could be placed within {self.patience_s:g} s: {dict(self.demand.resources)} each",
-                remedy="look at `ray status`: other jobs may hold the resources, or no node grows",
+                remedy="look at `ray status`: other jobs may use the resources, or no node grows",
             )
 
     def _dismiss(self, worker: Worker) -> None:

@@ -59,7 +59,7 @@ def capacity_of(ray: Any, resources: Mapping[str, float]) -> Capacity:
 def has_autoscaler(resources: Mapping[str, float]) -> bool:
     """Whether Ray reports an autoscaler that could provide a worker's resources."""
     limits: dict[str, int] = {}
-    with contextlib.suppress(Exception):  # no public call tells; without an answer the setting decides
+    with contextlib.suppress(Exception):  # no public API reports it; without an answer the setting decides
         from ray._private.state import state
 
         limits = state.get_max_resources_from_cluster_config() or {}

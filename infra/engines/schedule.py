@@ -42,7 +42,7 @@ class Attempt:
     """One try of a job.
 
     Attributes:
-        ticket: Tells tries apart.
+        ticket: Unique number of the attempt.
         number: Counts from 1; tries that failed for a fault of their node do not count.
         starting: True until its worker is ready.
         tried_on: Nodes on which it met such a fault.
@@ -104,11 +104,11 @@ class Schedule:
     def next_attempt(
         self, now_s: float, *, starting: bool = False, node: str = "", only_retries: bool = False
     ) -> Attempt | None:
-        """What to start now: a retry whose wait is over, else a new job; None when there is nothing yet.
+        """Choose the next attempt: a retry whose wait is over, else a new job; None when none is ready.
 
         Args:
             now_s: The time.
-            starting: The worker is not ready yet and will tell when it is (`began`).
+            starting: The worker is not ready yet and will report when it is (`began`).
             node: Where the worker is; attempts that met a fault of this node are left for others.
             only_retries: Start no new job.
         """
@@ -201,7 +201,7 @@ class Schedule:
         return attempt.started_s + (max(patience_s, self.policy.start_timeout_s) if attempt.starting else patience_s)
 
     def wake_s(self, now_s: float) -> float | None:
-        """Seconds until a deadline passes or a retry is due; None when neither lies ahead."""
+        """Seconds until a deadline passes or a retry is due; None when neither is pending."""
         moments = [self._due_s(attempt) for attempt in self._running.values()]
         if self._waiting and not self._draining:
             moments.append(self._waiting[0][0])
@@ -215,7 +215,7 @@ def _quarantined(attempt: Attempt, error: OrographError) -> TileQuarantined:
         tile=attempt.job.tile.id,
         source=error.source,
         stage=error.stage,
-        remedy=error.remedy or "look at the run report, mend the cause, and run the same command again",
+        remedy=error.remedy or "look at the run report, fix the cause, and run the same command again",
     )
     quarantined.__cause__ = error
     return quarantined

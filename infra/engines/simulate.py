@@ -51,7 +51,7 @@ class NodeModel:
     """One kind of node.
 
     Attributes:
-        cores, gpus: What a node has.
+        cores, gpus: Number per node.
         network_mb_s: Megabytes a second; 25 Gb/s are 3,125.
         workers: Tiles at once on a node.
         price_per_hour: In whatever currency.
@@ -70,7 +70,7 @@ class NodeModel:
 
 @dataclass(frozen=True, slots=True)
 class ClusterModel:
-    """What a run is simulated on.
+    """Simulated cluster.
 
     Attributes:
         dispatch_s: The driver's own time for one tile; it serves one after the other.
@@ -90,7 +90,7 @@ class ClusterModel:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRun:
-    """What came out.
+    """Result of a simulated run.
 
     Attributes:
         makespan_s: From submission to the last tile.
@@ -137,7 +137,7 @@ class _Node:
     used: Counter[str] = field(default_factory=Counter)
 
     def share(self, resource: str, now_s: float) -> list[_Task]:
-        """Divide a resource anew after something began or ended; the tasks whose rate changed."""
+        """Divide a resource again after a task began or ended; return the tasks whose rate changed."""
         users = [task for task in self.tasks if task.place >= 0 and task.stage.resource == resource]
         users.sort(key=lambda task: task.entered)
         divide = _in_turn if resource == GPU else _fair_shares
@@ -169,7 +169,7 @@ def _in_turn(capacity: float, limits: Sequence[float]) -> list[float]:
 
 
 def _fair_shares(capacity: float, limits: Sequence[float]) -> list[float]:
-    """Max-min fair: nobody gets more than its limit, what one leaves is the others'."""
+    """Max-min fair shares: none exceeds its limit, and the unused remainder goes to the others."""
     shares = [0.0] * len(limits)
     left, waiting = capacity, sorted(range(len(limits)), key=lambda index: limits[index])
     while waiting:
@@ -251,7 +251,7 @@ class Simulator:
             self.requests += task.stage.requests
         for resource in {before, task.stage.resource if task in node.tasks else before} - {None}:
             for changed in node.share(str(resource), self.now_s):
-                # One that waits for its turn is woken when somebody leaves.
+                # A queued task is woken when another one leaves.
                 if changed.rate > 0:
                     self._push(self.now_s + changed.left / changed.rate, changed, node)
 

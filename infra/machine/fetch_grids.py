@@ -34,7 +34,7 @@ def fetch_grids(
     Raises:
         GridMissing: the catalogue has no such grid.
         SourceMissing: the server does not have it.
-        SourceUnavailable: the server does not answer as it should.
+        SourceUnavailable: the server fails or answers incorrectly.
         GridCorrupt: the downloaded file is not the pinned file.
         StoreUnwritable: the folder cannot be written.
     """
@@ -63,7 +63,7 @@ def _fetch(client: httpx.Client, url: str, target: Path, sha256: str, progress: 
             if digest != sha256:
                 raise GridCorrupt(
                     f"{url} gave a file of sha256 {digest[:16]}..., pinned is {sha256[:16]}...",
-                    remedy="the server may hold a newer grid; fetch the pinned one elsewhere",
+                    remedy="the server may have a newer grid; fetch the pinned one elsewhere",
                 )
             part.chmod(0o644)
             part.replace(target)

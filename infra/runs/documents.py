@@ -20,7 +20,7 @@ def read_document(href: str, *, endpoint_url: str | None = None, backoff: Backof
 
     Raises:
         SourceMissing: it is not there, or must not be read.
-        SourceUnavailable: the server does not answer as it should, after all tries.
+        SourceUnavailable: the server fails or answers incorrectly, after all tries.
     """
     try:
         if href.startswith(("http://", "https://")):

@@ -94,7 +94,7 @@ class Fetcher:
         Raises:
             SourceMissing: the server reports that the object does not exist.
             SourceInaccessible: denied, redirected, no such bucket; nothing is known of the object.
-            SourceUnavailable: the server does not answer as it should, after all tries.
+            SourceUnavailable: the server fails or answers incorrectly, after all tries.
             SourceCorrupt: the server gives nothing by which a change could be noticed.
         """
         place = _outermost(href)

@@ -57,7 +57,7 @@ def keep_models(store: Store, weights: Mapping[str, bytes]) -> None:
 
 
 def reading(settings: RunSettings, store: Store | None = None, at_hand: Mapping[str, bytes] | None = None) -> Read:
-    """How weights are read that neither ship nor are files: by content, at hand or from a store, or at a URL."""
+    """Loads weights that are neither bundled nor local files: by content from memory or a store, or from a URL."""
 
     def read(name: str) -> bytes:
         if "://" in name:
@@ -71,7 +71,9 @@ def reading(settings: RunSettings, store: Store | None = None, at_hand: Mapping[
             return store.get(model_key(digest))
         except KeyError as error:
             raise SourceMissing(
-                f"the store holds no {model_key(digest)}", source=name, remedy="plan the run again from the weights"
+                f"the store does not contain {model_key(digest)}",
+                source=name,
+                remedy="plan the run again from the weights",
             ) from error
 
     return read

@@ -5,7 +5,7 @@ inputs/sources/<id>/index.parquet          the index, GeoParquet
 inputs/sources/<id>/parts/<n>.parquet      rows of a build that has not ended
 ```
 
-They contain local paths, so they are under `inputs/`, which no catalogue refers to and no service hands out.
+They contain local paths, so they are under `inputs/`, which no catalogue refers to and no service serves.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def update_index(
         files: Identifies, lists and opens files.
         read: Reads listings.
         area_deg: Limit to an area: for templates and services whose whole is too much.
-        with_sha256: Identify local files by their content, so that plans hold for copies of them elsewhere.
+        with_sha256: Identify local files by their content, so that plans are valid for copies of them elsewhere.
         fresh: Forget what was indexed before.
         on_step: Receives the state of the build.
 

@@ -38,7 +38,7 @@ class TilePlanner:
     """Plans one tile from the sources it was made of, or from a catalogue's.
 
     Attributes:
-        published: What is published; a tile's manifest tells its sources and settings.
+        published: Published tiles; a tile's manifest records its sources and settings.
         sources: Of the catalogue in use.
         run: Where grids and buckets are.
         settings: Settings of tiles that are not published yet; of all tiles when `is_explicit`.
@@ -82,7 +82,7 @@ class TilePlanner:
         return self._aligned_as_before(job)
 
     def _aligned_as_before(self, job: Job) -> Job:
-        """The job with the shifts its tile was told, which meet its neighbours', as long as they are of the same files."""
+        """Return the job with the shifts given to its tile, which agree with its neighbours', if the files are the same."""
         found = self._published(job.tile)
         if found is None or not (told := self.published.alignment(found)):
             return job
@@ -103,7 +103,7 @@ class TilePlanner:
 
 
 def _contents(refs: Sequence[SourceRef]) -> list[tuple[str, str]]:
-    """What sources hold, in their order."""
+    """Ids and content digests of sources, in their order."""
     return [(ref.source.id, ref.files_digest) for ref in refs]
 
 
@@ -114,7 +114,7 @@ def parts_from(
 
     Args:
         run: Store, engine, grids.
-        sources: Sources orders may name; those of the shipped catalogue, and of each tile, when None.
+        sources: Sources orders may name; those of the bundled catalogue, and of each tile, when None.
         processing: Settings of every tile; those each tile was published with when None.
 
     Raises:

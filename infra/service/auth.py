@@ -47,7 +47,7 @@ READER: Final = Principal("reader", frozenset({"read"}))
 
 @runtime_checkable
 class TokenVerifier(Protocol):
-    """Turns a bearer token that is no API key into a principal: the hook for OpenID Connect."""
+    """Turns a bearer token other than an API key into a principal: the hook for OpenID Connect."""
 
     def __call__(self, token: str) -> Principal | None:
         """The principal, None when the token is not valid; must check signature, audience and expiry."""
@@ -197,7 +197,7 @@ class Authenticator:
     verifier: TokenVerifier | None = None
 
     def caller(self, token: str | None) -> Principal | None:
-        """The principal of a token; without one, whoever the rule lets in; None when the token is no good."""
+        """The principal of a token; without one, whoever the rule lets in; None when the token is invalid."""
         if self.rule == "off":
             return ANYONE
         if token:

@@ -1,6 +1,6 @@
 """The same application on Ray Serve: `serve run orograph.infra.service.deployment:service`.
 
-Replicas share nothing but the store: job records, leases and products lie there, so a replica may die at any moment and
+Replicas share nothing but the store: job records, leases and products are there, so a replica may die at any moment and
 another takes up what it had accepted.
 """
 

@@ -1,7 +1,7 @@
 """From accepted orders to the engine: a bounded queue, a few threads, and a lease that outlives no service.
 
-Nothing is computed in a request. A thread takes a job, runs it through the engine as `orograph run` would, and writes
-what came of it. A service that stops leaves its records behind; whoever starts next, or another replica, adopts them
+Nothing is computed in a request. A thread takes a job, runs it through the engine as `orograph run` would, and records
+the outcome. A service that stops leaves its records behind; the next one to start, or another replica, adopts them
 once their owner's lease has run out.
 """
 
@@ -31,7 +31,7 @@ from orograph.pipeline.settings import NETWORK_OPTIONS, ProcessingSettings, firs
 from orograph.pipeline.superres.resolvers import takes_options
 
 _WRITE_EVERY_S: Final = 2.0
-# Where the stages of a run lie on the way from 0 to 1; by time spent, measured on the demo's tiles.
+# Positions of a run's stages between 0 and 1; by time spent, measured on the demo's tiles.
 _SPANS: Final = {
     "fetch": (0.0, 0.05),
     "coregister": (0.05, 0.2),
@@ -82,16 +82,16 @@ def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -
 
 
 class Dismissed(BaseException):
-    """Raised through the engine to stop a run nobody wants any more; no `except Exception` on the way may eat it."""
+    """Raised through the engine to stop a dismissed run; a `BaseException`, so that no `except Exception` catches it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machinery:
-    """What runs jobs.
+    """Parts that run jobs.
 
     Attributes:
         engine: Runs one job at a time for each thread.
-        runner: What the engine runs.
+        runner: The function the engine runs.
         planner: Plans adopted jobs again.
         publish: Called after a successful run.
         settings_for: Settings of a tile without a request's overrides.
@@ -109,7 +109,7 @@ class Dispatcher:
 
     Args:
         book: Job records.
-        store: Where the lease lies.
+        store: Store that contains the lease.
         machinery: Engine, runner, planner, publisher.
         workers: Jobs at once.
         limit: Jobs that may wait.

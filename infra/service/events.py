@@ -33,7 +33,7 @@ class Broadcast:
         self._count = 0
 
     def publish(self, record: JobRecord) -> None:
-        """Tell the watchers of a job."""
+        """Notify the watchers of a job."""
         with self._lock:
             watchers = tuple(self._watchers.get(record.id, ()))
         for watcher in watchers:

@@ -57,7 +57,7 @@ class Execute(BaseModel):
     @classmethod
     def _nothing_is_called_back(cls, value: Any) -> Any:
         if isinstance(value, dict) and "subscriber" in value:
-            raise ValueError("subscriber: this service calls nobody back; poll the job or read its events")
+            raise ValueError("subscriber: callbacks are not supported; poll the job or read its events")
         return value
 
     @field_validator("inputs", mode="before")
@@ -90,7 +90,7 @@ class ResultForm:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """What a `Prefer` header asks for (RFC 7240).
+    """Preferences of a `Prefer` header (RFC 7240).
 
     Attributes:
         wait_s: Longest time to wait for results before answering with the job; 0 to answer at once.

@@ -52,7 +52,7 @@ class PublicReading:
     """CORS for reading only: any page may read with or without a key, none may order or dismiss.
 
     Orders need `Content-Type: application/json`, which a browser sends across origins only after a preflight that is
-    refused here; so an open service on one's own machine takes orders from its own page alone.
+    rejected here; so an open service on the user's machine accepts orders from its own page only.
     """
 
     def __init__(self, app: ASGIApp, *, prefix: str = "") -> None:

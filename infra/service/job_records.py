@@ -1,4 +1,4 @@
-"""Job records: what was ordered and what became of it, kept in the store so that they outlive the service.
+"""Job records: orders and their outcomes, kept in the store so that they outlive the service.
 
 A record is one small JSON object, `service/jobs/<id>.json`, made by put-if-absent and changed by compare-and-swap.
 The id is a hash of what would be computed (the run key) and of the caller's Idempotency-Key, so equal orders meet in
@@ -44,15 +44,15 @@ class JobRecord(BaseModel):
 
     Attributes:
         id: 32 hexadecimal digits.
-        tile, sources, overrides: What was ordered; no sources means all that reach the tile.
+        tile, sources, overrides: The order; no sources means all that reach the tile.
         response, outputs: Form in which the results are answered: `document` or `raw`, and which; none means all.
-        run_key: What it comes down to, as planned.
+        run_key: Run key of the planned job.
         progress: 0 to 1 over all stages.
         owner: The service process that looks after it.
         requested_by: Who ordered first; only they may dismiss it.
         item_key: The published item, when there is one.
         error: The error's JSON-ready values, redacted.
-        figures: What the receipt tells: seconds by stage, bytes, memory.
+        figures: Figures of the receipt: seconds by stage, bytes, memory.
         revision: Counts changes, so that watchers see each once.
     """
 
@@ -84,7 +84,7 @@ class JobRecord(BaseModel):
 
     @property
     def key(self) -> str:
-        """Where the record lies."""
+        """Key of the record in the store."""
         return f"{PREFIX}{self.id}.json"
 
     def changed(self, **updates: Any) -> Self:
@@ -112,8 +112,8 @@ class JobBook:
     """The records of a store, with those seen lately in memory.
 
     Args:
-        store: Where the records lie.
-        on_change: Told of every change made here.
+        store: Store that contains the records.
+        on_change: Called with every change made here.
         retention: Finished records older than this are forgotten by `refresh`.
     """
 
@@ -190,7 +190,7 @@ class JobBook:
         return sorted(records, key=lambda record: (record.created, record.id), reverse=True)
 
     def refresh(self, *, forget: bool = True) -> Iterator[JobRecord]:
-        """Read what others changed, forget what is old unless told not to, and yield every unfinished record."""
+        """Read others' changes, delete old records if `forget`, and yield every unfinished record."""
         listed = {info.key: info.etag for info in self._store.list(PREFIX)}
         oldest = now() - self._retention
         with self._lock:

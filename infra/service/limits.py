@@ -46,7 +46,7 @@ class RateLimiter:
 
 
 def caller_network(host: str | None) -> str:
-    """What a caller without a key is counted by: the IPv4 address, or the IPv6 /64 (one customer's)."""
+    """Network by which a caller without a key is counted: the IPv4 address, or the IPv6 /64 (one customer's)."""
     if not host:
         return "unknown"
     try:
@@ -59,7 +59,7 @@ def caller_network(host: str | None) -> str:
 
 
 class SizeLimits:
-    """Refuses long URLs (414) and long bodies (413), declared or not, before anything reads them."""
+    """Rejects long URLs (414) and long bodies (413), declared or not, before they are read."""
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_url_bytes: int) -> None:
         self._app = app

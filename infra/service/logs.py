@@ -11,7 +11,7 @@ from orograph.infra.reporting.redaction import RedactingFilter
 def configure_logs(level: int = logging.INFO) -> None:
     """Send the service's and uvicorn's logs to standard error through the redacting filter.
 
-    There is no access log: addresses hold query strings, and a proxy in front keeps one where it is wanted.
+    The service writes no access log: URLs contain query strings, and a proxy in front can keep one.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -1,4 +1,4 @@
-"""What the page draws: tiles and their quality, map tiles, heights at a point and along a line."""
+"""Routes of the map page: tiles and their quality, map tiles, heights at a point and along a line."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def state(service: TheService, _caller: Reader) -> dict[str, Any]:
 
 @router.get("/tiles", summary="Tiles with state and quality")
 async def tiles(service: TheService, _caller: Reader) -> dict[str, Any]:
-    """A GeoJSON collection: every published tile and every tile somebody ordered."""
+    """A GeoJSON collection: every published tile and every ordered tile."""
     published = await asyncio.to_thread(service.published.all)
     jobs = {}
     for record in reversed(service.book.recent()):
@@ -149,7 +149,7 @@ async def _picture(
     versioned = "v" in request.query_params
     headers = {"Cache-Control": "public, max-age=86400" if versioned else "no-cache"}
     if picture is None:
-        # Nothing there is no error: a map asks for every tile around what it shows.
+        # An empty tile is not an error: a map requests every tile around its view.
         return Response(status_code=204, headers={"Cache-Control": "no-cache"})
     headers["ETag"] = f'"{picture.etag}"'
     if if_none_match and picture.etag in if_none_match:

@@ -49,7 +49,7 @@ class Overrides(BaseModel):
 
 
 class Inputs(BaseModel):
-    """What a tile is made again from. Sources go by id: the service fetches no URL of a request."""
+    """Inputs for making a tile again. Sources are named by id: the service fetches no URL of a request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,7 +69,7 @@ class Inputs(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What became of an order: its record, whether it is new, whether the tile was up to date already."""
+    """Result of an order: its record, whether it is new, whether the tile was already up to date."""
 
     record: JobRecord
     created: bool
@@ -115,7 +115,7 @@ class Orders:
         """Accept an order: the record of an equal earlier one, or a new record and a place in the queue.
 
         Args:
-            inputs: What is ordered.
+            inputs: The order.
             caller: Who orders.
             idempotency_key: Repeats with this key are the same job.
             response: `document` or `raw`: the form in which the job's results are answered.
@@ -159,7 +159,7 @@ class Orders:
         overrides = inputs.settings.model_dump(exclude_none=True)
         refused = sorted(set(overrides) - set(self._settings.overrides))
         if refused:
-            raise Problem(403, "Forbidden", f"this service lets no request change {', '.join(refused)}")
+            raise Problem(403, "Forbidden", f"requests to this service may not change {', '.join(refused)}")
         return tile, sources, overrides
 
     def _unplanned(
@@ -258,7 +258,7 @@ class Orders:
         """Whether an equal order should be carried out again.
 
         An Idempotency-Key always means that very job. Otherwise a failed or dismissed job is tried again, and so is a
-        finished one whose result is no longer what is published.
+        finished one whose result was replaced since.
         """
         if idempotency_key or not record.status.is_final:
             return False

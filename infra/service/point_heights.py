@@ -67,8 +67,8 @@ class Heights:
     """Answers where the ground is.
 
     Args:
-        store: Where the COGs lie.
-        published: What is published.
+        store: Store that contains the COGs.
+        published: Published tiles.
     """
 
     def __init__(self, store: Store, published: Published) -> None:

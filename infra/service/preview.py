@@ -55,7 +55,7 @@ class Address:
 
     @property
     def parent(self) -> Address:
-        """The map tile one zoom out that holds this one."""
+        """The map tile one zoom out that contains this one."""
         return Address(self.z - 1, self.x // 2, self.y // 2)
 
     @property
@@ -71,7 +71,7 @@ class Address:
 
     @property
     def ground_pixel_m(self) -> float:
-        """Pixel size on the ground at the tile's middle."""
+        """Pixel size in metres on the terrain at the tile's centre."""
         _, south, _, north = self.bounds_m()
         latitude = 2 * math.atan(math.exp((south + north) / 2 / 6378137.0)) - math.pi / 2
         return self.pixel_m * math.cos(latitude)
@@ -94,8 +94,8 @@ class Previews:
     """Renders map tiles in a few threads and remembers the last ones.
 
     Args:
-        store: Where the COGs lie.
-        published: What is published.
+        store: Store that contains the COGs.
+        published: Published tiles.
         raw_files: Paths of a source's files over a tile; raises KeyError for a source the tile was not made of.
         threads: Rendered at once.
         queue_limit: May wait; beyond it 503.
@@ -180,7 +180,7 @@ class Previews:
         if source:
             found = tuple(tile for tile in found if source in tile.source_ids)
         if len(found) > _MOST_TILES:
-            raise Problem(404, "Not Found", "so many tiles lie under this map tile; zoom in")
+            raise Problem(404, "Not Found", "too many tiles under this map tile; zoom in")
         return found
 
     def _draw(self, layer: Layer, address: Address, source: str, tiles: tuple[PublishedTile, ...]) -> bytes | None:
@@ -297,7 +297,7 @@ class Previews:
 
 
 def source_codes(manifest: Manifest) -> dict[int, str]:
-    """What the numbers of a tile's source index mean: number to source id, from 1 in the order of its sources."""
+    """Meaning of a tile's source index: number to source id, from 1 in the order of its sources."""
     return {place: ref.source.id for place, ref in enumerate(manifest.sources, start=1)}
 
 

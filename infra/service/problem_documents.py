@@ -125,7 +125,7 @@ def install(app: FastAPI) -> None:
 
     async def unexpected(request: Request, error: Exception) -> Response:
         _log.error("unexpected %s: %s", type(error).__name__, redacted(str(error)))
-        return Problem(500, "Internal Error", "the service's log tells more").response(_instance(request))
+        return Problem(500, "Internal Error", "see the service's log for details").response(_instance(request))
 
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(errors.OrographError, known)

@@ -45,7 +45,7 @@ async def landing(
         return FileResponse(PAGE, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
     document = {
         "title": "Orograph",
-        "description": "European terrain, tile by tile: what is published, and a way to have a tile made again.",
+        "description": "European terrain, tile by tile: published tiles, and a process that makes a tile again.",
         "version": __version__,
         "links": [
             link(request, "self", "/", "This document", f="json"),
@@ -75,7 +75,7 @@ async def processes(request: Request, _caller: Reader) -> dict[str, Any]:
 
 @router.get("/processes/{process_id}", summary="Description of a process")
 async def process(process_id: str, request: Request, service: TheService, _caller: Reader) -> dict[str, Any]:
-    """What the process takes and gives, with JSON schemas."""
+    """Inputs and outputs of the process, with JSON schemas."""
     _known(process_id)
     return {
         **_summary(request),

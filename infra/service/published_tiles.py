@@ -1,4 +1,4 @@
-"""What is published of every tile, as the catalogue's items tell it."""
+"""Published tiles, as the catalogue's items record them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PublishedTile:
 
     Attributes:
         item: The STAC item.
-        key: Where it lies.
+        key: Key of the item in the store.
         etag: Identity of this state.
     """
 
@@ -80,7 +80,7 @@ class PublishedTile:
 
     @property
     def highest_m(self) -> float:
-        """Its greatest height, metres; 0 when the item tells none."""
+        """Its greatest height, metres; 0 when the item records none."""
         for asset in self.item["assets"].values():
             for band in asset.get("bands", ()):
                 if band.get("name") == "elevation":
@@ -97,7 +97,7 @@ class Published:
     """Items of the tile collection, read again only when they change.
 
     Args:
-        store: Where the catalogue lies.
+        store: Store that contains the catalogue.
         clock: Seconds, monotonic.
     """
 
@@ -118,7 +118,7 @@ class Published:
 
     @staticmethod
     def item_key(tile: Tile) -> str:
-        """Where a tile's item lies or would lie."""
+        """Key of a tile's item, published or not."""
         return layout.item_key(TILES.id, tile.id)
 
     def get(self, tile: Tile) -> PublishedTile | None:
@@ -145,18 +145,18 @@ class Published:
         return self._manifest(tile.id, tile.run_key)
 
     def sources(self, tile: PublishedTile) -> tuple[SourceRef, ...]:
-        """What a tile was made of, with the paths that manifests do not tell.
+        """Return a tile's sources, with the paths that manifests omit.
 
         Raises:
-            CatalogueError: what the store holds of it is damaged.
+            CatalogueError: its record in the store is damaged.
         """
         return self._sources(tile.id, tile.run_key)
 
     def alignment(self, tile: PublishedTile) -> tuple[CoregistrationRecord, ...]:
-        """The shifts the run that made a tile was told; none where it estimated its own.
+        """Return the shifts given to the run that made a tile; empty where it estimated its own.
 
         Raises:
-            CatalogueError: what the store holds of them is damaged.
+            CatalogueError: their record in the store is damaged.
         """
         return told_alignment(self._store, self.manifest(tile))
 
@@ -171,7 +171,7 @@ class Published:
         return full_sources(self._store, self._manifest(tile_id, run_key))
 
     def highest_m(self) -> float:
-        """The greatest published height, metres, as the items' statistics tell it; 0 when none do."""
+        """The greatest published height, metres, from the items' statistics; 0 without any."""
         return max((tile.highest_m for tile in self.all().values()), default=0.0)
 
     def expire(self) -> None:

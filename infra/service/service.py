@@ -1,4 +1,4 @@
-"""What the service is made of, and how a request reaches it."""
+"""Parts of the service, and access to them from a request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from orograph.infra.stores.base import Store
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the service is given: the product's own parts, or a test's.
+    """Parts given to the service: the product's own, or a test's.
 
     Attributes:
         store: Products, catalogue and job records.
@@ -108,7 +108,7 @@ def _allowed(*scopes: Scope) -> Callable[[Request], Principal]:
         if not principal.scopes.intersection(scopes):
             if principal.id == "reader":
                 raise Problem(401, "Unauthorized", "an API key with the scope 'run' is needed", headers=challenge)
-            raise Problem(403, "Forbidden", f"the key lacks the scope {scope!r}")
+            raise Problem(403, "Forbidden", f"the key does not have the scope {scope!r}")
         return principal
 
     return check
@@ -133,7 +133,7 @@ class Guarded:
     """A mounted application behind the same rule as the service's own reading.
 
     Args:
-        app: What is mounted.
+        app: The mounted application.
         main: The application it is mounted in, whose service knows the callers.
     """
 
@@ -149,7 +149,7 @@ class Guarded:
             except Problem as problem:
                 await problem.response()(scope, receive, send)
                 return
-        with contextlib.suppress(ClientDisconnect):  # nobody is left to answer
+        with contextlib.suppress(ClientDisconnect):  # the client is gone
             await self._app(scope, receive, send)
 
 

@@ -39,7 +39,7 @@ class ServiceSettings(EnvironmentSettings):
         auth: `off` (loopback only), `run` (everyone reads, keys order), or `all` (keys for everything).
         keys_file: Hashed API keys, made by `orograph keys create`; never inside the store.
         oidc_verifier: `module:callable` that turns a bearer token into a `Principal` or None.
-        allowed_hosts: Host headers answered; others are refused, so no foreign name can be rebound to this machine.
+        allowed_hosts: Accepted Host headers; others are rejected, so no foreign name can be rebound to this machine.
         overrides: Processing settings a request may change; pixel size and frame belong to the whole catalogue.
         workers: Tiles that run at once.
         queue_limit: Accepted jobs that may wait; beyond it orders get 503.

@@ -42,7 +42,7 @@ def read(store: ObjectStore, key: str) -> Document:
     except orjson.JSONDecodeError as error:
         raise CatalogueError(f"{key} is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise CatalogueError(f"{key} holds a JSON {type(document).__name__}, expected an object")
+        raise CatalogueError(f"{key} contains a JSON {type(document).__name__}, expected an object")
     return document
 
 

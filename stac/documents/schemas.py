@@ -46,7 +46,7 @@ class SchemaLibrary:
         """Yield violations of the core schema and the extension schemas by an item, collection or catalogue.
 
         Raises:
-            CatalogueError: a schema is not at hand.
+            CatalogueError: a schema is not available.
         """
         core = _CORE_OF_TYPE.get(str(document.get("type")))
         if core is None:
@@ -58,7 +58,7 @@ class SchemaLibrary:
                 yield f"{uri}: {_sentence(error)}"
 
     def missing(self, uris: set[str]) -> set[str]:
-        """Those of the extension schemas that are not at hand."""
+        """Those of the extension schemas that are not available."""
         absent = set()
         for uri in uris:
             try:
@@ -68,7 +68,7 @@ class SchemaLibrary:
         return absent
 
     def contents(self, uri: str) -> Document:
-        """A schema by its address; KeyError when it is not at hand."""
+        """A schema by its address; KeyError when it is not available."""
         schema: Document = self._registry.contents(uri.removesuffix("#"))
         return schema
 
@@ -78,7 +78,7 @@ class SchemaLibrary:
                 schema = self._registry.contents(uri)
             except (NoSuchResource, Unresolvable) as error:
                 raise CatalogueError(
-                    f"no JSON schema for {uri}", remedy="name a folder that holds it with --schemas"
+                    f"no JSON schema for {uri}", remedy="name a folder that contains it with --schemas"
                 ) from error
             checker = FormatChecker(["date-time", "date"])
             self._validators[uri] = Draft7Validator(schema, registry=self._registry, format_checker=checker)

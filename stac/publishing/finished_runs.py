@@ -32,7 +32,7 @@ def manifest_of(store: ObjectStore, run: str) -> Manifest:
         key = f"{root}/{run}/{MANIFEST_NAME}"
         if store.head(key) is not None:
             return _read(store, key)
-    raise CatalogueError(f"the store holds no finished run {run}", tile=match[1])
+    raise CatalogueError(f"the store contains no finished run {run}", tile=match[1])
 
 
 def committed(store: ObjectStore) -> list[Manifest]:

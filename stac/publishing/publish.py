@@ -1,8 +1,8 @@
 """Publishing: one atomic step per item, and a publisher whose cost follows what changed.
 
 `publish_item` is what a worker does when its tile is committed; it touches only keys of that tile. `rebuild` is what one
-publisher does now and then: it reads the notes the workers left and rewrites the blocks they lie in, the collection and
-the root. A block holds at most 100 tiles and Europe has some 140 blocks, so neither depends on how many items there are.
+publisher does now and then: it reads the notes the workers left and rewrites their blocks, the collection and
+the root. A block contains at most 100 tiles and Europe has some 140 blocks, so neither depends on how many items there are.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def publish_item(store: ObjectStore, manifest: Manifest, *, now: str | None = No
     Publishing the present state again changes nothing; publishing an earlier manifest again is a rollback.
 
     Args:
-        store: Where the assets lie.
+        store: Store that contains the assets.
         manifest: The record of a finished tile or cell; its assets and manifest are in the store.
         now: The time to write, RFC 3339 in UTC.
 

@@ -52,7 +52,7 @@ def rebuild(store: ObjectStore, *, public_url: str | None = None, full: bool = F
     on how many items the catalogue holds. Several publishers at once are safe: each swaps by ETag.
 
     Args:
-        store: The store that holds the items.
+        store: The store that contains the items.
         public_url: Address under which the store's keys are found, for the references in the index.
         full: List and read every item instead, as after copying a store or changing `public_url`.
     """

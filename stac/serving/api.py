@@ -63,7 +63,7 @@ def search_app(store: ObjectStore, *, files_url: str | None = None, max_age_s: f
     """A STAC API over the catalogue of a store.
 
     Args:
-        store: The store that holds the catalogue.
+        store: The store that contains the catalogue.
         files_url: Address under which the store's keys are found by clients; when None the application serves the
             published keys itself below `/files`.
         max_age_s: How long answers may lag behind a publication.
@@ -90,7 +90,7 @@ def search_app(store: ObjectStore, *, files_url: str | None = None, max_age_s: f
 
 
 def search_router(index: ItemIndex, files_url: str | None = None) -> APIRouter:
-    """The routes of `search_app`, but for the files, the description and the handler of errors."""
+    """The routes of `search_app`, without the files, the description and the error handler."""
     router = APIRouter()
     api = _Endpoints(index, files_url)
     extra = {"parameters": [{"name": n, "in": "query", "description": d, "schema": s} for n, d, s in _PARAMETERS]}
@@ -139,7 +139,7 @@ class _Endpoints:
         return _json(landing_document(_base(request), self._index.snapshot().collections.values()))
 
     def conformance(self) -> Response:
-        """What the API conforms to."""
+        """Conformance classes of the API."""
         return _json({"conformsTo": list(CONFORMANCE)})
 
     def collections(self, request: Request) -> Response:
@@ -151,13 +151,13 @@ class _Endpoints:
         """One collection."""
         found = self._index.snapshot().collections.get(collection)
         if found is None:
-            return _problem(404, f"there is no collection {collection[:60]!r}")
+            return _problem(404, f"collection {collection[:60]!r} not found")
         return _json(public_collection(found, _base(request), self._files(request)))
 
     def items(self, collection: str, request: Request) -> Response:
         """Items of one collection."""
         if collection not in self._index.snapshot().collections:
-            return _problem(404, f"there is no collection {collection[:60]!r}")
+            return _problem(404, f"collection {collection[:60]!r} not found")
         parameters = dict(request.query_params)
         members = {**members_of_url(parameters), "collections": [collection]}
         query = parse_query(members)
@@ -169,17 +169,17 @@ class _Endpoints:
         """One item."""
         body = self._index.snapshot().get(collection, item)
         if body is None:
-            return _problem(404, f"there is no item {item[:60]!r} in {collection[:60]!r}")
+            return _problem(404, f"item {item[:60]!r} not found in {collection[:60]!r}")
         return Response(self._addressed(body, request), media_type=ITEM_TYPE)
 
     def queryables(self, request: Request) -> Response:
-        """What filters may ask of."""
+        """Properties that filters may use."""
         return _json(queryables_document(f"{_base(request)}/queryables"), SCHEMA_TYPE)
 
     def collection_queryables(self, collection: str, request: Request) -> Response:
-        """What filters may ask of the items of a collection."""
+        """Properties that filters may use for the items of a collection."""
         if collection not in self._index.snapshot().collections:
-            return _problem(404, f"there is no collection {collection[:60]!r}")
+            return _problem(404, f"collection {collection[:60]!r} not found")
         return _json(queryables_document(f"{_base(request)}/collections/{collection}/queryables"), SCHEMA_TYPE)
 
     def get_search(self, request: Request) -> Response:

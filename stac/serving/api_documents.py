@@ -118,11 +118,11 @@ QUERYABLES: Final[Document] = {
     "dem:void_fraction": {"title": "Part without heights", **_NUMBER},
     "dem:filled_fraction": {"title": "Part filled", **_NUMBER},
 }
-"""What a filter may ask of, by name, whether or not a published item has it."""
+"""Queryable properties by name, whether or not a published item has them."""
 
 
 def queryables_document(url: str) -> Document:
-    """What a filter may ask of; other scalar properties of the items may be asked of too."""
+    """Document of the queryable properties; filters may use the items' other scalar properties too."""
     return {
         "$schema": "https://json-schema.org/draft/2019-09/schema",
         "$id": url,

@@ -76,7 +76,7 @@ def sort_member(text: str) -> Document:
 
 def _sort_key(member: Any) -> SortKey:
     if not isinstance(member, dict) or member.get("direction", "asc") not in {"asc", "desc"}:
-        raise BadQuery('sortby must hold objects such as {"field": "datetime", "direction": "asc"}')
+        raise BadQuery('sortby must contain objects such as {"field": "datetime", "direction": "asc"}')
     name = member.get("field")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise BadQuery("sortby: a field is not the name of a property")

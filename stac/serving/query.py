@@ -1,4 +1,4 @@
-"""What a search asks for, parsed and checked: bounding box, time, geometry, ids, collections, CQL2 filter, page."""
+"""Search requests, parsed and checked: bounding box, time, geometry, ids, collections, CQL2 filter, page."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Query:
     """A search.
 
     Attributes:
-        area: What footprints must touch, degrees of WGS 84; None for everywhere.
+        area: Area that footprints must intersect, degrees of WGS 84; None for everywhere.
         interval: Time the items' own times must touch.
         ids: Only these items; empty for all.
         collections: Only these collections; empty for all.

@@ -65,7 +65,7 @@ class Part:
 
     @cached_property
     def queryables(self) -> tuple[Document, ...]:
-        """What a CQL2 filter may ask of each item besides its geometry: scalar properties, id, collection."""
+        """Values of each item that a CQL2 filter may use besides its geometry: scalar properties, id, collection."""
         return tuple(_queryable(orjson.loads(body)) for body in self.bodies)
 
 
@@ -91,7 +91,7 @@ class Snapshot:
     Attributes:
         collections: Published collection documents by id.
         names: `collection/id` of each item, sorted.
-        places: Where each item's body lies.
+        places: Position of each item's body.
         bounds_deg: float64, shape (items, 4).
         times_us: int64, shape (items, 2).
         geometries: Footprints.
@@ -175,7 +175,7 @@ class Snapshot:
         if query.after is not None:
             last = self._row(query.after)
             if last not in found:
-                raise BadQuery("token: the item it stands for is no longer found", remedy="begin the search again")
+                raise BadQuery("token: its item is not in the results any more", remedy="begin the search again")
             first = found.index(last) + 1
         page, more = found[first : first + query.limit], first + query.limit < len(found)
         return Page([self._body(row) for row in page], len(found), self.names[page[-1]] if more else None)
@@ -241,7 +241,7 @@ class ItemIndex:
     """The published items, kept up to date with the store.
 
     Args:
-        store: The store that holds the catalogue.
+        store: The store that contains the catalogue.
         max_age_s: How long a snapshot is used before the store is asked whether it is still right.
         clock: Seconds that only grow.
     """

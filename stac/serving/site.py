@@ -17,16 +17,16 @@ def catalogue_site(store: ObjectStore, browser: Path | None = None) -> FastAPI:
     """The search API with the store's published keys below `/files` and STAC Browser below `/browser`.
 
     Args:
-        store: The store that holds the catalogue.
+        store: The store that contains the catalogue.
         browser: Folder `deploy/stac-browser/build.sh` built into.
 
     Raises:
-        ConfigError: the folder holds no built browser.
+        ConfigError: the folder contains no built browser.
     """
     site = search_app(store)
     if browser is not None:
         if not (browser / "index.html").is_file():
-            raise ConfigError(f"{browser} holds no built STAC Browser", remedy="run deploy/stac-browser/build.sh")
+            raise ConfigError(f"{browser} contains no built STAC Browser", remedy="run deploy/stac-browser/build.sh")
         site.mount("/browser", StaticFiles(directory=browser, html=True), name="browser")
         site.add_api_route("/browser", lambda: RedirectResponse("/browser/"), include_in_schema=False)
     return site

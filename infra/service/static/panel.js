@@ -1,4 +1,4 @@
-// The tile's panel: what it is made of, how good it is, its files, and the order to make it again.
+// The tile's panel: sources, quality, files, and the order to make it again.
 import * as api from "./api.js";
 import { STATES } from "./style.js";
 

@@ -93,7 +93,7 @@ export class Profile {
   }
 }
 
-// Ground and its uncertainty (one standard deviation), broken where there is no height.
+// Terrain and its uncertainty (one standard deviation), broken where there is no height.
 function areas(data, x, y) {
   let out = "", run = [];
   const flush = () => {
