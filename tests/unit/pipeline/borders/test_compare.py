@@ -20,7 +20,6 @@ from orograph.infra.cli.borders import _routes
 from orograph.infra.cli.options import processing_settings
 from orograph.pipeline.borders import (
     AdjustmentFile,
-    DifferenceStatistics,
     RouteCheck,
     adjust_network,
     check_routes,
@@ -241,16 +240,6 @@ class TestAdjustment:
             adjust_network([], {})
         with pytest.raises(ConfigError, match="accuracy"):
             adjust_network([Observation("a", "b", 0.0, 0.01, 0.0, 0.0)], {"a": 0.1})
-
-
-def test_figures_of_differences():
-    figures = DifferenceStatistics.of(np.array([0.1, -0.1, 0.3, np.nan]))
-    assert figures.count == 3
-    assert figures.median_m == pytest.approx(0.1)
-    assert figures.mean_absolute_m == pytest.approx(0.5 / 3)
-    assert figures.nmad_m == pytest.approx(1.4826 * 0.2)
-    with pytest.raises(ValueError, match="no differences"):
-        DifferenceStatistics.of(np.array([np.nan]))
 
 
 def test_a_run_takes_the_adjustment_and_its_key_changes(tmp_path):
