@@ -78,7 +78,7 @@ def features(dsm_m: np.ndarray, pixel_size_m: float, spec: SurfaceSpec, shares: 
         dsm_m: DSM heights without voids, metres.
         pixel_size_m: Size of a pixel, metres.
         spec: Inputs of the network.
-        shares: (2, rows, columns), share of trees and of buildings, 0 to 1, NaN where unknown; None if there is no map.
+        shares: (2, rows, columns), share of trees and of buildings, 0 to 1, NaN where unknown; None without a map.
     """
     z = np.asarray(dsm_m, dtype=np.float32)
     planes = [z - ndimage.grey_opening(z, size=(w, w), mode="nearest") for w in spec.windows_px]

@@ -29,8 +29,8 @@ AUTO: Final = "auto"
 def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
     """Return the bare-earth model of a source; None for DTMs and if bare earth is off.
 
-    `auto` selects the bundled model trained at the source's pixel size, or at a whole multiple of it that is no larger
-    than the target pixel. A DSM without a suitable model is used as is, and the manifest records it.
+    `auto` selects the bundled model trained at the source's pixel size, or at a whole multiple of it up to the size of
+    the target pixel. A DSM without a suitable model is used as is, and the manifest records it.
     """
     if source.surface is not Surface.DSM or setting == "none":
         return None

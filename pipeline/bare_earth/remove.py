@@ -199,7 +199,7 @@ def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, mask: BoolArray, p
 
     Args:
         ground_m: Estimated terrain heights, metres, finite.
-        spread_m: Its standard deviation, metres; infinite where there is no estimate.
+        spread_m: Its standard deviation, metres; infinite without an estimate.
         mask: Where the terrain is an estimate; elsewhere it is measured and stays unchanged.
         pixel_size_m: Size of a pixel, metres.
     """

@@ -63,7 +63,7 @@ class Plan:
     """Jobs, in the order of their tiles, and requested tiles that cannot be made.
 
     Attributes:
-        read_bytes: Estimate of the bytes each tile reads, by tile id; the sizes of its files if there is no estimate.
+        read_bytes: Estimate of the bytes each tile reads, by tile id; the sizes of its files if an estimate is missing.
         distinct_bytes: Estimate of the bytes that all tiles read together, shared blocks once.
     """
 

@@ -96,7 +96,7 @@ class Portal(_Frozen):
 
     Attributes:
         href: The page or service.
-        how: What is there and how to get it.
+        how: Content and how to obtain it.
     """
 
     kind: Literal["portal"] = "portal"
@@ -199,7 +199,7 @@ class Source(_Frozen):
 
     Attributes:
         horizontal_crs: CRS of the files (2D), e.g. `EPSG:28992`; files that declare another are rejected.
-        vertical_frame: Id in the vertical catalogue, e.g. `EPSG:5709`; there is no default.
+        vertical_frame: Id in the vertical catalogue, e.g. `EPSG:5709`; required.
         vertical_grid: The user's own geoid grid to the ETRS89 ellipsoid, for frames without a grid in the catalogue.
         resolution_m: Ground sampling distance, metres.
         nodata: Values that mean void, in addition to the file's nodata value and NaN.

@@ -1,6 +1,6 @@
 """Best linear filter as a resolver: a least-squares fit on coarse neighbourhoods, one filter per fine pixel.
 
-It is the baseline for networks: a network that does not beat it is no better than a linear filter. Filters for x3 are
+It is the baseline for networks: a network must beat it to justify its cost. Filters for x3 are
 bundled; for other factors they are fitted on a DTM of the user.
 """
 

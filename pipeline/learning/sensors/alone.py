@@ -1,13 +1,13 @@
 """A source's sensor model from its own spectra: no finer model is needed, the footprint is less certain.
 
-Terrain spectra fall as a known power of frequency; a footprint bends them down, noise fills them up. Windows of the source are
-differenced (a Laplacian leaves planes out and whitens the terrain), tapered and transformed. The model's expected spectrum of
-such a window is computed exactly from its covariance, leakage and aliasing included, and fitted by Whittle's likelihood with one
-terrain amplitude per window.
+Terrain spectra fall as a known power of frequency; a footprint lowers them, noise raises them. Windows of the source
+are differenced (a Laplacian leaves planes out and whitens the terrain), tapered and transformed. The model's expected
+spectrum of such a window is computed exactly from its covariance, leakage and aliasing included, and fitted by
+Whittle's likelihood with one terrain amplitude per window.
 
 Noise that grows with the relief and a narrower footprint can leave nearly the same spectra. So the fit is made twice, window by
-window and on the mean of all windows, which weighs rough terrain more. The footprint lies between both; half of their difference is
-part of the standard error.
+window and on the mean of all windows, which weighs rough terrain more. The footprint is between both; half of their
+difference is part of the standard error.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Spectra:
         slope: Mean squared slope by window.
         counts: Independent values behind each bin.
         sums: Weights that average a window's plane of powers over each bin, shape (bins, WINDOW_PX**2).
-        pixel_size_m: Ground size of a pixel along columns and rows.
+        pixel_size_m: Size of a pixel along columns and rows, metres.
         step_m: Rounding step of the heights.
     """
 
@@ -191,7 +191,7 @@ class _Fit:
         rest = (level**2 + per_slope**2 * spectra.slope)[:, None] * noise + self._rounding + 1e-9
         expected = np.exp(self._amplitudes(terrain, rest))[:, None] * terrain + rest
         terms = np.log(expected) + np.minimum(spectra.power / expected, _CAP)
-        # Weak pull to usual values: parameters that the spectra do not hold must not run away.
+        # Weak prior at usual values: parameters that the spectra do not constrain must not diverge.
         pull = 1e-4 * (np.square(logarithms[3] - np.log(3.0)) + np.square(logarithms[4] - np.log(20.0)))
         beyond = np.square(logarithms - np.clip(logarithms, _LEAST, _MOST)).sum()
         return float((spectra.counts * terms).mean() / spectra.counts.mean() + pull + beyond)

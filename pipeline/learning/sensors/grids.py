@@ -1,4 +1,4 @@
-"""Rasters to be characterised: heights with their ground pixel size, and where they lie on a finer raster."""
+"""Rasters to be characterised: heights with their pixel size in metres, and their position on a finer raster."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class HeightGrid:
     Attributes:
         heights_m: float64, shape (rows, columns), voids filled with the nearest height.
         valid: Where heights were measured and do not belong to a level water surface.
-        pixel_size_m: Ground size of a pixel along columns and rows.
+        pixel_size_m: Size of a pixel along columns and rows, metres.
         transform: Grid index to CRS, corner based.
-        crs: Of the grid, as text PROJ reads.
+        crs: Of the grid, as text that PROJ reads.
         step_m: 1 where heights are whole metres, else 0.
     """
 

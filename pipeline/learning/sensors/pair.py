@@ -41,10 +41,10 @@ class Overlap:
     Attributes:
         source: The source.
         fine_m: The finer heights.
-        spacing_m: Ground size of the finer pixels along columns and rows.
+        spacing_m: Size of the finer pixels along columns and rows, metres.
         rows: Row of each source pixel on the finer raster.
         columns: Column of each source pixel on the finer raster.
-        usable: Source pixels that count.
+        usable: Source pixels to use.
     """
 
     source: HeightGrid
@@ -64,7 +64,7 @@ class Overlap:
             mask: Finer pixels to use, such as open terrain; all by default.
 
         Raises:
-            InputError: Fewer than LEAST_PIXELS source pixels lie on the finer model.
+            InputError: Fewer than LEAST_PIXELS source pixels are on the finer model.
         """
         rows, columns = source.indices_on(finer)
         margin = max(1, round(_MARGIN_M / min(finer.pixel_size_m)))
@@ -74,8 +74,8 @@ class Overlap:
         usable = source.valid & (map_coordinates(weight, [rows, columns], order=1, mode="constant", cval=0.0) > 0.99)
         if usable.sum() < LEAST_PIXELS:
             raise InputError(
-                f"{usable.sum()} pixels of the source lie on the finer model, at least {LEAST_PIXELS} are needed",
-                remedy="give a finer model that covers more of the source",
+                f"{usable.sum()} pixels of the source are on the finer model, at least {LEAST_PIXELS} are needed",
+                remedy="use a finer model that covers more of the source",
             )
         return cls(source, finer.heights_m, finer.pixel_size_m, rows, columns, usable)
 

@@ -1,13 +1,13 @@
-"""The networks earlier attempts used, in their published shapes, for tables beside ours.
+"""Baseline networks in their published shapes, for comparison with ours.
 
 SRCNN (Dong et al. 2014, 9-1-5), VDSR (Kim et al. 2016, twenty 3 x 3 layers of 64), OpenDEM's VDSR (eleven 9 x 9 layers
 of 32) work on the fine grid; EDSR (Lim et al. 2017, baseline: sixteen blocks of 64 without normalisation layers) works
-on the coarse grid with a pixel shuffle. All have biases and know one scale, so heights are given relative to the mean
-of their patch of 32 x 32 coarse pixels, in metres, in training and afterwards alike.
+on the coarse grid with a pixel shuffle. All have biases and one scale, so heights are relative to the mean of their
+patch of 32 x 32 coarse pixels, in metres, in training and in inference.
 
-So that a small budget is spent on detail and not on learning the identity, all of them correct GDAL's cubic, as VDSR
-does, begin with a correction of zero, and start from He's initial weights, as VDSR does. SRCNN and EDSR learn the
-picture itself as published; on heights they would spend hours on getting as far as cubic.
+All of them correct GDAL's cubic, begin with a correction of zero, and start from He's initial weights, as VDSR does, so
+that a small budget goes into detail and not into the identity. The published SRCNN and EDSR learn the image itself; on
+heights they would need hours to reach cubic.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _Corrector(nn.Module):
         return corrected
 
     def correction(self, coarse: Tensor, up: Tensor) -> Tensor:
-        """What is added to cubic, metres."""
+        """Return the correction to add to cubic, metres."""
         raise NotImplementedError
 
     def halved(self, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class FineNet(_Corrector):
         self.rest = nn.Sequential(*(step for layer in layers[1:] for step in (nn.ReLU(), layer)))
 
     def correction(self, coarse: Tensor, up: Tensor) -> Tensor:
-        """What is added to cubic, metres."""
+        """Return the correction to add to cubic, metres."""
         del coarse
         return self.halved(self.rest, self.first(up))
 
@@ -131,7 +131,7 @@ class Edsr(_Corrector):
             layer.get_parameter("weight").data.mul_(0.1)
 
     def correction(self, coarse: Tensor, up: Tensor) -> Tensor:
-        """What is added to cubic, metres."""
+        """Return the correction to add to cubic, metres."""
         del up
         return F.pixel_shuffle(self.halved(self._body, self.head(coarse)), self.factor)
 
@@ -164,9 +164,9 @@ def train_baseline(
     about: Mapping[str, Any] | None = None,
     precision: Precision = DEFAULT_PRECISION,
 ) -> tuple[str, int]:
-    """Train a baseline for so many processor-seconds.
+    """Train a baseline for a number of processor-seconds.
 
-    The steps taken and what `about` says of the data go into the file.
+    The file records the steps taken and the description of the data in `about`.
 
     Adam with warm-up and a cosine, gradients clipped as VDSR does, the authors' loss (EDSR absolute, the others squared
     errors), the body in `precision` like the networks of `orograph.pipeline.superres.bundled`.
@@ -209,7 +209,7 @@ def train_baseline(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BaselineResolver:
-    """A trained baseline as a resolver, patch by patch as it was trained; it knows no thinning mode and states no error."""
+    """A trained baseline as a resolver, patch by patch as in training, without thinning mode or error estimate."""
 
     name: str
     factor: int
@@ -233,7 +233,7 @@ class BaselineResolver:
         del thinning, pixel_size_m
         if factor != self.factor:
             return Interpolant("gdal-cubic")(heights_m, factor=factor)
-        # Every window that holds a valid pixel in its middle sees measured or continued heights only.
+        # Every window with a valid pixel in its middle contains only measured or continued heights.
         context, valid = with_context(heights_m, WINDOW_PX)
         fine = np.full((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.nan, np.float32)
         cut = slice(_MARGIN_PX * factor, -_MARGIN_PX * factor)
@@ -263,10 +263,10 @@ def _windows(shape: tuple[int, ...], origin_px: tuple[int, int]) -> Iterator[tup
 
 
 def baseline_resolver(path: Path) -> BaselineResolver:
-    """A trained baseline from its weights file.
+    """Read a trained baseline from its weights file.
 
     Raises:
-        ModelError: The file holds no baseline.
+        ModelError: The file does not contain a baseline.
     """
     content = path.read_bytes()
     meta = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})

@@ -29,7 +29,7 @@ from orograph.pipeline.superres.weights import Weights
 
 BANDS: Final = (0.68, 0.95)
 WORSE_TARGET: Final = 0.04
-"""Share of 30 x 30 blocks worse than cubic the gate is set for on held-out ground; one point below the promise."""
+"""Target share of 30 x 30 blocks worse than cubic on held-out terrain; one point below the documented share."""
 
 _RATIOS: Final = (0.0, 0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3)
 _OPENINGS: Final = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
@@ -49,7 +49,7 @@ def fit_error_head(
     head = ErrorHead(net.factor, net.preset.channels).to(device)
     optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
-    # Decimation by an even factor would shift the grid: such networks know means only.
+    # Decimation by an even factor would shift the grid: such networks support averaging only.
     mix = Mix(noisy=0.05, wide=0.0) if net.factor % 2 else Mix(averaged=1.0, noisy=0.05, wide=0.0)
     draws = Sampler(sampler.sites, sampler.factor, sampler.patch_px, sampler.batch, mix, seed + 1)
     rim = 3 * net.factor
@@ -85,10 +85,10 @@ def fit_error_and_gate(
     seed: int,
     precision: Precision = DEFAULT_PRECISION,
 ) -> dict[str, Tensor]:
-    """Tensors of the error head, its bands and the gate, to be stored beside the network's.
+    """Return tensors of the error head, its bands and the gate, to be stored with the network's.
 
-    Without held-out sites the bands are those of the Laplace distribution and there is no gate: training ground is no
-    judge of either.
+    Without held-out sites the bands are those of the Laplace distribution and no gate is stored: training terrain
+    cannot calibrate either.
     """
     if not isinstance(net, TerrainNet):
         raise ModelError(f"{type(net).__name__} has no features to take errors from")
@@ -121,7 +121,7 @@ def calibrated_bands(
                 mask[net.factor // 2 :: net.factor, net.factor // 2 :: net.factor] = False
             ratios[raster.thinning].append((np.abs(fine - raster.fine_m) / scale)[mask])
         for m, mode in enumerate(MODES):
-            # Every raster counts alike: the finest level of a site has most of its pixels, and least to tell.
+            # Rasters have equal weight: the finest level of a site has most of its pixels, but the least information.
             shares = [np.full(values.size, 1.0 / values.size) for values in ratios[mode]]
             if shares:
                 values, weights = np.concatenate(ratios[mode]), np.concatenate(shares)
@@ -146,7 +146,7 @@ def calibrated_gate(
             gate = Gate((ratio,) * len(MODES), (opening,) * len(MODES))
             gated = [(raster, gate(fine, raster.cubic_m, sigma, net.factor, mode)[0]) for raster, fine, sigma in made]
             worse, error = _judged(gated)
-            # Where nothing reaches the target, the smallest share of worse blocks wins, then the smallest error.
+            # If no gate reaches the target, the smallest share of worse blocks wins, then the smallest error.
             best = min(best, (max(worse, WORSE_TARGET), error, ratio, opening))
         out[m] = torch.tensor(best[2:])
     return out

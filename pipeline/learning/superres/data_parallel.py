@@ -1,7 +1,7 @@
 """Processes that train one network together: each takes its share of every batch, and all make the same step.
 
 The batch of a step is drawn from the run's seed whatever the number of processes, and sums that a loss divides by are
-taken over all of them. So a run does not depend on how many shared it, but for the order of additions.
+taken over all of them. So a run depends on the number of processes only through the order of additions.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def _as_it_is(module: nn.Module) -> nn.Module:
 
 @dataclass(frozen=True, slots=True)
 class DataParallel:
-    """This process's place among those that train together; alone unless told otherwise.
+    """Rank of this process among those that train together; by default it trains alone.
 
     Attributes:
-        rank: Number of this process, from 0; that one keeps checkpoints, curves and figures.
-        size: Number of processes; above one, torch's process group is theirs.
+        rank: Number of this process, from 0; process 0 keeps checkpoints, curves and figures.
+        size: Number of processes; above one, they form torch's process group.
         wrap: Makes a module's gradients the mean over all processes (DistributedDataParallel).
     """
 

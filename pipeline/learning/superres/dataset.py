@@ -35,10 +35,10 @@ class GridLevel(BaseModel):
 
     Attributes:
         rows: Native rows in one fine pixel.
-        columns: Native columns in one fine pixel; another number than `rows` gives anisotropic pixels.
+        columns: Native columns in one fine pixel; a number other than `rows` gives anisotropic pixels.
         thinning: How the native pixels are pooled.
         weight: Share of this level among the site's samples.
-        judged: Whether figures on the site, when it is held out, look at this level.
+        judged: Whether figures on the site, when held out, include this level.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,10 +60,10 @@ class Turned(BaseModel):
 
     Attributes:
         copies: How many.
-        least: Least spacing in native pixels; below about 1.5 a copy is smoother than ground sampled at its spacing.
+        least: Least spacing in native pixels; below about 1.5 a copy is smoother than terrain sampled at its spacing.
         most: Greatest spacing in native pixels.
         share: Share of the copies among the site's samples.
-        stretch: Up to how much further apart samples lie along one drawn direction; ground is not that particular.
+        stretch: Largest factor by which the spacing along one drawn direction is increased.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,13 +76,13 @@ class Turned(BaseModel):
 
 
 class SiteSpec(BaseModel):
-    """One training site: where its heights lie, who may use them, and how much they count.
+    """One training site: path of its heights, their licence, and their weight.
 
     Attributes:
         name: Site, the unit of folds.
         file: Raster below the data folder; single band, metres.
         licence: Licence of the data.
-        attribution: Text its licence asks for.
+        attribution: Text that its licence requires.
         weight: Share of the site among all samples.
         chip_px: Side of independent chips the raster is a mosaic of, or none.
         levels: Pyramid.
@@ -120,7 +120,7 @@ class SiteList(BaseModel):
         """Read a YAML list.
 
         Raises:
-            ConfigError: The file does not parse or holds unknown fields.
+            ConfigError: The file does not parse or contains unknown fields.
         """
         try:
             return cls.model_validate(yaml.safe_load(path.read_text()))
@@ -129,13 +129,13 @@ class SiteList(BaseModel):
         except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
             why = first_fault(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
             raise ConfigError(
-                f"{path} is no list of training sites: {why}",
-                remedy="pipeline/learning/superres/sites.yaml shows one",
+                f"{path} is not a list of training sites: {why}",
+                remedy="see pipeline/learning/superres/sites.yaml for an example",
             ) from error
 
     @classmethod
     def gather(cls, path: Path | None, dtms: Sequence[Path]) -> Self:
-        """The sites of a YAML list and of DTMs given one by one; the shipped list when neither is given.
+        """Return the sites of a YAML list and of individual DTMs; the bundled list if neither is given.
 
         Raises:
             ConfigError: The list cannot be read, or two sites share a name.
@@ -160,7 +160,7 @@ class SiteList(BaseModel):
         try:
             return cls(sites=tuple(sites))
         except ValidationError as error:
-            raise ConfigError(first_fault(error), remedy="give each raster once, under a name of its own") from error
+            raise ConfigError(first_fault(error), remedy="give each raster once, under a unique name") from error
 
     def without(self, held_out: Sequence[str]) -> Self:
         """The list less the sites held out for validation.
@@ -187,11 +187,11 @@ class Site:
 
 
 def read_heights(path: Path) -> FloatArray:
-    """The heights of a file, float32 metres with NaN for void.
+    """Read the heights of a file, float32 metres with NaN for void.
 
     Raises:
         SourceMissing, SourceCorrupt, BandMismatch, SourceGridError: See `opened_heights`.
-        NodataError: It holds what can only be an undeclared void.
+        NodataError: The heights contain values that can only be undeclared voids.
     """
     with opened_heights(path) as raster:
         return raster.read_all()
@@ -200,14 +200,14 @@ def read_heights(path: Path) -> FloatArray:
 def load_site(spec: SiteSpec, root: Path) -> Site:
     """Read a site, cut its chips, and continue its voids so that filters have context.
 
-    Ground that was interpolated before it came is void here, and said so.
+    Terrain that was interpolated by its provider becomes void, and a warning is logged.
     """
     whole = read_heights(root / spec.file)
     measured = np.isfinite(whole)
     drawn_out = interpolated(whole, measured)
     if drawn_out.any():
         share = 100.0 * drawn_out.sum() / measured.sum()
-        _LOG.warning("%s: %.0f %% of its ground was interpolated before it came and is left out", spec.name, share)
+        _LOG.warning("%s: %.0f %% of its terrain was interpolated by the provider and is excluded", spec.name, share)
         whole[drawn_out] = np.nan
     chips, masks = [], []
     side = spec.chip_px or max(whole.shape)
@@ -226,9 +226,9 @@ def load_site(spec: SiteSpec, root: Path) -> Site:
 
 
 def turned_copies(site: Site, seed: int) -> Site | None:
-    """A site's copies on grids of drawn angles, spacings and offsets, or None where its specification asks for none.
+    """Resample a site to grids of drawn angles, spacings and offsets; None if its specification has no copies.
 
-    Heights between samples come from a cubic spline; whatever its support touches of continued voids is void.
+    Heights between samples come from a cubic spline; pixels whose support touches continued voids are void.
     """
     turned = site.spec.turned
     if turned is None:
@@ -284,14 +284,14 @@ class Mix:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Pairs that share a condition.
+    """Pairs of coarse and fine patches that share a condition.
 
     Attributes:
         coarse: float32, shape (batch, 1, rows, columns), metres above each patch's own whole-metre reference.
         fine: float32, shape (batch, 1, rows * factor, columns * factor).
         valid: Where `fine` was measured.
         noise_m: Noise level by sample, or None.
-        condition: What the batch has in common.
+        condition: Conditions shared by the batch.
     """
 
     coarse: FloatArray
@@ -302,7 +302,7 @@ class Batch:
 
 
 class Sampler:
-    """Draws batches; deterministic by seed and step, so that a resumed run sees what it would have seen.
+    """Draws batches; deterministic by seed and step, so that a resumed run draws the same batches.
 
     Args:
         sites: Sites in memory.
@@ -313,7 +313,7 @@ class Sampler:
         seed: Seed of the run.
 
     Attributes:
-        idle: Names of sites too small to hold a patch at any level: nothing is learnt from them.
+        idle: Names of sites too small for a patch at any level; training does not use them.
     """
 
     def __init__(self, sites: Sequence[Site], factor: int, patch_px: int, batch: int, mix: Mix, seed: int) -> None:
@@ -335,7 +335,7 @@ class Sampler:
                     share = site.spec.weight * level.weight / total / len(fits)
                     shares.setdefault(round(abs(level.log_aspect), 6), []).append((index, chip, level, share))
         if not shares:
-            raise ConfigError(f"no site holds a patch of {factor * patch_px} pixels")
+            raise ConfigError(f"no site contains a patch of {factor * patch_px} pixels")
         used = {self.sites[index].spec.name for entries in shares.values() for index, *_ in entries}
         self.idle = tuple(dict.fromkeys(site.spec.name for site in self.sites if site.spec.name not in used))
         self._aspects = sorted(shares)
@@ -367,9 +367,9 @@ class Sampler:
         )
 
     def unseen(self, step: int) -> Batch:
-        """Ground at its own pixels taken for coarse samples: the truth between them is nobody's, only a teacher's guess.
+        """Draw native pixels as coarse samples; no fine truth exists for them, only a teacher's estimate.
 
-        `fine` is flat until somebody answers.
+        `fine` is flat until a teacher fills it.
         """
         rng = np.random.default_rng((self.seed, step, 1))
         thinning = Thinning.AVERAGED if rng.random() < self.mix.averaged else Thinning.DECIMATED
@@ -405,7 +405,7 @@ class Sampler:
         fine = pool(window, level.rows, level.columns, level.thinning, phase)
         mask = pool(mask.astype(np.float32), level.rows, level.columns, level.thinning, phase) == 1.0
         fine = (fine - np.float32(np.rint(fine.mean()))).astype(np.float32)
-        # Tall pixels have more ground per row; a turn by a right angle exchanges tall and wide.
+        # Tall pixels cover more terrain per row; a rotation by a right angle exchanges tall and wide.
         turns = 2 * int(rng.integers(2)) + (0 if (level.rows >= level.columns) == tall else 1)
         if aspect == 0.0:
             turns = int(rng.integers(4))

@@ -17,12 +17,13 @@ def cropped(heights_m: FloatArray, factor_rows: int, factor_columns: int | None 
 
 
 def thin(heights_m: FloatArray, factor: int, thinning: Thinning, width_px: float = 1.0) -> FloatArray:
-    """Coarse heights from fine ones, shape (rows // factor, columns // factor), NaN where any sample used is void.
+    """Compute coarse heights from fine ones, shape (rows // factor, columns // factor); NaN if a sample used is void.
 
     Args:
         heights_m: float32, metres; NaN is void.
         factor: Fine pixels along a coarse pixel's side.
-        thinning: Decimated takes the central sample (odd factors only, so that nothing shifts), averaged the mean.
+        thinning: Decimated takes the central sample (odd factors only, so that the grid does not shift), averaged the
+            mean.
         width_px: Side of the averaging footprint in coarse pixels, 1 to 1 + 2 / factor.
 
     Raises:

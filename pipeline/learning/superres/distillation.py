@@ -1,11 +1,11 @@
-"""Learning from larger networks: most of what interpolation misses is chance, and a teacher has it averaged away.
+"""Knowledge distillation: a student learns from larger networks, whose output contains less noise than the truth.
 
-Of the squared error a base leaves, four fifths are not told by coarse samples. As a target that is noise, which few
-square kilometres let a network learn by heart; a trained network's answer to the same samples holds little of it. A
-teacher sees every batch turned or mirrored at random, so a student learns what the mean over all eight would be.
+Coarse samples do not determine four fifths of the squared error of the base. In the target this part is noise, which a
+network memorises when it trains on few square kilometres; the output of a trained network contains little of it. A
+teacher sees every batch rotated or mirrored at random, so a student learns the mean over all eight symmetries.
 
-On its own training ground a teacher repeats what it has learnt by heart. So a share of the batches may be `Sampler.unseen`: ground
-at its own pixels, taken for coarse samples, where all a teacher can give is what it has understood.
+On its own training terrain a teacher repeats what it has memorised. So a share of the batches may be `Sampler.unseen`:
+native pixels taken as coarse samples, which a teacher cannot have memorised.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from orograph.pipeline.superres.network import TerrainNet
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Teacher:
-    """Trained networks whose mean answer a student learns, beside the truth.
+    """Trained networks whose mean output a student learns in addition to the truth.
 
     Attributes:
         networks: Of the student's factor.
-        share: Part of the answer in what the student aims at; the rest is the truth.
-        seed: Seed of how batches are turned.
+        share: Share of the output in the student's target; the rest is the truth.
+        seed: Seed of the rotations of batches.
         precision: Of their bodies.
     """
 
@@ -42,12 +42,12 @@ class Teacher:
     precision: Precision = DEFAULT_PRECISION
 
     def aim(self, batch: Batch, step: int) -> Tensor:
-        """What a student of this batch aims at, shape of `batch.fine`."""
+        """Return the student's target for this batch, shape of `batch.fine`."""
         answer = self.answer(batch, step)
         return torch.from_numpy(batch.fine).to(answer.device).lerp(answer, self.share)
 
     def answer(self, batch: Batch, step: int) -> Tensor:
-        """What the teachers make of the coarse heights, shape of `batch.fine`."""
+        """Return the teachers' output for the coarse heights, shape of `batch.fine`."""
         device = self.networks[0].head.device
         coarse = torch.from_numpy(batch.coarse).to(device)
         noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m).to(device)
@@ -69,17 +69,17 @@ def turned(planes: Tensor, turns: int, mirrored: bool) -> Tensor:
 
 
 def turned_back(planes: Tensor, turns: int, mirrored: bool) -> Tensor:
-    """What undoes `turned`."""
+    """Return the inverse of `turned`."""
     return torch.rot90(planes.flip(-1) if mirrored else planes, -turns, dims=(-2, -1))
 
 
 def digest_of(weights: Sequence[Path]) -> str:
-    """What a plan says of its teachers: the sha256 of each file, joined by a plus.
+    """Return a plan's identifier of its teachers: the sha256 of each file, joined by a plus.
 
     Raises:
-        SourceMissing: There is no such file.
+        SourceMissing: A file does not exist.
     """
     lacking = [path for path in weights if not path.is_file()]
     if lacking:
-        raise SourceMissing(f"no weights at {lacking[0]}", source=str(lacking[0]))
+        raise SourceMissing(f"weights {lacking[0]} do not exist", source=str(lacking[0]))
     return "+".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in weights)

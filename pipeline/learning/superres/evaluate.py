@@ -46,12 +46,12 @@ _LEAST_PX: Final = 2 * BORDER_PX + 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationTile:
-    """Measured heights to be recovered.
+    """Measured heights to reconstruct.
 
     Attributes:
         name: Raster, phase and place.
         fine_m: float32, sides divisible by the factor, NaN is void.
-        pixel_size_m: Ground size of a pixel along columns and rows.
+        pixel_size_m: Size of a pixel along columns and rows, metres.
     """
 
     name: str
@@ -62,16 +62,16 @@ class EvaluationTile:
 def tiles_of(
     path: Path, factor: int, reference_m: float | None, by: Literal["decimation", "mean"] = "decimation"
 ) -> list[EvaluationTile]:
-    """Tiles of a raster in OpenDEM's manner: up to 300 x 300 pixels, every one recovered on its own.
+    """Tiles of a raster in OpenDEM's manner: up to 300 x 300 pixels, each reconstructed separately.
 
     Args:
         path: Raster of heights.
         factor: Sides are cut to multiples of it.
-        reference_m: Pixel size to bring the heights to first, or None for their own.
+        reference_m: Pixel size to resample the heights to first, or None for the native size.
         by: Take every n-th sample (each of the n x n phases is a raster of its own), or means of n x n.
 
     Raises:
-        ConfigError: The pixel size asked for is finer than the raster's own.
+        ConfigError: The requested pixel size is finer than the raster's.
         InputError: The raster is smaller than a tile's border and one block.
     """
     heights = read_heights(path)
@@ -95,13 +95,13 @@ def tiles_of(
                 if min(part.shape) >= _LEAST_PX and counted(np.isfinite(part)).sum() >= 900:
                     out.append(EvaluationTile(f"{path.stem} {phase[0]}{phase[1]} {row},{column}", part, level_size))
     if not out:
-        raise InputError(f"{path} holds no tile of {_LEAST_PX} pixels with heights", source=str(path))
+        raise InputError(f"{path} does not contain a tile of {_LEAST_PX} pixels with heights", source=str(path))
     return out
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What is summed of one method over tiles."""
+    """Sums of one method over tiles."""
 
     tiles: list[TileFigures] = field(default_factory=list)
     worse: int = 0
@@ -121,15 +121,15 @@ def evaluate(
     declared: Mapping[str, Thinning] | None = None,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
-    """Figures of every method over all tiles, JSON-ready.
+    """Return figures of every method over all tiles, JSON-ready.
 
     Args:
         tiles: Measured heights.
-        methods: Resolvers by the name they are reported under; GDAL's cubic is added as the reference.
+        methods: Resolvers by reported name; GDAL's cubic is added as the reference.
         factor: Fine pixels along a coarse pixel's side.
-        thinning: How the tiles are thinned.
-        declared: Methods told another mode than the true one.
-        listener: Called with method, tile and derived heights.
+        thinning: How to decimate or average the tiles.
+        declared: Declared mode of methods that are given the wrong one.
+        listener: Called with method, tile and computed heights.
     """
     tallies = {name: _Tally() for name in (REFERENCE, *(m for m in methods if m != REFERENCE))}
     reference = resolver(REFERENCE)
@@ -175,7 +175,7 @@ def _count(
         return
     free = mask.copy()
     if told is Thinning.DECIMATED and factor % 2:
-        free[factor // 2 :: factor, factor // 2 :: factor] = False  # samples returned as given are no test of the band
+        free[factor // 2 :: factor, factor // 2 :: factor] = False  # reproduced samples do not test the band
     error = np.abs(fine - tile.fine_m)[free]
     wide = getattr(method, "wide_ratio", lambda _: 1.96)(told)
     band = sigma[free]
@@ -226,10 +226,10 @@ def _gain(value: float, reference: float) -> float:
 
 
 def best_linear(fit_on: Sequence[EvaluationTile], factor: int, thinning: Thinning) -> Resolver | None:
-    """The best linear filter: fitted on given tiles, else the shipped one, which is for x3 only.
+    """Return the best linear filter: fitted on given tiles, otherwise the bundled one, which is for x3 only.
 
     Raises:
-        ConfigError: Every neighbourhood of the tiles holds a void.
+        ConfigError: Every neighbourhood of the tiles contains a void.
     """
     if fit_on:
         fine = [cropped(tile.fine_m, factor) for tile in fit_on]
@@ -249,14 +249,14 @@ def line_up(
     precision: Precision = DEFAULT_PRECISION,
     linear: Resolver | None = None,
 ) -> tuple[dict[str, Resolver], dict[str, Thinning]]:
-    """Every interpolant, the best linear filter if given, and of each named network all variants.
+    """Return every interpolant, the best linear filter if given, and all variants of each named network.
 
-    Variants are: as shipped, with its gate, the ensemble, told the wrong mode.
+    Variants are: as bundled, with its gate, the ensemble, and with the wrong thinning mode.
 
-    Told the wrong mode, a network is run twice: with the check of the declaration against the heights, and without.
+    With the wrong mode, a network is run twice: with the check of the declaration against the heights, and without.
 
     Returns:
-        Resolvers by reported name, and the mode told to those that are told another than the true one.
+        Resolvers by reported name, and the declared mode of those that are given the wrong one.
     """
     methods: dict[str, Resolver] = {name: resolver(name) for name in INTERPOLANTS}
     if linear is not None:
@@ -283,7 +283,7 @@ def line_up(
 
 
 def _variants(name: str, label: str, factor: int, *, precision: Precision, ensemble: bool) -> dict[str, Resolver]:
-    """A network as shipped and with its gate, alone and as the ensemble."""
+    """Return a network as bundled and with its gate, alone and as the ensemble."""
     up = resolver(name, precision=precision)
     out = {label: up}
     if getattr(up, "factor", factor) != factor:
@@ -297,7 +297,7 @@ def _variants(name: str, label: str, factor: int, *, precision: Precision, ensem
 
 
 def _baseline(name: str) -> Resolver | None:
-    """The baseline in a weights file; None where the name is something else."""
+    """Return the baseline in a weights file; None if the name does not denote one."""
     path = Path(name)
     if path.suffix != ".safetensors" or not path.exists():
         return None

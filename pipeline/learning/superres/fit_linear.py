@@ -41,10 +41,10 @@ def fit_linear(sampler: Sampler, draws: int = 400) -> LinearFilter:
 
 
 def fit_on_pairs(pairs: Iterable[tuple[FloatArray, FloatArray]], factor: int, thinning: Thinning) -> LinearFilter:
-    """The best linear filter on pairs of coarse and fine heights; voids take no part.
+    """Fit the best linear filter on pairs of coarse and fine heights; voids are ignored.
 
     Raises:
-        ConfigError: Every neighbourhood holds a void, so there is nothing to fit on.
+        ConfigError: Every neighbourhood contains a void, so no samples remain for the fit.
     """
     fit = LinearFit(factor)
     for coarse, fine in pairs:

@@ -16,7 +16,7 @@ from orograph.pipeline.learning.superres.dataset import Site, SiteList, load_sit
 _LOG = logging.getLogger(__name__)
 
 GAP_PX: Final = 24
-"""Native pixels between a piece set aside and the ground trained on, which nobody uses."""
+"""Unused native pixels between a piece set aside and the training terrain."""
 LEAST_PX: Final = 90
 """Least width of a piece, native pixels: 15 at either side do not count, and levels of half the resolution need some too."""
 _MOST: Final = 1.0 / 3.0
@@ -27,11 +27,11 @@ Window = tuple[slice, slice]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingSplit:
-    """What a run trains on and what judges it.
+    """Training and validation sites of a run.
 
     Attributes:
-        training: Sites, or what is left of them.
-        judging: Sites held out whole, or pieces of the training ones; none where all ground trains.
+        training: Sites, or their remaining parts.
+        judging: Sites held out whole, or pieces of the training sites; empty if all terrain is used for training.
     """
 
     training: tuple[Site, ...]
@@ -46,13 +46,13 @@ def gathered(
     Args:
         training: Sites to train on.
         held_out: Sites held out whole, or None.
-        data: Folder their files lie below.
-        set_aside: Share of each training site to set aside where no site is held out; 0 for none.
-        patch_px: Side of a training patch, native pixels, which what is left must hold.
-        judge: Whether sites held out are to be loaded.
+        data: Folder of their files.
+        set_aside: Share of each training site to set aside if no site is held out; 0 for none.
+        patch_px: Side of a training patch, native pixels; the remaining part must contain one.
+        judge: Whether to load the sites held out.
 
     Raises:
-        SourceMissing: A site's file is not there.
+        SourceMissing: A site's file does not exist.
     """
     sites = tuple(load_site(spec, data) for spec in training.sites)
     if held_out is not None:
@@ -63,20 +63,21 @@ def gathered(
     pieces = tuple(piece for _, piece in split if piece is not None)
     if not pieces:
         _LOG.warning(
-            "no site is large enough to set ground aside: nothing validates, and error bands come out too narrow"
+            "no site is large enough to set terrain aside: the run is not validated, and error bands are too narrow"
         )
     return TrainingSplit(tuple(rest for rest, _ in split), pieces)
 
 
 def parted(site: Site, share: float, patch_px: int) -> tuple[Site, Site | None]:
-    """A site's ground to train on, and a piece of it set aside.
+    """Split a site into terrain for training and a piece set aside.
 
-    The piece is the side of a raster with most measured pixels, or the last chips of a mosaic. It is None, and the site whole, where it would be more than a third of it.
+    The piece is the side of a raster with most measured pixels, or the last chips of a mosaic. It is None, and the site
+    stays whole, if it would be more than a third of the site.
 
     Args:
-        site: Ground in memory.
+        site: Site in memory.
         share: Part to set aside, in (0, 1).
-        patch_px: Side of a training patch, native pixels, which what is left must hold.
+        patch_px: Side of a training patch, native pixels; the remaining part must contain one.
     """
     count = len(site.heights_m)
     if count > 1:
@@ -93,7 +94,7 @@ def parted(site: Site, share: float, patch_px: int) -> tuple[Site, Site | None]:
 
 
 def _cuts(shape: tuple[int, ...], axis: int, share: float, patch_px: int) -> Sequence[tuple[Window, Window]]:
-    """What is left and what is set aside when a raster is cut near either end of an axis."""
+    """Return the remaining part and the part set aside when a raster is cut near either end of an axis."""
     extent = shape[axis]
     piece = max(round(share * extent), LEAST_PX)
     if piece > _MOST * extent or extent - piece - GAP_PX < patch_px:

@@ -1,7 +1,7 @@
-"""Ground that was interpolated before it came: a mosaic's coarser part, drawn out to the finer part's pixels.
+"""Detect terrain interpolated by its provider: the coarser part of a mosaic, upsampled to the finer part's pixels.
 
-Between knots n pixels apart linear interpolation leaves no second difference, and repetition no first one. A network
-trained there learns that interpolation is the truth, so `load_site` takes such ground for void.
+Between knots n pixels apart, the second difference of linear interpolation is zero, and so is the first difference of
+repetition. A network trained there learns that interpolation is the truth, so `load_site` marks such terrain as void.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FACTORS: Final = (2, 3, 4, 5, 6)
 _PERIODS: Final = 8
 """Periods of the knots along a block's side; blocks overlap by half."""
 _SHARE: Final = 0.3
-"""Roughness off the knots over that on them, below which ground counts as interpolated; real ground has about one."""
+"""Ratio of roughness off and on the knots below which terrain counts as interpolated; real terrain has about 1."""
 _LEAST_M: Final = 0.02
-"""Roughness at the knots below which nothing can be told: lakes, and heights kept in centimetres."""
+"""Roughness at the knots below which no decision is possible: lakes, and heights stored in centimetres."""
 _BLOCKS: Final = 12
 """Blocks side by side that make an area."""
 _JUDGED: Final = 0.25
@@ -70,7 +70,7 @@ def _periodic(rough: FloatArray, sound: FloatArray, factor: int, axis: int) -> B
         sliding_window_view(part, (side, side))[::stride, ::stride].sum(axis=3 - axis, dtype=np.float32)
         for part in (rough, sound)
     )
-    # What is left of each block is one line along the axis; by phase of the knots it falls into `factor` means.
+    # The rest of each block is one line along the axis; by phase of the knots it falls into `factor` means.
     total, count = (line.reshape(*line.shape[:2], _PERIODS, factor).sum(axis=2) for line in (total, count))
     mean = np.sort(total / np.maximum(count, 1.0), axis=-1)
     enough = count.min(axis=-1) >= _JUDGED * side * side / factor

@@ -1,4 +1,4 @@
-"""The model card: what went into weights, what came out, and where they should not be used."""
+"""Model card of weights: training data, figures, and limits of use."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 
 def _limits(plan: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[str, ...]:
-    """What holds for any network of the kind; a figure would be another network's."""
+    """Limits common to all networks of this kind; without figures, which differ between networks."""
     judged = (
-        "Error bands and gate were set on the held-out ground together; on one raster alone they cover more or less."
+        "Error bands and gate were calibrated on all held-out sites together; coverage on a single raster differs."
         if about.get("held_out")
-        else "No ground was held out: nothing above was judged, the error bands are too narrow, and there is no gate."
+        else "No site was held out: the network is not validated, its error bands are too narrow, and it has no gate."
     )
     return (
-        "Corrections are untried on ground unlike the sites above; surface models with trees and houses are, if those are terrain.",
+        "Corrections are untested on terrain unlike the sites above, and on DSMs with trees and houses if the sites are DTMs.",
         "Decimated terrain declared as averaged comes out worse than cubic; a check of the heights finds most such declarations.",
         judged,
         f"x{plan['factor']} only; other factors fall back to Keys' interpolant.",
@@ -22,7 +22,7 @@ def _limits(plan: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[str, ...
 
 
 def _figures(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Rows of the table: what was written for it, and gains as training names them."""
+    """Yield rows of the table: texts as written, and gains by the names that training uses."""
     for key, value in figures.items():
         if isinstance(value, str):
             yield key, value
@@ -44,7 +44,7 @@ def model_card(name: str, sha256: str, plan: Mapping[str, Any], about: Mapping[s
     return f"""# {name}
 
 Super-resolution of elevation by {plan["factor"]}, preset {plan["preset"]}; safetensors, sha256 `{sha256}`.
-{about.get("licence", "Whoever trained them says under which licence they are")}; the data's attributions below travel with the weights.
+{about.get("licence", "The author of the weights defines their licence")}; the data's attributions below travel with the weights.
 
 ## Training
 

@@ -1,7 +1,7 @@
-"""A larger network that begins as a smaller one: same answers, more room.
+"""Initialise a larger network from a smaller one: same output, more capacity.
 
-After T. Chen, I. Goodfellow and J. Shlens, "Net2Net", 2016. New channels are heard by nothing old, new blocks add nothing, so that
-training goes on where the small network stood instead of from noise.
+After T. Chen, I. Goodfellow and J. Shlens, "Net2Net", 2016. Existing layers ignore new
+channels, and new blocks add zero, so that training continues from the small network instead of from noise.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _REACH_PX: Final = 15
 
 
 class OpenDemVdsr:
-    """The published network as a resolver, x3 only; it knows no thinning mode and states no error.
+    """The published network as a resolver, x3 only; without thinning mode or error estimate.
 
     Args:
         layers: Kernels (out, in, 9, 9) and biases in order.
@@ -49,9 +49,9 @@ class OpenDemVdsr:
         """Read the Keras file; needs the `bench` extra (h5py).
 
         Raises:
-            SourceMissing: No such file.
+            SourceMissing: The file does not exist.
             ConfigError: h5py is not installed.
-            ModelError: It is no HDF5 file, or holds other layers.
+            ModelError: It is not an HDF5 file, or contains other layers.
         """
         if not path.exists():
             raise SourceMissing(f"no weights at {path}", source=str(path))
@@ -66,7 +66,7 @@ class OpenDemVdsr:
                     lambda name, item: kernels.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
                 )
         except OSError as error:
-            raise ModelError(f"{path} is no HDF5 file: {error}", remedy="opendem_vdsr_x3.h5 is wanted") from error
+            raise ModelError(f"{path} is not an HDF5 file: {error}", remedy="expected is opendem_vdsr_x3.h5") from error
         convolutions = sorted(
             {name.rsplit("/", 1)[0] for name, value in kernels.items() if value.ndim == 4}, key=_layer_number
         )

@@ -65,7 +65,7 @@ def plot_gains(report: dict[str, Any], path: Path) -> None:
 
 
 def plot_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
-    """Relative squared error of training by mode, and the gains on held-out ground, over steps."""
+    """Plot the relative squared training error by mode, and the gains on held-out terrain, over steps."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")

@@ -45,22 +45,22 @@ class TrainingPlan:
         preset: Size of the network: XS, S, M or L.
         factor: Fine pixels along a coarse pixel's side.
         steps: Optimiser steps.
-        batch: Patches a step.
+        batch: Patches per step.
         patch_px: Side of a patch in coarse pixels.
-        margin_px: Coarse pixels at a patch's rim that do not count: their context is padding.
+        margin_px: Coarse pixels at a patch's rim excluded from the loss: their context is padding.
         rate: Peak of the learning rate, reached over `warmup` steps.
-        decay_from: Share of the steps at which a cosine down to a hundredth of the peak begins. A long run kept at its peak
-            is a trunk: runs that start from it and only decay (`warmup` and `decay_from` small) are its branches.
-        average: Decay of the exponential moving average of the weights, which is what is kept.
+        decay_from: Share of the steps at which a cosine down to a hundredth of the peak begins. Other runs may start
+            from a long run at the peak rate and only decay (`warmup` and `decay_from` small).
+        average: Decay of the exponential moving average of the weights, which is saved.
         roughness_power: A patch's squared errors are divided by its base RMSE to this power.
         plain_from: Share of the steps after which robust errors give way to plain squares.
         mix: Shares of modes, noise and footprints.
         seed: Seed of everything drawn.
         precision: Of the body, `fp32` or `bf16`; validation uses the same.
-        taught: Share of a teacher's answer in what is aimed at; the rest is the truth.
+        taught: Share of a teacher's output in the target; the rest is the truth.
         teacher: sha256 of the teachers' weights, joined by a plus; empty without one.
-        unseen: Share of batches that only the teacher knows an answer to; see `Sampler.unseen`.
-        symmetric: Whether the network is tied to turn with the ground; see `symmetry.py`.
+        unseen: Share of batches without fine truth, learnt from the teacher only; see `Sampler.unseen`.
+        symmetric: Whether the network is rotation-equivariant; see `symmetry.py`.
     """
 
     preset: str = "S"
@@ -103,7 +103,7 @@ class TrainingPlan:
         return self.rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress))))
 
     def record(self) -> dict[str, Any]:
-        """The plan as weights carry it: with the network's shape, which a preset's name may not mean for ever."""
+        """Return the plan stored with weights; it includes the network's shape, because presets may change."""
         return asdict(self) | {"network": asdict(PRESETS[self.preset])}
 
 
@@ -184,15 +184,15 @@ class Trainer:
     """State of a run: network, moving average, optimiser, step.
 
     Args:
-        plan: What to train.
+        plan: Training plan.
         sites: Sites in memory.
-        folder: Where checkpoints, curves and weights go; created when absent.
+        folder: Where checkpoints, curves and weights go; created if missing.
         device: Torch device.
-        crew: The processes that train together, each with a trainer of its own.
+        crew: The processes that train together, each with its own trainer.
         teachers: Weights or checkpoints of the networks the plan names as its teacher.
 
     Raises:
-        ConfigError: The teachers are not those of the plan, or there is no such device.
+        ConfigError: The teachers are not those of the plan, or the device is not available.
     """
 
     def __init__(
@@ -224,7 +224,7 @@ class Trainer:
         if self.sampler.idle:
             side = plan.factor * plan.patch_px
             _LOG.warning(
-                "no patch of %d pixels fits into %s: nothing is learnt there", side, ", ".join(self.sampler.idle)
+                "no patch of %d pixels fits into %s: training does not use it", side, ", ".join(self.sampler.idle)
             )
         self.step = 0
         self.rows: list[dict[str, float]] = []
@@ -262,8 +262,8 @@ class Trainer:
         begin = trained(weights, self.plan.factor)
         if self.symmetry is not None and not is_symmetric(begin):
             raise ConfigError(
-                f"{', '.join(map(str, weights))}: the weights do not turn with the ground, a symmetric network does",
-                remedy="train with --free, or begin with symmetric weights; any weights may teach",
+                f"{', '.join(map(str, weights))}: the weights are not rotation-equivariant, but the network is",
+                remedy="use --free, or start from rotation-equivariant weights; any weights may be the teacher",
             )
         if begin.preset != self.net.preset:
             begin = grown(begin, self.net.preset)
@@ -421,11 +421,11 @@ def write_curves(rows: Sequence[dict[str, float]], folder: Path) -> None:
 
 
 def trained(weights: Sequence[Path], factor: int) -> TerrainNet:
-    """The network of weights or of a checkpoint's average; of several, their mean.
+    """Return the network of weights or of a checkpoint's average; for several, their mean.
 
     Raises:
-        SourceMissing, ModelError: There is no such file, or it holds no tensors.
-        ConfigError: They are of no preset, or not all of one.
+        SourceMissing, ModelError: The file does not exist, or contains no tensors.
+        ConfigError: They are not of one known preset.
     """
     loaded = [_tensors(path) for path in weights]
     loaded = [tensors | _below(tensors, "average.") for tensors in loaded]

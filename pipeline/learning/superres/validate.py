@@ -26,15 +26,15 @@ _CHIPS = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOutSites:
-    """One raster to recover.
+    """One raster to reconstruct.
 
     Attributes:
         site: Name of the site.
-        thinning: How it was thinned.
+        thinning: Whether it was decimated or averaged.
         coarse_m: With `reach` pixels of context on each side, relative to a whole-metre reference.
         fine_m: Measured heights, relative to the same.
         cubic_m: GDAL's cubic, relative to the same.
-        mask: Fine pixels that count.
+        mask: Fine pixels to evaluate.
     """
 
     site: str

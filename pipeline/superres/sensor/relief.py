@@ -135,7 +135,7 @@ class _Lattice:
             values
         )
         blocks = padded.reshape(self.cells[0], CELL_PX, self.cells[1], CELL_PX)
-        # Column by column and row by row: a sum over a fixed order of terms, whatever the array's size.
+        # Column by column and row by row: a sum over a fixed order of terms, independent of the array's size.
         total = np.zeros(self.cells)
         for row in range(CELL_PX):
             for column in range(CELL_PX):

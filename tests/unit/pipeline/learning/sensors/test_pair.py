@@ -53,5 +53,5 @@ def test_the_real_radar_over_lidar_has_a_footprint_of_30_to_36_m(shared):
 
 def test_too_small_an_overlap_is_rejected():
     terrain = power_law_terrain(90, seed=1)
-    with pytest.raises(InputError, match="lie on the finer model"):
+    with pytest.raises(InputError, match="are on the finer model"):
         Overlap.of(heights(terrain[1::3, 1::3], 30.0), heights(terrain, 10.0))

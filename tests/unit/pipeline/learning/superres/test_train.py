@@ -83,7 +83,7 @@ def test_sites_come_from_yaml_and_folds_are_by_name(tmp_path):
         listed.without(["atlantis"])
     bad = tmp_path / "bad.yaml"
     bad.write_text("sites: [{name: a, colour: blue}]")
-    with pytest.raises(ConfigError, match="no list of training sites"):
+    with pytest.raises(ConfigError, match="not a list of training sites"):
         SiteList.read(bad)
     assert [s.name for s in SiteList.gather(None, [tmp_path / "mine.tif"]).sites] == ["mine"]
 
@@ -138,7 +138,7 @@ def test_noise_is_told_in_metres():
 
 
 def test_too_small_sites_are_refused():
-    with pytest.raises(ConfigError, match="no site holds"):
+    with pytest.raises(ConfigError, match="no site contains"):
         Sampler([site(side=30)], 3, 16, 2, Mix(), seed=0)
 
 
