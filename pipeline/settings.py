@@ -134,7 +134,7 @@ class EnvironmentSettings(BaseSettings):
 
 
 class RunSettings(EnvironmentSettings):
-    """How and where a run happens; changes no height."""
+    """Settings of a run's execution; they do not change heights."""
 
     model_config = SettingsConfigDict(env_prefix="OROGRAPH_", use_attribute_docstrings=True)
 

@@ -13,7 +13,7 @@ from orograph.pipeline.errors import ConfigError
 
 
 class Spacing(StrEnum):
-    """How the thresholds are spaced."""
+    """Spacing of the thresholds."""
 
     SID = "sid"
     """Classes equal in the logarithm of height + 1: fine at low heights (equation 1 with the shift of 1)."""

@@ -103,7 +103,7 @@ class SurfaceModel:
 
         Args:
             dsm_m: (rows, columns), metres, finite.
-            pixel_size_m: Ground size of a pixel, metres.
+            pixel_size_m: Size of a pixel, metres.
             threshold_m: Height that `covered` refers to.
             origin_px: Row and column of `dsm_m[0, 0]` on the DSM's own global lattice.
             shares: (2, rows, columns), share of trees and of buildings, 0 to 1, by a land-cover map; NaN is unknown.

@@ -25,7 +25,7 @@ class HeadKind(StrEnum):
 
 
 class Decoding(StrEnum):
-    """How a distribution becomes one height."""
+    """Method that reduces a distribution to one height."""
 
     MIDDLE = "middle"
     """The middle of the most plausible class, as in the paper."""
@@ -46,7 +46,7 @@ class Head(Protocol):
 
     @property
     def kind(self) -> HeadKind:
-        """Which head it is."""
+        """Kind of the head."""
 
     @property
     def channels(self) -> int:

@@ -173,7 +173,7 @@ class PixelWindow:
 
 
 def pixels_per_tile(pixel_size_m: float) -> int:
-    """How many pixels a tile is wide.
+    """Return the width of a tile in pixels.
 
     Raises:
         ConfigError: the pixel size is below 1 m or does not divide 50 km.

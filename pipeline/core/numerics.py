@@ -1,4 +1,4 @@
-"""Which arithmetic made a network's heights: it decides their last bits, so the manifest records it."""
+"""Arithmetic of a network's heights: it determines their last bits, so the manifest records it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a tile's time goes: wall and CPU seconds by stage."""
+"""Timing of a tile: wall and CPU seconds by stage."""
 
 from __future__ import annotations
 

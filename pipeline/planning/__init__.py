@@ -1,1 +1,1 @@
-"""Which tiles an area needs and which files each tile reads."""
+"""Planning: the tiles of an area and the files that each tile reads."""

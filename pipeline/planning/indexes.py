@@ -1,4 +1,4 @@
-"""Where a planner finds the files of its sources: by index, or by asking for the area of a tile."""
+"""Finds the files of a planner's sources: by index, or by searching the area of a tile."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where heights come from: catalogue, headers, reading, nodata, land cover."""
+"""Sources of heights: catalogue, headers, reading, nodata, land cover."""

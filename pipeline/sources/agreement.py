@@ -87,7 +87,7 @@ def _end(declared: Declared) -> str:
 
 
 def _wrong_end(own: FileCrs, declared: Declared, bounds: Bounds) -> str:
-    """Which of the two is wrong, by where each puts the file."""
+    """Return which of the two is wrong, from the position that each gives the file."""
     catalogue = "correct horizontal_crs in the source catalogue" if declared.by is Word.CATALOGUE else "leave --crs out"
     file = f"correct the file (gdal_edit.py -a_srs {declared.horizontal_crs})"
     by_file = _meets(own.text, bounds, declared.area_deg)

@@ -54,7 +54,7 @@ class Provider(_Frozen):
 
 
 class Files(_Frozen):
-    """Data in a list of files; local paths may hold glob patterns."""
+    """Data in a list of files; local paths may contain glob patterns."""
 
     kind: Literal["files"] = "files"
     hrefs: tuple[str, ...] = Field(min_length=1)
@@ -160,7 +160,7 @@ Location = Annotated[Files | CellTemplate | Portal | Listed, Field(discriminator
 
 
 class Access(_Frozen):
-    """How a source's server is reached; credentials stay in the environment, the AWS files or the machine's role.
+    """Access to a source's server; credentials stay in the environment, the AWS files or the machine's role.
 
     Attributes:
         endpoint_url: S3 server of the source; Amazon's for anonymous sources, else the store's (`--s3-endpoint-url`) when None.

@@ -15,7 +15,7 @@ from orograph.pipeline.sources.catalogue import Source
 
 
 class Word(StrEnum):
-    """Whose word a fact is."""
+    """Origin of a fact."""
 
     FILE = "file"
     SIDECAR = "side-car"
@@ -73,7 +73,7 @@ class Facts:
 
     Attributes:
         path: Path or name for GDAL.
-        affine: Pixel to CRS, corner based, north up with columns eastwards whatever the file's order.
+        affine: Pixel to CRS, corner based, north up with columns eastwards, independent of the file's order.
         shape: Rows, columns.
         nodata: Void values of raw samples.
         dtype: Of raw samples.

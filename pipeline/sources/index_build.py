@@ -62,7 +62,7 @@ class Listing:
 
     @property
     def is_local(self) -> npt.NDArray[np.bool_]:
-        """Which files are local."""
+        """Return which files are local."""
         local: npt.NDArray[np.bool_] = self.states[:, 0] != _NOT_LOCAL
         return local
 

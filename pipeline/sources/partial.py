@@ -19,7 +19,7 @@ class PartialRaster(Protocol):
 
     @property
     def href(self) -> str:
-        """Where the raster is, for messages."""
+        """Location of the raster, for messages."""
         ...
 
     def ensure(self, col: int, row: int, width: int, height: int, shape: tuple[int, int]) -> None:

@@ -52,9 +52,9 @@ def obstacle(source: Source) -> OrographError | None:
 
 
 def archive_of(source: Source) -> str | None:
-    """Href (or template) of a source's archives, which must be unpacked; None where it has none.
+    """Href (or template) of a source's archives, which must be unpacked; None if it has none.
 
-    A chain that names the member (`zip://a.tif::https://...`) is read as it is.
+    A chain that names the member (`zip://a.tif::https://...`) is read directly.
     """
     if isinstance(source.data, Files):
         hrefs = source.data.hrefs

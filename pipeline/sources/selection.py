@@ -50,7 +50,7 @@ class SourceFilter:
 
 
 def access_of(source: Source) -> str:
-    """How files are found, in a word: `files`, `archives`, `template`, `stac`, `tile-index`, `features`, `atom`, `portal`."""
+    """Access method: `files`, `archives`, `template`, `stac`, `tile-index`, `features`, `atom` or `portal`."""
     if archive_of(source) is not None:
         return "archives"
     return "template" if isinstance(source.data, CellTemplate) else source.data.kind
@@ -69,12 +69,12 @@ def state_of(source: Source) -> str:
 
 
 def hrefs_of(source: Source) -> tuple[str, ...]:
-    """Where a source's files are listed or named."""
+    """Location of the listing or names of a source's files."""
     return source.data.hrefs if isinstance(source.data, Files) else (source.data.href,)
 
 
 def document_of(source: Source) -> dict[str, Any]:
-    """Everything the catalogue says of a source, with its state, JSON-ready."""
+    """Catalogue entry of a source with its state, JSON-ready."""
     said = source.model_dump(mode="json", exclude_none=True, exclude={"accept_unverified"})
     return {**said, "access_kind": access_of(source), "state": state_of(source)}
 

@@ -34,7 +34,7 @@ class SensorErrors(BaseModel):
 
 
 class SensorModel(BaseModel):
-    """How a source's heights arise from the terrain: a Gaussian footprint, then noise, then rounding.
+    """Model of a source's heights: a Gaussian footprint on the terrain, then noise, then rounding.
 
     The noise of a height on terrain of slope s and relief q has the variance noise_m**2 + (noise_per_slope_m * tan s)**2
     + (noise_per_relief * q)**2, where q is the standard deviation of the terrain in waves of 100 to 200 m. Its

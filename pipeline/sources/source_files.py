@@ -1,4 +1,7 @@
-"""How planning reaches files of sources, wherever they are; implemented by `orograph.infra.runs.source_access`."""
+"""Interface through which planning reads files of sources.
+
+Implemented by `orograph.infra.runs.source_access`.
+"""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class LinearFit:
 
 
 def _symmetries(side: int) -> list[npt.NDArray[np.intp]]:
-    """Where each cell of a flattened square comes from under the eight symmetries, in one order for every side."""
+    """Return the source of each cell of a flattened square under the eight symmetries, in one order for every side."""
     cells = np.arange(side * side).reshape(side, side)
     turned = [np.rot90(cells, turns) for turns in range(4)]
     return [image.ravel() for cells in turned for image in (cells, cells.T)]

@@ -54,7 +54,7 @@ _PRODUCT, _INVERSE = _group()
 
 
 def _sources(kind: str, shape: tuple[int, ...], factor: int, element: int) -> IntArray:
-    """Where each entry of a tensor comes from when an element acts on it: flat indices, of the tensor's shape.
+    """Return the source of each entry of a tensor under a group element: flat indices, of the tensor's shape.
 
     Channel 8 i + g is field i as the element g sees it, so that an element also permutes each eight.
     """

@@ -33,7 +33,7 @@ from orograph.pipeline.tile.stages.stage import Layer
 from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
 
 HALO_M: Final = 5_000.0
-"""How far around a tile its sources are read for estimation and halos."""
+"""Margin around a tile within which its sources are read for estimation and halos."""
 
 
 class TileAssembly:

@@ -36,7 +36,7 @@ MOST_NATIVE_PX: Final = 8_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """How a source is looked at for one target pixel size.
+    """Resampling of a source for one target pixel size.
 
     Attributes:
         lattices: The source's lattices, averaged down where it is at least twice as fine as the target.

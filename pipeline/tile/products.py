@@ -44,7 +44,7 @@ Kind = Literal["elevation", "source_index", "uncertainty", "hillshade", "bare_ea
 
 @dataclass(frozen=True, slots=True)
 class RasterProduct:
-    """How one of the raster products is written."""
+    """Encoding of one raster product."""
 
     name: Kind
     title: str

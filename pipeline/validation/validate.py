@@ -47,11 +47,11 @@ _WORLDCOVER: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ValidationOptions:
-    """How to compare.
+    """Options of the comparison.
 
     Attributes:
-        frame: Vertical frame of the raster; None takes what the file declares.
-        control_frame: Vertical frame of the control; None takes what its file declares.
+        frame: Vertical frame of the raster; None for the declaration of its file.
+        control_frame: Vertical frame of the control; None for the declaration of its file.
         epoch: Decimal year of the control's coordinates, for dynamic frames.
         uncertainty: Raster of standard deviations; of tiles their own.
         land_cover: Raster of classes (ESA WorldCover); classes in the control's own column come first.

@@ -1,1 +1,1 @@
-"""Sensor models measured from data: from a source alone, and against a finer terrain model."""
+"""Sensor models measured from data: from a source alone, and against a finer DTM."""

@@ -21,7 +21,7 @@ from orograph.pipeline.sources.single_raster import opened_heights
 
 
 def characterise(path: Path, finer: Path | None = None, mask: Path | None = None) -> SensorModel:
-    """Sensor model of a raster, from itself or against a finer terrain model.
+    """Sensor model of a raster, from itself or against a finer DTM.
 
     Args:
         path: Raster of the source.

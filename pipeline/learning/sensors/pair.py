@@ -1,4 +1,4 @@
-"""A source's sensor model from a finer terrain model of the same place.
+"""A source's sensor model from a finer DTM of the same place.
 
 The finer heights are blurred until they fit: Gauss-Newton over the squares of both footprints, the horizontal shift and a
 tilted plane, weighted by the noise and robust against outliers. A Gaussian's derivative by its variance is half its second
@@ -36,7 +36,7 @@ _BLOCKS: Final = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlap:
-    """A source over a finer terrain model.
+    """A source over a finer DTM.
 
     Attributes:
         source: The source.

@@ -1,7 +1,7 @@
 """Processes that train one network together: each takes its share of every batch, and all make the same step.
 
-The batch of a step is drawn from the run's seed whatever the number of processes, and sums that a loss divides by are
-taken over all of them. So a run depends on the number of processes only through the order of additions.
+The batch of a step is drawn from the run's seed, independent of the number of processes, and sums that a loss divides
+by are taken over all of them. So a run depends on the number of processes only through the order of additions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How fine heights become coarse ones: centre samples, footprint means, noise."""
+"""Computes coarse heights from fine ones: centre samples, footprint means, noise."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ class Trainer:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the run's state is kept."""
+        """Path of the run's state."""
         return self.folder / "checkpoint.safetensors"
 
     def start_from(self, *weights: Path) -> None:

@@ -18,7 +18,7 @@ from orograph.pipeline.superres.sensor.bank import LEAST_NOISE_M, noise_correlat
 from orograph.pipeline.superres.sensor.covariance import OCTAVE_VARIANCE, Array, Prior
 
 REACH_PX: Final = 12
-"""How far the band filter sees, in coarse pixels."""
+"""Reach of the band filter, in coarse pixels."""
 CELL_PX: Final = 8
 """Side of a cell of the global lattice."""
 _WINDOW_CELLS: Final = 4

@@ -48,7 +48,7 @@ class Bend:
 
     @property
     def halo_px(self) -> int:
-        """How far around a pixel the bend looks."""
+        """Reach of the bend around a pixel."""
         return (self.reach + 2) * self.cell_px
 
     def surface(self, difference_m: FloatArray, known: BoolArray, wanted: BoolArray) -> FloatArray:

@@ -113,7 +113,7 @@ class Stage(Protocol):
         ...
 
     def halo_px(self, job: Job) -> int:
-        """How far around a pixel the stage looks."""
+        """Reach of the stage around a pixel."""
         ...
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
