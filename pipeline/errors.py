@@ -1,61 +1,61 @@
 """Every error Orograph raises, in one tree.
 
 OrographError
-├── UsageError                    what was asked for makes no sense                        exit 2
+├── UsageError                    the request makes no sense                            exit 2
 │   ├── BadIdentifier             a tile, cell or source id that does not parse
 │   ├── ConfigError               a setting with a bad value
 │   ├── SourceUnverified          a source with facts that are to be confirmed first
 │   ├── PackageMissing            a command that needs an extra which is not installed
-│   └── OutsideExtent             a query beyond the ground a model was fitted to
-├── InputError                    the input cannot give right heights
-│   ├── SourceUnknown             a source id that no catalogue holds
-│   ├── SourceMissing             nothing lies at the href                                 exit 4
+│   └── OutsideExtent             a query outside the extent a model was fitted to
+├── InputError                    the input cannot give correct heights
+│   ├── SourceUnknown             a source id that is in no catalogue
+│   ├── SourceMissing             there is no object at the href                        exit 4
 │   ├── SourceInaccessible        access denied, redirected, or no such bucket             exit 4
-│   ├── SourceCorrupt             truncated, not a raster, checksum or value gate failed
+│   ├── SourceCorrupt             truncated, not a raster, checksum or value check failed
 │   ├── SourceGridError           horizontal CRS missing or wrong, transform not usable
 │   ├── NodataError               undeclared or contradictory nodata values
 │   ├── SuspiciousSamples         heights that no survey gives, where the user asked to stop at them
 │   ├── OutsideCoverage           no source has data in the tile
-│   ├── AllVoid                   sources cover the tile but hold no valid height
-│   ├── NoOverlap                 two rasters that belong together share no ground
-│   ├── BandMismatch              a raster with another number of bands than was asked for
-│   ├── HeightsNotFinite          infinite heights or weights, or an array that is no raster
-│   ├── NoTrainingPixels          not one pixel to fit or train on
-│   └── VerticalError             heights cannot be moved to the target frame rightly
+│   ├── AllVoid                   sources cover the tile but contain no valid height
+│   ├── NoOverlap                 two rasters that belong together do not overlap
+│   ├── BandMismatch              a raster with the wrong number of bands
+│   ├── HeightsNotFinite          infinite heights or weights, or an array that is not a raster
+│   ├── NoTrainingPixels          no valid pixel to fit or train on
+│   └── VerticalError             heights cannot be transformed to the target vertical frame
 │       ├── VerticalFrameMissing  a source or target without a vertical frame
 │       ├── NoVerticalOperation   no pinned operation from frame to frame
 │       │   └── FrameUnknown      no frame of the catalogue has this name                    exit 2
-│       ├── GridMissing           the operation's grid is not on this machine              exit 4
-│       ├── GridCorrupt           the grid's sha256 is not the pinned one
-│       ├── OutsideAreaOfUse      the place lies beyond the operation's or grid's area
+│       ├── GridMissing           the operation's grid is not installed                 exit 4
+│       ├── GridCorrupt           the grid's SHA-256 differs from the pinned one
+│       ├── OutsideAreaOfUse      the point is outside the area of use of operation or grid
 │       ├── EpochMissing          a time-dependent operation without an epoch
 │       └── DatumDisagreement     two independent routes differ by more than the limit
-├── CoregistrationError           estimation was asked of data that cannot carry it
-├── ModelError                    a network's weights or outputs are not to be trusted
-│   └── ForeignModel              a file that is no model of the wanted kind, or of another version
-├── ExportError                   a format cannot hold the heights, name or grid
+├── CoregistrationError           coregistration cannot be estimated from these data
+├── ModelError                    a network's weights or outputs are invalid
+│   └── ForeignModel              a file that is not a model of the expected kind or version
+├── ExportError                   a format cannot represent the heights, name or grid
 ├── MemoryBudgetExceeded          projected peak memory is above the limit; nothing was started
-├── StoreError                    objects cannot be kept
+├── StoreError                    objects cannot be stored
 │   ├── StoreUnwritable           permission, credentials, read-only
 │   ├── DiskFull                  no space left
 │   ├── ObjectExists              put-if-absent found an object
 │   └── PreconditionFailed        put-if-match found another ETag
-├── TransientError                may pass on its own                                      retryable
+├── TransientError                may pass without intervention                         retryable
 │   ├── SourceUnavailable         5xx, 429, timeouts, connections
 │   ├── SourceChanged             the ETag changed while the source was read
-│   └── StoreUnavailable          the store does not answer
-├── EngineError                   the machinery around a tile failed
+│   └── StoreUnavailable          the store does not respond
+├── EngineError                   the infrastructure around a tile failed
 │   ├── WorkerLost                the process died                                         retryable
 │   ├── DeadlineExceeded          the tile took longer than its deadline                   retryable
 │   ├── OutOfMemory               the operating system or Ray killed the worker            retryable once
 │   ├── TileQuarantined           three attempts failed
 │   ├── ResourcesMissing          the cluster has no such resource
-│   └── ClusterRefused            the cluster does not accept our token
+│   └── ClusterRefused            the cluster rejected our token
 └── CatalogueError                a published item, collection or checksum is wrong
-    └── ResultDiffers             one run key, two contents: a result is not reproducible, or was damaged
+    └── ResultDiffers             two contents under one run key: not reproducible, or damaged
 
-An error names what is wrong, where (tile, source, stage), and what to do (remedy). It survives pickling, so Ray can
-carry it: subclasses must keep this constructor.
+An error says what happened, where (tile, source, stage), and what to do (remedy). It can be pickled, so Ray can
+transport it: subclasses must keep this constructor.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ class OrographError(Exception):
     """Root of the tree.
 
     Args:
-        message: What is wrong, with the offending value.
+        message: The fault, with the offending value.
         tile: Tile or cell id concerned.
         source: Source id or href concerned.
         stage: Stage in which it happened.
-        remedy: What the reader can do now.
+        remedy: The action to take now.
     """
 
     retryable: ClassVar[bool] = False
@@ -94,7 +94,7 @@ class OrographError(Exception):
         self.remedy = remedy
 
     def at(self, *, tile: str | None = None, source: str | None = None, stage: str | None = None) -> Self:
-        """Fill in context that was unknown where the error was raised; what is known stays."""
+        """Fill in context that was unknown where the error was raised; known fields stay unchanged."""
         self.tile = self.tile or tile
         self.source = self.source or source
         self.stage = self.stage or stage
@@ -131,7 +131,7 @@ def _rebuild(cls: type[OrographError], message: str, context: dict[str, str | No
 
 
 class UsageError(OrographError):
-    """What was asked for makes no sense."""
+    """The request makes no sense."""
 
     exit_code = 2
 
@@ -153,21 +153,21 @@ class PackageMissing(UsageError):
 
 
 class OutsideExtent(UsageError):
-    """A query beyond the ground a model was fitted to."""
+    """A query outside the extent that a model was fitted to."""
 
 
 class InputError(OrographError):
-    """The input cannot give right heights."""
+    """The input cannot give correct heights."""
 
 
 class SourceUnknown(InputError):
-    """A source id that no catalogue holds."""
+    """A source id that is in no catalogue."""
 
     exit_code = 2
 
 
 class SourceMissing(InputError):
-    """Nothing lies at the href."""
+    """There is no object at the href."""
 
     exit_code = 4
 
@@ -179,7 +179,7 @@ class SourceInaccessible(InputError):
 
 
 class SourceCorrupt(InputError):
-    """Truncated, not a raster, or refused by a checksum or value gate."""
+    """Truncated, not a raster, or rejected by a checksum or value check."""
 
 
 class SourceGridError(InputError):
@@ -191,7 +191,7 @@ class NodataError(InputError):
 
 
 class SuspiciousSamples(InputError):
-    """Samples that no survey gives, where the user asked to stop at them."""
+    """Implausible samples, where the user asked to stop at them."""
 
 
 class OutsideCoverage(InputError):
@@ -199,27 +199,27 @@ class OutsideCoverage(InputError):
 
 
 class AllVoid(InputError):
-    """Sources cover the tile but hold no valid height."""
+    """Sources cover the tile but contain no valid height."""
 
 
 class NoOverlap(InputError):
-    """Two rasters that belong together share no ground."""
+    """Two rasters that belong together do not overlap."""
 
 
 class BandMismatch(InputError):
-    """A raster with another number of bands than was asked for."""
+    """A raster with the wrong number of bands."""
 
 
 class HeightsNotFinite(InputError):
-    """Infinite heights or weights, or an array that is no raster."""
+    """Infinite heights or weights, or an array that is not a raster."""
 
 
 class NoTrainingPixels(InputError):
-    """Not one pixel to fit or train on."""
+    """No valid pixel to fit or train on."""
 
 
 class VerticalError(InputError):
-    """Heights cannot be moved to the target frame rightly."""
+    """Heights cannot be transformed to the target vertical frame."""
 
 
 class VerticalFrameMissing(VerticalError):
@@ -237,17 +237,17 @@ class FrameUnknown(NoVerticalOperation):
 
 
 class GridMissing(VerticalError):
-    """The operation's grid is not on this machine."""
+    """The operation's grid is not installed on this machine."""
 
     exit_code = 4
 
 
 class GridCorrupt(VerticalError):
-    """The grid's sha256 is not the pinned one."""
+    """The grid's SHA-256 differs from the pinned one."""
 
 
 class OutsideAreaOfUse(VerticalError):
-    """The place lies beyond the operation's or its grid's area."""
+    """The point is outside the area of use of the operation or of its grid."""
 
 
 class EpochMissing(VerticalError):
@@ -259,19 +259,19 @@ class DatumDisagreement(VerticalError):
 
 
 class CoregistrationError(OrographError):
-    """Estimation was asked of data that cannot carry it."""
+    """Coregistration cannot be estimated from these data."""
 
 
 class ModelError(OrographError):
-    """A network's weights or outputs are not to be trusted."""
+    """A network's weights or outputs are invalid."""
 
 
 class ForeignModel(ModelError):
-    """A file that is no model of the wanted kind, or of another version."""
+    """A file that is not a model of the expected kind or version."""
 
 
 class ExportError(OrographError):
-    """A format cannot hold the heights, name or grid."""
+    """A format cannot represent the heights, name or grid."""
 
 
 class MemoryBudgetExceeded(OrographError):
@@ -279,11 +279,11 @@ class MemoryBudgetExceeded(OrographError):
 
 
 class StoreError(OrographError):
-    """Objects cannot be kept."""
+    """Objects cannot be stored."""
 
 
 class StoreUnwritable(StoreError):
-    """Permission, credentials, or a read-only place."""
+    """No permission, no credentials, or a read-only location."""
 
 
 class DiskFull(StoreError):
@@ -299,25 +299,25 @@ class PreconditionFailed(StoreError):
 
 
 class TransientError(OrographError):
-    """May pass on its own."""
+    """A fault that may pass without intervention."""
 
     retryable = True
 
 
 class SourceUnavailable(TransientError):
-    """A source's server does not answer as it should: 5xx, 429, timeouts."""
+    """A source's server failed: 5xx, 429 or a timeout."""
 
 
 class SourceChanged(TransientError):
-    """The ETag changed while the source was read; the tile starts again."""
+    """The ETag changed while the source was read; the tile is started again."""
 
 
 class StoreUnavailable(TransientError):
-    """The store does not answer."""
+    """The store does not respond."""
 
 
 class EngineError(OrographError):
-    """The machinery around a tile failed."""
+    """The infrastructure around a tile failed."""
 
 
 class WorkerLost(EngineError):
@@ -333,21 +333,21 @@ class DeadlineExceeded(EngineError):
 
 
 class OutOfMemory(EngineError):
-    """The operating system or Ray killed the worker for its memory."""
+    """The operating system or Ray killed the worker for its memory use."""
 
     retryable = True
 
 
 class TileQuarantined(EngineError):
-    """Every attempt at the tile failed; it waits for a person."""
+    """Every attempt at the tile failed; the user has to release it."""
 
 
 class ResourcesMissing(EngineError):
-    """The cluster has no such resource; waiting would last for ever."""
+    """The cluster has no such resource; the job would wait indefinitely."""
 
 
 class ClusterRefused(EngineError):
-    """The cluster does not accept our token."""
+    """The cluster rejected our token."""
 
 
 class CatalogueError(OrographError):
@@ -355,4 +355,4 @@ class CatalogueError(OrographError):
 
 
 class ResultDiffers(CatalogueError):
-    """One run key, two contents: a result is not reproducible, or an object was damaged."""
+    """Two contents under one run key: a result is not reproducible, or an object was damaged."""

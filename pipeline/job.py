@@ -1,4 +1,4 @@
-"""What is done to one tile and what came of it: Job, Product, Manifest; all frozen, all picklable."""
+"""A tile's work and its result: Job, Product, Manifest; all frozen and picklable."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from orograph.pipeline.sources.sensor import RESOLVER
 from orograph.pipeline.version import PROCESSING_VERSION
 
 ProgressCallback = Callable[[str, float], None]
-"""Told the stage's name and the fraction of it that is done, 0 to 1."""
+"""Receives the stage's name and its completed fraction, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One tile, the files it is made of, the settings it is made with.
+    """One tile with its input files and settings.
 
     Attributes:
         tile: The tile.
-        sources: Sources with data in the tile, best first; may be empty only for a refused tile.
-        settings: Everything that shapes the result.
+        sources: Sources with data in the tile, best first; may be empty only for a rejected tile.
+        settings: All settings that affect the result.
         alignment: Shifts to apply instead of estimating them, from `orograph.pipeline.coregistration.smooth_shifts`.
     """
 
@@ -51,7 +51,8 @@ class Job:
         Same key, same bytes where no network is involved; networks agree to their tolerance (docs/design/074).
 
         Hashes the processing version, the settings, the tile, how each source is described and the digest of (href,
-        ETag) of all files. Titles, providers and licences are left out: they change no height. The thinning is the one in use.
+        ETag) of all files. Titles, providers and licences are excluded: they change no height. The thinning is the
+        one in use.
         """
         described = [
             {
@@ -104,20 +105,20 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class TileResult:
-    """What `run_tile` leaves on local disk: products and the manifest but for its assets."""
+    """Output of `run_tile` on local disk: products, and the manifest without its assets."""
 
     job: Job
     products: tuple[Product, ...]
     draft: dict[str, Any]
 
     def manifest(self, assets: tuple[Asset, ...]) -> Manifest:
-        """The manifest, once the assets are committed; of its sources only what may be published."""
+        """The manifest after the assets are committed; of its sources it contains public fields only."""
         sources = tuple(shortened(public_ref(ref)) for ref in self.draft["sources"])
         return Manifest(assets=assets, **{**self.draft, "sources": sources})
 
 
 def _land_cover(source: Source) -> dict[str, Any]:
-    """What of a source's land-cover map changes heights: its content and classes, not where it lies or whose it is."""
+    """Fields of a source's land-cover map that change heights: content and classes, not its location or provider."""
     known = source.land_cover
     return {} if known is None else {"land_cover": known.model_dump(mode="json", exclude={"path", "attribution"})}
 

@@ -1,4 +1,4 @@
-"""The manifest of a tile: everything that is known about its assets, hashed."""
+"""The manifest of a tile: the hashed record of its inputs, processing and assets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Frozen(BaseModel):
 
 
 class CoregistrationRecord(_Frozen):
-    """What was estimated of a source against the tile's best one; shifts are added to the source's coordinates."""
+    """Coregistration of a source to the tile's best source; shifts are added to the source's coordinates."""
 
     source: str
     reference: str
@@ -71,7 +71,7 @@ class Band(_Frozen):
 
 
 class ProductInfo(_Frozen):
-    """How an asset is described in manifest and catalogue."""
+    """Description of an asset in the manifest and the catalogue."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     filename: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
@@ -90,7 +90,7 @@ class Product:
 
 
 class Asset(ProductInfo):
-    """A committed product: where it lies and what it must hash to."""
+    """A committed product: its key and its SHA-256."""
 
     key: str
     size_bytes: int
@@ -98,7 +98,7 @@ class Asset(ProductInfo):
 
 
 class OperationRecord(_Frozen):
-    """A vertical operation that was applied to a source; its shifts are the extremes over the tile and 5 km around it."""
+    """A vertical operation applied to a source; its shifts are the extremes over the tile and 5 km around it."""
 
     source: str
     frame_from: str
@@ -130,13 +130,13 @@ class Quality(_Frozen):
 
 
 class FileFacts(_Frozen):
-    """What is known of files of a source that are alike, and whose word each fact is.
+    """Facts about files of a source that are alike, with the origin of each fact.
 
     Attributes:
         files: Names of the files, at most the first three.
         count: How many there are.
         facts: Fact to value: CRS, vertical frame, unit, scale, nodata, mask, pixel interpretation.
-        said_by: Fact to its speaker: the file, a side-car by name, the catalogue, the phase of the grid, a default.
+        said_by: Fact to its origin: the file, a side-car by name, the catalogue, the phase of the grid, a default.
     """
 
     files: tuple[str, ...]
@@ -146,10 +146,10 @@ class FileFacts(_Frozen):
 
 
 class Manifest(_Frozen):
-    """The record of a finished tile. The first one put under a run key is the result, whoever made it.
+    """The record of a finished tile. The first manifest stored under a run key is the result.
 
-    Without networks a second worker writes the same bytes. With networks `numerics` records which arithmetic gave these
-    heights. Times and host names are not in here: they belong to the run report.
+    Without networks a second worker writes the same bytes. With networks, `numerics` records the arithmetic that
+    produced these heights. Times and host names belong to the run report, not to the manifest.
     """
 
     schema_version: Literal[1] = 1
@@ -178,11 +178,11 @@ class Manifest(_Frozen):
 
     @property
     def asset_prefix(self) -> str:
-        """Key prefix of its assets: the set that one worker made."""
+        """Key prefix of its assets: the set written by one worker."""
         return self.assets[0].key.rsplit("/", 1)[0]
 
     def to_json(self) -> bytes:
-        """Canonical JSON, sealed by the sha256 of everything else in it."""
+        """Canonical JSON, sealed with the SHA-256 of all other fields."""
         document = self.model_dump(mode="json")
         return canonical_json({**document, _SEAL: _sha256(document)})
 
@@ -191,13 +191,13 @@ class Manifest(_Frozen):
         """Read a sealed manifest.
 
         Raises:
-            ValueError: a single bit of it is not as it was written, or it is no manifest at all.
+            ValueError: the bytes were changed after writing, or are not a manifest.
         """
         document = json.loads(data)
         if not isinstance(document, dict) or canonical_json(document) != data:
             raise ValueError("is not canonical JSON")
         if document.pop(_SEAL, None) != _sha256(document):
-            raise ValueError("its contents do not hash to the sha256 in it")
+            raise ValueError("its contents do not match the SHA-256 recorded in it")
         try:
             return cls.model_validate_json(canonical_json(document))
         except ValidationError as error:
@@ -205,7 +205,7 @@ class Manifest(_Frozen):
             raise ValueError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
 
     def asset(self, name: str) -> Asset:
-        """The asset of a name; KeyError when there is none."""
+        """The asset of a name; KeyError if it does not exist."""
         for asset in self.assets:
             if asset.name == name:
                 return asset
@@ -217,5 +217,5 @@ def _sha256(document: Any) -> str:
 
 
 def canonical_json(document: Any) -> bytes:
-    """JSON with sorted keys, no blanks, no NaN: equal documents are equal bytes."""
+    """JSON with sorted keys, no whitespace and no NaN: equal documents give equal bytes."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()

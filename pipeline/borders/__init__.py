@@ -1,4 +1,4 @@
-"""Borders: how well sources agree where they overlap, why they do not, and what would close the rest."""
+"""Borders: agreement of sources in their overlaps, causes of differences, and a network adjustment."""
 
 from orograph.pipeline.borders.closure_check import RouteCheck, check_routes
 from orograph.pipeline.borders.compare import Border, Comparison, compare_sources

@@ -1,4 +1,4 @@
-"""The two-route check: from frame to frame through the geoids, and through the levelled European frame."""
+"""The two-route check: from frame to frame through the geoids, and through the European levelling datum."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ FAIL_M: Final = 0.15
 
 @dataclass(frozen=True, slots=True)
 class RouteCheck:
-    """How far two independent ways between the frames of a border differ.
+    """Difference between two independent routes between the frames of a border.
 
     Attributes:
-        verdict: `agree`, `warn` above 5 cm, `fail` above 15 cm, `impossible` where a way is lacking.
+        verdict: `agree`, `warn` above 5 cm, `fail` above 15 cm, `impossible` if a route is missing.
         difference_m: Median of geoid way minus levelling way; positive: the geoids put A higher over B's frame.
             None, like the spread, where the check is impossible.
         spread_m: Largest departure from that median.
-        datum_uncertainty_m: What the frames themselves leave open: largest absolute difference.
-        reason: Why it is impossible.
+        datum_uncertainty_m: Uncertainty of the frames themselves: largest absolute difference.
+        reason: Reason why it is impossible.
     """
 
     verdict: Literal["agree", "warn", "fail", "impossible"]
@@ -37,7 +37,7 @@ class RouteCheck:
     reason: str = ""
 
     def insist(self, border: str) -> None:
-        """Raise where the routes disagree beyond the limit.
+        """Raise if the routes disagree beyond the limit.
 
         Raises:
             DatumDisagreement: verdict `fail`.
@@ -46,7 +46,7 @@ class RouteCheck:
             raise DatumDisagreement(
                 f"{border}: geoid and levelling routes differ by {(self.difference_m or 0.0) * 100:+.1f} cm,"
                 f" {(self.datum_uncertainty_m or 0) * 100:.1f} cm at most",
-                remedy="check the sources' vertical frames; --allow-disagreement goes on",
+                remedy="check the sources' vertical frames, or continue with --allow-disagreement",
             )
 
 
@@ -58,7 +58,7 @@ def check_routes(
     *,
     hub: str = "EPSG:5621",
 ) -> RouteCheck:
-    """Compare A -> ellipsoid -> B with A -> EVRF -> B at places along a border.
+    """Compare A -> ellipsoid -> B with A -> EVRF -> B at points along a border.
 
     Args:
         frames: Vertical frames of A and B.
@@ -76,11 +76,11 @@ def check_routes(
     except VerticalError as error:
         return RouteCheck("impossible", reason=str(error))
     if by_geoid.labels == by_levelling.labels:
-        return RouteCheck("impossible", reason="both ways are the same operation")
+        return RouteCheck("impossible", reason="both routes are the same operation")
     differences = by_geoid.shift(lon_deg, lat_deg) - by_levelling.shift(lon_deg, lat_deg)
     differences = differences[np.isfinite(differences)]
     if not differences.size:
-        return RouteCheck("impossible", reason="no place of the border lies in both areas of use")
+        return RouteCheck("impossible", reason="no point of the border is inside both areas of use")
     median = float(np.median(differences))
     largest = float(np.abs(differences).max())
     verdict: Literal["agree", "warn", "fail"] = (

@@ -1,4 +1,4 @@
-"""Differences of sources over their overlaps: all flat ground both see, brought to one frame, streamed by windows."""
+"""Differences of sources over flat terrain in their overlaps, in one vertical frame, streamed by windows."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ WINDOW_PX: Final = 1024
 FLAT_DEG: Final = 5.0
 BLOCK_M: Final = 5000.0
 KEEP: Final = 2_000_000
-"""Differences kept for figures and pictures; beyond that every n-th one is."""
+"""Maximum number of differences kept for figures and pictures; above it every n-th one is kept."""
 SAMPLE: Final = 20
-"""Points of the printed sample, as many as OpenDEM Europe's tables have."""
+"""Points of the published sample; the same number as in OpenDEM Europe's tables."""
 ROUTE_POINTS: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """What two sources say of the ground they share; differences are A minus B in the target frame, metres.
+    """Comparison of two sources in their overlap; differences are A minus B in the target frame, metres.
 
     Attributes:
         a, b: Source ids.
-        statistics: On all flat ground.
+        statistics: On all flat terrain.
         sample: Figures of twenty points drawn at random, as OpenDEM Europe's tables are made.
         before: Figures of the same differences without any vertical operation.
         routes: The two-route check along the overlap.
@@ -67,7 +67,7 @@ class Border:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All borders of some sources in a target frame, and the operations that brought them there."""
+    """All borders of some sources in a target frame, with the operations used."""
 
     target_frame: str
     borders: tuple[Border, ...]
@@ -76,7 +76,7 @@ class Comparison:
 
 @dataclass(slots=True)
 class _Gathered:
-    """What windows add up to."""
+    """Accumulated results of the windows."""
 
     places: list[npt.NDArray[np.float64]] = field(default_factory=list)
     moved: list[npt.NDArray[np.float32]] = field(default_factory=list)
@@ -100,11 +100,11 @@ def compare_sources(
         grids_dir: Folder of the catalogue's grids.
         pixel_size_m: Pixel of the comparison; the coarser of each pair's resolutions when None.
         area_m: West, south, east, north of EPSG:3035 to stay within.
-        flat_deg: Steeper ground is left out: there a horizontal slip becomes a height.
+        flat_deg: Steeper terrain is excluded: there a horizontal offset becomes a height difference.
 
     Raises:
-        OutsideCoverage: no two sources share flat ground.
-        VerticalError: a source cannot be brought to the target frame.
+        OutsideCoverage: no two sources overlap on flat terrain.
+        VerticalError: a source cannot be transformed to the target frame.
     """
     catalogue = VerticalCatalogue.load()
     operations = {
@@ -127,7 +127,7 @@ def compare_sources(
         if gathered.moved and sum(part.size for part in gathered.moved) >= SAMPLE:
             borders.append(_border(a, b, gathered, grids_dir))
     if not borders:
-        raise OutsideCoverage("no two sources share flat ground", remedy="see the areas of the sources with a viewer")
+        raise OutsideCoverage("no two sources overlap on flat terrain", remedy="check the extents of the sources")
     return Comparison(target_frame, tuple(borders), operations)
 
 
@@ -196,7 +196,7 @@ def _border(a: Source, b: Source, gathered: _Gathered, grids_dir: Path) -> Borde
 def _blocks(
     a: str, b: str, places: npt.NDArray[np.float64], differences: npt.NDArray[np.float32]
 ) -> tuple[Observation, ...]:
-    """Medians of 5 km blocks: pixels are no independent measurements, blocks nearly are."""
+    """Medians of 5 km blocks: pixels are not independent measurements, blocks nearly are."""
     keys = np.floor(places / BLOCK_M).astype(np.int64)
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     keys, places, differences = keys[order], places[order], differences[order]

@@ -1,4 +1,4 @@
-"""Windows of a source on a common grid, its own voids and several files respected."""
+"""Windows of a source on a common grid; handles nodata and several files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ class OpenSource:
     def __enter__(self) -> Self:
         data = self.source.data
         if not isinstance(data, Files):
-            raise ConfigError(f"source {self.source.id} is not in files", remedy="list its files for this comparison")
+            raise ConfigError(
+                f"source {self.source.id} has no local files", remedy="`borders` needs `data: {kind: files}`"
+            )
         found = (glob.glob(href) or [href] for href in data.hrefs)  # noqa: PTH207 - patterns are absolute paths or URLs
         paths = sorted({path for some in found for path in some})
         self._rasters = [HeightRaster(read_header(path, self.source), self.source.id) for path in paths]
@@ -55,11 +57,11 @@ class OpenSource:
         return west, south, east, north
 
     def window_px(self, box: GeoBox) -> int:
-        """How wide a window of a grid may be without reading too much at once."""
+        """Widest window of a grid that can be read without exceeding the read limit."""
         return max(16, math.floor(NATIVE_PX * self.source.resolution_m / abs(box.affine.a)))
 
     def read(self, box: GeoBox) -> FloatArray:
-        """Heights on a grid of EPSG:3035, bilinear, or averaged where the grid is coarser; NaN where there are none."""
+        """Heights on a grid of EPSG:3035, bilinear, or averaged if the grid is coarser; NaN where void."""
         heights = np.full(box.shape.shape, np.nan, dtype=np.float32)
         wanted = (box.boundingbox.left, box.boundingbox.bottom, box.boundingbox.right, box.boundingbox.top)
         for raster in self._rasters:
@@ -79,7 +81,7 @@ class OpenSource:
 
 
 def slope_degrees(heights_m: FloatArray, pixel_m: float) -> npt.NDArray[np.float32]:
-    """Steepness in degrees by central differences; infinite at the edge and where a neighbour is void."""
+    """Slope in degrees by central differences; infinite at the edge and next to voids."""
     steep = np.full(heights_m.shape, np.inf, dtype=np.float32)
     north = (heights_m[2:, 1:-1] - heights_m[:-2, 1:-1]) / (2 * pixel_m)
     east = (heights_m[1:-1, 2:] - heights_m[1:-1, :-2]) / (2 * pixel_m)

@@ -1,4 +1,4 @@
-"""What a comparison found, for people: one JSON, one picture per border, one page."""
+"""Reports of a comparison: one JSON, one picture per border, one page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orograph.pipeline.core.page import facts, page, pictures, table
 from orograph.pipeline.core.pictures import scale_bar
 
 OPENDEM_MEAN_ABSOLUTE_M: Final = {"NL/DE": 0.0955, "BE/NL": 0.1130}
-"""Recomputed from the heights OpenDEM Europe printed for its two borders."""
+"""Recomputed from the heights that OpenDEM Europe published for its two borders."""
 _COLUMNS: Final = (
     "border",
     "pixels",
@@ -84,7 +84,7 @@ def draw_border(border: Border, frame: str, path: Path) -> None:
         scale_bar(chart, width_km * 1000, 0.001)
         figure.colorbar(dots, ax=chart, label="difference, cm", shrink=0.85)
         _histogram(bars, values, limit, border)
-        figure.suptitle(f"{border.statistics.count:,} pixels of flat ground in {frame}", fontsize=9)
+        figure.suptitle(f"{border.statistics.count:,} pixels of flat terrain in {frame}", fontsize=9)
         figure.savefig(path)
 
 
@@ -164,7 +164,7 @@ def _page(document: dict[str, Any], folder: Path) -> str:
 
 def _network_html(network: dict[str, Any] | None) -> str:
     if network is None:
-        return "<p>No adjustment was asked for.</p>"
+        return "<p>No adjustment was requested.</p>"
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{source['constant_m'] * 100:+.2f}</td>"
         f"<td>{source['sigma_m'] * 100:.2f}</td></tr>"

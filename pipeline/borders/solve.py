@@ -1,8 +1,8 @@
-"""Network adjustment: one constant or plane per source that makes overlaps meet, held by the operations' accuracies.
+"""Network adjustment: one constant or plane per source, constrained by the operations' accuracies.
 
-Datum operations cannot close what national surveys left open. Where asked for, every source gets a small correction:
-weighted least squares over the differences in all overlaps, with the published accuracy of each source's operation as
-a prior on its correction. Nothing is hidden: the correction is a step of the operation, named in every manifest.
+Datum operations cannot remove all differences between national surveys. On request, every source gets a small
+correction: weighted least squares over the differences in all overlaps, with the published accuracy of each source's
+operation as a prior on its correction. The correction is a step of the operation and is named in every manifest.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.vertical import Operation
 
 LEAST_SIGMA_M: Final = 0.005
-"""A block's median is never trusted to better than this: neighbouring pixels share their errors."""
+"""Minimum standard error of a block's median: neighbouring pixels share their errors."""
 PLANE_SIGMA_PER_KM: Final = 0.0005
 """Prior on a plane's slope: 5 cm in 100 km, the steepest tilt between EVRF2007 and national frames."""
 SURVEY_ACCURACY_M: Final = 1.0
-"""Terrain models that are known better than this are surveys."""
+"""Terrain models with a smaller standard error than this are surveys."""
 LEAST_DSM_M: Final = 2.0
-"""A surface model is never trusted to better than this as terrain: it sees what stands on it."""
+"""Minimum standard error of a DSM as terrain: it contains canopy and buildings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The median difference A minus B of one block of an overlap, metres, at its place in EPSG:3035."""
+    """The median difference A minus B of one block of an overlap, metres, at its position in EPSG:3035."""
 
     a: str
     b: str
@@ -45,7 +45,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class NetworkResult:
-    """Corrections and what they achieve.
+    """Corrections and residuals of an adjustment.
 
     Attributes:
         adjustments: By source id.
@@ -66,20 +66,22 @@ def adjust_network(
     local_m: Mapping[str, float] | None = None,
     model: Model = "constant",
 ) -> NetworkResult:
-    """Least squares of one correction per source.
+    """Solve for one correction per source by least squares.
 
     Args:
         observations: Block medians of all overlaps, heights already in the target frame.
-        accuracies_m: Standard deviation of each source's constant; the tighter, the less it gives way.
-        local_m: Standard deviation of what a source's heights are off over a block as a whole, such as canopy; zero when
-            None. See `source_weights`.
+        accuracies_m: Standard deviation of each source's constant; smaller values allow smaller corrections.
+        local_m: Standard deviation of a source's mean error over a block, such as canopy; zero when None. See
+            `source_weights`.
         model: A constant per source, or a plane.
 
     Raises:
         ConfigError: no observation, or one of an unknown source.
     """
     if not observations:
-        raise ConfigError("no overlap to adjust", remedy="the sources must share at least a block of flat ground")
+        raise ConfigError(
+            "no overlap to adjust", remedy="the sources must overlap on at least one block of flat terrain"
+        )
     if local_m is not None:
         observations = [
             replace(o, sigma_m=math.hypot(o.sigma_m, local_m.get(o.a, 0.0), local_m.get(o.b, 0.0)))
@@ -87,7 +89,7 @@ def adjust_network(
         ]
     ids = sorted({name for o in observations for name in (o.a, o.b)})
     if missing := [name for name in ids if name not in accuracies_m]:
-        raise ConfigError(f"no accuracy is known of {', '.join(missing)}")
+        raise ConfigError(f"the accuracy is unknown for {', '.join(missing)}")
     width = 1 if model == "constant" else 3
     centres = {name: _centre(name, observations) for name in ids}
     design, right = _rows(observations, ids, centres, width)
@@ -110,11 +112,11 @@ def adjust_network(
 
 
 def source_weights(source: Source, operation: Operation) -> tuple[float, float]:
-    """Standard deviations (metres) of a source's constant and of its heights over a block as a whole.
+    """Standard deviations (metres) of a source's constant and of its mean error over a block.
 
-    A survey's heights are off by its datum alone: errors of its pixels average out. A surface model sees canopy and
-    roofs, and a coarse model has errors that are alike over kilometres: both are off by about their stated accuracy, as a
-    whole and from block to block, so they take a difference to a survey upon themselves.
+    A survey has only a datum error: the errors of its pixels average out. A DSM contains canopy and roofs, and a coarse
+    model has errors that are correlated over kilometres: both have about their stated accuracy, as a whole and per
+    block, so a difference to a survey is attributed to them.
     """
     if source.surface is Surface.DSM or source.accuracy_m > SURVEY_ACCURACY_M:
         local_m = max(source.accuracy_m, LEAST_DSM_M if source.surface is Surface.DSM else 0.0)

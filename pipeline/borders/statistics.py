@@ -18,7 +18,7 @@ class DifferenceStatistics:
     Attributes:
         count: How many.
         median_m, mean_m: Signed bias.
-        mean_absolute_m: As OpenDEM Europe's tables give it.
+        mean_absolute_m: Mean absolute difference, as in OpenDEM Europe's tables.
         nmad_m: Normalised median absolute deviation.
         std_m, p05_m, p95_m, largest_m: Spread; the largest absolute difference.
     """
@@ -35,7 +35,7 @@ class DifferenceStatistics:
 
     @classmethod
     def of(cls, differences_m: npt.NDArray[np.floating]) -> Self:
-        """Figures of finite differences; ValueError when there are none."""
+        """Compute the figures of finite differences; ValueError if there are none."""
         values = np.asarray(differences_m, dtype=np.float64)
         values = values[np.isfinite(values)]
         if not values.size:
@@ -55,5 +55,5 @@ class DifferenceStatistics:
         )
 
     def rounded(self) -> dict[str, float | int]:
-        """The figures to a tenth of a millimetre, for JSON."""
+        """The figures rounded to a tenth of a millimetre, for JSON."""
         return {name: value if isinstance(value, int) else round(value, 4) for name, value in asdict(self).items()}

@@ -1,4 +1,4 @@
-"""Aligning a raster with a reference: shifts, ramps, tilts and smooth fields, each with what is known of its quality."""
+"""Coregistration: aligns a raster with a reference by shifts, ramps, tilts and smooth fields, with quality figures."""
 
 from orograph.pipeline.coregistration.field import DisplacementField
 from orograph.pipeline.coregistration.fit import fit

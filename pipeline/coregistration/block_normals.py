@@ -1,9 +1,9 @@
-"""What blocks say of their displacement, with noise that is alike over patches taken out.
+"""Normal equations of blocks for their displacement, with patch-correlated noise removed.
 
-Heights of a DEM err alike over some hundred metres. Counted pixel by pixel such noise looks like knowledge, and it pulls
-shifts wherever slopes face one way. Each block is therefore gathered in patches of about ten pixels, and each patch
-gets a height offset of its own, of a size the residuals tell, which is integrated out: generalised least squares with
-noise that is white plus constant over patches.
+Height errors of a DEM are correlated over some hundred metres. Counted per pixel, such noise looks like information and
+biases shifts where slopes face one way. Each block is therefore divided into patches of about ten pixels, and each
+patch has its own height offset, with a variance estimated from the residuals, which is integrated out: generalised
+least squares with noise that is white plus constant over patches.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Evidence:
     count: Array
 
     def trusted(self, seen: Array) -> Evidence:
-        """What is to be believed of each block.
+        """Keep only what each block can constrain.
 
-        Blocks with too few pixels say nothing; blocks whose ground has no shape (not `seen`) speak of heights only, or
-        noise would hold them where they are.
+        Blocks with too few pixels constrain nothing; blocks without relief (not `seen`) constrain heights only, so that
+        noise does not keep them in place.
         """
         a, b = self.a.copy(), self.b.copy()
         empty = self.count < LEAST_SAMPLES
@@ -54,7 +54,7 @@ class Evidence:
         return replace(self, a=a, b=b)
 
     def kept(self, blocks: Array) -> Evidence:
-        """Only some blocks' equations; the others say nothing."""
+        """Keep the equations of some blocks; the others are zero."""
         keep = blocks.astype(float)
         return replace(self, a=self.a * keep[:, None, None], b=self.b * keep[:, None])
 
@@ -76,14 +76,14 @@ def gather(pair: Pair, field: DisplacementField, blocks: Blocks, scale: Array, s
 
 
 def patches_per_block(pair: Pair, blocks: Blocks) -> int:
-    """Patches along each side of a block."""
+    """Number of patches along each side of a block."""
     side = max(PATCH_PX, float(np.sqrt(pair.reference.size / MOST_PATCHES)))
     smallest = min(float(np.diff(edges).min()) for edges in (blocks.row_edges, blocks.col_edges))
     return max(1, round(smallest / side))
 
 
 def _without_patch_noise(sums: Array) -> tuple[Array, Array, Array]:
-    """Equations of patches with the offset each patch may have integrated out."""
+    """Equations of patches with each patch's offset integrated out."""
     a, b = matrices(sums)
     flat = sums.reshape(-1, sums.shape[-1])
     squares, good = flat[:, 9], flat[:, 10] >= _LEAST_IN_PATCH

@@ -1,4 +1,4 @@
-"""Blocks with what is known of each: count, own shift, covariance, condition, spread of residuals, status."""
+"""Quality figures per block: count, own shift, covariance, condition, spread of residuals, status."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ Array = npt.NDArray[Any]
 
 _LEAST_SPREAD: Final = 0.005
 _NOISE_SLOPE: Final = 0.7
-"""Independent noise alone makes slopes of about half its size a pixel; a block's slopes must be above."""
+"""Independent noise alone causes slopes of about half its size per pixel; a block's slopes must be larger."""
 _THINNING: Final = 4
-"""Slopes are judged on medians of this many pixels squared: noise fades there, ground does not."""
+"""Slopes are computed on medians of squares of this many pixels, which reduces noise but not relief."""
 _WORST_ERROR_PX: Final = 1.0
 _LIKE_PIXELS: Final = 6.0
-"""So many pixels carry the information of one; on twins a block's own shift then errs by what it says."""
+"""Pixels per independent observation; with it, a block's standard error matches its error on synthetic pairs."""
 _FAR: Final = 50.0
-"""A block is rejected when its own shift lies this many times farther from the field than blocks usually do."""
+"""A block is rejected if its own shift is this many times farther from the field than usual."""
 _LEAST_SHARE: Final = 0.5
-"""And when fewer than this share of its pixels agree with the field at all."""
+"""A block is also rejected if fewer than this fraction of its pixels agree with the field."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockTable:
-    """One row a block, row by row from the north-west.
+    """One row per block, row by row from the north-west.
 
     Attributes:
         shape: Rows and columns of blocks.
         centre_m: (n, 2) easting and northing of the centres, reference CRS.
         displacement_m: (n, 3) east, north, up of the field at the centre.
-        own_m: (n, 3) what the block alone would say; NaN where it cannot.
-        error_m: (n, 3) standard errors of that, noise of patches and of neighbouring pixels allowed for.
+        own_m: (n, 3) estimate from the block alone; NaN where it is not observable.
+        error_m: (n, 3) its standard errors, including correlated noise of patches and neighbouring pixels.
         condition: (n,) condition number of the block's scaled normal matrix.
         nmad_m: (n,) spread of residuals under the field; NaN without samples.
         count: (n,) pixels used.
-        status: (n,) a `CoregistrationStatus` each.
+        status: (n,) a `CoregistrationStatus` per block.
     """
 
     shape: tuple[int, int]
@@ -58,7 +58,7 @@ class BlockTable:
     status: tuple[CoregistrationStatus, ...]
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """JSON-ready rows; None for what is not known."""
+        """JSON-ready rows; None for unknown values."""
         columns = ("centre_m", "displacement_m", "own_m", "error_m", "condition", "nmad_m", "count")
         rows = []
         for i, status in enumerate(self.status):
@@ -70,7 +70,7 @@ class BlockTable:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as JSON has them, to a tenth of a millimetre."""
+    """Numbers for JSON, to a tenth of a millimetre."""
     if np.ndim(value):
         return [_plain(v) for v in value]
     if isinstance(value, np.integer):
@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 
 def observable(pair: Pair, field: DisplacementField, blocks: Blocks, scale: Array) -> Array:
-    """Which blocks can tell a horizontal shift by themselves, shape (n,)."""
+    """Blocks that constrain a horizontal shift by themselves, shape (n,)."""
     smallest = min(*pair.reference.shape, *pair.moving.shape)
     coarse = pair.thinned(_THINNING) if smallest >= 10 * _THINNING else pair
     sums = coarse.sums(field, Blocks.of_counts(coarse.reference.shape, blocks.shape), 4.0 * scale)
@@ -101,7 +101,7 @@ def tabulate(
     pair: Pair,
     image: tuple[Array, int],
 ) -> BlockTable:
-    """Gather what is known of each block at the end of a fit."""
+    """Compute the block table at the end of a fit."""
     u, v = (part.ravel() for part in blocks.centres())
     displacement = monomials(u, v) @ field.polynomial.T + field.lattice.reshape(3, -1).T
     count = evidence.count
@@ -128,7 +128,7 @@ def tabulate(
 
 
 def _alone(a: Array, b: Array, count: Array) -> tuple[Array, Array, Array]:
-    """What each block alone would add to the field, its standard error and condition number."""
+    """Correction of the field by each block alone, its standard error and condition number."""
     diagonal = np.sqrt(np.maximum(a[:, np.arange(3), np.arange(3)], 1e-300))
     scaled = a / (diagonal[:, :, None] * diagonal[:, None, :]) + 1e-9 * np.eye(3)
     good = (count >= LEAST_SAMPLES) & (diagonal > 1e-100).all(axis=1)
@@ -139,13 +139,13 @@ def _alone(a: Array, b: Array, count: Array) -> tuple[Array, Array, Array]:
         condition[good] = values[:, -1] / np.maximum(values[:, 0], 1e-9)
         inverse = np.linalg.inv(scaled[good])
         own[good] = np.einsum("bij,bj->bi", inverse, b[good] / diagonal[good]) / diagonal[good]
-        # Within a patch neighbouring pixels still err alike.
+        # Within a patch, errors of neighbouring pixels are still correlated.
         error[good] = np.sqrt(_LIKE_PIXELS * inverse[:, np.arange(3), np.arange(3)]) / diagonal[good]
     return own, error, condition
 
 
 def _distance(own: Array, a: Array, seen: Array) -> Array:
-    """How far blocks alone lie from the field, by their own certainty, in units of what is usual."""
+    """Distance of each block's own estimate from the field, in its standard errors, relative to the usual distance."""
     step = np.nan_to_num(own)
     squared = np.einsum("bi,bij,bj->b", step, a, step)
     usual = float(np.median(squared[seen])) if seen.any() else 0.0
@@ -170,7 +170,7 @@ def _statuses(
 
 
 def _spreads(blocks: Blocks, image: Array, step: int) -> tuple[Array, Array]:
-    """NMAD of the residuals of each block and their number, from a thinned image of them."""
+    """NMAD and number of the residuals of each block, from a decimated image."""
     number = blocks.numbers(image.shape, step)
     good = np.isfinite(image)
     values, number = image[good].astype(float), number[good]
@@ -181,8 +181,8 @@ def _spreads(blocks: Blocks, image: Array, step: int) -> tuple[Array, Array]:
 
 def _group_medians(values: Array, number: Array, count: int) -> Array:
     """Median of each group (the upper one of an even count); NaN for empty groups."""
-    # Single-precision numbers sort as their bits do once those of the negative ones are turned round, so one sort of
-    # whole numbers puts groups and values in order.
+    # Single-precision numbers sort like their bits once the bits of the negative ones are inverted, so one integer sort
+    # puts groups and values in order.
     bits = values.astype(np.float32).view(np.int32)
     turned = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
     keys = np.sort((number.astype(np.int64) << 32) + (turned.astype(np.int64) + 2**31))

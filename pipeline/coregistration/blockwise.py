@@ -1,10 +1,10 @@
-"""A smooth field of block displacements, solved for all blocks together.
+"""A smooth field of block displacements, solved for all blocks jointly.
 
-Five steps, as in xDEM's blockwise coregistration: subdivide, estimate each block, turn blocks into points, interpolate
-their shifts, warp. Unlike there, blocks are not fitted alone: each gives its normal equations, and one robust solve
-under a bending prior ties them, so a block of sea takes its shift from its neighbours. The prior's stiffness is chosen
-on held-out cells of at least two kilometres with a buffer around them: noise of nearby pixels is alike, so small cells
-would let the field follow the noise.
+Five steps, as in xDEM's blockwise coregistration: subdivide, estimate each block, convert blocks to points, interpolate
+their shifts, warp. Unlike xDEM, blocks are not fitted alone: each contributes its normal equations, and one robust
+solve with a bending prior connects them, so a block of sea takes its shift from its neighbours. The prior's
+stiffness is selected on held-out cells of at least two kilometres with a buffer around them: noise of nearby pixels
+is correlated, so small cells would let the field follow the noise.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_BLOCKS: Final = 1000
 CELL_M: Final = 2000.0
 """Side of a held-out cell; the buffer around it is one block."""
 UP_STIFFNESS: Final = 5.0
-"""Heights bend less than horizontal shifts: a metre sideways is worth a slope (here about 0.45) of a metre in height."""
+"""Heights bend less than horizontal shifts: a metre sideways changes the height by the slope (here about 0.45)."""
 _STEPS: Final = 5
 _THINNED: Final = 250_000
 _NEARLY_PX: Final = 0.1
@@ -46,7 +46,7 @@ _FOLDS: Final = ((0, 0), (1, 1), (2, 2), (0, 2), (2, 0))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
-    """Blocks that are predicted, and blocks that may not help: the former and a buffer around them."""
+    """Blocks that are predicted, and blocks excluded from the fit: the former and a buffer around them."""
 
     predicted: Array
     hidden: Array
@@ -54,11 +54,11 @@ class Fold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldFit:
-    """A field with the evidence for it.
+    """A field with its cross-validation.
 
     Attributes:
         stiffness: Weight of the bending prior, relative to the blocks' own median information.
-        held_out_nmad_m: Spread of residuals in cells that did not take part, over all folds; NaN without folds.
+        held_out_nmad_m: Spread of residuals in held-out cells, over all folds; NaN without folds.
         held_out_median_m: Their median.
     """
 
@@ -83,12 +83,12 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     said = gather(pair, field, blocks, scale, thin)
     seen = observable(pair, field, blocks, scale) & method.horizontal
     relative = choose_stiffness(trial, said.trusted(seen), folds)
-    # Numpy's kernels serve a first look: a sample of rows is enough for shifts of a hundredth of a pixel.
+    # Numpy's kernels serve a first estimate: a sample of rows is enough for shifts of a hundredth of a pixel.
     finest = thin if by_numpy() else 1
     count, move, step = 0, np.inf, thin
     while count < _STEPS:
         if count:
-            # The first steps need not be exact: all pixels are looked at once the field hardly moves.
+            # The first steps need not be exact: all pixels are used once the field hardly changes.
             step = finest if move < _NEARLY_PX * pair.pixel_m or count == _STEPS - 1 else thin
             scale = noise_scale(*pair.residuals(field, _SCALE_SAMPLE))
             said = gather(pair, field, blocks, scale, step)
@@ -104,9 +104,9 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
 
 
 def _trial_lattice(blocks: Blocks) -> BlockLattice:
-    """The lattice of held-out fields, which are many: with half the nodes along each side where there are many blocks.
+    """The lattice for the many held-out fields: half the nodes along each side if there are many blocks.
 
-    A stiffness means the same on both, and a solve costs a sixteenth.
+    A stiffness has the same meaning on both, and a solve costs a sixteenth.
     """
     if blocks.shape[0] * blocks.shape[1] <= _MANY_BLOCKS:
         return BlockLattice.over(blocks.shape, blocks.shape)
@@ -114,7 +114,7 @@ def _trial_lattice(blocks: Blocks) -> BlockLattice:
 
 
 def block_side_px(pair: Pair, method: Method) -> float:
-    """Side of a block: as asked, else 50 pixels, or more where there would be too many blocks."""
+    """Side of a block: as requested, else 50 pixels, or more if there would be too many blocks."""
     pixel_m = abs(pair.geobox.affine.a)
     if method.block_m is not None:
         return max(method.block_m / pixel_m, 8.0)
@@ -138,7 +138,7 @@ def make_folds(blocks: Blocks, pair: Pair) -> list[Fold]:
 
 
 def choose_stiffness(lattice: BlockLattice, evidence: Evidence, folds: list[Fold]) -> float:
-    """The stiffness that predicts held-out cells best, by descent over a geometric series."""
+    """Find the stiffness that predicts held-out cells best, by descent over a geometric series."""
     tried: dict[int, float] = {}
 
     def loss(step: int) -> float:
@@ -178,12 +178,12 @@ def stiffness(a: Array, relative: float) -> Array:
 
 
 def _solve(lattice: BlockLattice, evidence: Evidence, current: Array, relative: float) -> Array:
-    """The whole lattice anew, from equations taken at the current one."""
+    """Solve the whole lattice again, from equations linearised at the current one."""
     return lattice.solve(evidence.a, _right(lattice, evidence, current), stiffness(evidence.a, relative))
 
 
 def _right(lattice: BlockLattice, evidence: Evidence, current: Array) -> Array:
-    """Right-hand sides for the whole lattice instead of for its change."""
+    """Right-hand sides for the whole lattice instead of its change."""
     return evidence.b + np.einsum("bij,bj->bi", evidence.a, lattice.at_blocks(current))
 
 
@@ -196,7 +196,7 @@ def _held_out(
     relative: float,
     folds: list[Fold],
 ) -> tuple[tuple[Array, int], Array]:
-    """A decimated image of residuals under the field, and residuals of cells under fields that never saw them."""
+    """A decimated image of residuals under the field, and residuals of cells under fields fitted without them."""
     image, step = pair.residual_image(field, _IMAGE)
     number = blocks.numbers(image.shape, step)
     held = []

@@ -1,4 +1,4 @@
-"""What a method leaves on ground it has not seen."""
+"""Residuals of a method on held-out terrain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HeldOut:
     Attributes:
         cell_m: Side of a cell.
         median_m, nmad_m: Of reference - aligned over all cells; NaN when a fit did not converge.
-        sample_count: Pixels looked at: all, or some two million of a larger raster.
+        sample_count: Pixels compared: all, or some two million of a larger raster.
     """
 
     cell_m: float
@@ -51,10 +51,11 @@ def held_out(
     cell_m: float = CELL_M,
     threads: int = 1,
 ) -> HeldOut:
-    """Fit twice, on either colour of a chequerboard, and look at the other colour.
+    """Fit twice, on either colour of a chequerboard, and compare on the other colour.
 
-    Cells of 500 m abut and noise of neighbouring pixels is alike, so this is a little kind to fields that follow the
-    noise; `Coregistration.blind_nmad_m` (cells of 2 km, a block away from what is used) is harsh in turn.
+    Cells of 500 m are adjacent and noise of neighbouring pixels is correlated, so this is slightly optimistic for
+    fields that follow the noise; `Coregistration.blind_nmad_m` (cells of 2 km, a block away from the data used) is
+    pessimistic.
     """
     white = chequerboard(reference, cell_m)
     everywhere = np.ones(white.shape, np.bool_) if inliers is None else inliers

@@ -1,7 +1,7 @@
-"""Reading a raster between its pixels: Keys' cubic convolution, the cubic B-spline, and what lies beyond the edges.
+"""Reads a raster between its pixels: Keys' cubic convolution, the cubic B-spline, and extrapolation beyond the edges.
 
-Inside a raster sixteen taps are read relative to one of them: terrain is high and its differences are small, so single
-precision loses nothing. All functions are compiled into the loops of `kernels.py`; numbers are single precision where
+Inside a raster sixteen taps are read relative to one of them: heights are large and their differences small, so single
+precision is sufficient. All functions are compiled into the loops of `kernels.py`; numbers are single precision where
 their arguments are, since every constant is.
 
 Source: Keys (1981), Cubic convolution interpolation for digital image processing, doi:10.1109/TASSP.1981.1163711.
@@ -95,7 +95,7 @@ def spline(flat: Array, i: Any, width: Any, s: Any, t: Any) -> Any:
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
 def keys_with_slopes(flat: Array, i: Any, width: Any, s: Any, t: Any) -> tuple[Any, Any, Any]:
-    """Height inside less the base height `flat[i + width + 1]`, and its derivatives along columns and rows, per pixel."""
+    """Height inside less the base height `flat[i + width + 1]`, and its derivatives (per pixel)."""
     w, d, v, e = keys_weights(t), keys_derivatives(t), keys_weights(s), keys_derivatives(s)
     base = flat[i + width + np.uint64(1)]
     below = i + width
@@ -113,7 +113,7 @@ def keys_with_slopes(flat: Array, i: Any, width: Any, s: Any, t: Any) -> tuple[A
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _tap_column(heights: Array, row: Any, col: int) -> float:
-    """Height with odd reflection beyond the left and right edges, which keeps slopes."""
+    """Height with odd reflection beyond the left and right edges, which preserves slopes."""
     last = heights.shape[1] - 1
     if col < 0:
         return 2.0 * heights[row, 0] - heights[row, min(-col, last)]
@@ -135,7 +135,7 @@ def _tap(heights: Array, row: int, col: int) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _at_edge(heights: Array, row: int, col: int, by_row: Four, by_col: Four) -> float:
-    """Sixteen taps under weights where some of them lie beyond the raster."""
+    """Sixteen weighted taps, some of them beyond the raster."""
     value = 0.0
     for i in range(4):
         for j in range(4):

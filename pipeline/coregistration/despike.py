@@ -1,6 +1,6 @@
-"""A raster made safe to interpolate: spikes taken out, small voids and the rims of large ones filled.
+"""Prepares a raster for interpolation: spikes removed, small voids and the rims of large ones filled.
 
-What is filled serves as taps of the kernel only; whether a sample counts is decided on the original raster, so no void
+Filled pixels serve as taps of the kernel only; the original raster decides whether a sample is valid, so no void
 shrinks or grows.
 """
 
@@ -19,7 +19,7 @@ from orograph.pipeline.coregistration.threads import in_bands
 Array = npt.NDArray[Any]
 
 SPIKE_FACTOR: Final = 30.0
-"""A pixel is a spike when it leaves the median of its neighbours by this many NMADs of second differences."""
+"""A pixel is a spike if it differs from the median of its neighbours by this many NMADs of second differences."""
 _SAMPLES: Final = 50_000
 
 
@@ -44,7 +44,7 @@ def _median_of_neighbours(heights: Array, row: int, col: int, work: Array) -> fl
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _is_spike(heights: Array, row: int, col: int, threshold: float, work: Array) -> bool:
-    """Whether a height leaves its neighbours in both directions and their median as well."""
+    """Whether a height differs from its neighbours in both directions and from their median."""
     h = heights[row, col]
     if 0 < col < heights.shape[1] - 1 and abs(h - 0.5 * (heights[row, col - 1] + heights[row, col + 1])) <= threshold:
         return False
@@ -77,7 +77,7 @@ def _solve6(a: Array, b: Array) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _weighted_mean(heights: Array, row: int, col: int) -> float:
-    """Mean of the valid heights of a 5 x 5 neighbourhood, nearer ones counting more; NaN without any."""
+    """Mean of the valid heights of a 5 x 5 neighbourhood, weighted by proximity; NaN without any."""
     total = mean = 0.0
     for r in range(max(row - 2, 0), min(row + 3, heights.shape[0])):
         for c in range(max(col - 2, 0), min(col + 3, heights.shape[1])):
@@ -90,7 +90,7 @@ def _weighted_mean(heights: Array, row: int, col: int) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _local_surface(heights: Array, row: int, col: int, a: Array, b: Array, phi: Array) -> float:
-    """Quadratic through the valid heights of a 5 x 5 neighbourhood, bent less the fewer there are; NaN without any."""
+    """Quadratic through the valid heights of a 5 x 5 neighbourhood, flatter the fewer there are; NaN without any."""
     mean = _weighted_mean(heights, row, col)
     if np.isnan(mean):
         return mean
@@ -108,14 +108,14 @@ def _local_surface(heights: Array, row: int, col: int, a: Array, b: Array, phi: 
                         a[i, j] += w * phi[i] * phi[j]
     a[0, 0] += 1e-6
     for i in range(1, 6):
-        # A faint pull to the plane, fainter to the mean: one-sided neighbourhoods must not swing.
+        # A weak prior towards the plane, weaker towards the mean: one-sided neighbourhoods must not oscillate.
         a[i, i] += 1e-3 if i < 3 else 3e-2
     return mean + _solve6(a, b)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _mend_rows(heights: Array, threshold: float, first: int, last: int, dirty: bool, out: Array) -> None:
-    """Mend rows `first` to `last` into `out`; clean ones are copied."""
+    """Repair rows `first` to `last` into `out`; clean ones are copied."""
     if not dirty:
         out[first:last] = heights[first:last]
         return
@@ -135,14 +135,14 @@ def _mend_rows(heights: Array, threshold: float, first: int, last: int, dirty: b
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _is_dirty(heights: Array, threshold: float, first: int, last: int) -> bool:
-    """Whether some of the rows hold a void or a spike."""
+    """Whether any of the rows contains a void or a spike."""
     work = np.empty(8)
     cols = heights.shape[1]
     for r in range(first, last):
         line = heights[r]
         smooth = 0
         for c in range(1, cols - 1):
-            # Counting without a branch is what lets the compiler do many columns at once; a void counts as rough.
+            # Branch-free counting lets the compiler process many columns at once; a void counts as rough.
             smooth += abs(line[c] - np.float32(0.5) * (line[c - 1] + line[c + 1])) <= threshold
         if smooth == cols - 2:
             continue
@@ -156,7 +156,7 @@ def _is_dirty(heights: Array, threshold: float, first: int, last: int) -> bool:
 
 
 def spike_threshold_m(heights_m: FloatArray) -> float:
-    """How far a height may leave its neighbours (metres): a multiple of the robust spread of second differences."""
+    """Allowed difference of a height from its neighbours (metres): a multiple of the second differences' NMAD."""
     rows, cols = heights_m.shape
     if cols < 3:
         return np.inf
@@ -170,7 +170,7 @@ def spike_threshold_m(heights_m: FloatArray) -> float:
 
 
 def mend(heights_m: FloatArray, *, spikes: bool = True, threads: int = 1) -> FloatArray:
-    """The raster with spikes replaced and voids filled up to two pixels from data; itself when there is nothing to do.
+    """The raster with spikes replaced and voids filled up to two pixels from data; itself if it is clean.
 
     Heights in metres, float32, NaN is void; voids deeper than two pixels stay.
     """

@@ -2,7 +2,8 @@
 
 The linear form of Nuth and Kaab (2011, doi:10.5194/tc-5-271-2011): a height difference is the slope times the shift.
 Instead of binning by aspect, all pixels enter one least squares with Tukey weights and noise that grows with slope;
-the moving raster is sampled anew through the field at every step, so errors of the linearisation vanish at the end.
+the moving raster is sampled again through the field at every step, so errors of the linearisation vanish at
+convergence.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Array = npt.NDArray[Any]
 
 LEAST_SAMPLES: Final = 100
 LEAST_SLOPE_SPREAD: Final = 0.005
-"""Slopes must differ by this much (standard deviation in the weaker direction) for a shift to be seen in heights."""
+"""Slopes must vary by this much (standard deviation in the weaker direction) to make a shift observable."""
 WORST_ERROR_PX: Final = 0.5
 """A shift less certain than this (standard error, weaker direction) counts as not observed."""
 _SAMPLE: Final = 120_000
@@ -37,7 +38,7 @@ _SYMMETRIC: Final = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
 
 @dataclass(frozen=True, slots=True)
 class SlopeSpread:
-    """Standard deviations of slopes in the directions that have least and most, and the latter (east, north; length 1)."""
+    """Smallest and largest standard deviation of slopes over directions, and the latter's unit vector."""
 
     weak: float = 0.0
     strong: float = 0.0
@@ -46,7 +47,7 @@ class SlopeSpread:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """A fitted field and what is known of its quality.
+    """A fitted field and its quality figures.
 
     Attributes:
         covariance: Of the mean east, north and up displacement (square metres), robust to noise correlated in blocks.
@@ -64,7 +65,7 @@ class Estimate:
 
     @property
     def slope_spread(self) -> float:
-        """Standard deviation of slopes in the direction that has least."""
+        """Smallest standard deviation of slopes over directions."""
         return self.slopes.weak
 
 
@@ -76,7 +77,7 @@ def nmad(values: Array) -> float:
 
 
 def median(values: Array) -> float:
-    """Median of finite values; numpy's own looks for NaN besides, which takes longer than the median."""
+    """Median of finite values; numpy's own also checks for NaN, which takes longer than the median."""
     middle = values.size // 2
     if values.size % 2:
         return float(np.partition(values, middle)[middle])
@@ -85,7 +86,7 @@ def median(values: Array) -> float:
 
 
 def noise_scale(residual: Array, slope: Array) -> Array:
-    """Noise on flat ground (metres) and its growth with slope, from spreads in eight classes of slope."""
+    """Noise on flat terrain (metres) and its growth with slope, from spreads in eight classes of slope."""
     total = max(nmad(residual), _LEAST_SCALE_M)
     if residual.size < 800:
         return np.array([total, 0.0])
@@ -108,7 +109,7 @@ def matrices(sums: Array) -> tuple[Array, Array]:
 
 
 def design(terms: tuple[Term, ...], blocks: Blocks) -> Array:
-    """How terms move blocks: shape (blocks, 3, terms)."""
+    """Effect of terms on blocks: shape (blocks, 3, terms)."""
     u, v = blocks.centres()
     values = monomials(u.ravel(), v.ravel())
     out = np.zeros((values.shape[0], 3, len(terms)))
@@ -118,14 +119,14 @@ def design(terms: tuple[Term, ...], blocks: Blocks) -> Array:
 
 
 def with_nuisance(terms: tuple[Term, ...]) -> tuple[Term, ...]:
-    """Terms plus a plane in height while anything moves sideways: a ramp must not be mistaken for a shift."""
+    """Terms plus a height plane if there are horizontal terms, so that a ramp is not taken for a shift."""
     if all(component == UP for component, _ in terms):
         return terms
     return tuple(sorted({*terms, (UP, 0), (UP, 1), (UP, 2)}))
 
 
 def _solve(normal: Array, right: Array, terms: tuple[Term, ...]) -> Array:
-    """Solve with a faint ridge on everything but the constant terms, relative to what the constants know."""
+    """Solve with a weak ridge on everything except the constant terms, relative to the information on the constants."""
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     faint = np.array([1e-9 if monomial == 0 else 1e-4 for _, monomial in terms])
     scaled = normal / np.outer(scale, scale) + np.diag(faint)
@@ -133,7 +134,7 @@ def _solve(normal: Array, right: Array, terms: tuple[Term, ...]) -> Array:
 
 
 def _along(terms: tuple[Term, ...], direction: tuple[float, float] | None) -> Array:
-    """How unknowns make up terms, shape (terms, unknowns): each its own, or east and north tied along one direction."""
+    """Map from unknowns to terms, shape (terms, unknowns): identity, or east and north tied along one direction."""
     if direction is None:
         return np.eye(len(terms))
     columns = []
@@ -158,10 +159,10 @@ def estimate(
     polish: bool = True,
     direction: tuple[float, float] | None = None,
 ) -> Estimate:
-    """Fit the terms on top of a field: on a sample until it stands still, then, when to be polished, on all pixels.
+    """Fit the terms on top of a field: on a sample until convergence, then, with `polish`, on all pixels.
 
-    Without polish it is a start for something finer, and stops sooner. `direction` (east, north; length 1) ties the
-    horizontal terms to displacements along it.
+    Without polish the result is a start for a finer fit, and the fit stops earlier. `direction` (east, north; length
+    1) ties the horizontal terms to displacements along it.
     """
     joint = with_nuisance(terms)
     blocks = Blocks.of(pair.reference.shape, 40)
@@ -195,7 +196,7 @@ def _sample(pair: Pair, field: DisplacementField) -> tuple[Array, Array]:
 def _step(
     field: DisplacementField, sums: Array, basis: Array, terms: tuple[Term, ...], tied: Array
 ) -> tuple[DisplacementField, tuple[float, float]]:
-    """One Gauss-Newton step; also how far it moved things, sideways and in height (metres)."""
+    """One Gauss-Newton step; also its size, sideways and in height (metres)."""
     a, b = matrices(sums)
     half = np.einsum("bij,bjl->bil", a, basis)
     normal = np.einsum("bik,bil->kl", basis, half)
@@ -214,7 +215,7 @@ def _step(
 def _without_nuisance(
     pair: Pair, field: DisplacementField, terms: tuple[Term, ...], start: DisplacementField
 ) -> DisplacementField:
-    """Take back height terms nobody asked for, and set the vertical shift anew by the median."""
+    """Remove height terms that were not requested, and set the vertical shift again by the median."""
     polynomial = field.polynomial.copy()
     dropped = [t for t in ((UP, 1), (UP, 2)) if t not in terms]
     for component, monomial in dropped:
@@ -231,7 +232,7 @@ def _without_nuisance(
 def mean_covariance(sums: Array, direction: tuple[float, float] | None = None) -> tuple[Array, float]:
     """Covariance of the mean displacement by the sandwich over blocks, and the condition number of its matrix.
 
-    Along a direction only, where one is given; the other then has no variance, for nothing moves along it.
+    With a direction, along it only; the other then has no variance, since it is not estimated.
     """
     a, b = matrices(sums)
     if direction is not None:
@@ -256,7 +257,7 @@ def _sandwich(a: Array, b: Array, used: int) -> tuple[Array, float]:
 
 
 def slope_spread(pair: Pair, field: DisplacementField, scale: Array) -> SlopeSpread:
-    """Spread of slopes by direction in rasters decimated so that noise does not look like slope."""
+    """Spread of slopes by direction in decimated rasters, so that noise does not look like slope."""
     wide = np.array([max(scale[0], 0.5) * 4, scale[1] * 4])
     for factor in (8, 4, 2, 1):
         if min(pair.reference.shape) < 6 * factor or min(pair.moving.shape) < 6 * factor:

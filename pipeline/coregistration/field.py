@@ -1,4 +1,4 @@
-"""Displacement fields: polynomials of place plus an optional lattice, in metres.
+"""Displacement fields: polynomials of position plus an optional lattice, in metres.
 
 The convention everywhere: reference(x) = moving(x - (east, north)) + up.
 """
@@ -37,7 +37,7 @@ class DisplacementField:
         polynomial: float64 (3, 6): east, north, up by the monomials 1, u, v, u2, uv, v2 of u and v in -1..1 over the
             grid, u growing eastwards and v southwards.
         lattice: float64 (3, rows, columns): values at the centres of equal blocks of the grid, bilinear between,
-            constant beyond half a block outside; no rows when there is none.
+            constant beyond half a block outside; zero rows without a lattice.
         waves: Plane waves on top, see `waves.py`.
     """
 
@@ -72,7 +72,7 @@ class DisplacementField:
 
     @property
     def nodes(self) -> Array:
-        """The lattice with the waves sampled into it, as the kernels read it; a finer one where waves ask for it."""
+        """The lattice with the waves sampled into it, as the kernels read it; finer if the waves need it."""
         if not self.waves:
             return self.lattice
         affine, (height, width) = self.geobox.affine, self.geobox.shape.shape
@@ -97,7 +97,7 @@ class DisplacementField:
         return replace(self, waves=waves, _sampled={})
 
     def at(self, east_m: Array, north_m: Array) -> Array:
-        """Displacement (3, ...) in metres at places in the grid's CRS, float64."""
+        """Displacement (3, ...) in metres at points in the grid's CRS, float64."""
         affine, (height, width) = self.geobox.affine, self.geobox.shape.shape
         u = 2.0 * (east_m - affine.c) / (affine.a * width) - 1.0
         v = 2.0 * (north_m - affine.f) / (affine.e * height) - 1.0
@@ -117,7 +117,7 @@ class DisplacementField:
         return moves + upper * (1.0 - s) + lower * s
 
     def rounded(self) -> Self:
-        """The same field to a micrometre: the last bits of a linear solver depend on the processor's instruction set."""
+        """Round the field to a micrometre: a solver's last bits depend on the processor."""
         return replace(
             self,
             polynomial=np.round(self.polynomial, _DECIMALS),
@@ -137,12 +137,12 @@ class DisplacementField:
 
 
 def monomials(u: Array, v: Array) -> Array:
-    """The six monomials at places, shape (places, 6)."""
+    """The six monomials at points, shape (points, 6)."""
     return np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1)
 
 
 def refined(lattice: Array, shape: tuple[int, int]) -> Array:
-    """A lattice (3, rows, columns) read at the nodes of one of another shape over the same grid, bilinear."""
+    """Evaluate a lattice (3, rows, columns) at the nodes of another shape over the same grid, bilinear."""
     weights = []
     for size, nodes in zip(shape, lattice.shape[1:], strict=True):
         place = np.clip((np.arange(size) + 0.5) * nodes / size - 0.5, -0.5, nodes - 0.5)
@@ -159,7 +159,7 @@ def crs_of(geobox: GeoBox) -> CRS:
     """The grid's CRS.
 
     Raises:
-        SourceGridError: it has none.
+        SourceGridError: the grid has no CRS.
     """
     if geobox.crs is None:
         raise SourceGridError("coregistration needs a horizontal CRS")
@@ -167,7 +167,7 @@ def crs_of(geobox: GeoBox) -> CRS:
 
 
 def require_metric(geobox: GeoBox) -> None:
-    """Refuse grids on which metres east and north are not plain pixels.
+    """Reject grids whose pixels are not metres east and north.
 
     Raises:
         SourceGridError: no CRS, a geographic one, or a grid that is not north up.
@@ -175,13 +175,13 @@ def require_metric(geobox: GeoBox) -> None:
     if crs_of(geobox).geographic:
         raise SourceGridError(
             f"coregistration on {geobox.crs} would measure shifts in degrees",
-            remedy="bring both rasters to a projected CRS, such as EPSG:3035; `prepare_pair` does",
+            remedy="transform both rasters to a projected CRS, such as EPSG:3035; `prepare_pair` does",
         )
     units = crs_of(geobox).proj.axis_info
     if units and abs(units[0].unit_conversion_factor - 1.0) > 1e-12:
         raise SourceGridError(
             f"coregistration on {geobox.crs} would measure shifts in {units[0].unit_name}",
-            remedy="bring both rasters to a CRS in metres; `prepare_pair` does",
+            remedy="transform both rasters to a CRS in metres; `prepare_pair` does",
         )
     affine = geobox.affine
     if affine.b or affine.d or affine.a <= 0 or affine.e >= 0:
@@ -189,7 +189,7 @@ def require_metric(geobox: GeoBox) -> None:
 
 
 def geometry_of(working: GeoBox, anchor: GeoBox, sampled: GeoBox) -> Array:
-    """Twelve numbers for the kernels: working pixels in the anchor and in the sampled grid, pixels a metre, anchor shape.
+    """Twelve numbers for the kernels: working pixels in the anchor and in the sampled grid, anchor shape.
 
     Raises:
         SourceGridError: the three are not in one projected CRS, north up.
@@ -198,7 +198,8 @@ def geometry_of(working: GeoBox, anchor: GeoBox, sampled: GeoBox) -> Array:
         require_metric(geobox)
         if geobox.crs != working.crs:
             raise SourceGridError(
-                f"grids in {working.crs} and {geobox.crs}", remedy="`prepare_pair` brings them together"
+                f"grids in {working.crs} and {geobox.crs}",
+                remedy="use `prepare_pair` to transform them to one grid CRS",
             )
     numbers: list[float] = []
     from_grid = working.affine

@@ -1,4 +1,4 @@
-"""What a coregistration writes: the aligned raster and the field, strip by strip, and numbers as JSON."""
+"""Output files of a coregistration: the aligned raster and the field, strip by strip, and figures as JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BANDS: Final = {"aligned": ("height",), "field": ("east", "north", "up")}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Every n-th pixel of the reference's grid, for figures and pictures; all of a small raster.
+    """Every n-th pixel of the reference's grid, for figures and pictures; all pixels of a small raster.
 
     Attributes:
         geobox: The grid of the sample.
@@ -88,5 +88,5 @@ def _scratch(out: Path, name: str) -> Path:
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write JSON that every parser reads: no NaN, no infinity."""
+    """Write JSON that every parser accepts: no NaN, no infinity."""
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

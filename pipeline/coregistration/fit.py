@@ -1,4 +1,4 @@
-"""`fit`: from two rasters to a `Coregistration`, with a status for everything that cannot be known."""
+"""`fit`: from two rasters to a `Coregistration` with a status."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ def fit(
     threads: int = 1,
     device: str | None = None,
 ) -> Coregistration:
-    """Estimate how to move a raster onto a reference.
+    """Estimate the displacement that aligns a raster with a reference.
 
     Both are in one projected CRS and one vertical frame; resolutions and extents may differ. The result is
     deterministic and does not depend on the number of threads.
 
     Args:
-        reference: Heights to move onto, metres, NaN is void.
-        to_be_aligned: Heights to be moved.
-        inlier_mask: True on ground that did not change, on the reference's grid; everywhere when None.
+        reference: Heights to align with, metres, NaN is void.
+        to_be_aligned: Heights to align.
+        inlier_mask: True on stable terrain, on the reference's grid; everywhere when None.
         method: A method or its name, see `parse_method`.
         max_shift_m: Horizontal displacements beyond this give the status `rejected`; 60 pixels when None.
-        threads: Threads to use; 0 means all this process may run on.
-        device: A torch device such as `cuda` to go over the pixels on; the compiled kernels of the CPU when None.
+        threads: Threads to use; 0 means all that this process may use.
+        device: A torch device such as `cuda` for the pixel kernels; the compiled kernels of the CPU when None.
 
     Raises:
         ConfigError: unknown method or device.
-        SourceGridError: geographic, unlike or rotated grids.
+        SourceGridError: geographic or rotated grids, or different CRS.
         VerticalError: the two are in different vertical frames.
         NodataError: a raster holds undeclared nodata values.
         CoregistrationError: the mask does not fit the reference.
@@ -105,7 +105,7 @@ def fit(
 def _estimated(
     pair: Pair, method: Method, start: DisplacementField, before: Array, limit_m: float
 ) -> tuple[Estimate, Array, Verdict]:
-    """The global estimate, what it leaves, and a verdict; along one direction where the other is not observed."""
+    """Global estimate, residuals and verdict; along one direction if the other is not observed."""
     polish = not method.blockwise
     found = estimate(pair, method.terms, start, polish=polish)
     after, _ = pair.residuals(found.field)
@@ -117,7 +117,7 @@ def _estimated(
     along = estimate(pair, method.terms, start, direction=found.slopes.direction)
     left, _ = pair.residuals(along.field)
     strong = replace(along, slopes=SlopeSpread(found.slopes.strong, found.slopes.strong, found.slopes.direction))
-    # Half of the shift's information is missing, so what remains must show: heights alone would already settle noise.
+    # Half of the shift's information is missing, so the remaining shift must improve residuals by itself.
     raised, _ = pair.residuals(_raised(start, pair.residuals(start)[0]))
     if judge(pair, strong, before, left, limit_m).status is CoregistrationStatus.CONVERGED and nmad(
         left
@@ -127,12 +127,12 @@ def _estimated(
 
 
 def _with_blocks(pair: Pair, result: Coregistration, limit_m: float) -> Coregistration:
-    """A smooth field on top of the global fit, and waves on top of that, where each does better than what was before."""
+    """A smooth field on top of the global fit, then waves, each kept only if it improves the previous result."""
     fitted = fit_field(pair, result.method, result.field)
     field, left = with_waves(pair, fitted.field)
     steps = result.iterations + fitted.iterations
     if field.waves:
-        # The smooth field has followed the waves as well as it could: it is fitted again without them, and they to it.
+        # The smooth field has partly followed the waves: both are fitted again.
         fitted = fit_field(pair, result.method, result.field.with_waves(field.waves))
         field, left = with_waves(pair, fitted.field)
         steps += fitted.iterations
@@ -154,11 +154,11 @@ def _with_blocks(pair: Pair, result: Coregistration, limit_m: float) -> Coregist
 
 
 def _undulated(result: Coregistration, wave: Wave) -> Coregistration:
-    """A result whose heights still have a wave."""
+    """A result whose heights still contain a wave."""
     return replace(
         result,
         status=CoregistrationStatus.UNDULATED,
-        reason=f"the residuals have a wave of {wave} left",
+        reason=f"the residuals still contain a wave of {wave}",
         wave_left=wave,
     )
 
@@ -166,13 +166,13 @@ def _undulated(result: Coregistration, wave: Wave) -> Coregistration:
 def make_pair(
     reference: Raster, moving: Raster, inliers: BoolArray | None, threads: int, device: str | None = None
 ) -> Pair:
-    """Check two rasters and make them ready for the kernels."""
+    """Check two rasters and prepare them for the kernels."""
     require_metric(reference.geobox)
     require_metric(moving.geobox)
     if reference.frame != moving.frame:
         raise VerticalError(
             f"reference in {reference.frame}, raster to be aligned in {moving.frame}",
-            remedy="bring both to one vertical frame first: coregistration would absorb the difference of the datums",
+            remedy="transform both to one vertical frame first: coregistration would absorb the difference of the datums",
         )
     refuse_undeclared_nodata(reference.heights_m, "reference")
     refuse_undeclared_nodata(moving.heights_m, "raster to be aligned")
@@ -181,7 +181,7 @@ def make_pair(
         inliers = np.ones(shape, np.bool_)
     elif inliers.shape != shape or inliers.dtype != np.bool_:
         raise CoregistrationError(f"inlier mask of {inliers.dtype} {inliers.shape} for a reference of {shape}")
-    # The kernels go along flat memory; a view of every other column would be copied by each of them.
+    # The kernels use flat memory; each of them would copy a strided view.
     target, heights = np.ascontiguousarray(reference.heights_m), np.ascontiguousarray(moving.heights_m)
     stable = np.ascontiguousarray(inliers)
     mended = mend(heights, threads=threads)
@@ -189,7 +189,7 @@ def make_pair(
 
 
 def refuse_undeclared_nodata(heights: FloatArray, name: str) -> None:
-    """Refuse values no ground has that come back again and again, such as -9999 left undeclared.
+    """Reject implausible heights that occur repeatedly, such as -9999 left undeclared.
 
     Raises:
         NodataError: names the value.
@@ -201,15 +201,15 @@ def refuse_undeclared_nodata(heights: FloatArray, name: str) -> None:
     often = int(np.argmax(counts))
     if counts[often] >= _REPEATS:
         raise NodataError(
-            f"the {name} holds {values[often]:g} m {counts[often]} times, which no ground has",
-            remedy="declare it as nodata",
+            f"the {name} contains {values[often]:g} m {counts[often]} times, which is not a terrain height",
+            remedy="declare this value as nodata",
         )
 
 
 def coarse_start(pair: Pair, still: DisplacementField, limit_m: float) -> tuple[DisplacementField, float]:
-    """A first horizontal shift from decimated rasters, where it improves things; else no shift.
+    """A first horizontal shift from decimated rasters, if it improves the residuals; else zero.
 
-    The second value is the length of a shift (metres) that improves things but is not started from because it is far
+    The second value is the length of a shift (metres) that improves the residuals but is not used because it is far
     beyond the limit; zero without one.
     """
     factor = min(8, min(*pair.reference.shape, *pair.moving.shape) // 40)
@@ -234,7 +234,7 @@ def coarse_start(pair: Pair, still: DisplacementField, limit_m: float) -> tuple[
 
 
 def _vertical_only(pair: Pair, method: Method, still: DisplacementField, before: Array, found: Estimate) -> Estimate:
-    """Fit heights alone, keeping what is known of why nothing moves sideways."""
+    """Fit heights alone, and keep the reason why nothing moves sideways."""
     if before.size < LEAST_SAMPLES:
         return replace(found, field=still)
     terms = tuple(term for term in method.terms if term[0] == UP) or ((UP, 0),)
@@ -250,7 +250,7 @@ def _raised(field: DisplacementField, residual: Array) -> DisplacementField:
 
 
 def _count(pair: Pair, residual: Array) -> int:
-    """Pixels with both heights, from a thinned image of residuals."""
+    """Number of pixels with both heights, from a decimated image of residuals."""
     return int(residual.size) * pair.step(RESIDUALS) ** 2
 
 

@@ -1,4 +1,4 @@
-"""Which grid an aligned raster is written on, and reading it there from the file's own pixels."""
+"""Selects the output grid of an aligned raster, and reads it there from the file's own pixels."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class OutputGrid:
 
     Attributes:
         name: `reference` or `source`.
-        geobox: As it is written, in the file's own CRS.
-        working: The same pixels in the CRS of the estimate; None where the two have no pixels in common.
-        averaged: Every pixel is a mean over this many squared samples; 1 for single samples.
+        geobox: The output grid, in the file's own CRS.
+        working: The same pixels in the CRS of the estimate; None if the two CRS have no common pixels.
+        averaged: Each pixel is a mean over a square of this many samples per side; 1 for single samples.
         note: The choice in a sentence.
     """
 
@@ -64,10 +64,10 @@ class Rows:
 
 
 def choose_grid(pair: Prepared, choice: str = "auto") -> OutputGrid:
-    """The grid to write on: as asked, else the raster's own where it is finer or larger, else the reference's.
+    """Select the output grid: as requested, else the raster's own if it is finer or larger, else the reference's.
 
     Raises:
-        ConfigError: an unknown choice.
+        ConfigError: unknown choice.
     """
     if choice not in {"auto", "reference", "source"}:
         raise ConfigError(f"unknown grid {choice!r}", remedy="use auto, reference or source")
@@ -92,7 +92,7 @@ def choose_grid(pair: Prepared, choice: str = "auto") -> OutputGrid:
 
 
 def _share_outside(inner: GeoBox, outer: GeoBox) -> float:
-    """Share of one grid's area that is outside another's."""
+    """Fraction of one grid's area that is outside another's."""
     a, b = (array_bounds(*box.shape.shape, box.affine) for box in (inner, outer))
     width = max(min(a[2], b[2]) - max(a[0], b[0]), 0.0)
     height = max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
@@ -117,7 +117,7 @@ def rows_of(result: Coregistration, pair: Prepared, grid: OutputGrid, *, threads
 
 
 def _finer(geobox: GeoBox, factor: int) -> GeoBox:
-    """The same extent in `factor` squared times as many pixels."""
+    """The same extent with `factor` times as many pixels along each side."""
     if factor == 1:
         return geobox
     shape = (geobox.shape.y * factor, geobox.shape.x * factor)
@@ -125,7 +125,7 @@ def _finer(geobox: GeoBox, factor: int) -> GeoBox:
 
 
 def _node_px(field: DisplacementField) -> int:
-    """Every how many pixels an exact place is computed; denser under short waves."""
+    """Pixel interval of exactly computed points; denser under short waves."""
     if not field.waves:
         return _NODE_PX
     shortest = min(wave.wavelength_m for wave in field.waves) / field.geobox.affine.a
@@ -133,7 +133,7 @@ def _node_px(field: DisplacementField) -> int:
 
 
 def _places(field: DisplacementField, target: GeoBox) -> tuple[Array, Array, Array, int]:
-    """Places (working CRS) and displacement (3, ...) at nodes over a target grid, and the nodes' distance in pixels."""
+    """Points (working CRS) and displacement (3, ...) at nodes over a target grid, and the nodes' distance in pixels."""
     step = _node_px(field)
     rows, cols = (np.arange(0, size + 2 * step - 1, step) + 0.5 for size in target.shape.shape)
     affine = target.affine
@@ -164,7 +164,7 @@ def _between(size: int, nodes: int, step: int) -> Array:
 def _through_nodes(
     field: DisplacementField, pair: Prepared, target: GeoBox, mended: FloatArray | None, threads: int
 ) -> tuple[FloatArray, Array]:
-    """Heights of the file's own pixels on a grid of any CRS, moved by the field: interpolated once, by Keys' kernel."""
+    """Read the file's own pixels on a grid of any CRS, displaced by the field: interpolated once, by Keys' kernel."""
     source = pair.moving_file
     x, y, moves, step = _places(field, target)
     x, y = x - moves[0], y - moves[1]
@@ -192,6 +192,6 @@ def true_north_deg(geobox: GeoBox) -> float:
     if geographic is None:
         return 0.0
     lon, lat = Transformer.from_crs(crs, geographic, always_xy=True).transform(x, y)
-    # A short way: over 100 m the projection is straight to a millionth of a degree.
+    # A short distance: over 100 m the projection is straight to a millionth of a degree.
     up_x, up_y = Transformer.from_crs(geographic, crs, always_xy=True).transform(lon, lat + 0.001)
     return float(np.degrees(np.arctan2(up_x - x, up_y - y)))

@@ -1,12 +1,12 @@
 """Compiled inner loops: sample a raster through a displacement field, gather normal equations, warp.
 
 Every kernel works on a band of rows, releases the interpreter lock and owns what it writes, so bands may run in threads
-and the sums do not depend on how many there are. Compiled code is cached beside this file (or in `NUMBA_CACHE_DIR`).
+and the sums do not depend on their number. Compiled code is cached next to this file (or in `NUMBA_CACHE_DIR`).
 
-Whole numbers handed on are `np.int64`: numba would compile a function again for each literal.
+Integers are passed as `np.int64`: numba would compile a function again for each literal.
 
-Geometry is passed as twelve numbers, see `geometry_of` in `field.py`: where a pixel of the working grid lies in the
-field's own grid and in the sampled raster, and how many pixels of that raster a metre is.
+Geometry is passed as twelve numbers, see `geometry_of` in `field.py`: the position of a working pixel in the field's
+own grid and in the sampled raster, and that raster's pixels per metre.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _weigh(scale: Array, gate: float, n: int, lanes: Array, acc: Array) -> None:
         sigma = flat_noise + slope_noise * np.sqrt(ge * ge + gn * gn)
         precision = ONE / (sigma * sigma)
         q = ONE - residual * residual * precision * outside
-        # What is void gives NaN here, which is not above zero.
+        # A void gives NaN here, which is not above zero.
         used = (q > ZERO) & (lanes[COUNTS + j] > ZERO)
         w = q * q * precision if used else ZERO
         residual = residual if used else ZERO
@@ -121,9 +121,9 @@ def accumulate(
 ) -> None:
     """Gather robustly weighted normal equations of blocks `first` to `last` (rows of blocks) into `sums`.
 
-    Every `step`-th row is looked at, all of it. The residual is reference - (moving, displaced) - up; its derivatives
-    along east, north and up displacement are the columns. `scale` is the noise (metres) on flat ground and what it
-    gains per unit of slope; `holes` says whether `moving` holds voids.
+    Every `step`-th row is used, with all its pixels. The residual is reference - (moving, displaced) - up; its
+    derivatives along east, north and up displacement are the columns. `scale` is the noise (metres) on flat terrain
+    and its increase per unit of slope; `holes` is True if `moving` contains voids.
     """
     flat, truth, cols = mended.ravel(), moving.ravel(), moving.shape[1]
     target, stable, width = reference.ravel(), inliers.ravel(), reference.shape[1]
@@ -171,7 +171,7 @@ def residuals(
 ) -> None:
     """Residuals (metres) and slopes (unitless) of every `step`-th pixel; NaN where one of the rasters has none.
 
-    `first` and `last` are rows of the thinned grid; `out` and `slope` are float32 of the thinned shape.
+    `first` and `last` are rows of the decimated grid; `out` and `slope` are float32 of the decimated shape.
     """
     flat, truth, cols = mended.ravel(), moving.ravel(), moving.shape[1]
     target, stable, width = reference.ravel(), inliers.ravel(), reference.shape[1]
@@ -206,7 +206,7 @@ def warp(
 ) -> None:
     """Write rows `first` to `last` of the displaced raster; void exactly where the nearest sampled pixel is void.
 
-    Read by the interpolating cubic spline of `mended`; `holes` says whether `moving` holds voids.
+    Read by the interpolating cubic spline of `mended`; `holes` is True if `moving` contains voids.
     """
     coefficients = spline.coefficients(mended)
     flat, truth, cols = coefficients.ravel(), moving.ravel(), moving.shape[1]
@@ -250,7 +250,7 @@ def _warp_outside(
     moves: Array,
     out: Array,
 ) -> None:
-    """Heights of pixels whose taps lie partly beyond an edge; NaN where they themselves do."""
+    """Heights of pixels whose taps are partly beyond an edge; NaN where the pixels themselves are."""
     rows, cols = moving.shape
     for j in range(begin, end):
         y = geometry[4] + geometry[5] * row + moves[NORTH + j] * geometry[9]
@@ -296,7 +296,7 @@ def north_range(
 def resample(moving: Array, mended: Array, nodes: Array, spacing: int, first: int, last: int, out: Array) -> None:
     """Write rows read through a lattice of sample places: `nodes` (2, rows, columns) are row and column of the raster.
 
-    A node lies at every `spacing`-th pixel of the output; places between are bilinear.
+    There is a node at every `spacing`-th pixel of the output; positions between are bilinear.
     """
     rows, cols = moving.shape
     flat = mended.ravel()

@@ -1,7 +1,7 @@
 """Methods by name: `vertical-shift`, `nuth-kaab`, `deramp(2)`, `affine`, sums of them, and `blockwise(...)` around them.
 
-A sum is estimated jointly: its terms are the union of its parts' terms, so a ramp does not leak into the shift as it
-does when the parts run one after another.
+A sum is estimated jointly: its terms are the union of its parts' terms. If the parts ran one after another, a ramp
+would leak into the shift.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BLOCK: Final = re.compile(r"block=(\d+(?:\.\d+)?)")
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What is estimated.
+    """A coregistration method: the estimated terms.
 
     Attributes:
         name: Canonical name; `parse_method(name)` gives the same method.
@@ -62,7 +62,7 @@ def _parts(text: str) -> tuple[str, tuple[Term, ...]]:
         name, order = match[1], match[2]
         if name == "deramp":
             if int(order or 1) not in _UP_BY_ORDER:
-                raise ConfigError(f"deramp of order {order} is not known", remedy="use an order of 0, 1 or 2")
+                raise ConfigError(f"unknown deramp order {order}", remedy="use an order of 0, 1 or 2")
             terms.update((UP, k) for k in _UP_BY_ORDER[int(order or 1)])
             names.append(f"deramp({order or 1})")
         elif name in _TERMS and order is None:
@@ -74,7 +74,7 @@ def _parts(text: str) -> tuple[str, tuple[Term, ...]]:
 
 
 def parse_method(text: str) -> Method:
-    """Read a method's name; blanks do not matter.
+    """Parse a method's name; blanks are ignored.
 
     Raises:
         ConfigError: the name is unknown or an option has a bad value.
@@ -93,6 +93,8 @@ def parse_method(text: str) -> Method:
     name, terms = _parts(inner[0] if inner else "nuth-kaab")
     block_m = float(option[1]) if option else None
     if block_m is not None and block_m <= 0:
-        raise ConfigError(f"blocks of {block_m} m", remedy="give the side of a block in metres, such as block=1000")
+        raise ConfigError(
+            f"invalid block side: {block_m} m", remedy="give the side of a block in metres, such as block=1000"
+        )
     canonical = f"blockwise({name})" if block_m is None else f"blockwise({name},block={block_m:g})"
     return Method(canonical, terms, blockwise=True, block_m=block_m)

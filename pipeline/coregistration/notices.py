@@ -1,4 +1,4 @@
-"""What residuals show besides a shift: errors that grow with height, and masks that exclude the stable terrain."""
+"""Diagnoses from residuals: errors that grow with height, and masks that exclude the stable terrain."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _TIGHTER: Final = 0.7
 
 @dataclass(frozen=True, slots=True)
 class HeightBias:
-    """How residuals change with height.
+    """Dependence of residuals on height.
 
     Attributes:
         per_km_m: Metres of residual per 1000 m of height.
         range_m: Change over the middle 90 % of the heights.
-        notable: Steady over the heights, and a third of the residuals' spread or more.
+        notable: Consistent over the heights, and at least a third of the residuals' spread.
     """
 
     per_km_m: float
@@ -70,8 +70,8 @@ class MaskUse:
 
     Attributes:
         share: Share of the common pixels that are inliers.
-        outside_median_m, outside_nmad_m: Of the pixels the mask leaves out; NaN without any.
-        inverted: The pixels left out agree better than those used: the mask probably means the opposite.
+        outside_median_m, outside_nmad_m: Of the pixels excluded by the mask; NaN without any.
+        inverted: The excluded pixels agree better than those used: the mask is probably inverted.
     """
 
     share: float

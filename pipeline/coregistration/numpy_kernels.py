@@ -1,7 +1,7 @@
-"""The pixel passes in numpy: for the first run on a machine, before the compiled kernels are in numba's cache.
+"""The pixel kernels in numpy: for the first run on a machine, before numba has compiled its kernels.
 
-The same arithmetic as `kernels.py` and `despike.py`, on whole bands of rows; results agree to single precision, which is not
-to the bit, so a tile is never made with them. A pair of 1.3 million pixels takes seconds instead of the 20 that
+The same arithmetic as `kernels.py` and `despike.py`, on whole bands of rows; results agree to single precision, but not
+to the bit, so tiles never use them. A pair of 1.3 million pixels takes seconds instead of the 20 that
 compiling does.
 """
 
@@ -25,7 +25,7 @@ _CHUNK: Final = 20_000
 
 
 def _bilinear(place: Array, nodes: int) -> Array:
-    """Weights (places, nodes) of a lattice at places in -1..1, straight on for half a node beyond the outer ones."""
+    """Weights (places, nodes) of a lattice at positions in -1..1, linear half a node beyond the ends."""
     at = np.clip((place + 1.0) * 0.5 * nodes - 0.5, -0.5, nodes - 0.5)
     if nodes == 1:
         return np.ones((at.size, 1))
@@ -206,7 +206,7 @@ def warp(
 
 
 def _papered(values: Array) -> Array:
-    """Voids filled by the mean; they are not written, and what is near them was mended before."""
+    """Voids filled by the mean; they are not written, and pixels near them were repaired before."""
     void = np.isnan(values)
     return np.where(void, np.float32(values[~void].mean() if not void.all() else 0.0), values) if void.any() else values
 
@@ -244,7 +244,7 @@ def thin_rows(heights: Array, inliers: Array, factor: int, first: int, last: int
 
 
 def mend(heights: Array, threshold: float) -> Array:
-    """See `despike.mend`: spikes out, voids of up to two pixels filled; the raster itself when it is clean."""
+    """See `despike.mend`: spikes replaced, voids of up to two pixels filled; the raster itself when it is clean."""
     clean = heights
     if np.isfinite(threshold):
         spikes = _spikes(heights, threshold)
@@ -267,7 +267,7 @@ def mend(heights: Array, threshold: float) -> Array:
 
 
 def _spikes(heights: Array, threshold: float) -> Array:
-    """Flat places of heights that leave their neighbours in both directions and their median as well."""
+    """Flat indices of heights that differ from their neighbours in both directions and from their median."""
     apart = np.ones(heights.shape, np.bool_)
     with np.errstate(invalid="ignore"):
         apart[:, 1:-1] = ~(np.abs(heights[:, 1:-1] - 0.5 * (heights[:, :-2] + heights[:, 2:])) <= threshold)
@@ -320,7 +320,7 @@ def resample(moving: Array, mended: Array, nodes: Array, spacing: int, first: in
 
 
 def _straight(place: Array, nodes: int) -> Array:
-    """Weights (places, nodes) of the two nodes around places counted in nodes."""
+    """Weights (places, nodes) of the two nodes around positions counted in nodes."""
     left = np.minimum(place.astype(int), nodes - 2)
     weights = np.zeros((place.size, nodes))
     weights[np.arange(place.size), left] = 1.0 - (place - left)

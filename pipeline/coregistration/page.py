@@ -10,7 +10,7 @@ from orograph.pipeline.core.page import facts, page, pictures
 _PICTURES: Final = (
     ("dh_before.png", "Before"),
     ("dh_after.png", "After"),
-    ("histogram.png", "Differences on stable ground"),
+    ("histogram.png", "Differences on stable terrain"),
     ("shift_east.png", "Shift east"),
     ("shift_north.png", "Shift north"),
     ("shift_up.png", "Shift up"),

@@ -1,4 +1,4 @@
-"""A reference and a raster to be aligned, ready for the kernels, at full resolution and thinned."""
+"""A reference and a raster to be aligned, prepared for the kernels, at full resolution and decimated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orograph.pipeline.coregistration.torch_kernels import COMPILED, Kernels
 Array = npt.NDArray[Any]
 
 RESIDUALS: Final = 100_000
-"""Pixels that spreads before and after are taken from."""
+"""Number of pixels for spreads before and after."""
 _BANDS: Final = 24
 _KEPT_THINNED: Final = 8
 
@@ -42,7 +42,7 @@ class Blocks:
 
     @classmethod
     def of_counts(cls, shape: tuple[int, int], counts: tuple[int, int]) -> Self:
-        """As many blocks along rows and columns as asked."""
+        """As many blocks along rows and columns as requested."""
         edges = [
             np.round(np.arange(count + 1) * (size / count)).astype(np.int64)
             for size, count in zip(shape, counts, strict=True)
@@ -51,7 +51,7 @@ class Blocks:
 
     @classmethod
     def within(cls, blocks: Blocks, fine: int) -> Self:
-        """Each block cut into `fine` parts along both sides."""
+        """Each block divided into `fine` parts along both sides."""
         edges = [
             np.concatenate(
                 [np.round(np.linspace(a, b, fine, endpoint=False)) for a, b in pairwise(outer)] + [outer[-1:]]
@@ -61,7 +61,7 @@ class Blocks:
         return cls(*(edge.astype(np.int64) for edge in edges))
 
     def numbers(self, thinned: tuple[int, int], step: int) -> Array:
-        """Number of the block each pixel of an image of every `step`-th pixel lies in."""
+        """Number of the block of each pixel in an image of every `step`-th pixel."""
         row = np.searchsorted(self.row_edges, np.arange(thinned[0]) * step, side="right") - 1
         col = np.searchsorted(self.col_edges, np.arange(thinned[1]) * step, side="right") - 1
         return row[:, None] * self.shape[1] + col[None, :]
@@ -82,14 +82,14 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """Two rasters (metres, NaN is void) and where they may be compared.
+    """Two rasters (metres, NaN is void) and the mask of their comparison.
 
     Attributes:
         reference: float32 on `geobox`.
         moving: float32 on `moving_geobox`.
-        mended: `moving` made safe to interpolate.
-        inliers: True on ground that did not change, on `geobox`.
-        engine: What goes over the pixels.
+        mended: `moving` prepared for interpolation.
+        inliers: True on stable terrain, on `geobox`.
+        engine: The pixel kernels.
     """
 
     reference: FloatArray
@@ -109,14 +109,14 @@ class Pair:
 
     @property
     def holes(self) -> bool:
-        """Whether the moving raster holds voids; a clean raster is its own mended one."""
+        """Whether the moving raster contains voids; a clean raster is identical to its repaired one."""
         return self.mended is not self.moving
 
     def _geometry(self, field: DisplacementField) -> Array:
         return geometry_of(self.geobox, field.geobox, self.moving_geobox)
 
     def step(self, most: float) -> int:
-        """Every how many rows and columns to look for at most about `most` pixels."""
+        """Row and column interval that gives at most about `most` pixels."""
         return max(1, int(np.ceil(np.sqrt(self.reference.size / most))))
 
     def _thinned_residuals(self, field: DisplacementField, most: float) -> tuple[Array, Array, int]:
@@ -153,7 +153,7 @@ class Pair:
         return out
 
     def thinned(self, factor: int) -> Pair:
-        """Both rasters by medians of `factor` squared pixels; small ones, which are asked for again, are kept."""
+        """Decimate both rasters by medians of squares of `factor` pixels; small results are cached."""
         if factor < _KEPT_THINNED:
             return self._made_thin(factor)
         if factor not in self._thinned:
@@ -184,7 +184,7 @@ def _thin(heights: FloatArray, inliers: BoolArray, factor: int, threads: int) ->
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _thin_rows(heights: Array, inliers: Array, factor: int, first: int, last: int, out: Array) -> None:
-    """Medians over every other pixel of square cells; void when fewer than half of those count."""
+    """Medians over every other pixel of square cells; void if fewer than half of those are valid."""
     skip = 2 if factor >= 4 else 1
     work = np.empty(factor * factor)
     whole = inliers.size == 1

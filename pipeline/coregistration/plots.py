@@ -23,7 +23,7 @@ _GREY: Final = "#d9d9d9"
 
 
 def difference_map(path: Path, dh: FloatArray, inliers: BoolArray, geobox: GeoBox, limit_m: float, title: str) -> None:
-    """Reference minus raster (metres), paler where the ground is not stable."""
+    """Reference minus raster (metres), paler on unstable terrain."""
     figure, axes = _axes(geobox)
     step = max(1, max(dh.shape) // _MOST_PIXELS)
     values, stable = dh[::step, ::step], inliers[::step, ::step]
@@ -46,7 +46,7 @@ def difference_map(path: Path, dh: FloatArray, inliers: BoolArray, geobox: GeoBo
 def shift_map(path: Path, field: FloatArray, table: BlockTable | None, geobox: GeoBox, title: str, part: int) -> None:
     """One component of the displacement (metres), with the blocks' values where they fit.
 
-    Blocks that did not tell their own shift carry a grey value.
+    Blocks whose own shift is not observable have a grey value.
     """
     figure, axes = _axes(geobox)
     step = max(1, max(field.shape) // _MOST_PIXELS)
@@ -78,7 +78,7 @@ def _label_blocks(axes: Any, table: BlockTable, part: int) -> None:
 
 
 def arrows(path: Path, table: BlockTable | None, field: FloatArray, geobox: GeoBox) -> None:
-    """Horizontal displacement less its mean as arrows, exaggerated, over the vertical one."""
+    """Horizontal displacement minus its mean as arrows, exaggerated, over the vertical one."""
     figure, axes = _axes(geobox)
     step = max(1, max(field[2].shape) // _MOST_PIXELS)
     image = axes.imshow(field[2][::step, ::step], cmap="PuOr_r", extent=_extent_km(geobox), alpha=0.8)
@@ -101,7 +101,7 @@ def arrows(path: Path, table: BlockTable | None, field: FloatArray, geobox: GeoB
 
 
 def histogram(path: Path, before: Array, after: Array) -> None:
-    """Differences on stable ground before and after."""
+    """Histogram of differences on stable terrain before and after."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), dpi=110, layout="constrained")
@@ -112,7 +112,7 @@ def histogram(path: Path, before: Array, after: Array) -> None:
         label = f"{name}: {spread_text(values)}"
         axes.hist(values, bins=bins, histtype="stepfilled", alpha=0.45, color=colour, label=label)
     axes.axvline(0.0, color="black", linewidth=0.8)
-    axes.set_xlabel("reference - raster on stable ground, m")
+    axes.set_xlabel("reference - raster on stable terrain, m")
     axes.set_ylabel("pixels")
     axes.margins(y=0.2)
     axes.legend(frameon=False, loc="upper left", ncols=2, fontsize=8)

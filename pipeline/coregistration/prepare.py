@@ -1,6 +1,6 @@
-"""Grid questions settled before anything is estimated: CRS, degrees, pixel meaning, vertical frames.
+"""Prepares a pair before the estimate: CRS, degrees, pixel interpretation, vertical frames.
 
-`fit` itself refuses unlike CRS; this brings a pair together, and says what it did.
+`fit` itself rejects different CRS; this module transforms a pair to one CRS and records the steps.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Prepared:
     Attributes:
         reference, moving: The two rasters on grids the estimate works on.
         inliers: On the reference's grid; None for everywhere.
-        notes: What had to be done, in sentences.
-        reference_file, moving_file: The two rasters as they were given; the same objects where nothing was done.
+        notes: The preparation steps, in sentences.
+        reference_file, moving_file: The two input rasters; the same objects if nothing was changed.
     """
 
     reference: Raster
@@ -77,9 +77,9 @@ class Prepared:
 
     @property
     def to_estimate(self) -> Raster:
-        """The raster to be aligned, averaged to about the reference's pixel where that is at least twice as large.
+        """The raster to be aligned, averaged to about the reference's pixel if that is at least twice as large.
 
-        A coarse reference has means of terrain in its pixels; single heights of a fine raster differ from those.
+        Pixels of a coarse reference are means of the terrain; single heights of a fine raster differ from those.
         """
         ratio = self.reference.geobox.affine.a / self.moving.geobox.affine.a
         factor = int(ratio + 0.05)
@@ -94,20 +94,20 @@ class Prepared:
 def read_heights(path: Path, *, band: int | None = None, nodata: float | None = None) -> tuple[Raster, tuple[str, ...]]:
     """Read a band of a GeoTIFF or HGT file as heights in metres, with NaN for its nodata.
 
-    GDAL shifts the origin of `AREA_OR_POINT=Point` files by half a pixel, so grids are of areas either way; the note
-    says when it did. A vertical CRS in the file becomes the raster's frame, else the frame is `undeclared`. Scale,
+    GDAL shifts the origin of `AREA_OR_POINT=Point` files by half a pixel, so grids are always of areas; a note records
+    it. A vertical CRS in the file becomes the raster's frame, else the frame is `undeclared`. Scale,
     offset and unit of the band are applied.
 
     Args:
         path: The file.
         band: Band number from 1; None takes the only band, or the one whose description names heights.
-        nodata: A further value that stands for voids.
+        nodata: An additional nodata value.
 
     Raises:
-        SourceMissing: no such file.
-        SourceCorrupt: not a raster that can be read.
+        SourceMissing: the file does not exist.
+        SourceCorrupt: the file cannot be read as a raster.
         SourceGridError: no CRS, or several bands of which none is known to be the heights.
-        NodataError: a value stands for voids without being declared.
+        NodataError: a value marks voids without being declared.
     """
     if not path.is_file():
         raise SourceMissing(f"no file {path}", source=str(path))
@@ -142,7 +142,7 @@ def _has_one_band(path: Path) -> bool:
 
 
 def _one_band(path: Path, nodata: float | None) -> tuple[Raster, tuple[str, ...]]:
-    """A file of heights alone, by the reader that every command shares."""
+    """Read a file of heights alone with the reader that every command shares."""
     declared = Declared(nodata=() if nodata is None else (nodata,))
     with opened_heights(path, declared) as raster:
         grid, facts, heights = raster.geobox, raster.facts, raster.read_all()
@@ -160,7 +160,7 @@ def _height_band(file: Any, path: Path, band: int | None, notes: list[str]) -> i
     """The number of the band with the heights."""
     if band is not None:
         if not 1 <= band <= file.count:
-            raise SourceGridError(f"{path.name} has {file.count} bands, band {band} was asked for", source=str(path))
+            raise SourceGridError(f"{path.name} has {file.count} bands, there is no band {band}", source=str(path))
         return band
     if file.count == 1:
         return 1
@@ -173,7 +173,7 @@ def _height_band(file: Any, path: Path, band: int | None, notes: list[str]) -> i
         return heights[0]
     listed = ", ".join(f"{number} {name or 'without description'}" for number, name in enumerate(names, 1))
     raise SourceGridError(
-        f"{path.name} has {file.count} bands ({listed}), it is not known which has the heights",
+        f"{path.name} has {file.count} bands ({listed}), the band with the heights is unknown",
         source=str(path),
         remedy="name it with --reference-band or --band",
     )
@@ -205,9 +205,9 @@ def _to_metres(heights: FloatArray, file: Any, number: int, path: Path, notes: l
 
 
 def refuse_undeclared_zeros(heights_m: FloatArray, *, source: str) -> None:
-    """Reject a raster in which 0 stands for voids without being declared.
+    """Reject a raster in which 0 marks voids without being declared.
 
-    Zeros of sea and polders meet land gently; zeros of a fill value end in a cliff.
+    Zeros of sea and polders join the land smoothly; zeros of a fill value end in a cliff.
 
     Raises:
         NodataError: at least one pixel in 200 is exactly 0 and most of the pixels next to zeros are far from 0.
@@ -234,7 +234,7 @@ def refuse_undeclared_zeros(heights_m: FloatArray, *, source: str) -> None:
 
 
 def read_mask(path: Path, reference: Raster) -> BoolArray:
-    """Read a mask, non-zero is stable ground, onto the reference's grid by nearest neighbour."""
+    """Read a mask, non-zero is stable terrain, onto the reference's grid by nearest neighbour."""
     if not path.is_file():
         raise SourceMissing(f"no file {path}", source=str(path))
     check_raster_file(path)
@@ -268,13 +268,14 @@ def _name(crs: CRS) -> str:
 def prepare_pair(
     reference: Raster, moving: Raster, inliers: BoolArray | None = None, *, same_heights: bool = False
 ) -> Prepared:
-    """Bring a pair into one projected CRS and check that its heights may be compared.
+    """Transform a pair to one projected CRS and check that its heights may be compared.
 
-    CRS that differ in name but not in place (25833 and 32633) are taken as one. A projected reference in feet is measured
-    in metres on the same axes. A geographic reference is brought to a transverse Mercator projection around its centre,
-    whose east and north are the geographic ones there. A raster to be aligned in another CRS is brought to the
-    reference's, at about its own resolution; for the estimate only: what is written is read from the file's own pixels.
-    `same_heights` states that two frames, or a declared and an undeclared one, are to be compared as they are.
+    CRS that differ in name but not in place (25833 and 32633) are taken as one. A projected reference in feet is
+    measured in metres on the same axes. A geographic reference is reprojected to a transverse Mercator projection
+    around its centre, whose east and north are the geographic ones there. A raster to be aligned in another CRS is
+    reprojected to the reference's CRS at about its own resolution, for the estimate only: the output is read from
+    the file's own pixels. With `same_heights`, two frames, or a declared and an undeclared one, are compared without
+    transformation.
 
     Raises:
         VerticalError: the vertical frames differ, or only one is declared.
@@ -299,7 +300,7 @@ def prepare_pair(
 
 
 def _in_metres(raster: Raster, notes: list[str]) -> Raster:
-    """The same pixels in a CRS whose coordinates are metres; itself when they are, or where they are degrees."""
+    """The same pixels in a CRS in metres; unchanged if they already are, or are in degrees."""
     crs = CRS(crs_of(raster.geobox).to_wkt())
     factor = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
     if crs.is_geographic or abs(factor - 1.0) < 1e-12:
@@ -323,7 +324,7 @@ def _metric(crs: CRS) -> CRS:
 
 
 def _same_frame(reference: Raster, moving: Raster, notes: list[str], *, same_heights: bool) -> Raster:
-    """The raster to be aligned under the reference's frame, if that is right."""
+    """The raster to be aligned under the reference's frame, if that is correct."""
     if moving.frame == reference.frame:
         return moving
     if same_heights:
@@ -344,7 +345,7 @@ def _same_crs(reference: Raster, moving: Raster, notes: list[str]) -> Raster:
     if apart < _SAME_PX:
         notes.append(f"{_label(there)} and {_label(here)} agree within {apart:.1e} pixels here: taken as one")
         return replace(moving, geobox=GeoBox(moving.geobox.shape, moving.geobox.affine, reference.geobox.crs))
-    notes.append(f"brought from {_label(there)} to {_label(here)} by cubic convolution before the estimate")
+    notes.append(f"reprojected from {_label(there)} to {_label(here)} by cubic convolution before the estimate")
     return _warped(moving, here)
 
 
@@ -360,7 +361,7 @@ def _disagreement_px(geobox: GeoBox, there: CRS, here: CRS) -> float:
 
 
 def _local_projection(geobox: GeoBox) -> CRS:
-    """A transverse Mercator projection around a geographic grid's centre: true to scale and north along its meridian."""
+    """A transverse Mercator projection around a geographic grid's centre: scale 1 and true north along its meridian."""
     west, south, east, north = array_bounds(*geobox.shape.shape, geobox.affine)
     lon, lat = 0.5 * (west + east), 0.5 * (south + north)
     base = CRS(crs_of(geobox).to_wkt())
@@ -371,9 +372,9 @@ def _local_projection(geobox: GeoBox) -> CRS:
 
 
 def _warped(raster: Raster, target: CRS) -> Raster:
-    """A raster in another CRS, square pixels of about its own size, cubic convolution, no void grown or shrunk.
+    """Reproject a raster: square pixels of about its own size, cubic convolution, voids unchanged.
 
-    Not GDAL's warper: where it enlarges pixels it was found to move ground by a tenth of a pixel.
+    GDAL's warper is not used: where it enlarges pixels, it was found to shift the terrain by a tenth of a pixel.
     """
     source = raster.geobox
     rows, cols = source.shape.shape
@@ -394,11 +395,13 @@ def _sample_places(source: GeoBox, source_crs: CRS, output: GeoBox, output_crs: 
     affine = output.affine
     x, y = np.meshgrid(affine.c + affine.a * cols, affine.f + affine.e * rows)
     if len(cols) < 2 or len(rows) < 2:
-        raise SourceGridError(f"a raster of {source.shape} pixels is too small to be brought to another CRS")
+        raise SourceGridError(f"a raster of {source.shape} pixels is too small to be reprojected")
     there_x, there_y = Transformer.from_crs(output_crs, source_crs, always_xy=True).transform(x, y)
     affine = source.affine
     if affine.b or affine.d:
-        raise SourceGridError(f"the grid is rotated: {tuple(affine)[:6]}", remedy="bring it north up first")
+        raise SourceGridError(
+            f"the grid is rotated: {tuple(affine)[:6]}", remedy="warp it north up with gdalwarp first"
+        )
     return np.stack([(there_y - affine.f) / affine.e - 0.5, (there_x - affine.c) / affine.a - 0.5])
 
 
@@ -421,5 +424,5 @@ def _warped_mask(mask: npt.NDArray[np.uint8], source: GeoBox, target: GeoBox) ->
 
 
 def _label(crs: CRS) -> str:
-    """Authority code of a CRS where it has one, else its name."""
+    """Authority code of a CRS if it has one, else its name."""
     return _name(crs)

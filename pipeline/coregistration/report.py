@@ -1,4 +1,4 @@
-"""A coregistration from files to files: aligned raster, field, JSON, pictures, one page that holds it all."""
+"""Coregistration of files: aligned raster, field, JSON, pictures, and one HTML page."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PERCENT_AFTER: Final = {
     "held out": (80, "writing the aligned raster"),
     "apply and write": (95, "drawing"),
 }
-"""Typical share of the time that is over after a step, and the step that follows."""
+"""Typical fraction of the time after a step, and the next step."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Stopwatch:
     _cpu: float = field(default_factory=time.process_time)
 
     def lap(self, name: str) -> None:
-        """Note the time since the last lap under a name, and report how far the work is."""
+        """Record the time since the last lap under a name, and report the progress."""
         if name in _PERCENT_AFTER:
             percent, following = _PERCENT_AFTER[name]
             report_progress(f"coregistration: {following}", percent, 100)
@@ -65,7 +65,7 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoregistrationOutcome:
-    """What was found, and the numbers that tell it."""
+    """Results of a coregistration and their figures."""
 
     result: Coregistration
     report: dict[str, Any]
@@ -73,18 +73,18 @@ class CoregistrationOutcome:
 
 @dataclass(frozen=True, slots=True)
 class CoregistrationRequest:
-    """How to align two files.
+    """Options for aligning two files.
 
     Attributes:
         inliers: Mask file, non-zero is terrain that did not change.
         method: See `parse_method`.
-        max_shift_m: Longest horizontal shift allowed; 60 pixels when None.
+        max_shift_m: Largest horizontal shift allowed; 60 pixels when None.
         same_heights: Compare heights although vertical frames differ.
         grid: Grid of the output: `reference`, `source`, or `auto` for the source's where it is finer or larger.
         reference_band, band: Band numbers; None takes the only one, or the one whose description names heights.
-        nodata: A further void value of the raster to be aligned.
-        allow_vertical: Write the raster with heights moved alone where no horizontal shift can be trusted.
-        threads: 0 for all this process may use.
+        nodata: An additional nodata value of the raster to be aligned.
+        allow_vertical: Write the raster with a vertical shift alone if no horizontal shift can be trusted.
+        threads: 0 for all that this process may use.
         check: Add two fits for the held-out figures.
         pictures: Draw maps, arrows and a histogram.
     """
@@ -106,8 +106,8 @@ class CoregistrationRequest:
 def peak_bytes(shape: tuple[int, int]) -> int:
     """Memory above imports of `coregister_files` for two float32 rasters of a shape in one CRS, pictures included.
 
-    The pair, its mask and the mended copy of the raster while fitting; strips, GDAL's cache of 64 MB, samples and pictures
-    do not grow with it.
+    The pair, its mask and the mended copy of the raster while fitting; strips, GDAL's cache of 64 MB, samples and
+    pictures do not grow with it.
     """
     return int(shape[0] * shape[1] * 4 * 4) + 450_000_000
 
@@ -117,8 +117,8 @@ def coregister_files(
 ) -> CoregistrationOutcome:
     """Align a raster file with a reference file and write everything into a folder.
 
-    `aligned.tif` and `field.tif` are written where the displacement is to be believed, and with `allow_vertical` where only
-    heights are; the report and the pictures always. Memory is that of `peak_bytes`.
+    `aligned.tif` and `field.tif` are written if the displacement is reliable, or with `allow_vertical` if only its
+    vertical part is; the report and the pictures always. See `peak_bytes` for the memory.
     """
     with before_compiled(_pixels(reference_path, moving_path)) as by_numpy:
         return _coregister_files(
@@ -127,7 +127,7 @@ def coregister_files(
 
 
 def _pixels(*paths: Path) -> int:
-    """Pixels of the larger of some rasters; zero where one cannot be opened, which reading it explains better."""
+    """Pixels of the largest raster; zero if one cannot be opened, since reading it gives a better error."""
     try:
         sizes = []
         for path in paths:
@@ -196,7 +196,7 @@ def _read(reference_path: Path, moving_path: Path, asked: CoregistrationRequest)
 
 
 def _directions(pair: Prepared, result: Coregistration) -> dict[str, Any]:
-    """What east and north mean, and the shift in true east and north and in pixels of the raster."""
+    """The meaning of east and north, and the shift in true east and north and in pixels of the raster."""
     turn = true_north_deg(pair.reference.geobox)
     angle = math.radians(turn)
     east, north, _ = result.shift
@@ -214,7 +214,7 @@ def _directions(pair: Prepared, result: Coregistration) -> dict[str, Any]:
 
 
 def _notices(pair: Prepared, result: Coregistration, sample: Sample) -> tuple[dict[str, Any], list[str]]:
-    """What the residuals show besides a shift: figures for the report, and sentences."""
+    """Diagnoses of the residuals: figures for the report, and sentences."""
     notes: list[str] = []
     stable = sample.stable
     bias = height_bias(sample.after_m[stable], sample.reference_m[stable]) if result.status.aligned else None
@@ -231,7 +231,7 @@ def _notices(pair: Prepared, result: Coregistration, sample: Sample) -> tuple[di
         }
         if use.inverted:
             notes.append(
-                f"the mask may be inverted: {use.share:.0%} of the pixels were used, and those left out agree better"
+                f"the mask may be inverted: {use.share:.0%} of the pixels were used, and the excluded ones agree better"
                 f" (NMAD {use.outside_nmad_m:.2f} m); non-zero must mean terrain that did not change"
             )
     facts = {
@@ -244,7 +244,7 @@ def _notices(pair: Prepared, result: Coregistration, sample: Sample) -> tuple[di
 
 
 def _common(sample: Sample) -> tuple[Array, Array]:
-    """Differences on stable ground, each where it is known."""
+    """Differences on stable terrain, each where both rasters are valid."""
     before, after = sample.before_m, sample.after_m
     return before[sample.stable & np.isfinite(before)], after[sample.stable & np.isfinite(after)]
 

@@ -1,4 +1,4 @@
-"""What coregistration found: a displacement field, how sure it is, and the ways to use it."""
+"""Result of coregistration: a displacement field, its uncertainty, and methods to apply it."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coregistration:
-    """How to move a raster onto a reference.
+    """The displacement that aligns a raster with a reference.
 
     Attributes:
-        method: What was estimated.
-        status: How it ended.
+        method: The estimation method.
+        status: Outcome of the estimate.
         field: Displacement: reference(x) = moving(x - (east, north)) + up, metres.
         median_before_m, median_after_m, nmad_before_m, nmad_after_m: Of reference - moving over inliers; NaN without.
         sample_count: Pixels with both heights.
         covariance: Of the mean east, north and up displacement, square metres.
         condition: Condition number of the mean displacement's normal matrix.
-        slope_spread: Standard deviation of slopes in the direction that has least.
+        slope_spread: Smallest standard deviation of slopes over directions.
         iterations: Steps taken.
-        blocks: Blocks with their quality, of a blockwise method.
+        blocks: Quality of the blocks of a blockwise method.
         stiffness: Weight of the smoothness prior that predicted held-out cells best; None for global methods.
-        blind_nmad_m: Spread of residuals in held-out cells of at least 2 km, a block's width away from all that was
-            used to predict them; NaN for global methods.
-        reason: Why the status is not `converged`, a sentence; empty when it is.
-        remedy: What the user can do about it.
+        blind_nmad_m: Spread of residuals in held-out cells of at least 2 km, a block's width away from all
+            pixels used to predict them; NaN for global methods.
+        reason: Sentence that explains a status other than `converged`; empty otherwise.
+        remedy: Action for the user.
         found_m: East, north and up of an estimate that was not accepted; None otherwise.
-        wave_left: A wave that is left in the residuals, with the status `undulated`.
+        wave_left: A wave that remains in the residuals, with the status `undulated`.
     """
 
     method: Method
@@ -85,10 +85,10 @@ class Coregistration:
     def apply(
         self, raster: Raster, geobox: GeoBox | None = None, *, threads: int = 1, device: str | None = None
     ) -> Raster:
-        """The raster moved onto the reference, on its own grid or on `geobox`, interpolated once.
+        """Align a raster, on its own grid or on `geobox`, interpolated once.
 
-        By the interpolating cubic spline; a pixel is void exactly where the pixel nearest to where it is read from is void, so
-        voids neither grow nor shrink.
+        The interpolating cubic spline is used; a pixel is void exactly if the source pixel nearest to its position
+        is void, so voids neither grow nor shrink.
 
         Raises:
             SourceGridError: the raster or the grid is not in the reference's CRS.
@@ -136,5 +136,5 @@ class Coregistration:
 
 
 def _number(value: float) -> float | None:
-    """A JSON number of seven digits, the same on every instruction set; None for what JSON cannot say."""
+    """A JSON number of seven digits, the same on every instruction set; None for values that JSON cannot represent."""
     return float(f"{value:.{_DIGITS}g}") if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Applying a coregistration strip by strip: aligned heights and what they leave, whatever the size of the raster."""
+"""Applies a coregistration strip by strip: aligned heights and residuals of rasters of any size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 STRIP_ROWS: Final = 512
 SAMPLE: Final = 2_000_000
-"""Pixels at most, about, that figures and pictures of a whole raster are taken from; smaller rasters are taken whole."""
+"""Approximate maximum number of pixels for figures and pictures; smaller rasters are used whole."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +26,9 @@ class Strip:
     """Some whole rows of the reference's grid.
 
     Attributes:
-        rows: Which.
+        rows: Row numbers.
         geobox: Their grid.
-        aligned_m: The moved raster on it, float32, NaN is void.
+        aligned_m: The aligned raster on it, float32, NaN is void.
     """
 
     rows: slice
@@ -45,12 +45,12 @@ def strips(result: Coregistration, moving: Raster, geobox: GeoBox, *, threads: i
 
 
 def sampling_step(shape: tuple[int, int], most: int = SAMPLE) -> int:
-    """Every how many rows and columns a raster is looked at for about `most` pixels."""
+    """Row and column interval that gives about `most` pixels."""
     return max(1, int(np.ceil(np.sqrt(shape[0] * shape[1] / most))))
 
 
 def sampled(values: Array, strip: Strip, step: int) -> Array:
-    """Every `step`-th row and column of the whole raster, as far as it lies in a strip's values (..., rows, columns)."""
+    """Every `step`-th row and column of the whole raster that is in a strip's values (..., rows, columns)."""
     return values[..., (-strip.rows.start) % step :: step, ::step].copy()
 
 

@@ -1,8 +1,8 @@
-"""Runs of pixels: how far they are displaced, where they are read, what they differ by. The parts of `kernels.py`.
+"""Runs of pixels: their displacement, sampling positions and differences. The parts of `kernels.py`.
 
-Pixels go through in runs of `LANES` along a row, one short step for all of a run after another, with everything between
-the steps in three small arrays: so the compiler does sixteen pixels at once. As displacements change slowly, most runs
-read pixels side by side; the others, and rasters of unlike pixel sizes, read each pixel from its own place.
+Pixels are processed in runs of `LANES` along a row, one short step after another for the whole run, with intermediate
+values in three small arrays, so that the compiler vectorises over sixteen pixels. As displacements change slowly, most
+runs read adjacent pixels; the others, and rasters of different pixel sizes, read each pixel from its own position.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from orograph.pipeline.coregistration.cubic_kernels import MATH
 Array = npt.NDArray[Any]
 
 LANES: Final = 64
-"""Pixels of a run."""
+"""Pixels per run."""
 
 # Places in the three arrays of a run. float64: east, north, up displacement, then what they are made of (three of four
-# places each: steady, by v, by the lattice). int64: flat place of the first of sixteen taps (`OUTSIDE` without) and of the
-# nearest pixel. float32: fractions of rows and columns, up, target, whether it counts, residual, slopes east and north.
+# places each: steady, by v, by the lattice). int64: flat place of the first of sixteen taps (`OUTSIDE` without) and of
+# the nearest pixel. float32: fractions of rows and columns, up, target, whether it counts, residual, slopes east and
+# north.
 EAST, NORTH, UP = 0, LANES, 2 * LANES
 FIRST, NEAREST = 0, LANES
 S, T, RAISE, TARGET, COUNTS, RESIDUAL, SLOPE_E, SLOPE_N = (k * LANES for k in range(8))
 
 OUTSIDE: Final = -2 * LANES
-"""So far below zero that what follows it in a run is never taken for its neighbour."""
+"""So far below zero that the next index of a run is never taken for its neighbour."""
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 
@@ -44,7 +45,7 @@ def scratch() -> tuple[Array, Array, Array]:
 def _along_row(
     geometry: Array, polynomial: Array, lattice: Array, above: Any, first: Any, step: Any, n: int, moves: Array
 ) -> None:
-    """What the displacement of a run is made of on all rows between two of the lattice, `above` being the upper."""
+    """Components of the displacement of a run on all rows between two of the lattice, `above` being the upper."""
     width, rows, cols = geometry[11], lattice.shape[1], lattice.shape[2]
     x, step_x = geometry[2] + geometry[3] * first + 0.5, geometry[3] * step
     for k in range(3):
@@ -60,7 +61,7 @@ def _along_row(
     below: Any = min(above + 1, rows - 1)
     end: Any = np.int64(0)
     while end < n:
-        # From node to node along the row it is straight.
+        # Between nodes along the row the displacement is linear.
         begin, place = end, x + step_x * end
         node = min(max(int(np.floor(place)), 0), max(cols - 2, 0))
         after, end = min(node + 1, cols - 1), n
@@ -78,7 +79,7 @@ def _along_row(
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
 def _add_nodes(here: float, change: float, place: float, step: float, last: float, n: int, moves: Array) -> None:
-    """Add what lies between two nodes; `place` counts from the former, and beyond `last` or half a node nothing changes."""
+    """Add the lattice between two nodes; `place` counts from the former; constant beyond `last` or half a node."""
     for j in range(n):
         moves[j] += here + min(max(place + step * j, -0.5), last) * change
 
@@ -97,7 +98,7 @@ def displace(
 ) -> int:
     """East, north and up displacement (metres) of every `step`-th of `n` pixels of a row, from column `first`.
 
-    Most of it is the same on the next row: hand the returned row of the lattice on as `known`, -1 for a new run.
+    Most of it is the same on the next row: pass the returned lattice row as `known`, -1 for a new run.
     """
     rows = lattice.shape[1]
     y = (geometry[0] + geometry[1] * row + 0.5) / geometry[10]
@@ -127,7 +128,7 @@ def place(
     at: Array,
     lanes: Array,
 ) -> bool:
-    """Where `n` pixels are read in a raster of a shape; whether all lie inside and side by side."""
+    """Positions of `n` pixels in a raster of a shape; whether all are inside and adjacent."""
     rows, cols = shape
     top, left = geometry[4] + geometry[5] * row, geometry[6] + geometry[7] * first
     across, per_x, per_y = geometry[7] * step, geometry[8], geometry[9]
@@ -151,7 +152,7 @@ def place(
 def choose(
     reference: Array, inliers: Array, truth: Array, holes: bool, start: Any, step: Any, n: int, at: Array, lanes: Array
 ) -> bool:
-    """Targets of `n` pixels from flat place `start` and whether each counts: inlier, not void in either raster; whether any does."""
+    """Targets of `n` pixels from flat index `start` and whether each counts: inlier and valid in both rasters."""
     any_counts = 0
     for j in range(n):
         i = np.uint64(start + j * step)
@@ -169,7 +170,7 @@ def choose(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def side_by_side(begin: int, n: int, at: Array) -> int:
-    """The end of the pixels from `begin` that are read side by side."""
+    """The end of the pixels from `begin` that are read as adjacent pixels."""
     end = begin + 1
     while end < n and at[FIRST + end] - at[FIRST + begin] == end - begin:
         end += 1

@@ -1,8 +1,8 @@
-"""All blocks at once: block normal equations tied by a bending prior, solved by one banded Cholesky.
+"""Joint solution of all blocks: block normal equations tied by a bending prior, solved by one banded Cholesky.
 
 The unknown is a lattice of displacements, bilinear between its nodes. The prior is the discrete thin-plate energy of
-each component, which leaves shifts, tilts and rotations free. Weights scale with the square of the node spacing so that
-a number means the same stiffness on every lattice.
+each component, which leaves shifts, tilts and rotations free. Weights scale with the square of the node spacing, so
+that a number means the same stiffness on every lattice.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _COMPONENTS: Final = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockLattice:
-    """Nodes over blocks: which nodes a block's displacement is made of, and how bending costs.
+    """Nodes over blocks: the nodes that determine a block's displacement, and the cost of bending.
 
     Attributes:
         blocks: Rows and columns of blocks.
-        nodes: Rows and columns of nodes, at the centres of as many equal parts of the same ground.
+        nodes: Rows and columns of nodes, at the centres of as many equal parts of the same extent.
         weights: Sparse (blocks, nodes): bilinear, linear beyond the outer nodes.
         order: Position of each node in the banded system, along the shorter side first.
-        pairs: Sparse map from six numbers a block to the lower bands of the system, column by column as LAPACK wants them.
-        bending: For each component, which lower bands the prior fills and what with.
+        pairs: Sparse map from six numbers per block to the lower bands of the system, in LAPACK's column order.
+        bending: For each component, the lower bands of the prior and their values.
         width: Number of lower bands, the diagonal included.
     """
 
@@ -48,7 +48,7 @@ class BlockLattice:
     @classmethod
     @lru_cache(maxsize=16)
     def over(cls, blocks: tuple[int, int], nodes: tuple[int, int]) -> Self:
-        """Nodes of a shape over blocks of a shape."""
+        """Build the lattice for shapes of nodes and blocks."""
         rows, cols = (_bilinear(b, n) for b, n in zip(blocks, nodes, strict=True))
         weights = sparse.csr_array(sparse.kron(rows, cols))
         weights.eliminate_zeros()
@@ -114,7 +114,7 @@ def _bilinear(blocks: int, nodes: int) -> Any:
 
 
 def _differences(n: int, order: int) -> Any:
-    """First or second differences of `n` values; no rows when there are too few."""
+    """First or second differences of `n` values; no rows if there are too few."""
     if n <= order:
         return sparse.csr_array((0, n))
     taps = (-1.0, 1.0) if order == 1 else (1.0, -2.0, 1.0)

@@ -1,8 +1,8 @@
-"""Cubic B-spline coefficients of a band of heights: what makes the last interpolation exact to the shift.
+"""Cubic B-spline coefficients of a band of heights, for an interpolation without blur.
 
 Keys' kernel blurs a little (0.07 m NMAD on 20 m mountains); the interpolating cubic spline hardly does. Its prefilter
-reaches far, with a factor of 0.27 a pixel, so bands carry a margin and voids are papered over before it: rims were
-mended, then grow by means, then the band's mean. Void pixels themselves are never written out.
+is long, with a decay of 0.27 per pixel, so bands have a margin and voids are filled before it: repaired rims first,
+then growing means, then the band's mean. Void pixels themselves are never written.
 
 Source: Unser, Aldroubi, Eden (1993), B-spline signal processing, doi:10.1109/78.193221.
 """
@@ -18,17 +18,17 @@ from numba import njit
 Array = npt.NDArray[Any]
 
 MARGIN_ROWS: Final = 20
-"""Rows beyond those needed, after which what lies outside counts for less than a millionth."""
+"""Margin in rows; rows further outside contribute less than a millionth."""
 POLE: Final = float(np.sqrt(3.0) - 2.0)
 _GROW: Final = 6
 _REACH: Final = 24
 _ABREAST: Final = 16
-"""Lines filtered at once: each waits for its last result, so the others fill the time."""
+"""Lines filtered at once: interleaving hides the latency of the recursion."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def paper_over(values: Array) -> None:  # noqa: C901, PLR0912 - loops over pixels nest
-    """Fill voids: six rims of means of what is beside them, then the mean of all."""
+    """Fill voids: six rims of means of adjacent pixels, then the mean of all."""
     rows, cols = values.shape
     voids = 0
     total = 0.0
@@ -67,7 +67,7 @@ def paper_over(values: Array) -> None:  # noqa: C901, PLR0912 - loops over pixel
 def coefficients(heights: Array) -> Array:  # noqa: C901 - loops over pixels nest
     """Coefficients (float32, same shape) whose cubic B-spline passes through the heights; odd reflection at the edges.
 
-    Voids in `heights` are papered over.
+    Voids in `heights` are filled first.
     """
     rows, cols = heights.shape
     out = heights.astype(np.float32)
@@ -96,7 +96,7 @@ def coefficients(heights: Array) -> Array:  # noqa: C901 - loops over pixels nes
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _filter(lines: Array, n: int) -> None:
-    """The two recursions along several lines at once, each a column; splines run straight on beyond both ends."""
+    """The two recursions along several lines at once, one per column; splines are linear beyond both ends."""
     if n < 3:
         return
     for j in range(_ABREAST):
@@ -106,7 +106,7 @@ def _filter(lines: Array, n: int) -> None:
             start += power * (2.0 * first - lines[k, j] if k else first)
             power *= POLE
         lines[0, j] = 6.0 * (start + power * first / (1.0 - POLE))
-    # With odd reflection the end coefficient is the end value itself, so the last line is left as it is.
+    # With odd reflection the end coefficient is the end value itself, so the last line stays unchanged.
     for k in range(1, n - 1):
         for j in range(_ABREAST):
             lines[k, j] = 6.0 * lines[k, j] + POLE * lines[k - 1, j]

@@ -1,4 +1,4 @@
-"""How an estimation ended."""
+"""Outcome of an estimate."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from enum import StrEnum
 
 
 class CoregistrationStatus(StrEnum):
-    """How an estimation ended."""
+    """Outcome of an estimate."""
 
     CONVERGED = "converged"
-    """The displacement stands still and is observed."""
+    """The displacement converged and is observable."""
     UNDULATED = "undulated"
-    """Converged, but a periodic error is left in the heights; `wave_left` says which."""
+    """Converged, but the heights still contain a periodic error; see `wave_left`."""
     ONE_DIRECTION = "one_direction"
-    """The terrain's shape tells a shift along one direction only; along the other nothing moves."""
+    """The terrain constrains a shift along one direction only; the other is zero."""
     UNOBSERVABLE = "unobservable"
-    """The terrain's shape does not tell a horizontal shift; only heights were fitted."""
+    """The terrain does not constrain a horizontal shift; only the vertical shift was fitted."""
     TOO_FEW = "too_few"
-    """Not enough common heights; nothing moves."""
+    """Not enough common heights; the displacement is zero."""
     REJECTED = "rejected"
-    """Beyond the largest shift allowed, or no improvement; nothing moves sideways."""
+    """Beyond the largest allowed shift, or no improvement; the horizontal shift is zero."""
 
     @property
     def aligned(self) -> bool:
-        """Whether the displacement is to be believed, as far as it goes."""
+        """Whether the displacement is reliable, as far as it was estimated."""
         return self in {
             CoregistrationStatus.CONVERGED,
             CoregistrationStatus.UNDULATED,

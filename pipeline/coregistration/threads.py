@@ -1,4 +1,4 @@
-"""Bands of rows over a few threads; kernels release the interpreter lock, so threads are all it takes."""
+"""Processes bands of rows in threads; kernels release the interpreter lock, so threads are sufficient."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def usable_threads(threads: int) -> int:
-    """The number of threads to use; 0 means as many as this process may run on."""
+    """The number of threads to use; 0 means as many as this process may use."""
     if threads > 0:
         return threads
     return usable_cores()
@@ -26,12 +26,12 @@ def in_bands(work: Callable[[int, int], Result], rows: int, threads: int, per_ba
     bands = [(first, min(first + per_band, rows)) for first in range(0, rows, per_band)]
     if usable_threads(threads) == 1 or len(bands) == 1:
         return [work(*band) for band in bands]
-    # Each band runs in a copy of the caller's context, which says which kernels are in use.
+    # Each band runs in a copy of the caller's context, which selects the kernels.
     context = copy_context()
     return list(_pool(usable_threads(threads), os.getpid()).map(lambda band: context.copy().run(work, *band), bands))
 
 
 @lru_cache(maxsize=2)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads kept for the next call: a fit asks for them fifty times. A forked process needs its own."""
+    """Thread pool kept for the next call: a fit needs it fifty times. A forked process needs its own."""
     return ThreadPoolExecutor(threads, thread_name_prefix=f"coregistration-{process}")

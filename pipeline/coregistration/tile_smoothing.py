@@ -1,8 +1,8 @@
-"""The second pass: shifts of one source made continuous over neighbouring tiles.
+"""The second pass: makes the shifts of one source continuous over neighbouring tiles.
 
-Tiles are estimated one by one, so two tiles that share an edge may move the same source differently and leave a step
-there. Here each source's shifts become a surface with values at tile corners, bilinear inside: both sides of an edge
-read the same two corners. Tiles that could not see a shift take that of their neighbours.
+Tiles are estimated one by one, so two tiles that share an edge may shift the same source differently and leave a step
+there. This module replaces each source's shifts by a surface with values at tile corners, bilinear inside: both
+sides of an edge read the same two corners. Tiles that could not observe a shift take that of their neighbours.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ Corner = tuple[int, int]
 LEAST_ERROR_M: Final = 0.1
 UNKNOWN_ERROR_M: Final = 1.0
 ANCHOR_ERROR_M: Final = 10.0
-"""A source without any estimate stays where it is: zero, with this much doubt."""
+"""A source without any estimate has zero shift, with this standard deviation."""
 _TILES_AT_ONCE: Final = 256
 _HEIGHT_ONLY: Final = frozenset({"unobservable", "rejected", "one_direction"})
-"""Statuses whose horizontal shift is not known in both directions: neighbours decide."""
+"""Statuses whose horizontal shift is not known in both directions: the neighbours' shifts are used."""
 _PARTS: Final = ("shift_east_m", "shift_north_m", "shift_up_m")
 
 
 def smooth_shifts(
     records: Mapping[Tile, Sequence[CoregistrationRecord]], variation_m: float = 1.0
 ) -> dict[Tile, tuple[CoregistrationRecord, ...]]:
-    """Make every source's shifts agree on the edges tiles share.
+    """Make every source's shifts agree on shared tile edges.
 
     The surface minimises the squared distance of each tile's mean to its own estimate, in units of its standard error,
     plus the squared differences between neighbouring corners in units of `variation_m`. A tile in which the source is
@@ -47,7 +47,7 @@ def smooth_shifts(
 
     Args:
         records: Records of each tile, as in its manifest.
-        variation_m: How much a shift usually changes over the side of a tile, metres.
+        variation_m: Typical change of a shift over the side of a tile, metres.
 
     Returns:
         Records in the same order; records of method `none` are returned as they are.
@@ -56,7 +56,7 @@ def smooth_shifts(
         CoregistrationError: `variation_m` is not above zero.
     """
     if not variation_m > 0:
-        raise CoregistrationError(f"shifts that vary by {variation_m} m", remedy="give a length above zero")
+        raise CoregistrationError(f"invalid variation of shifts: {variation_m} m", remedy="give a length above zero")
     out = {tile: list(of_tile) for tile, of_tile in records.items()}
     places: dict[str, list[tuple[Tile, int]]] = {}
     for tile in sorted(records):
@@ -85,7 +85,7 @@ def _smoothed(tiles: list[Tile], records: list[CoregistrationRecord], variation_
         weight = np.array([_weight(record, part) for record in records])
         system = sparse.csc_array(prior + mean.T @ sparse.diags_array(weight) @ mean)
         surface[:, part] = np.atleast_1d(spsolve(system, mean.T @ (weight * values)))
-    # A source that no tile has seen stays where it is, and nothing is added to what it is known to.
+    # A source that no tile has observed stays unchanged, with no additional uncertainty.
     up_error = _spread(system, mean) if weight.any() else np.zeros(len(tiles))
     return [_with_corners(record, surface[of_tile[i]], up_error[i]) for i, record in enumerate(records)]
 
@@ -101,7 +101,7 @@ def _spread(system: Any, mean: Any) -> Array:
 
 
 def _corners(tile: Tile) -> tuple[Corner, Corner, Corner, Corner]:
-    """North-west, north-east, south-west, south-east."""
+    """Values of the north-west, north-east, south-west and south-east corners."""
     west, south = tile.east_km, tile.north_km
     east, north = west + TILE_SIZE_KM, south + TILE_SIZE_KM
     return (west, north), (east, north), (west, south), (east, south)
@@ -121,7 +121,7 @@ def _links(of_tile: Array, corners: int) -> Any:
 
 
 def _weight(record: CoregistrationRecord, part: int) -> float:
-    """Inverse variance of one component; zero where the record says nothing of it."""
+    """Inverse variance of one component; zero if the record does not constrain it."""
     if record.status == "reference":
         return 1.0 / LEAST_ERROR_M**2
     if record.status == "too_few" or (record.status in _HEIGHT_ONLY and part < 2):
@@ -144,7 +144,7 @@ def _with_corners(record: CoregistrationRecord, corners: Array, up_error_m: floa
 
 
 def smoothed_error_m(record: CoregistrationRecord) -> float:
-    """Standard deviation of a smoothed record's upward shift, metres; its own estimate's where it tells no other."""
+    """Standard deviation of a smoothed record's upward shift, metres; its own estimate's if none is recorded."""
     own = record.details.get("standard_error_m") or (None, None, None)
     told = record.details.get("up_error_m", own[2])
     return 0.0 if told is None else float(told)

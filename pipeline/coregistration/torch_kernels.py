@@ -1,7 +1,7 @@
-"""The pixel passes in torch, for a GPU: the same arithmetic as `kernels.py` on whole bands instead of runs of a row.
+"""The pixel kernels in torch, for a GPU: the same arithmetic as `kernels.py` on whole bands instead of runs of a row.
 
-What goes over pixels - normal equations, residuals, the last interpolation - runs on the device; mending, block algebra
-and the solver are those of the CPU. Rasters are sent to the device once and kept as long as this object lives. Block
+Normal equations, residuals and the last interpolation run on the device; void repair, block algebra and the solver run
+on the CPU. Rasters are sent to the device once and kept as long as this object lives. Block
 sums are products with matrices of zeros and ones, in double precision: no atomic additions, whose order would differ
 from run to run. Results are those of the compiled kernels to single precision.
 """
@@ -24,11 +24,11 @@ _FILTER_REACH: Final = 20
 _KEYS: Final = ((0.0, -0.5, 1.0, -0.5), (1.0, 0.0, -2.5, 1.5), (0.0, 0.5, 2.0, -1.5), (0.0, 0.0, -0.5, 0.5))
 """Coefficients of 1, t, t2, t3 of Keys' four weights."""
 _SPLINE: Final = ((1.0, -3.0, 3.0, -1.0), (4.0, 0.0, -6.0, 3.0), (1.0, 3.0, 3.0, -3.0), (0.0, 0.0, 0.0, 1.0))
-"""The same of six times the cubic B-spline's."""
+"""The same for six times the cubic B-spline."""
 
 
 class Kernels(Protocol):
-    """What goes over pixels, see `kernels.py`: that module, or `TorchKernels`."""
+    """The pixel kernels, see `kernels.py`: that module, or `TorchKernels`."""
 
     accumulate: Any
     residuals: Any
@@ -43,7 +43,7 @@ def kernels_for(device: str | None) -> Kernels:
     """The compiled kernels of the CPU, or torch on a device such as `cuda`, `cuda:1` or `cpu`.
 
     Raises:
-        ConfigError: there is no such device here.
+        ConfigError: this machine has no such device.
     """
     return cast("Kernels", cpu_kernels() if device is None else TorchKernels(device))
 
@@ -59,7 +59,7 @@ class TorchKernels:
         self._sent: dict[int, tuple[Array, Tensor]] = {}
 
     def _send(self, array: Array) -> Tensor:
-        """An array on the device, flat; sent once."""
+        """An array on the device, flattened; sent once."""
         known = self._sent.get(id(array))
         if known is None:
             known = (array, self._torch.from_numpy(np.ascontiguousarray(array).reshape(-1)).to(self._device))
@@ -153,7 +153,7 @@ class TorchKernels:
         y, x = torch.where(inside, y, 0.0), torch.where(inside, x, 0.0)
         near = torch.floor(y + 0.5).long() * shape[1] + torch.floor(x + 0.5).long()
         valid = inside & ~torch.isnan(self._put(moving).reshape(-1)[near]) if holes else inside
-        # Two more pixels all around, by odd reflection, are all that the sixteen taps can reach beyond an edge.
+        # Two more pixels on all sides, by odd reflection, are all that the sixteen taps can reach beyond an edge.
         coefficients = _beyond(torch, self._coefficients(mended), 2)
         y, x = y + 2.0, x + 2.0
         row, col = torch.floor(y), torch.floor(x)
@@ -164,7 +164,7 @@ class TorchKernels:
         out[first:last] = torch.where(valid, value, float("nan")).cpu().numpy()
 
     def _coefficients(self, heights: Array) -> Tensor:
-        """The spline's coefficients, float32: the prefilter as a convolution, cut where it is below 1e-11."""
+        """The spline's coefficients, float32: the prefilter as a convolution, truncated below 1e-11."""
         torch = self._torch
         whole = heights.astype(np.float32)
         spline.paper_over(whole)
@@ -224,7 +224,7 @@ class TorchKernels:
         return g[4] + g[5] * row + north * g[9], g[6] + g[7] * col - east * g[8], up
 
     def _bilinear(self, place: Tensor, nodes: int) -> Tensor:
-        """Weights (places, nodes) of the lattice at places in -1..1, straight on for half a node beyond the outer ones."""
+        """Weights (places, nodes) of the lattice at positions in -1..1, linear half a node beyond the ends."""
         torch = self._torch
         at = (((place.reshape(-1) + 1.0) * 0.5) * nodes - 0.5).clamp(-0.5, nodes - 0.5)
         weights = torch.zeros((at.numel(), nodes), dtype=torch.float64, device=self._device)
@@ -237,13 +237,13 @@ class TorchKernels:
         return weights
 
     def _members(self, places: Array, edges: Array) -> Tensor:
-        """One where a place (column) lies in a block (row), else zero, float64."""
+        """Membership matrix: one where a position (column) is in a block (row), else zero, float64."""
         block = np.searchsorted(edges, places, side="right") - 1
         return self._put((block[None, :] == np.arange(edges.size - 1)[:, None]).astype(float))
 
 
 def _taps(flat: Tensor, start: Tensor, width: int) -> tuple[Tensor, list[list[Tensor]]]:
-    """The base height of each place, and its sixteen taps less that."""
+    """The base height of each position, and its sixteen taps minus that."""
     base = flat[start + width + 1]
     return base, [[flat[start + i * width + j] - base for j in range(4)] for i in range(4)]
 

@@ -1,4 +1,4 @@
-"""Whether an estimated displacement is to be believed, and in words why not."""
+"""Decides whether an estimated displacement is reliable, with the reason if it is not."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Verdict:
 
 
 def judge(pair: Pair, found: Estimate, before: Array, after: Array, limit_m: float) -> Verdict:
-    """Judge a displacement by the terrain's shape, its standard error, the limit and what it leaves."""
+    """Judge a displacement by the terrain's relief, its standard error, the limit and its residuals."""
     slopes = found.slopes
     error_m = float(np.sqrt(max(np.linalg.eigvalsh(found.covariance[:2, :2])[-1], 0.0))) if _finite(found) else np.inf
     worst_m = WORST_ERROR_PX * pair.pixel_m
     length_m = found.field.largest_horizontal_m
     if slopes.weak < LEAST_SLOPE_SPREAD:
-        spread = f"slopes vary by {slopes.weak:.4f} in the direction that has least, {LEAST_SLOPE_SPREAD:g} is needed"
+        spread = f"slopes vary by {slopes.weak:.4f} in the weakest direction, the minimum is {LEAST_SLOPE_SPREAD:g}"
         return Verdict(
             CoregistrationStatus.UNOBSERVABLE, f"the terrain does not determine a horizontal shift: {spread}", _VERTICAL
         )
     if not error_m < worst_m:
         reason = (
-            f"the horizontal shift has a standard error of {error_m:.2f} m, half a pixel ({worst_m:.2f} m) is allowed"
+            f"the horizontal shift has a standard error of {error_m:.2f} m, half a pixel ({worst_m:.2f} m) is the limit"
         )
         return Verdict(CoregistrationStatus.UNOBSERVABLE, reason, _VERTICAL)
     if length_m > limit_m:
@@ -64,16 +64,16 @@ def _by_what_is_left(found: Estimate, before: Array, after: Array, length_m: flo
 
 
 def beyond(length_m: float, limit_m: float, pixel_m: float) -> Verdict:
-    """The verdict on a shift that is longer than allowed."""
+    """The verdict on a shift longer than allowed."""
     reason = f"found a shift of {length_m:.0f} m, the limit is {limit_m:.0f} m ({limit_m / pixel_m:.0f} pixels)"
     wide = float(f"{2.0 * length_m:.1g}")
     return Verdict(
-        CoregistrationStatus.REJECTED, reason, f"if that shift is right, allow it with --max-shift {wide:.0f}"
+        CoregistrationStatus.REJECTED, reason, f"if that shift is correct, allow it with --max-shift {wide:.0f}"
     )
 
 
 def one_direction(found: Estimate) -> Verdict:
-    """The verdict on a shift that is known along one direction only."""
+    """The verdict on a shift observable along one direction only."""
     east, north = found.slopes.direction
     azimuth = float(np.degrees(np.arctan2(east, north))) % 180.0
     reason = (
@@ -87,5 +87,5 @@ def _finite(found: Estimate) -> bool:
     return bool(np.isfinite(found.covariance).all())
 
 
-_VERTICAL: Final = "move heights alone with --method vertical-shift, or with --allow-vertical"
+_VERTICAL: Final = "shift heights alone with --method vertical-shift, or with --allow-vertical"
 _CHECK: Final = "check that both rasters show the same terrain: CRS, units, band, nodata and the mask"

@@ -1,4 +1,4 @@
-"""A small pair through every kernel, so that numba's cache has them."""
+"""Runs a small pair through every kernel to fill numba's cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIDE = 240
 
 
 def warm_up() -> None:
-    """Align a made pair that has a void, blockwise, and apply the result."""
+    """Align a synthetic pair with a void, blockwise, and apply the result."""
     rows, cols = np.mgrid[0:_SIDE, 0:_SIDE]
     heights = 40 * np.sin(rows / 9) * np.cos(cols / 7) + 25 * np.sin((rows + 2 * cols) / 11)
     moving = heights.copy()

@@ -1,4 +1,4 @@
-"""Moving a raster through a field, in bands: the memory of the result and a few rows more."""
+"""Warps a raster through a field, in bands: the memory is the result and a few rows."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from orograph.pipeline.coregistration.torch_kernels import Kernels, kernels_for
 
 BAND_ROWS: Final = 192
 MARGIN_ROWS: Final = 8 + spline.MARGIN_ROWS
-"""Two rows of kernel, two of mending around each, room for rounding, and the reach of the spline's filter."""
+"""Two rows of kernel, two of repair around each, a margin for rounding, and the length of the spline's filter."""
 
 
 def warp(
     raster: Raster, field: DisplacementField, geobox: GeoBox, *, threads: int = 1, engine: Kernels | None = None
 ) -> FloatArray:
-    """Heights (metres, float32) of a raster displaced by a field, on a grid; NaN where nothing is read.
+    """Heights (metres, float32) of a raster displaced by a field, on a grid; NaN outside the raster.
 
-    Only the rows a band needs are mended at a time, so nothing of the raster's size is copied.
+    Only the rows needed by a band are repaired at a time, so no copy of the raster is made.
     """
     heights = raster.heights_m
     chosen, north_range = engine or kernels_for(None), cpu_kernels().north_range

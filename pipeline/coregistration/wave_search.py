@@ -1,4 +1,4 @@
-"""Searching residuals for plane waves, and fitting them: the estimating half of `waves.py`."""
+"""Searches residuals for plane waves and fits them; estimation part of `waves.py`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ Array = npt.NDArray[Any]
 
 MOST_WAVES: Final = 8
 MOST_NODES: Final = 2_000_000
-"""Nodes of a sampled field at most: shorter waves of large rasters are reported and left."""
+"""Maximum number of nodes of a sampled field: shorter waves of large rasters are reported only."""
 _PATCHES: Final = 150_000
 _LEAST_PATCH_PX: Final = 3.0
 _LEAST_PATCHES: Final = 16
 _SIGNIFICANT: Final = 10.0
-"""A peak explains this many times what its neighbours of like wavelength do; noise alone reaches 7 in a million places."""
+"""Minimum ratio of a peak to its neighbours of similar wavelength; noise alone reaches 7 once in a million
+positions."""
 _LEAST_SHARE: Final = 0.06
 _LEAST_M: Final = 0.001
-"""Smaller waves are rounding: rasters are float32."""
-"""And its root mean square in heights is this share of the residuals' NMAD at least."""
+"""Smaller waves are rounding errors: rasters are float32."""
+"""Minimum root mean square of a wave in heights, as a fraction of the residuals' NMAD."""
 _SHORTEST_PATCHES: Final = 2.5
 _LONGEST_SHARE: Final = 0.5
-"""Wavelengths are looked for from 2.5 patches up to half of the raster's shorter side."""
+"""Wavelengths are searched from 2.5 patches up to half of the raster's shorter side."""
 _RINGS: Final = 24
 _ROUNDS: Final = 12
 _SCALE_SAMPLE: Final = 15_000
@@ -38,13 +39,13 @@ _SCALE_SAMPLE: Final = 15_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patches:
-    """Normal equations of small patches over a raster, and where they are.
+    """Normal equations of small patches over a raster, and their positions.
 
     Attributes:
         a: (3, 3, rows, columns); b: (3, rows, columns), of east, north and up displacement.
         north_m, east_m: Places of rows and columns from the centre, metres.
         spread_m: NMAD of the residuals.
-        pixel_m: Pixel of the raster; sideways waves of more than that are not believed.
+        pixel_m: Pixel of the raster; larger sideways waves are rejected.
     """
 
     a: Array
@@ -62,7 +63,7 @@ class Patches:
 
 
 def gather_patches(pair: Pair, field: DisplacementField) -> Patches | None:
-    """Normal equations of patches of about three pixels, of more in large rasters; None where there are too few."""
+    """Normal equations of patches of about three pixels, larger in large rasters; None if there are too few."""
     rows, cols = pair.reference.shape
     side = max(_LEAST_PATCH_PX, float(np.sqrt(rows * cols / _PATCHES)))
     if min(rows, cols) < _LEAST_PATCHES * side:
@@ -88,12 +89,12 @@ def gather_patches(pair: Pair, field: DisplacementField) -> Patches | None:
 
 
 def _prior(patches: Patches) -> Array:
-    """Information of the prior: sideways amplitudes of about a pixel; heights are free."""
+    """Information of the prior: sideways amplitudes of about a pixel; heights are unconstrained."""
     return np.diag([1.0 / patches.pixel_m**2, 1.0 / patches.pixel_m**2, 1e-12])
 
 
 def strongest(patches: Patches) -> tuple[float, float] | None:
-    """The wave vector (cycles per metre) that explains most compared with its like, None where none stands out."""
+    """The wave vector (cycles per metre) that explains most compared with similar ones; None without a peak."""
     total = patches.a.sum(axis=(2, 3)) + _prior(patches)
     inverse = np.linalg.inv(total)
     transform = np.fft.rfft2(patches.b)
@@ -111,13 +112,14 @@ def strongest(patches: Patches) -> tuple[float, float] | None:
     significant = ratio >= _SIGNIFICANT
     if not significant.any():
         return None
-    # The most explained, not the clearest: a mask with gaps at even distances mirrors a wave to others that explain less.
+    # Choose the wave that explains most, not the clearest: a mask with regular gaps mirrors a wave to others that
+    # explain less.
     place = np.unravel_index(int(np.argmax(np.where(significant, gain, 0.0))), gain.shape)
     return _refined(patches, inverse, (float(per_e[0, place[1]]), float(per_n[place[0], 0])))
 
 
 def _background(gain: Array, length: Array, allowed: Array) -> Array:
-    """Mean gain expected at each frequency, from medians over rings of like wavelength."""
+    """Expected mean gain at each frequency, from medians over rings of similar wavelength."""
     low, high = np.log(length[allowed].min()), np.log(length[allowed].max())
     ring = np.clip((np.log(np.maximum(length, 1e-30)) - low) / (high - low + 1e-9) * _RINGS, 0, _RINGS - 1).astype(int)
     levels = np.full(_RINGS, np.nan)
@@ -163,13 +165,13 @@ def fit_wave(patches: Patches, per_m: tuple[float, float]) -> Wave:
 
 
 def in_heights_m(patches: Patches, wave: Wave) -> float:
-    """Root mean square of what a wave does to heights: sideways waves count by the slopes."""
+    """Root mean square effect of a wave on heights: sideways waves count by the slopes."""
     a = patches.a.sum(axis=(2, 3)) / max(float(patches.a[2, 2].sum()), 1e-300)
     return float(np.sqrt(sum(0.5 * np.array(part) @ a @ np.array(part) for part in (wave.cosine, wave.sine))))
 
 
 def find_wave(pair: Pair, field: DisplacementField) -> Wave | None:
-    """The most prominent wave in the residuals under a field, None where there is none of note."""
+    """The most prominent wave in the residuals under a field; None without a notable one."""
     patches = gather_patches(pair, field)
     if patches is None:
         return None
@@ -182,9 +184,9 @@ def find_wave(pair: Pair, field: DisplacementField) -> Wave | None:
 
 
 def with_waves(pair: Pair, field: DisplacementField) -> tuple[DisplacementField, Wave | None]:
-    """The field with all prominent waves added, strongest first, and one that is left because it is too short or many.
+    """Add all prominent waves to the field, strongest first; also return one that is too short or too many to add.
 
-    Each is fitted to what the others leave; a vector found again improves the wave that has it.
+    Each wave is fitted to the residuals of the others; a vector found again improves its wave.
     """
     extent = tuple(
         size * abs(part)
@@ -208,7 +210,7 @@ def with_waves(pair: Pair, field: DisplacementField) -> tuple[DisplacementField,
 
 
 def polished(pair: Pair, field: DisplacementField) -> DisplacementField:
-    """The field with the amplitudes of its waves fitted again to what it leaves, which its own robust weights now see."""
+    """Fit the amplitudes of all waves again to the field's residuals, with the current robust weights."""
     for number in range(len(field.waves)):
         patches = gather_patches(pair, field)
         if patches is None:
@@ -225,7 +227,7 @@ def polished(pair: Pair, field: DisplacementField) -> DisplacementField:
 
 
 def _joined(waves: tuple[Wave, ...], new: Wave, extent_m: tuple[float, float]) -> tuple[Wave, ...]:
-    """Waves with one more; one that cannot be told from another's vector over the raster is added to it."""
+    """Append a wave; a vector that the raster cannot resolve from another is added to that one."""
     for number, old in enumerate(waves):
         for sign in (1.0, -1.0):
             apart = [(sign * n - o) * size for n, o, size in zip(new.per_m, old.per_m, extent_m, strict=True)]

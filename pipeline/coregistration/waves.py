@@ -1,10 +1,10 @@
-"""Periodic errors of pushbroom sensors: found in the spectrum of what a fit leaves, and removed as plane waves.
+"""Periodic errors of pushbroom sensors: found in the spectrum of a fit's residuals, and removed as plane waves.
 
 Jitter of a platform and steps of a scanner leave undulations and stripes of one direction and a few wavelengths, often
-shorter than a smooth field of blocks can follow. A plane wave has eight unknowns over the whole raster, so it is known
-well where a block of its size is not. The spectrum is that of the displacement, not of the height differences: a
+shorter than a smooth field of blocks can follow. A plane wave has eight unknowns over the whole raster, so it is well
+determined where a block of its size is not. The spectrum is that of the displacement, not of the height differences: a
 sideways wave changes heights by the slope, so its trace in them is spread over all frequencies. Every patch of pixels
-gives its normal equations; their Fourier transform tells for each wave vector how much a wave of that vector would
+gives its normal equations; their Fourier transform gives for each wave vector how much such a wave would
 explain (a periodogram of least squares, in all directions at once).
 
 Source: Lomb (1976), doi:10.1007/BF00648343, for the periodogram by least squares; Girod et al. (2017),
@@ -23,7 +23,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 NODES_A_WAVE: Final = 12
-"""Nodes of a sampled field per wavelength: straight lines between them lose 3 % of a crest, which the fit makes good."""
+"""Nodes of a sampled field per wavelength: linear interpolation loses 3 % of a crest, which the fit compensates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Wave:
         return east, north, up
 
     def at(self, east_m: Array, north_m: Array) -> Array:
-        """Displacement (3, ...) at places counted from the centre of the field's grid, metres."""
+        """Displacement (3, ...) at points relative to the centre of the field's grid, metres."""
         phase = 2.0 * np.pi * (self.per_m[0] * east_m + self.per_m[1] * north_m)
         cosine, sine = np.cos(phase), np.sin(phase)
         return np.stack([c * cosine + s * sine for c, s in zip(self.cosine, self.sine, strict=True)])
@@ -85,7 +85,7 @@ class Wave:
 
 
 def sampled_shape(waves: tuple[Wave, ...], extent_m: tuple[float, float], lattice: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of a lattice that follows waves over a height and a width, metres.
+    """Rows and columns of a lattice that resolves the waves over a height and a width, metres.
 
     Odd multiples of the given lattice's, whose nodes it then keeps; of as many as the waves need without one.
     """

@@ -1,1 +1,1 @@
-"""The demo world: a made terrain across a real border, seen by three made sources, so that every claim can be checked."""
+"""The demo world: synthetic terrain across a real border, seen by three synthetic sources, to verify results."""

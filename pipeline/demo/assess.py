@@ -1,4 +1,4 @@
-"""Holds the demo's result against its truth: errors before and after each stage, steps at borders, the shift found."""
+"""Compares the demo's result with its truth: errors before and after each stage, steps at borders, estimated shift."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FloatArray = npt.NDArray[np.float32]
 _PATCH_PX: Final = 400
 _OPEN_M: Final = 0.5
 _AWAY_M: Final = (15.0, 35.0, 55.0, 75.0, 95.0, 115.0, 135.0, 155.0)
-"""How far from the border pairs of pixels lie; several, so that interpolation noise averages out."""
+"""Distances of pixel pairs from the border; several, so that interpolation noise averages out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class StageAssessment:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What the demo shows."""
+    """Figures of the demo."""
 
     shift_true_m: tuple[float, float]
     shift_found_m: Mapping[str, tuple[float, float]]
@@ -60,11 +60,11 @@ class Assessment:
 
 
 def assess(world: World, jobs: Sequence[Job], elevations: Mapping[str, Path], grids_dir: Path) -> Assessment:
-    """Compare made tiles with the truth.
+    """Compare tiles with the truth.
 
     Args:
-        world: The world the sources were made of.
-        jobs: The jobs that were run.
+        world: The world that the sources were made from.
+        jobs: The jobs of the run.
         elevations: Elevation COG by tile id.
         grids_dir: Folder of grids.
     """
@@ -90,7 +90,7 @@ def assess(world: World, jobs: Sequence[Job], elevations: Mapping[str, Path], gr
 
 
 def _patches(job: Job) -> list[tuple[GeoBox, PixelWindow]]:
-    """Nine squares spread over the tile."""
+    """Nine squares distributed over the tile."""
     whole = job.tile.geobox(job.settings.pixel_size_m)
     size = whole.shape.x
     edge = min(_PATCH_PX, size // 4)
@@ -169,12 +169,12 @@ def _centres(geobox: GeoBox) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.fl
 
 
 def _snapped(east_m: npt.NDArray[Any], north_m: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The centre of the 10 m pixel a place lies in."""
+    """The centre of the 10 m pixel that contains a point."""
     return np.floor(east_m / 10) * 10 + 5, np.floor(north_m / 10) * 10 + 5
 
 
 def _at(values: FloatArray, affine: Any, east_m: npt.NDArray[Any], north_m: npt.NDArray[Any]) -> FloatArray:
-    """Heights of the pixels the places lie in, NaN where void."""
+    """Heights of the pixels that contain the points, NaN where void."""
     cols = np.floor((east_m - affine.c) / affine.a).astype(int)
     rows = np.floor((north_m - affine.f) / affine.e).astype(int)
     found = values[rows, cols]

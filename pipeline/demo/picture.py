@@ -1,4 +1,4 @@
-"""The demo's picture: what the sources were, what came out, and where each height is from."""
+"""The demo's picture: the sources, the result, and the source of each height."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def draw(
         loc="lower right",
         fontsize=8,
     )
-    axes[0, 1].set_title("Where each height comes from")
+    axes[0, 1].set_title("Source of each height")
     drawn = axes[1, 0].imshow(error, extent=extent, cmap="RdBu_r", vmin=-5, vmax=5)
-    axes[1, 0].set_title("Tile minus truth, m (canopy of the surface model stays where no terrain model is)")
+    axes[1, 0].set_title("Tile minus truth, m (canopy of the DSM remains where there is no DTM)")
     figure.colorbar(drawn, ax=axes[1, 0], shrink=0.8)
     drawn = axes[1, 1].imshow(row["uncertainty"], extent=extent, cmap="viridis", vmin=0)
     axes[1, 1].set_title("Stated standard deviation, m")

@@ -1,4 +1,4 @@
-"""A made terrain with a known height everywhere: spectral relief, cut by valleys, as a cubic spline surface."""
+"""Synthetic terrain with a known height everywhere: spectral relief, cut by valleys, as a cubic spline surface."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class TerrainField:
 
     @classmethod
     def through(cls, values: Float64Array, west_m: float, north_m: float, spacing_m: float) -> Self:
-        """The spline that takes the values on the grid."""
+        """The spline that interpolates the values on the grid."""
         return cls(spline_filter(values, order=3, output=np.float32), west_m, north_m, spacing_m)
 
     def __call__(self, east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Values at places; beyond the grid, of the nearest edge."""
+        """Values at points; beyond the grid, of the nearest edge."""
         rows = (self.north_m - np.asarray(north_m)) / self.spacing_m
         cols = (np.asarray(east_m) - self.west_m) / self.spacing_m
         return map_coordinates(
@@ -46,7 +46,7 @@ def noise(
 ) -> Float64Array:
     """Gaussian noise of unit variance whose amplitude falls with frequency to the power `falloff`.
 
-    Wavelengths lie between `shortest_px` (a smooth cut, so that the spline is the whole truth) and `longest_px`.
+    Wavelengths are between `shortest_px` (a smooth cut-off, so that the spline is the exact truth) and `longest_px`.
     """
     fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
     frequency = np.hypot(fy, fx)
@@ -59,11 +59,11 @@ def noise(
 
 
 def relief(shape: tuple[int, int], rng: np.random.Generator, spacing_m: float) -> Float64Array:
-    """Heights in metres: plains, rolling hills and folded uplands with the roughness of real ground."""
+    """Heights in metres: plains, rolling hills and folded uplands with the roughness of real terrain."""
     broad = noise(shape, rng, falloff=2.4, shortest_px=12_000 / spacing_m, longest_px=60_000 / spacing_m)
     hills = noise(shape, rng, falloff=2.0, shortest_px=160 / spacing_m, longest_px=9_000 / spacing_m)
     fine = noise(shape, rng, falloff=1.9, shortest_px=110 / spacing_m, longest_px=3_000 / spacing_m)
     upland = 1.0 / (1.0 + np.exp(-2.2 * (broad - 0.1)))
-    # Valleys are wider than ridges: hills are folded softly, so that crests are sharper than bottoms.
+    # Valleys are wider than ridges: hills are folded smoothly, so that crests are sharper than bottoms.
     folded = np.log1p(np.exp(1.6 * hills)) / 1.6
     return 40.0 + 260.0 * upland + (14.0 + 130.0 * upland) * folded + (7.0 + 30.0 * upland) * fine

@@ -1,9 +1,9 @@
-"""Makes the demo's sources: two national DTMs on either side of a border and a global surface model over both.
+"""Makes the demo's sources: two national DTMs on either side of a border and a global DSM over both.
 
-The truth is a surface in EVRF2007 over two tiles where the Netherlands and Germany meet. The Dutch DTM is in RD New and
-NAP, the German one in UTM 32 and DHHN2016; both operations to EVRF2007 need no grid. The global DSM imitates GLO-30: 1
-arc-second, points, heights over a geoid of its own (the grid is made too), footprint averaging, a sideways shift, canopy,
-correlated noise, and voids.
+The truth is a surface in EVRF2007 over two tiles at the border of the Netherlands and Germany. The Dutch DTM is in
+RD New and NAP, the German one in UTM 32 and DHHN2016; both operations to EVRF2007 need no grid. The global DSM
+imitates GLO-30: 1 arc-second, points, heights over a geoid of its own (the grid is made too), footprint averaging, a
+sideways shift, canopy, correlated noise, and voids.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """Where the made files are, and the truth.
+    """Paths of the source files, and the truth.
 
     Attributes:
         catalogue: YAML catalogue of the three sources.
         truth: Height in EVRF2007 at any EPSG:3035 coordinate.
         border: Easting of the border at a northing.
-        canopy: Height of the canopy above ground.
+        canopy: Height of the canopy above terrain.
     """
 
     catalogue: Path
@@ -74,7 +74,7 @@ def make_world(folder: Path, seed: int = 7, progress: Callable[[str], None] = la
     canopy = _canopy(shape, rng)
     world = World(folder / "catalogue.yaml", truth, border, TerrainField.through(canopy, west, north, _SPACING_M))
     progress("Dutch DTM, 10 m, RD New and NAP")
-    # Each nation's DTM reaches a few hundred metres beyond the border, as real ones do.
+    # Each nation's DTM extends a few hundred metres beyond the border, as real ones do.
     _national(
         folder / "nl_dtm_10m.tif",
         world,
@@ -141,7 +141,7 @@ def _national(
 
 
 def _canopy(shape: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Woods with sharp edges on about an eighth of the ground, 16 to 25 m high."""
+    """Woods with sharp edges on about an eighth of the area, 16 to 25 m high."""
     forest = noise(shape, rng, falloff=1.3, shortest_px=250 / _SPACING_M, longest_px=6_000 / _SPACING_M)
     return np.clip((forest - 1.1) * 60.0, 0.0, 1.0) * (16.0 + 4.0 * np.abs(forest))
 
@@ -149,14 +149,14 @@ def _canopy(shape: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.
 def _global(
     path: Path, surface_m: npt.NDArray[np.float64], corner: tuple[float, float], rng: np.random.Generator
 ) -> None:
-    """The surface model: averaged, displaced, with canopy and noise, over the demo geoid, as pixel-is-point."""
+    """The DSM: averaged, displaced, with canopy and noise, over the demo geoid, as pixel-is-point."""
     west, north = corner
     footprint = gaussian_filter(surface_m, 14.0 / _SPACING_M)
     rough = noise(surface_m.shape, rng, falloff=0.8, shortest_px=70 / _SPACING_M, longest_px=400 / _SPACING_M)
     surface = TerrainField.through(footprint + 0.8 * rough, west, north, _SPACING_M)
     lon0, lat0, lon1, lat1 = _coverage_deg()
     step = 1.0 / 3600.0
-    # Point samples on whole arc-seconds; GDAL's corner lies half a pixel further out.
+    # Point samples on whole arc-seconds; GDAL's corner is half a pixel further out.
     first_lon, first_lat = np.floor(lon0 * 3600) / 3600, np.ceil(lat1 * 3600) / 3600
     cols, rows = int(np.ceil((lon1 - first_lon) * 3600)), int(np.ceil((first_lat - lat0) * 3600))
     affine = Affine(step, 0, first_lon - step / 2, 0, -step, first_lat + step / 2)
@@ -319,7 +319,7 @@ def _write_catalogue(path: Path, geoid_sha256: str) -> None:
 
 
 def _coverage() -> tuple[float, float, float, float]:
-    """What the national surveys have mapped: the middle of both tiles, so that the global model is needed around it."""
+    """Area mapped by the national surveys: the middle of both tiles, so that the global model is needed around it."""
     west, south, east, north = TILES[0].bounds_m[0], TILES[0].bounds_m[1], TILES[1].bounds_m[2], TILES[0].bounds_m[3]
     return west + 14_000.0, south + 9_000.0, east - 17_000.0, north - 8_000.0
 
@@ -342,7 +342,7 @@ def _degrees() -> Transformer:
 def _inverse(
     transformer: Transformer, x: npt.NDArray[Any], y: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """EPSG:3035 coordinates of a block, by bilinear nodes every 32 pixels: the made sources need no better."""
+    """EPSG:3035 coordinates of a block, by bilinear nodes every 32 pixels, which is accurate enough here."""
     rows, cols = x.shape
     ri, ci = (np.unique(np.append(np.arange(0, n, 32), n - 1)) for n in (rows, cols))
     e, n = transformer.transform(x[np.ix_(ri, ci)], y[np.ix_(ri, ci)], direction="INVERSE")

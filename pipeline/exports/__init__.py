@@ -1,1 +1,1 @@
-"""Products made from published tiles: cells, HGT, web terrain, derived rasters."""
+"""Products derived from published tiles: cells, HGT, web terrain, derived rasters."""

@@ -1,4 +1,4 @@
-"""Everything made of one cell: geographic COG, HGT files, contours; each sampled on its own lattice from the tiles."""
+"""Products of one cell: geographic COG, HGT files, contours; each sampled from the tiles on its own lattice."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _ZIP_DATE: Final = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """What `export_cell` leaves on local disk; commits like a tile."""
+    """Output of `export_cell` on local disk; committed like a tile."""
 
     job: CellJob
     products: tuple[Product, ...]
@@ -68,9 +68,9 @@ class CellResult:
 
 
 def peak_bytes(settings: CellSettings) -> int:
-    """Memory of making one cell above imports, whatever the tiles' pixel size: the largest of its products.
+    """Peak memory of one cell above imports, for any pixel size of the tiles: the largest of its products.
 
-    Sampling in blocks; beside it the COG's writer, the HGT's samples with their big-endian copy and zip, or the
+    Sampling in blocks, plus the COG's writer, the HGT's samples with their big-endian copy and zip, or the
     contours' lattice with a batch of segments and the lines.
     """
     largest = 0
@@ -100,12 +100,12 @@ def export_cell(
         files: Elevation COGs of the touched tiles.
         manifests: The tiles' manifests, in the order of the tiles.
         folder: Where to write.
-        operation: Moves heights from the tiles' frame to the settings'; None where they are the same.
-        progress: Told each product.
+        operation: Transforms heights from the tiles' frame to that of the settings; None if they are equal.
+        progress: Called for each product.
 
     Raises:
-        AllVoid: the tiles hold no height in the cell.
-        ExportError, OutsideCoverage, OutsideAreaOfUse, DiskFull: a format cannot hold what is there.
+        AllVoid: the tiles contain no height in the cell.
+        ExportError, OutsideCoverage, OutsideAreaOfUse, DiskFull: a product cannot be written.
     """
     settings = job.settings
     frame = settings.frame or manifests[0].vertical_frame
@@ -204,7 +204,7 @@ class _Maker:
 
 
 def cell_place(cell: Cell, steps: int) -> Callable[[Line], Line]:
-    """Brings lattice units to degrees so that both cells at a border compute the same numbers."""
+    """Transform lattice units to degrees so that both cells at a border compute the same numbers."""
 
     def place(points: Line) -> Line:
         lon = (cell.lon * steps + points[:, 0]) / steps
@@ -225,7 +225,7 @@ def _quality(job: CellJob, mosaic: Mosaic, shift: FrameShift | None, manifests: 
     heights = mosaic.sample(point_lattice(job.tile, SAMPLES[3]), shift)
     valid = heights[np.isfinite(heights)].astype(np.float64)
     if not valid.size:
-        raise AllVoid("the published tiles hold no height in this cell", tile=job.tile.id)
+        raise AllVoid("the published tiles contain no height in this cell", tile=job.tile.id)
     fractions: dict[str, float] = {}
     for manifest in manifests:
         for source, fraction in manifest.quality.source_fractions.items():
@@ -234,7 +234,7 @@ def _quality(job: CellJob, mosaic: Mosaic, shift: FrameShift | None, manifests: 
         pixels=heights.size,
         void_fraction=1.0 - valid.size / heights.size,
         filled_fraction=_mean(manifest.quality.filled_fraction for manifest in manifests),
-        # Not rounded to nothing: a source of a few pixels has a licence too.
+        # Not rounded to zero: a source of a few pixels also has a licence.
         source_fractions={source: max(round(part, 9), 1e-9) for source, part in sorted(fractions.items()) if part},
         height_min_m=float(valid.min()),
         height_max_m=float(valid.max()),
@@ -292,7 +292,7 @@ def _draft(
 
 
 def _sources(manifests: Sequence[Manifest]) -> tuple[SourceRef, ...]:
-    """The tiles' sources, best first, each with the files of all of them; listings stay with the tiles that have them."""
+    """The tiles' sources, best first, each with the files of all tiles; file listings stay with their tiles."""
     found: dict[str, SourceRef] = {}
     for ref in (ref for manifest in manifests for ref in manifest.sources):
         known = found.get(ref.source.id)
@@ -307,7 +307,7 @@ def _sources(manifests: Sequence[Manifest]) -> tuple[SourceRef, ...]:
 
 
 def _models(manifests: Sequence[Manifest]) -> dict[str, str]:
-    """What any of the tiles was made with."""
+    """All models used by any of the tiles."""
     found: dict[str, dict[str, None]] = {}
     for name, told in (item for manifest in manifests for item in manifest.models.items()):
         found.setdefault(name, {}).update(dict.fromkeys(told.split("+")))
@@ -315,13 +315,13 @@ def _models(manifests: Sequence[Manifest]) -> dict[str, str]:
 
 
 def _of_tile(manifest: Manifest, record: CoregistrationRecord) -> CoregistrationRecord:
-    """A tile's record in short: what was found, whether heights were moved by it, and where."""
+    """Summary of a tile's record: the estimate, whether it was applied, and the tile."""
     told = {name: record.details[name] for name in ("applied",) if name in record.details}
     return record.model_copy(update={"details": {**told, "tile": manifest.tile}})
 
 
 def _arc_seconds(settings: CellSettings) -> Iterator[int]:
-    """The distance of samples of each product."""
+    """Sample spacing of each product."""
     known = {"geographic": 1, "hgt1": 1, "hgt3": 3, "contours": settings.contour_arc_seconds}
     return (known[name] for name in settings.products)
 

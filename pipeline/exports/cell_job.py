@@ -1,4 +1,4 @@
-"""The second wave's unit of work: one 1 degree cell, the published tiles it is cut from, what is made of it."""
+"""Job for one 1-degree cell: its published input tiles and its settings."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ PRODUCTS: tuple[Product, ...] = ("geographic", "hgt1", "hgt3", "contours")
 
 
 class CellSettings(BaseModel):
-    """Everything that shapes a cell's files; part of its run key.
+    """All settings that affect a cell's files; part of its run key.
 
     Attributes:
-        products: What is made: `geographic` (3600 x 3600 COG), `hgt1` (3601), `hgt3` (1201), `contours`.
-        frame: Vertical frame of all files; the tiles' own when None. `EPSG:5773` (EGM96) for readers that presume it.
-        missing: What unpublished tiles become: void, or a refusal of the cell.
-        contour_interval_m: Distance of contour levels.
-        contour_arc_seconds: Lattice the contours are drawn from.
+        products: Files to make: `geographic` (3600 x 3600 COG), `hgt1` (3601), `hgt3` (1201), `contours`.
+        frame: Vertical frame of all files; the tiles' own when None. `EPSG:5773` (EGM96) for readers that assume it.
+        missing: Treatment of unpublished tiles: void, or an error for the cell.
+        contour_interval_m: Contour interval.
+        contour_arc_seconds: Spacing of the contours' lattice.
         contour_formats: `shp` (zipped), `gpkg`, `fgb`.
         zip_hgt: Zip the 3601 file too (the 1201 one always is).
-        compression: Of the COG.
-        lerc_max_error_m: With `lerc-zstd`.
+        compression: Compression of the COG.
+        lerc_max_error_m: Largest error of `lerc-zstd`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,14 +46,14 @@ class CellSettings(BaseModel):
     @field_validator("products", "contour_formats")
     @classmethod
     def _once_and_in_order(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Each once, in the order of the defaults: however they were asked for, equal work has one key."""
+        """Each product once, in the order of the defaults, so that equal work has one key."""
         known = cls.model_fields[str(info.field_name)].default
         return tuple(name for name in known if name in value)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class TileRef:
-    """A published tile: which run of it, and where its elevation and manifest lie in the store."""
+    """A published tile: its run, and the keys of its elevation and manifest in the store."""
 
     tile: Tile
     run_key: str
@@ -69,12 +69,12 @@ class TileRef:
 
 @dataclass(frozen=True, slots=True)
 class CellJob:
-    """One cell; engines and the commit protocol see what they see of a tile's job.
+    """Job for one cell, with the same interface as a tile's job.
 
     Attributes:
-        tile: The cell; the name is the engines'.
-        inputs: The published tiles it touches, sorted.
-        settings: What is made of it.
+        tile: The cell; engines use this name.
+        inputs: The published tiles that it intersects, sorted.
+        settings: Settings of its products.
     """
 
     tile: Cell
@@ -83,12 +83,12 @@ class CellJob:
 
     @property
     def run_key(self) -> str:
-        """Identity of the result: changes exactly when a touched tile's run, the settings or the processing change."""
+        """Identity of the result: changes exactly when an input tile's run, the settings or the processing change."""
         document = {
             "processing_version": PROCESSING_VERSION,
             "settings": self.settings.model_dump(mode="json"),
             "cell": self.tile.id,
-            # The heights themselves too: under one run key another processor's network gives other last bits.
+            # Hash the heights too: under one run key, a network on another processor differs in the last bits.
             "tiles": sorted([ref.tile.id, ref.run_key, ref.elevation_sha256] for ref in self.inputs),
         }
         return hashlib.sha256(canonical_json(document)).hexdigest()[:32]

@@ -1,6 +1,6 @@
 """Sample lattices of 1 degree cells: points on the degree lines, or centres of pixels.
 
-Coordinates are quotients of whole numbers, so the points that two cells share are the same numbers in both.
+Coordinates are quotients of integers, so points shared by two cells have identical coordinates in both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def point_lattice(cell: Cell, samples: int) -> SampleGrid:
     """The points of an HGT file: `samples` by `samples`, first row and column on the north and west degree lines."""
     steps = samples - 1
     if samples < 2:
-        raise ConfigError(f"{samples} samples make no lattice")
+        raise ConfigError(f"{samples} samples are too few for a lattice")
     latitudes = np.array([((cell.lat + 1) * steps - row) / steps for row in range(samples)])
     longitudes = np.array([(cell.lon * steps + col) / steps for col in range(samples)])
     return SampleGrid(latitudes, longitudes, 1 / steps, 1 / steps)
@@ -43,7 +43,7 @@ def cell_geobox(cell: Cell, pixels: int) -> GeoBox:
 
 
 def tiles_of_cell(cell: Cell, *, margin_m: float = _MARGIN_M) -> frozenset[Tile]:
-    """The 50 km tiles that hold heights of a cell, those within the margin of its edge included; Europe only."""
+    """The 50 km tiles with heights of a cell, including those within the margin of its edge; Europe only."""
     east, north = _outline(cell)
     found = set()
     for de in (-margin_m, margin_m):
@@ -60,7 +60,7 @@ def tiles_of_cell(cell: Cell, *, margin_m: float = _MARGIN_M) -> frozenset[Tile]
 
 
 def cells_of_tiles(tiles: Iterable[Tile]) -> tuple[Cell, ...]:
-    """The cells that any of the tiles has heights for, south to north, west to east."""
+    """The cells for which any of the tiles has heights, south to north, west to east."""
     found: set[Cell] = set()
     for tile in tiles:
         west, south, east, north = _geographic_bounds(tile)

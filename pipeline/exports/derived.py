@@ -1,4 +1,4 @@
-"""Files derived from one 50 km tile with its neighbours in sight: slope and hillshade COGs, contours."""
+"""Files derived from one 50 km tile and its neighbours: slope and hillshade COGs, contours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Shading = Literal["hillshade", "slope"]
 def write_shading(mosaic: Mosaic, tile: Tile, out_path: Path, kind: Shading) -> cog.CogInfo:
     """Write a tile's multidirectional hillshade (uint8, 0 void) or slope (float32 degrees) as COG, streamed.
 
-    Pixels on the tile's edge see the neighbours' heights where those are in the mosaic.
+    Pixels on the tile's edge use the neighbours' heights if those are in the mosaic.
 
     Raises:
         ExportError, DiskFull, StoreUnwritable: as `cog.finish`.
@@ -39,10 +39,10 @@ def write_shading(mosaic: Mosaic, tile: Tile, out_path: Path, kind: Shading) -> 
 
 
 def write_picture(shade: Path, out_path: Path) -> None:
-    """Write a hillshade COG as grey PNG with transparent voids, cropped to the pixels that have data.
+    """Write a hillshade COG as a grey PNG with transparent voids, cropped to the pixels that have data.
 
     Raises:
-        AllVoid: there are none.
+        AllVoid: there are no such pixels.
     """
     import rasterio
     from PIL import Image
@@ -59,7 +59,7 @@ def write_picture(shade: Path, out_path: Path) -> None:
 
 
 def tile_contours(mosaic: Mosaic, tile: Tile, *, spacing_m: float = 25.0, interval_m: float = 25.0) -> Contours:
-    """Contours of a tile from points every `spacing_m`, its edges included, so that neighbours' lines meet.
+    """Contours of a tile from points every `spacing_m`, its edges included, so that neighbours' lines join.
 
     Raises:
         ConfigError: the spacing does not divide 50 km, or is finer than the tiles' pixels.
@@ -76,7 +76,7 @@ def tile_contours(mosaic: Mosaic, tile: Tile, *, spacing_m: float = 25.0, interv
 def write_tile_contours(
     mosaic: Mosaic, tile: Tile, out_path: Path, *, spacing_m: float = 25.0, interval_m: float = 25.0
 ) -> int:
-    """Write a tile's contours in EPSG:3035 as `.shp`, `.gpkg` or `.fgb`; returns how many lines."""
+    """Write a tile's contours in EPSG:3035 as `.shp`, `.gpkg` or `.fgb`; returns the number of lines."""
     found = tile_contours(mosaic, tile, spacing_m=spacing_m, interval_m=interval_m)
     west, _, _, north = tile.bounds_m
 

@@ -1,4 +1,4 @@
-"""Moving sampled heights to another vertical frame: the operation on a global 30 arc-second lattice, bilinear between.
+"""Transforms sampled heights to another vertical frame, bilinearly from a global 30 arc-second lattice.
 
 The lattice is global, so two cells that share a point share its shift to the last bit.
 """

@@ -1,4 +1,4 @@
-"""Geographic 1 degree tiles of 1 arc-second: 3600 x 3600 areas of EPSG:4258 with the vertical frame beside it."""
+"""Geographic 1-degree tiles of 1 arc-second: 3600 x 3600 areas of EPSG:4258, vertical frame in the metadata."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def write_geographic(
         cell: The cell.
         out_path: The COG, float32 metres, -32768 void.
         frame: Vertical frame of the result, e.g. `EPSG:5621`.
-        shift: Moves heights from the tiles' frame to `frame`; None where they are the same.
-        pixels: A side.
+        shift: Transforms heights from the tiles' frame to `frame`; None if they are equal.
+        pixels: Pixels per side.
         encoding: Compression and overviews.
 
     Raises:

@@ -1,8 +1,8 @@
-"""SRTM's HGT: one degree of big-endian 16 bit metres, samples on the degree lines, edges shared with the neighbours.
+"""SRTM's HGT: one degree of big-endian 16-bit metres, samples on the degree lines, edges shared with the neighbours.
 
 Heights are rounded half away from zero (0.5 -> 1, 2.5 -> 3, -0.5 -> -1), as GDAL's SRTMHGT driver does; a void is
--32768. The name tells the south-west corner of the south-west *sample*, and nothing else in the file tells its place,
-so names are checked here, which GDAL does not do. HGT holds no vertical frame either: it goes into the catalogue.
+-32768. The name gives the centre of the south-west *sample*, and the file has no other georeference, so this module
+validates names, which GDAL does not do. HGT has no field for the vertical frame: the catalogue records it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from orograph.pipeline.formats.scratch import writing
 
 VOID: Final = -32768
 SAMPLES: Final = {1: 3601, 3: 1201}
-"""Samples a side by arc-seconds."""
+"""Samples per side by arc-seconds."""
 LOWEST_M: Final = -500.0
 HIGHEST_M: Final = 9000.0
 _NAME: Final = re.compile(r"([NS]\d{2}[EW]\d{3})(\.SRTMGL[13])?\.(hgt|HGT)(\.zip)?", re.ASCII)
@@ -39,7 +39,7 @@ def hgt_name(cell: Cell, *, zipped: bool = False) -> str:
 
 
 def cell_of_name(name: str) -> Cell:
-    """The cell a file name stands for.
+    """The cell of a file name.
 
     Raises:
         ExportError: the name is not one of an HGT file.
@@ -50,22 +50,22 @@ def cell_of_name(name: str) -> Cell:
     try:
         return Cell.parse(match[1])
     except BadIdentifier as fault:
-        raise ExportError(f"{name!r} names no place: {fault}") from fault
+        raise ExportError(f"{name!r} is not a valid position: {fault}") from fault
 
 
 def round_heights(heights_m: npt.NDArray[np.float32]) -> Samples:
-    """Whole metres, half away from zero, NaN as -32768.
+    """Round to whole metres, half away from zero, NaN as -32768.
 
     Raises:
-        ExportError: a height lies outside -500 to 9000 m, where no ground is.
+        ExportError: a height is outside -500 to 9000 m, the range of land heights.
     """
     samples = np.empty(heights_m.shape, np.int16)
     outside, row, col = _round(heights_m, LOWEST_M, HIGHEST_M, samples)
     if outside:
         raise ExportError(
-            f"{outside} heights lie outside {LOWEST_M:g} to {HIGHEST_M:g} m, the first {heights_m[row, col]} m at"
+            f"{outside} heights are outside {LOWEST_M:g} to {HIGHEST_M:g} m, the first {heights_m[row, col]} m at"
             f" row {row}, column {col}",
-            remedy="correct the source or fill it with void",
+            remedy="correct the source or set these pixels to nodata",
         )
     return samples
 
@@ -77,11 +77,11 @@ def sample_cell(mosaic: Mosaic, cell: Cell, arc_seconds: int, shift: Shift | Non
         mosaic: The tiles.
         cell: The cell.
         arc_seconds: 1 (3601 samples) or 3 (1201).
-        shift: Moves heights to the file's vertical frame.
+        shift: Transforms heights to the file's vertical frame.
 
     Raises:
-        ExportError: a height that HGT cannot hold.
-        OutsideCoverage: a tile is missing and the mosaic refuses that.
+        ExportError: a height that HGT cannot represent.
+        OutsideCoverage: a tile is missing and the mosaic rejects missing tiles.
     """
     side = SAMPLES[arc_seconds]
     samples = np.empty((side, side), np.int16)
@@ -94,22 +94,22 @@ def sample_cell(mosaic: Mosaic, cell: Cell, arc_seconds: int, shift: Shift | Non
 
 
 def write_hgt(path: Path, cell: Cell, samples: Samples) -> None:
-    """Write a cell, zipped when the name ends in `.zip`; the file appears whole or not at all.
+    """Write a cell, zipped if the name ends in `.zip`; the file appears complete or not at all.
 
     Args:
         path: Its name must be the cell's.
-        cell: The cell the samples are of.
+        cell: The cell of the samples.
         samples: int16 (3601, 3601) or (1201, 1201), first row north, -32768 void.
 
     Raises:
         ExportError: the name or shape is wrong.
-        DiskFull, StoreUnwritable: the disk does not take it.
+        DiskFull, StoreUnwritable: the file cannot be written.
     """
     named = cell_of_name(path.name)
     if named != cell:
-        raise ExportError(f"{path.name} would hold {cell}, readers would place it at {named}", tile=cell.id)
+        raise ExportError(f"{path.name} would contain {cell}, but its name places it at {named}", tile=cell.id)
     if samples.dtype != np.int16 or samples.shape not in {(side, side) for side in SAMPLES.values()}:
-        raise ExportError(f"HGT holds 3601 or 1201 samples of int16 squared, not {samples.dtype} {samples.shape}")
+        raise ExportError(f"HGT needs 3601 x 3601 or 1201 x 1201 int16 samples, got {samples.dtype} {samples.shape}")
     data = samples.astype(">i2").tobytes()
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -131,7 +131,7 @@ def read_hgt(path: Path) -> tuple[Cell, Samples]:
     """Read a cell, zipped or not; (rows, columns) int16, -32768 void.
 
     Raises:
-        ExportError: the name or the size is not one of an HGT file, or the zip holds something else.
+        ExportError: the name or the size is not one of an HGT file, or the zip contains another file.
     """
     cell = cell_of_name(path.name)
     try:
@@ -139,7 +139,7 @@ def read_hgt(path: Path) -> tuple[Cell, Samples]:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
                 if len(names) != 1 or cell_of_name(Path(names[0]).name) != cell:
-                    raise ExportError(f"{path.name} holds {names}, expected {hgt_name(cell)}")
+                    raise ExportError(f"{path.name} contains {names}, expected {hgt_name(cell)}")
                 if archive.getinfo(names[0]).file_size > 2 * SAMPLES[1] ** 2:
                     raise ExportError(f"{names[0]} in {path.name} is too large for HGT")
                 data = archive.read(names[0])

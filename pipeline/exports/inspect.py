@@ -1,4 +1,4 @@
-"""What a file is: grid, frame, nodata, overviews, and which checks it passes; read in bounded memory."""
+"""Describes a file: grid, frame, nodata, overviews and format checks; read in bounded memory."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _NOT_HEIGHTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that should hold of the file, whether it does, and what was found."""
+    """One property expected of the file, whether it is met, and the value found."""
 
     name: str
     passed: bool
@@ -60,14 +60,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A file described.
+    """Description of a file.
 
     Attributes:
         facts: Name to value, JSON-ready.
-        checks: What was looked at.
-        sample_m: Heights at about 1024 pixels a side, NaN void; None for what holds no heights.
-        pixel_m: Width and height of a sample's pixel on the ground.
-        suspicions: Samples that no survey gives, and where to look.
+        checks: Results of the checks.
+        sample_m: Heights at about 1024 pixels per side, NaN void; None for files without heights.
+        pixel_m: Width and height of a sample's pixel, metres.
+        suspicions: Implausible samples and their positions.
     """
 
     facts: dict[str, Any]
@@ -86,10 +86,10 @@ def inspect(path: Path) -> Inspection:
     """Describe a GeoTIFF or HGT file.
 
     Raises:
-        ExportError: it is neither, or cannot be read.
+        ExportError: it is neither of these, or cannot be read.
     """
     if not path.is_file():
-        raise ExportError(f"{path} is no file")
+        raise ExportError(f"{path} is not a file")
     if ".hgt" in path.name.lower():
         return _inspect_hgt(path)
     sidecars = found_beside(str(path))
@@ -103,7 +103,7 @@ def inspect(path: Path) -> Inspection:
 
 
 def draw_suspicions(path: Path, suspicions: tuple[Suspicion, ...], stem: Path) -> tuple[Path, ...]:
-    """Write a picture of the place of each finding, enlarged: relief above, heights in grey below.
+    """Write a picture of the location of each finding, enlarged: relief above, heights in grey below.
 
     Args:
         path: The raster.
@@ -139,7 +139,7 @@ def draw(inspection: Inspection, out_path: Path) -> None:
     """Write a map of the sample: shaded relief with a scale bar and heights in metres.
 
     Raises:
-        ExportError: the file holds no heights.
+        ExportError: the file contains no heights.
     """
     if inspection.sample_m is None or min(inspection.sample_m.shape) < 3:
         raise ExportError("there are no heights to draw")
@@ -196,7 +196,7 @@ def _inspect_raster(path: Path, dataset: Any, sidecars: tuple[str, ...]) -> Insp
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Heights looked at: a small picture of them, and what is suspicious."""
+    """Sampled heights: a small picture of them, and the suspicious samples."""
 
     sample_m: npt.NDArray[np.float32]
     suspicions: tuple[Suspicion, ...] = ()
@@ -212,7 +212,7 @@ class _Look:
 
 
 def _contains_heights(dataset: Any) -> bool:
-    """Whether a raster is one of heights: one band (and alpha) of numbers, without palette or the name of another product."""
+    """Whether a raster contains heights: one numeric band (and alpha), no palette, no other product's name."""
     alpha = dataset.count == 2 and dataset.colorinterp[1] == ColorInterp.alpha
     named = (dataset.descriptions[0] or "").lower()
     other = named in _NOT_HEIGHTS or dataset.colorinterp[0] == ColorInterp.palette

@@ -1,9 +1,9 @@
-"""One sampling function for everything that is not a 50 km tile: heights at any points, read from the tiles around.
+"""The sampling function of all exports: heights at any points, read from the 50 km tiles around them.
 
-All tiles of a mosaic lie on one global pixel lattice of EPSG:3035, so a block of pixels is a matter of whole numbers
-and tile borders vanish. A height is a tent-weighted mean of the pixels around the point, as wide as the distance of
-the samples wanted, but never narrower than bilinear. The tent's half width is a whole number of pixels: such a mean
-keeps planes exactly, so nothing is shifted.
+All tiles of a mosaic share one global pixel lattice of EPSG:3035, so blocks of pixels have integer indices and may
+cross tile borders. A height is a tent-weighted mean of the pixels around the point, as wide as the sample spacing, but
+never narrower than bilinear. The tent's half width is a whole number of pixels: such a mean reproduces planes exactly,
+so it causes no shift.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ Shift = Callable[[SampleGrid], FloatArray]
 
 @dataclass(frozen=True, slots=True)
 class TileFile:
-    """A published elevation COG: the tile and where its file lies on this machine."""
+    """A published elevation COG: the tile and its local path."""
 
     tile: Tile
     path: Path
 
 
 def peak_bytes(points: int = BLOCK_POINTS) -> int:
-    """Memory of sampling any lattice block by block, GDAL's block cache apart.
+    """Peak memory of sampling any lattice block by block, without GDAL's block cache.
 
     The largest block of pixels as read and as kept, and coordinates, samples and shifts of its points.
     """
@@ -62,15 +62,15 @@ def peak_bytes(points: int = BLOCK_POINTS) -> int:
 
 
 class Mosaic:
-    """Heights of several tiles as if they were one raster; open it with `with`.
+    """Heights of several tiles as one raster; a context manager.
 
     Args:
         files: Tiles of one pixel size and one vertical frame.
-        missing: What points without a tile become: NaN, or a refusal.
+        missing: Treatment of points without a tile: NaN or an error.
 
     Raises:
         ExportError: no tiles, or tiles that differ in pixel size or CRS.
-        SourceMissing, SourceCorrupt: a file is not there or no elevation tile of its name.
+        SourceMissing, SourceCorrupt: a file is missing, or is not the elevation tile of its name.
     """
 
     def __init__(self, files: Mapping[Tile, Path], *, missing: Missing = "void") -> None:
@@ -105,14 +105,14 @@ class Mosaic:
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
-        """The tiles that are there."""
+        """The available tiles."""
         return tuple(self._files)
 
     def sample(self, lattice: SampleGrid, shift: Shift | None = None) -> FloatArray:
         """Heights at every point of a lattice: float32 (rows, columns), NaN void, in the tiles' frame plus `shift`.
 
         Raises:
-            OutsideCoverage: a point lies in no tile and missing ones are refused.
+            OutsideCoverage: a point is in no tile and missing tiles are rejected.
         """
         heights = np.empty(lattice.shape, np.float32)
         for window, block in self.blocks(lattice, shift):
@@ -120,7 +120,7 @@ class Mosaic:
         return heights
 
     def blocks(self, lattice: SampleGrid, shift: Shift | None = None) -> Iterator[tuple[PixelWindow, FloatArray]]:
-        """The same, block by block of at most 512 by 512 points."""
+        """As `sample`, block by block of at most 512 by 512 points."""
         for window in windows(lattice.shape, BLOCK_POINTS):
             part = lattice.part(*window.slices)
             east, north = part.project()
@@ -136,7 +136,7 @@ class Mosaic:
         Args:
             east_m: Eastings, (rows, columns), metres.
             north_m: Northings, likewise.
-            spacing_x_m: Distance of neighbouring points along a row, one value a row.
+            spacing_x_m: Distance of neighbouring points along a row, one value per row.
             spacing_y_m: Distance of rows.
             level: Overview to read, from `level_for`; the same for all blocks that must agree.
         """
@@ -172,7 +172,7 @@ class Mosaic:
         return heights
 
     def read(self, level: int, window: PixelWindow) -> FloatArray:
-        """A block of global pixels of an overview level, NaN where void or without tile."""
+        """A block of global pixels of an overview level, NaN where void or without a tile."""
         count = self._tile_px(level)
         block = np.full((window.height, window.width), np.nan, np.float32)
         for tile_row in range(window.row // count, (window.row + window.height - 1) // count + 1):
@@ -217,7 +217,7 @@ class Mosaic:
                 )
 
     def level_for(self, spacing_m: float) -> int:
-        """The coarsest overview that has three pixels a sample and divides the tile without remainder."""
+        """The coarsest overview with three pixels per sample that divides the tile without remainder."""
         level, count = 0, self._tile_px(0)
         while (
             count % 2 == 0
@@ -251,7 +251,7 @@ class Mosaic:
                 same = dataset.shape == expected.shape.shape and dataset.transform == expected.affine
                 wkt = dataset.crs.to_wkt() if dataset.crs else ""
                 if not same or not wkt or dataset.dtypes[0] != "float32" or dataset.nodata is None:
-                    raise SourceCorrupt(f"{path.name} is no elevation tile of {tile}", tile=tile.id)
+                    raise SourceCorrupt(f"{path.name} is not an elevation tile of {tile}", tile=tile.id)
         except RasterioError as fault:
             kind = SourceCorrupt if path.exists() else SourceMissing
             raise kind(f"{path.name} cannot be opened: {fault}", tile=tile.id) from fault
@@ -264,8 +264,8 @@ def _moved(heights: FloatArray, shift: Shift, part: SampleGrid) -> FloatArray:
     if lost.any():
         row, col = np.argwhere(lost)[0]
         raise OutsideAreaOfUse(
-            f"no operation moves the heights at {part.longitudes_deg[col]:.4f} E, {part.latitudes_deg[row]:.4f} N to"
-            " the frame wanted",
+            f"no vertical operation at {part.longitudes_deg[col]:.4f} E, {part.latitudes_deg[row]:.4f} N to"
+            " the target frame",
             remedy="export in the tiles' own frame, or install a grid that covers the place",
         )
     return moved

@@ -1,7 +1,7 @@
-"""EPSG:3035 from geographic ETRS89 on whole lattices, where latitude belongs to rows and longitude to columns.
+"""EPSG:3035 from geographic ETRS89 on whole lattices: rows share a latitude and columns a longitude.
 
-The projection splits into terms of the row and terms of the column, so a lattice costs one square root a point. Each
-point's easting and northing depend on its own coordinates alone, bit for bit: what two cells share, they share exactly.
+The projection splits into terms of the row and terms of the column, so a lattice costs one square root per point.
+Each point's easting and northing depend on its own coordinates alone: points shared by two cells agree bit for bit.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ class SampleGrid:
         return self.latitudes_deg.size, self.longitudes_deg.size
 
     def part(self, rows: slice, cols: slice) -> SampleGrid:
-        """The points of some rows and columns."""
+        """The points of a range of rows and columns."""
         return SampleGrid(
             self.latitudes_deg[rows], self.longitudes_deg[cols], self.spacing_lat_deg, self.spacing_lon_deg
         )
 
     def spacing_m(self) -> tuple[FloatVector, FloatVector]:
-        """Distance of neighbouring points on the ground, eastwards and northwards, one of each a row, metres."""
+        """Distance of neighbouring points, eastwards and northwards, one of each per row, metres."""
         east, north = np.empty(self.latitudes_deg.size), np.empty(self.latitudes_deg.size)
         for row, latitude in enumerate(self.latitudes_deg.tolist()):
             per_degree_east, per_degree_north = metres_per_degree(latitude)
@@ -83,7 +83,8 @@ class SampleGrid:
         Agrees with PROJ to better than a micrometre. Source: EPSG Guidance Note 7-2, method 9820.
         """
         betas = [math.asin(_q(math.radians(latitude)) / _Q_POLE) for latitude in self.latitudes_deg.tolist()]
-        # Trigonometry value by value: numpy's vectorised sine may differ in the last bit with the place in an array.
+        # Compute trigonometry value by value: numpy's vectorised sine may differ in the last bit with the position in
+        # an array.
         sines_b = np.array([math.sin(beta) for beta in betas])
         cosines_b = np.array([math.cos(beta) for beta in betas])
         angles = [math.radians(longitude - _LON_0_DEG) for longitude in self.longitudes_deg.tolist()]

@@ -1,8 +1,8 @@
-"""One PMTiles archive of terrain colours for MapLibre, cut from the tiles of a mosaic, and a mask of what is void.
+"""Writes one PMTiles archive of terrain-RGB for MapLibre from the tiles of a mosaic, and a mask of the voids.
 
-MapLibre decodes every pixel of a raster-dem tile as a height and knows no void. So tiles without any height are left
-out, voids inside the others carry the nearest height (a flat apron, neither a cliff nor sea), and a GeoJSON of the
-voids is written beside the archive, to be drawn over the terrain: no ground is painted where none is known.
+MapLibre decodes every pixel of a raster-dem tile as a height and has no nodata value. Tiles without any height are
+omitted, voids inside the others get the nearest height (a flat apron, neither a cliff nor sea), and a GeoJSON of the
+voids is written next to the archive. Maps draw it over the terrain, so that no terrain is shown where none is known.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def write_web_terrain(
     min_zoom: int = 0,
     attribution: str = "",
 ) -> WebTerrainInfo:
-    """Write the archive, and `<stem>_void.geojson` beside it.
+    """Write the archive, and `<stem>_void.geojson` next to it.
 
     Args:
         mosaic: The tiles; all of them are covered.
@@ -104,9 +104,9 @@ def write_web_terrain(
         attribution: Shown by map viewers.
 
     Raises:
-        AllVoid: the mosaic holds no height.
-        ConfigError: zooms that make no sense.
-        DiskFull, StoreUnwritable: the disk does not take it.
+        AllVoid: the mosaic contains no height.
+        ConfigError: invalid zooms.
+        DiskFull, StoreUnwritable: the file cannot be written.
     """
     bounds = _bounds(mosaic)
     deepest = zoom_for(mosaic.pixel_size_m, (bounds[1] + bounds[3]) / 2) if max_zoom is None else max_zoom
@@ -119,7 +119,7 @@ def write_web_terrain(
             pyramid = _Pyramid(mosaic, bounds, deepest, min_zoom, code, spool)
             pyramid.build()
             if not pyramid.places:
-                raise AllVoid("the tiles hold no height to make web terrain of")
+                raise AllVoid("the tiles contain no height for web terrain")
             with writing(out_path):
                 pyramid.write(partial, _header(bounds, deepest), _metadata(out_path.stem, code, attribution))
                 mask = _mask(pyramid.squares, pyramid.voids)
@@ -133,7 +133,7 @@ def write_web_terrain(
 
 @dataclass(slots=True)
 class _Pyramid:
-    """Depth first: a tile's heights are the means of its children's, so no level is sampled twice."""
+    """Depth first: a tile's heights are the means of its children, so no level is sampled twice."""
 
     mosaic: Mosaic
     bounds: tuple[float, float, float, float]
@@ -234,9 +234,9 @@ def _void_areas(tile: WebTile, heights: FloatArray) -> Iterator[Any]:
 
 
 def _mask(squares: list[tuple[float, float, float, float]], voids: list[Any]) -> dict[str, Any]:
-    """Everything but ground: the world without the deepest tiles that hold heights, and the voids inside those.
+    """Mask of everything except terrain: the world without the deepest tiles with heights, and the voids inside those.
 
-    Shallower tiles reach far beyond the data, and so does their apron: the mask must reach as far.
+    Shallower tiles and their apron extend far beyond the data, so the mask must extend as far.
     """
     import shapely
 

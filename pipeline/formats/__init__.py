@@ -1,1 +1,1 @@
-"""What Orograph writes: COG, HGT, contours, web terrain, hillshades, thumbnails; each streamed in bounded memory."""
+"""Writers of file formats: COG, HGT, contours, web terrain, hillshades, thumbnails; each streamed in bounded memory."""

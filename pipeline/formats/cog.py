@@ -1,6 +1,6 @@
-"""Cloud-optimised GeoTIFFs, streamed: encoded once while windows arrive, then only put in order.
+"""Cloud-optimised GeoTIFFs, streamed: windows are encoded once on arrival and then only reordered.
 
-Files hold -32768 where memory holds NaN: QGIS, OpenDEM's users and HGT tools expect a finite nodata value.
+Files store -32768 where arrays in memory have NaN: QGIS, OpenDEM's users and HGT tools expect a finite nodata value.
 """
 
 from __future__ import annotations
@@ -73,24 +73,24 @@ def finish(
     tags: Mapping[str, str] | None = None,
     colours: Mapping[int, tiff.Colour] | None = None,
 ) -> CogInfo:
-    """Make a scratch file a COG: 512 px blocks, overviews, statistics, names; the scratch file is removed.
+    """Convert a scratch file to a COG: 512 px blocks, overviews, statistics, names; the scratch file is removed.
 
     Args:
-        scratch_path: What `scratch` wrote.
-        out_path: The COG; it appears whole or not at all.
+        scratch_path: File written by `scratch`.
+        out_path: The COG; it appears complete or not at all.
         crs_wkt: CRS as WKT; the scratch file's horizontal CRS when None.
         compression: Lossless ZSTD level 1 with predictor, or LERC + ZSTD (floats only); None as in the scratch file.
-            Anything else than what the scratch file was given is encoded a second time.
+            A value that differs from the scratch file's is encoded a second time.
         lerc_max_error_m: Largest error LERC may make, metres; None as in the scratch file.
-        overview: How pixels are merged in overviews, voids taking no part; None as in the scratch file.
-        band_names: Descriptions, one a band, or none.
-        band_units: Units, one a band, or none.
-        tags: Metadata of the file; give nothing that changes from run to run.
+        overview: Resampling of overviews, which ignores voids; None as in the scratch file.
+        band_names: Descriptions, one per band, or none.
+        band_units: Units, one per band, or none.
+        tags: Metadata of the file; must not change from run to run.
         colours: Colour table of a uint8 raster with one band.
 
     Raises:
-        ExportError: the file is no valid COG or its CRS did not survive.
-        DiskFull, StoreUnwritable: the disk does not take it.
+        ExportError: the file is not a valid COG or its CRS was lost.
+        DiskFull, StoreUnwritable: the file cannot be written.
     """
     partial = out_path.with_name(f".{out_path.name}.partial")
     try:
@@ -108,10 +108,10 @@ def finish(
 
 
 def peak_bytes(shape: tuple[int, int], *, window_px: int = 1024, bands: int = 1) -> int:
-    """Memory of streaming a raster of any shape through `scratch` and `finish`, GDAL's block cache apart.
+    """Peak memory of streaming a raster of any shape through `scratch` and `finish`, without GDAL's block cache.
 
-    A window, its sealed copy and its half, or a halving window with its half; the places of all tiles as int64; and
-    what rio-cogeo and the assembly take, which does not grow.
+    A window, its sealed copy and its half, or a halving window with its half; the offsets of all tiles as int64; and
+    a constant amount for rio-cogeo and the assembly.
     """
     window = 4 * min(window_px, max(shape)) ** 2
     halving = 4 * min(HALVING_PX, max(shape)) ** 2
@@ -123,7 +123,7 @@ def validate(path: Path, *, crs_wkt: str | None = None) -> None:
     """Check that a file is a strictly valid COG and, when given, carries the CRS.
 
     Raises:
-        ExportError: it is not, with rio-cogeo's reasons.
+        ExportError: it is not valid, with rio-cogeo's reasons.
     """
     from rio_cogeo.cogeo import cog_validate
 
@@ -137,19 +137,19 @@ def validate(path: Path, *, crs_wkt: str | None = None) -> None:
     except RasterioError as fault:
         raise ExportError(f"{path.name} cannot be opened as a COG: {fault}") from fault
     if not valid:
-        raise ExportError(f"{path.name} is no valid COG: {'; '.join([*errors, *warned])}")
+        raise ExportError(f"{path.name} is not a valid COG: {'; '.join([*errors, *warned])}")
     if not survived:
         raise ExportError(
             f"{path.name} lost its coordinate reference system", remedy="give a CRS that GeoTIFF can hold"
         )
     if not area:
-        raise ExportError(f"{path.name} does not say that its pixels are areas")
+        raise ExportError(f"{path.name} does not declare pixels as areas (AREA_OR_POINT=Area)")
 
 
 def _encoding(
     path: Path, compression: Compression | None, lerc_max_error_m: float | None, overview: Overview | None
 ) -> tuple[Encoding, bool]:
-    """The encoding to finish with, and whether the first overview is made already; re-encodes when it must."""
+    """The final encoding, and whether the first overview exists already; re-encodes if necessary."""
     try:
         note: dict[str, Any] = json.loads(note_path(path).read_text())
     except (OSError, ValueError) as fault:

@@ -1,7 +1,7 @@
-"""Contour lines from float heights on points that neighbours share, so lines meet at borders without a gap.
+"""Contour lines from float heights on points that neighbours share, so that lines join at borders without a gap.
 
-Where a line crosses a lattice edge follows from that edge's two samples alone (`marching.py`): the neighbour holds the
-same two samples and gets the same numbers.
+The crossing of a line and a lattice edge depends on that edge's two samples alone (`marching_squares.py`): the
+neighbour has the same two samples and computes the same numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Line = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Contours:
-    """Lines in lattice units (column, row), with the height of each.
+    """Lines in lattice units (column, row), each with its height.
 
     Attributes:
         levels_m: Height of each line.
@@ -44,7 +44,7 @@ def trace(heights_m: FloatArray, interval_m: float) -> Contours:
 
     Args:
         heights_m: float32 (rows, columns), NaN void; lines end at voids.
-        interval_m: Distance of levels; 0 is a level.
+        interval_m: Contour interval; 0 is a level.
 
     Raises:
         ConfigError: the interval is not positive.
@@ -54,7 +54,7 @@ def trace(heights_m: FloatArray, interval_m: float) -> Contours:
         raise ConfigError(f"contour interval {interval_m} m must be positive")
     rows, cols = heights_m.shape
     if min(rows, cols) < 2:
-        raise ExportError(f"{rows} by {cols} points make no contours")
+        raise ExportError(f"{rows} by {cols} points are too few for contours")
     levels, lines = [], []
     for level, line in lines_by_level(heights_m, interval_m):
         levels.append(level)
@@ -71,24 +71,24 @@ def write_contours(
     layer: str | None = None,
     kind: ContourFormat | None = None,
 ) -> int:
-    """Write lines with their height in the field `elevation`; returns how many.
+    """Write lines with their height in the field `elevation`; returns the number of lines.
 
     Args:
         contours: Lines in lattice units.
-        path: `.shp`, `.gpkg` or `.fgb`; a shapefile's other parts lie beside it.
-        place: Brings (points, 2) of column and row to coordinates of the CRS.
-        crs: Horizontal CRS of the file; heights are in the field, so no compound CRS is asked of OGR.
+        path: `.shp`, `.gpkg` or `.fgb`; a shapefile's other parts are next to it.
+        place: Transforms (points, 2) of column and row to coordinates of the CRS.
+        crs: Horizontal CRS of the file; heights are in the field, so no compound CRS is needed.
         layer: Layer name; the file's stem by default.
-        kind: Format, when the name does not tell.
+        kind: Format, if the name does not imply it.
 
     Raises:
         ExportError: the format is unknown, or OGR cannot write.
-        DiskFull, StoreUnwritable: the disk does not take it.
+        DiskFull, StoreUnwritable: the file cannot be written.
     """
     suffix = kind or path.suffix.lstrip(".")
     driver = next((driver for name, driver in DRIVERS.items() if name == suffix), None)
     if driver is None:
-        raise ExportError(f"no contour format {suffix!r}", remedy=f"use one of {', '.join(DRIVERS)}")
+        raise ExportError(f"unknown contour format {suffix!r}", remedy=f"use one of {', '.join(DRIVERS)}")
     import pyogrio
     import shapely
     from pyogrio.errors import DataSourceError
@@ -99,7 +99,7 @@ def write_contours(
     options: dict[str, Any] = {"DBF_DATE_LAST_UPDATE": _DATE[:10]} if suffix == "shp" else {}
     if suffix == "gpkg":
         options |= {"GEOMETRY_NAME": "geom", "FID": "fid"}
-    # The date a GeoPackage notes would make equal contours differ.
+    # The date recorded in a GeoPackage would make equal contours differ.
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _DATE, "OGR_SQLITE_SYNCHRONOUS": "OFF"})
     try:
         with writing(path):

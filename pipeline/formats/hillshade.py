@@ -1,4 +1,4 @@
-"""Shaded relief and slope of blocks of heights; the same at block borders as in their middle, thanks to the halo."""
+"""Hillshade and slope of blocks of heights; a halo makes block borders equal to the interior."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orograph.pipeline.formats import kernels
 
 HALO_PX: Final = 1
 VOID: Final = 0
-"""Shade of a void; lit ground is 1 to 255."""
+"""Shade of a void; valid pixels are 1 to 255."""
 
 
 def hillshade(
@@ -26,14 +26,14 @@ def hillshade(
 ) -> npt.NDArray[np.uint8]:
     """Multidirectional hillshade of a block: light from south-west, west, north-west and north, weighted by aspect.
 
-    Each light counts by the squared cosine between its azimuth and the slope's, as in `gdaldem hillshade
-    -multidirectional`, whose values it gives to the digit.
+    Each light is weighted by the squared cosine between its azimuth and the slope's, as in `gdaldem hillshade
+    -multidirectional`, whose values it reproduces exactly.
 
     Args:
         heights_m: float32 of shape (rows + 2, columns + 2), NaN void: the block with a halo of one pixel; NaN in the
-            halo where there is no neighbour.
-        pixel_size_m: Pixel width on the ground, metres.
-        pixel_height_m: Pixel height on the ground when it differs (geographic grids).
+            halo without a neighbour.
+        pixel_size_m: Pixel width, metres.
+        pixel_height_m: Pixel height, metres, if it differs (geographic grids).
         altitude_deg: Height of the lights above the horizon.
         exaggeration: Factor on heights.
 

@@ -1,4 +1,4 @@
-"""Compiled loops over pixels, shared by the writers; one pass each, single-threaded, without temporaries."""
+"""Compiled loops over pixels, shared by the writers; single pass, single-threaded, without temporaries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orograph.pipeline.core.compiled import compiled
 
 @compiled
 def seal_float(values: npt.NDArray[np.float32], nodata: float, sealed: npt.NDArray[np.float32]) -> tuple[float, ...]:
-    """Copy with NaN replaced by `nodata`; returns count, minimum, maximum, sum, sum of squares of what is finite."""
+    """Copy with NaN replaced by `nodata`; returns count, minimum, maximum, sum, sum of squares of the finite values."""
     count, low, high, total, squares = 0, math.inf, -math.inf, 0.0, 0.0
     for row in range(values.shape[0]):
         row_total, row_squares = 0.0, 0.0
@@ -35,7 +35,7 @@ def seal_float(values: npt.NDArray[np.float32], nodata: float, sealed: npt.NDArr
 
 @compiled
 def measure_integers(values: npt.NDArray[Any], nodata: int, has_nodata: bool) -> tuple[float, ...]:
-    """Count, minimum, maximum, sum, sum of squares of what is not `nodata`."""
+    """Count, minimum, maximum, sum, sum of squares of values other than `nodata`."""
     count, low, high, total, squares = 0, math.inf, -math.inf, 0.0, 0.0
     for row in range(values.shape[0]):
         for col in range(values.shape[1]):
@@ -54,9 +54,9 @@ def measure_integers(values: npt.NDArray[Any], nodata: int, has_nodata: bool) ->
 def _gradient_row(
     heights: npt.NDArray[np.float32], row: int, east: npt.NDArray[np.float32], south: npt.NDArray[np.float32]
 ) -> None:
-    """Horn's sums of one row, eight times the rise per pixel eastwards and southwards; a void neighbour is level.
+    """Horn's sums of one row, eight times the rise per pixel eastwards and southwards; void neighbours are level.
 
-    Straight-line float32 on purpose: the compiler turns it into vector instructions.
+    Branch-free float32 code, so that the compiler vectorises it.
     """
     for col in range(east.size):
         centre = heights[row + 1, col + 1]
@@ -90,7 +90,7 @@ def hillshade_multidirectional(
     cos_altitude: np.float32,
     shade: npt.NDArray[np.uint8],
 ) -> None:
-    """Shade 1..255 of the inside of a block with a one-pixel halo; 0 where the height is void."""
+    """Shade 1..255 of the interior of a block with a one-pixel halo; 0 where the height is void."""
     diagonal = np.float32(math.sqrt(0.5)) * cos_altitude
     zero, one, half = np.float32(0.0), np.float32(1.0), np.float32(0.5)
     limit = np.float32(np.inf)
@@ -101,7 +101,7 @@ def hillshade_multidirectional(
         for col in range(shade.shape[1]):
             x = east[col] * scale_x
             y = south[col] * scale_y
-            # On level ground all lights are equal: a tiny slope stands for any aspect.
+            # On level terrain all lights are equal: a tiny slope represents any aspect.
             x = x if abs(x) + abs(y) > np.float32(1e-6) else np.float32(1e-6)
             square = x * x + y * y
             weight_nw = half * square + x * y
@@ -120,7 +120,7 @@ def hillshade_multidirectional(
 def slope_degrees(
     heights: npt.NDArray[np.float32], scale_x: np.float32, scale_y: np.float32, slope: npt.NDArray[np.float32]
 ) -> None:
-    """Slope of the inside of a block with a one-pixel halo; NaN where the height is void."""
+    """Slope of the interior of a block with a one-pixel halo; NaN where the height is void."""
     limit = np.float32(np.inf)
     east = np.empty(slope.shape[1], np.float32)
     south = np.empty(slope.shape[1], np.float32)
@@ -136,7 +136,7 @@ def slope_degrees(
 def halve_average_float(
     values: npt.NDArray[np.float32], void: np.float32, _has_void: bool, halved: npt.NDArray[np.float32]
 ) -> None:
-    """Mean of the valid ones of 2 by 2 pixels, `void` where there is none."""
+    """Mean of the valid pixels of each 2 by 2, `void` if there are none."""
     rows, cols = values.shape
     zero, one = np.float32(0.0), np.float32(1.0)
     for row in range(halved.shape[0]):
@@ -162,7 +162,7 @@ def halve_average_float(
 
 @compiled
 def halve_average_integer(values: npt.NDArray[Any], void: Any, has_void: bool, halved: npt.NDArray[Any]) -> None:
-    """Mean of the valid ones of 2 by 2 pixels, rounded half away from zero, `void` where there is none."""
+    """Mean of the valid pixels of each 2 by 2, rounded half away from zero, `void` if there are none."""
     rows, cols = values.shape
     for row in range(halved.shape[0]):
         for col in range(halved.shape[1]):
@@ -184,7 +184,7 @@ def halve_average_integer(values: npt.NDArray[Any], void: Any, has_void: bool, h
 
 @compiled
 def halve_nearest(values: npt.NDArray[Any], void: Any, has_void: bool, halved: npt.NDArray[Any]) -> None:
-    """The first valid one of 2 by 2 pixels, `void` where there is none."""
+    """The first valid pixel of each 2 by 2, `void` if there is none."""
     rows, cols = values.shape
     for row in range(halved.shape[0]):
         for col in range(halved.shape[1]):
@@ -198,7 +198,7 @@ def halve_nearest(values: npt.NDArray[Any], void: Any, has_void: bool, halved: n
 
 @compiled
 def halve_mode(values: npt.NDArray[Any], void: Any, has_void: bool, halved: npt.NDArray[Any]) -> None:
-    """The commonest valid one of 2 by 2 pixels, the first of equals, `void` where there is none."""
+    """The most frequent valid value of each 2 by 2, the first of equals, `void` if there is none."""
     rows, cols = values.shape
     for row in range(halved.shape[0]):
         for col in range(halved.shape[1]):

@@ -1,9 +1,9 @@
-"""Marching squares for all levels at once: crossed edges, linked into lines by the edges they share.
+"""Marching squares for all levels at once: crossed edges, linked into lines by shared edges.
 
 Every point of a line is a crossing of one lattice edge, computed from that edge's two samples, first north-west then
-south-east. So a point depends on nothing but its edge: lattices that share an edge share the point, bit for bit.
+south-east. A point depends only on its edge: lattices that share an edge share the point, bit for bit.
 
-Source: Lorensen and Cline 1987 in two dimensions; saddles are told apart by the mean of the four corners. A sample
+Source: Lorensen and Cline 1987 in two dimensions; saddles are resolved by the mean of the four corners. A sample
 equal to the level counts as below it.
 """
 
@@ -22,7 +22,7 @@ Keys = npt.NDArray[np.int64]
 Heights = npt.NDArray[np.float32]
 BATCH_SEGMENTS: Final = 400_000
 
-# Edges of a square: top, right, bottom, left. Lines keep the higher ground on their left.
+# Edges of a square: top, right, bottom, left. Lines keep the higher terrain on their left.
 _T, _R, _B, _L, _NONE = 0, 1, 2, 3, -1
 _CASES: Final = np.full((16, 2), _NONE, np.int64)
 for _case, _pair in {
@@ -37,8 +37,8 @@ def lines_by_level(heights: Heights, interval: float) -> Iterator[tuple[float, n
     """Level and (points, 2) float64 of column and row of every line, lowest level first; closed lines end as begun.
 
     Args:
-        heights: float32 (rows, columns), NaN void; squares with a void corner hold no line.
-        interval: Distance of levels, positive; 0 is a level.
+        heights: float32 (rows, columns), NaN void; squares with a void corner have no line.
+        interval: Contour interval, positive; 0 is a level.
     """
     if not np.isfinite(heights).any():
         return
@@ -80,7 +80,7 @@ def _lines(
     numbers = keys[breaks[:count]] // (2 * heights.size)
     for line_number in np.argsort(numbers, kind="stable").tolist():
         line = points[breaks[line_number] : breaks[line_number + 1]]
-        # A sample on the level is the crossing of all its edges: keep it once, and no line that is but a point.
+        # A sample on the level is the crossing of all its edges: keep it once, and drop lines of a single point.
         moved = np.empty(len(line), np.bool_)
         moved[0] = True
         np.any(line[1:] != line[:-1], axis=1, out=moved[1:])
@@ -90,7 +90,7 @@ def _lines(
 
 @compiled
 def _levels(a: float, b: float, c: float, d: float, interval: float) -> tuple[int, int]:
-    """Numbers of the levels that cross a square: from, up to but without."""
+    """Numbers of the levels that cross a square: first, and one past the last."""
     low, high = min(a, b, c, d), max(a, b, c, d)
     if not (math.isfinite(a + b) and math.isfinite(c + d)) or low == high:
         return 0, 0
@@ -105,7 +105,7 @@ def _count(heights: Heights, interval: float, first: int, counts: Keys) -> None:
             d, c = heights[row + 1, col], heights[row + 1, col + 1]
             low, high = _levels(a, b, c, d, interval)
             for number in range(low, high):
-                # Room for a saddle's two segments wherever there may be one.
+                # Reserve space for a saddle's two segments wherever there may be one.
                 level = number * interval
                 saddle = (a > level) == (c > level) and (b > level) == (d > level)
                 counts[number - first] += 2 if saddle else 1
@@ -113,7 +113,7 @@ def _count(heights: Heights, interval: float, first: int, counts: Keys) -> None:
 
 @compiled
 def _segments(heights: Heights, interval: float, low: int, high: int, cases: Keys, starts: Keys, ends: Keys) -> int:
-    """Write the segments of levels `low` up to `high`: keys of the edges where they begin and end."""
+    """Write the segments of levels `low` to `high`: keys of the edges where they begin and end."""
     rows, cols = heights.shape
     found = 0
     for row in range(rows - 1):
@@ -127,7 +127,7 @@ def _segments(heights: Heights, interval: float, low: int, high: int, cases: Key
                 base = (number - low) * 2 * rows * cols + row * cols + col
                 if case in {5, 10}:
                     joined = (np.float64(a) + np.float64(b) + np.float64(c) + np.float64(d)) / 4 > level
-                    # The two corners that are cut off, each as the case of a single corner above or below.
+                    # The two corners that are cut off, each treated as the case of a single corner above or below.
                     one, two = ((7, 13) if joined else (4, 1)) if case == 5 else ((11, 14) if joined else (8, 2))
                     starts[found] = _key(cases[one, 0], base, rows, cols)
                     ends[found] = _key(cases[one, 1], base, rows, cols)
@@ -142,7 +142,7 @@ def _segments(heights: Heights, interval: float, low: int, high: int, cases: Key
 
 @compiled
 def _key(edge: int, base: int, rows: int, cols: int) -> int:
-    """Key of a square's edge: those along rows first, those along columns behind."""
+    """Key of a square's edge: those along rows first, then those along columns."""
     if edge == 0:
         return base
     if edge == 2:
@@ -154,7 +154,7 @@ def _key(edge: int, base: int, rows: int, cols: int) -> int:
 
 @compiled
 def _follow(starts: Keys, ends: Keys, following: Keys, keys: Keys, breaks: Keys) -> int:
-    """Write the edges of one line after the other, open lines first; `breaks` tells where each begins."""
+    """Write the edges of one line after the other, open lines first; `breaks` marks where each begins."""
     count = starts.size
     entered = np.zeros(count, np.bool_)
     for segment in range(count):

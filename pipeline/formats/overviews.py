@@ -1,4 +1,4 @@
-"""Halving rasters for overviews: 2 by 2 pixels to one, voids taking no part."""
+"""Halves rasters for overviews: 2 by 2 pixels to one, ignoring voids."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _KERNELS: Final = {"nearest": kernels.halve_nearest, "mode": kernels.halve_mode}
 
 
 def halve(values: npt.NDArray[Any], overview: Overview, nodata: float | None) -> npt.NDArray[Any]:
-    """Half the rows and columns (rounded up) of a block that starts at an even row and column.
+    """Halve the rows and columns (rounded up) of a block that starts at an even row and column.
 
     Args:
         values: (rows, columns), float32, int16 or uint8, voids as `nodata`.
         overview: `average` of the valid pixels (integers rounded half away from zero), `nearest` (the north-west
-            pixel, or the first valid one), `mode` (the commonest valid value, the first of equals).
+            pixel, or the first valid one), `mode` (the most frequent valid value, the first of equals).
         nodata: Value of voids, None for none.
     """
     rows, cols = values.shape

@@ -1,4 +1,4 @@
-"""Rasters being written: windows go into a tiled GeoTIFF in their final encoding, and halved into its first overview."""
+"""Scratch rasters: windows go to a tiled GeoTIFF in their final encoding, and halved into its first overview."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ DType = Literal["float32", "int16", "uint8"]
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How tiles are encoded and overviews made; integers are ZSTD, bytes DEFLATE, whatever the compression says."""
+    """Encoding of tiles and overviews; integers are always ZSTD and bytes DEFLATE, whatever the compression."""
 
     compression: Compression = "zstd"
     lerc_max_error_m: float = 0.005
     overview: Overview = "average"
 
     def options(self, dtype: str) -> dict[str, Any]:
-        """GDAL's creation options; level 1, since level 9 buys 3 % for six times the time."""
+        """GDAL's creation options; level 1, since level 9 saves 3 % for six times the time."""
         if self.compression == "lerc-zstd" and dtype == "float32":
             return {"compress": "LERC_ZSTD", "max_z_error": self.lerc_max_error_m, "zstd_level": 1}
         if dtype == "uint8":
-            # Pictures and masks are drawn by browsers, whose decoders know DEFLATE but not ZSTD.
+            # Browsers draw pictures and masks; their decoders support DEFLATE but not ZSTD.
             return {"compress": "DEFLATE", "zlevel": 1, "predictor": 2}
         return {"compress": "ZSTD", "zstd_level": 1, "predictor": 3 if dtype == "float32" else 2}
 
 
 class ScratchWriter:
-    """Takes windows in any order; whole blocks of 512 pixels are cheapest. Voids are NaN in float arrays."""
+    """Writes windows in any order; whole blocks of 512 pixels are fastest. Voids are NaN in float arrays."""
 
     def __init__(
         self, path: Path, geobox: GeoBox, dtype: DType, nodata: float | None, bands: int, how: Encoding
@@ -74,7 +74,7 @@ class ScratchWriter:
 
         Raises:
             ExportError: the array has another shape or type than the window and the file.
-            DiskFull, StoreUnwritable: the disk does not take it.
+            DiskFull, StoreUnwritable: the file cannot be written.
         """
         layers = values[np.newaxis] if values.ndim == 2 else values
         expected = (len(self._gatherers), window.height, window.width)
@@ -98,7 +98,7 @@ class ScratchWriter:
         return starts_even and all(end % 2 == 0 or end == size for end, size in zip(ends, self._shape, strict=True))
 
     def close(self, *, complete: bool) -> None:
-        """Flush; when complete, keep the statistics and note how the file was encoded."""
+        """Flush; if complete, store the statistics and the encoding of the file."""
         with writing(self._path):
             lossy = "max_z_error" in self._how.options(self._dtype.name)
             if complete and not lossy:
@@ -117,7 +117,7 @@ class ScratchWriter:
             dataset.update_tags(band, **gatherer.result().to_tags())
 
     def _measured(self, dataset: Any) -> list[Gatherer]:
-        """Statistics of what a lossy file gives back, which is not quite what was put in."""
+        """Statistics of the decoded values of a lossy file, which differ slightly from the input."""
         gatherers = [Gatherer(gatherer.pixels) for gatherer in self._gatherers]
         for window in windows(self._shape, HALVING_PX):
             for band, gatherer in enumerate(gatherers, start=1):
@@ -137,18 +137,18 @@ def scratch(
     bands: int = 1,
     encoding: Encoding = Encoding(),
 ) -> Iterator[ScratchWriter]:
-    """Files to stream a raster's windows into, for `cog.finish` to make a COG of; removed when the body fails.
+    """Open a scratch raster for a window stream that `cog.finish` converts to a COG; removed if the body fails.
 
     Args:
-        path: Where to write; replaced when it exists. Files beside it hold its overview and its encoding.
+        path: Path of the file; replaced if it exists. Files next to it contain its overview and its encoding.
         geobox: Grid of the file, its horizontal CRS included.
         dtype: Type of all bands.
-        nodata: Value of voids in integer files, None for none. Float files always hold NaN as -32768.
-        bands: How many bands.
-        encoding: Compression and overviews of the COG to be; `finish` re-encodes when it is told another.
+        nodata: Value of voids in integer files, None for none. Float files always store NaN as -32768.
+        bands: Number of bands.
+        encoding: Compression and overviews of the COG; `finish` re-encodes if it is given another.
 
     Raises:
-        DiskFull, StoreUnwritable: the disk does not take it.
+        DiskFull, StoreUnwritable: the file cannot be written.
     """
     writer = None
     try:
@@ -164,7 +164,7 @@ def scratch(
 
 
 def halve_levels(path: Path, how: Encoding, *, first_exists: bool) -> list[Path]:
-    """Make what overviews are missing, each from the level before; returns all levels, full resolution first."""
+    """Make the missing overviews, each from the previous level; returns all levels, full resolution first."""
     levels = [path]
     while True:
         with rasterio.open(levels[-1]) as source:
@@ -219,24 +219,24 @@ def _structure(rows: int, cols: int, dtype: str, nodata: float | None, bands: in
 
 
 def level_path(path: Path, level: int) -> Path:
-    """Where a level of a scratch file lies."""
+    """Path of a level of a scratch file."""
     return path.with_name(f"{path.name}.{level}") if level else path
 
 
 def note_path(path: Path) -> Path:
-    """Where a scratch file's encoding is noted."""
+    """Path of the encoding note of a scratch file."""
     return path.with_name(f"{path.name}.json")
 
 
 def remove(path: Path) -> None:
-    """Remove a scratch file with all that lies beside it."""
+    """Remove a scratch file and its accompanying files."""
     for leftover in (path, note_path(path), *(level_path(path, level) for level in range(1, 16))):
         with contextlib.suppress(OSError):
             leftover.unlink()
 
 
 def _free_bytes(path: Path) -> float:
-    """Free space where a file lies; GDAL's own message of a failed write seldom tells why."""
+    """Free space at a path; GDAL's own message of a failed write seldom gives the reason."""
     try:
         return shutil.disk_usage(path.parent).free
     except OSError:
@@ -245,7 +245,7 @@ def _free_bytes(path: Path) -> float:
 
 @contextlib.contextmanager
 def writing(path: object) -> Iterator[None]:
-    """Turn what GDAL and the system raise on a full or forbidden disk into this project's errors."""
+    """Convert errors of GDAL and the system on a full or read-only disk to this project's errors."""
     try:
         yield
     except (RasterioError, OSError) as fault:
@@ -253,11 +253,13 @@ def writing(path: object) -> Iterator[None]:
 
 
 def disk_error(fault: Exception, path: object) -> ExportError | DiskFull | StoreUnwritable:
-    """The error of the tree for a fault while writing `path`."""
+    """The typed error for a fault while writing `path`."""
     text, name = f"{fault} {fault.__cause__ or ''}".strip(), Path(str(path)).name
     full = getattr(fault, "errno", None) == errno.ENOSPC or "No space left" in text or "disk full" in text.lower()
     if full or (isinstance(fault, RasterioError) and _free_bytes(Path(str(path))) < _NO_SPACE_BYTES):
-        return DiskFull(f"no space left while writing {name}", remedy="free space or set --scratch to a larger disk")
+        return DiskFull(
+            f"no space left while writing {name}", remedy="free space or set --scratch to a folder on a larger disk"
+        )
     if isinstance(fault, PermissionError) or "Permission denied" in text or "Read-only" in text:
         return StoreUnwritable(f"cannot write {name}: {text}", remedy="check permissions of the folder")
     return ExportError(f"cannot write {name}: {text}")

@@ -1,4 +1,4 @@
-"""Statistics of a band, gathered block by block and the same whatever order the blocks come in."""
+"""Statistics of a band, gathered block by block, independent of the order of blocks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BandStatistics:
     valid_percent: float
 
     def to_dict(self) -> dict[str, float]:
-        """The figures that exist, under the names STAC gives them."""
+        """The available figures under their STAC names."""
         return {name: value for name in _TAGS if (value := getattr(self, name)) is not None}
 
     def to_tags(self) -> dict[str, str]:
@@ -40,7 +40,7 @@ class BandStatistics:
 
     @classmethod
     def from_tags(cls, tags: dict[str, str]) -> BandStatistics:
-        """Read what `to_tags` wrote."""
+        """Read the output of `to_tags`."""
         values = {name: float(tags[tag]) if tag in tags else None for name, tag in _TAGS.items()}
         percent = values.pop("valid_percent")
         return cls(**values, valid_percent=percent if percent is not None else 0.0)
@@ -48,13 +48,13 @@ class BandStatistics:
 
 @dataclass(slots=True)
 class Gatherer:
-    """Collects the statistics of one band; a few numbers a block are kept, and summed in the order of the blocks."""
+    """Collects the statistics of one band; a few numbers per block are kept, and summed in block order."""
 
     pixels: int
     parts: dict[tuple[int, int], tuple[float, ...]] = field(default_factory=dict)
 
     def take(self, at: tuple[int, int], values: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[Any]:
-        """Measure a block that starts at (row, column); returns it as files hold it: NaN of floats as `nodata`."""
+        """Measure a block that starts at (row, column); returns it as files store it: NaN of floats as `nodata`."""
         if values.dtype != np.float32:
             self.parts[at] = kernels.measure_integers(values, int(nodata or 0), nodata is not None)
             return values
@@ -63,7 +63,7 @@ class Gatherer:
         return sealed
 
     def result(self) -> BandStatistics:
-        """The statistics of what was gathered."""
+        """The statistics of all gathered blocks."""
         parts = [self.parts[at] for at in sorted(self.parts)]
         count = math.fsum(part[0] for part in parts)
         percent = 100.0 * count / self.pixels

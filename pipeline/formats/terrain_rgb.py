@@ -1,4 +1,4 @@
-"""Heights in the colours of web maps: Terrarium and Mapbox terrain-RGB, and back.
+"""Encodes heights as web map colours (Terrarium and Mapbox terrain-RGB) and decodes them.
 
 Source: Mapzen, Terrain tiles, formats (Terrarium: height = 256 R + G + B / 256 - 32768); Mapbox, Terrain-RGB
 (height = -10000 + 0.1 (65536 R + 256 G + B)).
@@ -17,13 +17,13 @@ ColourCode = Literal["terrarium", "mapbox"]
 
 
 def encode(heights_m: npt.NDArray[np.float32], code: ColourCode, *, step_m: float = 1 / 256) -> npt.NDArray[np.uint8]:
-    """Colours of heights.
+    """Encode heights as colours.
 
     Args:
         heights_m: float32 (rows, columns) without void; see `extended`.
         code: `terrarium` or `mapbox`.
-        step_m: Heights are rounded to multiples of this, so that pictures compress; at least 1/256 m (Terrarium) or
-            0.1 m (Mapbox) is kept.
+        step_m: Heights are rounded to multiples of this, so that pictures compress well; at least 1/256 m
+            (Terrarium) or 0.1 m (Mapbox) is kept.
 
     Returns:
         uint8 (rows, columns, 3).
@@ -32,7 +32,7 @@ def encode(heights_m: npt.NDArray[np.float32], code: ColourCode, *, step_m: floa
         ExportError: a void, or a height beyond the code's range.
     """
     if not np.isfinite(heights_m).all():
-        raise ExportError("web terrain has no colour for void", remedy="extend the edges first")
+        raise ExportError("web terrain has no colour for nodata", remedy="fill voids with `extended` first")
     if code == "terrarium":
         step = max(round(step_m * 256), 1)
         number = np.rint(heights_m.astype(np.float64) * (256 / step)).astype(np.int64) * step + 32768 * 256
@@ -45,7 +45,7 @@ def encode(heights_m: npt.NDArray[np.float32], code: ColourCode, *, step_m: floa
 
 
 def decode(colours: npt.NDArray[np.uint8], code: ColourCode) -> npt.NDArray[np.float32]:
-    """Heights of colours, metres; the inverse of `encode`."""
+    """Decode colours to heights, metres; the inverse of `encode`."""
     red, green, blue = (colours[..., channel].astype(np.float64) for channel in range(3))
     number = 65536 * red + 256 * green + blue
     heights = number / 256 - 32768 if code == "terrarium" else number / 10 - 10_000
@@ -53,7 +53,7 @@ def decode(colours: npt.NDArray[np.uint8], code: ColourCode) -> npt.NDArray[np.f
 
 
 def extended(heights_m: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Voids replaced by the nearest height, so that neither a cliff nor the sea's colour stands where nothing is known.
+    """Replace voids by the nearest height, so that unknown areas show neither a cliff nor the colour of the sea.
 
     Raises:
         ExportError: there is no height at all.

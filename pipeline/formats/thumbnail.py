@@ -1,4 +1,4 @@
-"""Small pictures of tiles: heights by colour over a hillshade, voids transparent."""
+"""Thumbnails of tiles: heights by colour over a hillshade, voids transparent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""TIFF structure, as little as assembling COGs takes: read the tags and tile places of a file, lay out another.
+"""The part of TIFF needed to assemble COGs: read tags and tile offsets of a file, lay out another.
 
-GDAL encodes tiles while windows stream into a plain GeoTIFF; here the encoded tiles are only moved, headers first,
-overviews next, full resolution last, as GDAL's own COG layout has them. Nothing is decoded or encoded twice.
+GDAL encodes tiles while windows stream into a plain GeoTIFF; this module only moves the encoded tiles: headers first,
+overviews next, full resolution last, as in GDAL's own COG layout. Nothing is decoded or encoded twice.
 
 Source: TIFF 6.0; BigTIFF; GDAL's COG driver documentation, "Header ghost area" and tile leaders and trailers.
 """
@@ -37,11 +37,11 @@ TYPE_SIZES: Final = {
     17: 8,
     18: 8,
 }
-"""Bytes of one value of each of the types that TIFF 6.0 and BigTIFF number."""
+"""Bytes per value of each TIFF 6.0 and BigTIFF type."""
 _SHORT, _LONG, _LONG8 = 3, 4, 16
 _SUBFILE_TYPE, _TILE_OFFSETS, _TILE_COUNTS = 254, 324, 325
 _PHOTOMETRIC, _COLOUR_MAP, _PALETTE = 262, 320, 3
-# What an overview repeats of its own file: structure and nodata, but neither georeference nor metadata.
+# Tags that an overview repeats from its own file: structure and nodata, but neither georeference nor metadata.
 _OVERVIEW_TAGS: Final = (256, 257, 258, 259, 262, 277, 284, 317, 320, 322, 323, 338, 339, 42113, 50674)
 _GHOST: Final = (
     b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n"
@@ -66,7 +66,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenLevel:
-    """One resolution: where its encoded tiles lie in which file, row by row; size 0 is a tile of nothing but void."""
+    """One resolution: file, offset and size of its encoded tiles, row by row; size 0 is a tile of void only."""
 
     path: Path
     tags: dict[int, Entry]
@@ -78,14 +78,14 @@ def read_level(path: Path) -> WrittenLevel:
     """Read the first image of a little-endian, tiled TIFF or BigTIFF.
 
     Raises:
-        ExportError: it is no such file.
+        ExportError: it is not such a file.
     """
     try:
         with path.open("rb") as file:
             tags = _read_tags(file)
         places, sizes = (_integers(tags[tag]) for tag in (_TILE_OFFSETS, _TILE_COUNTS))
     except (OSError, struct.error, KeyError, ValueError) as fault:
-        raise ExportError(f"{path.name} is no tiled TIFF: {fault!r}") from fault
+        raise ExportError(f"{path.name} is not a tiled TIFF: {fault!r}") from fault
     return WrittenLevel(path, tags, places, sizes)
 
 
@@ -98,7 +98,7 @@ def assemble(levels: Sequence[WrittenLevel], out_path: Path, *, colours: Mapping
         colours: Colour of each value, of 8-bit rasters with one band; other values are black.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: the file cannot be written.
     """
     data_bytes = sum(int((level.sizes[level.sizes > 0] + _LEADER_BYTES + _TRAILER_BYTES).sum()) for level in levels)
     tile_count = sum(level.sizes.size for level in levels)
@@ -135,7 +135,7 @@ def _move_tiles(source: BinaryIO, level: WrittenLevel, out: BinaryIO) -> None:
 
 
 class _Header:
-    """Everything before the tiles: signature, ghost area, one directory a level with its values behind it."""
+    """Everything before the tiles: signature, ghost area, one directory per level followed by its values."""
 
     def __init__(self, levels: Sequence[WrittenLevel], *, big: bool) -> None:
         self._big = big

@@ -1,7 +1,7 @@
-"""Where the blocks of a TIFF are: its directories, read through a function that returns byte ranges.
+"""Block locations of a TIFF: reads its directories through a function that returns byte ranges.
 
-Everything that is not block data is read (directories, tag values, block offsets and byte counts), so that a sparse copy
-of the file with these bytes opens exactly as the file does. Source: TIFF 6.0, BigTIFF.
+It reads everything except block data (directories, tag values, block offsets and byte counts), so that a sparse copy of
+the file with these bytes opens exactly like the file. Source: TIFF 6.0, BigTIFF.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orograph.pipeline.errors import SourceCorrupt
 from orograph.pipeline.formats.tiff import TYPE_SIZES
 
 FIRST_BYTES: Final = 32 * 2**10
-"""Read at once from the start: a COG of the size of a GLO-30 cell has all of its directories in there."""
+"""Size of the first read: it contains all directories of a COG of the size of a GLO-30 cell."""
 _MIN_READ: Final = 16 * 2**10
 _MAGIC: Final = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS = 254, 256, 257, 258, 259, 277, 278
@@ -30,7 +30,7 @@ _MOST_ENTRIES: Final = 512
 _MOST_BLOCKS: Final = 4_000_000
 
 Read = Callable[[int, int], bytes]
-"""Bytes of the object from a start up to an end."""
+"""Returns the object's bytes from a start to an end offset."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,8 +40,8 @@ class IndexedLevel:
     Attributes:
         width, height: Pixels.
         block_width, block_height: Pixels of a tile or strip.
-        offsets, counts: First byte and size of each block of the first band, row-major; 0 and 0 for a block that the file
-            does not store, which reads as nodata.
+        offsets, counts: First byte and size of each block of the first band, row-major; 0 and 0 for a block that the
+            file does not store, which reads as nodata.
         is_mask: A transparency mask.
     """
 
@@ -69,15 +69,15 @@ class TiffIndex:
     """Levels of a TIFF and the bytes that were read to find them.
 
     Attributes:
-        levels: In the order of the file, full resolution first.
-        header: Ranges that were read, by their first byte.
+        levels: Levels in file order, full resolution first.
+        header: The ranges read, by first byte.
     """
 
     levels: tuple[IndexedLevel, ...]
     header: dict[int, bytes] = field(default_factory=dict)
 
     def level(self, width: int, height: int) -> IndexedLevel | None:
-        """The image of a size; masks are left out."""
+        """The image of a size; masks are excluded."""
         return next(
             (one for one in self.levels if (one.width, one.height) == (width, height) and not one.is_mask), None
         )
@@ -89,7 +89,7 @@ def is_tiff(start: bytes) -> bool:
 
 
 def read_index(read: Read, size_bytes: int, source: str) -> TiffIndex | None:
-    """Index of a TIFF; None where its blocks cannot be told apart (no byte counts of compressed blocks).
+    """Index of a TIFF; None if its blocks cannot be located (no byte counts of compressed blocks).
 
     Raises:
         SourceCorrupt: not a TIFF, truncated, directories in a circle, or blocks outside the file.

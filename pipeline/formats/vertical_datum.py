@@ -1,6 +1,6 @@
 """The vertical datum of a raster file: written as metadata, read from metadata or from a compound CRS.
 
-Products carry their horizontal CRS alone. With a compound CRS gdalwarp moves heights to the ellipsoid whenever the
+Products carry their horizontal CRS only. With a compound CRS gdalwarp moves heights to the ellipsoid whenever the
 target is a 2D CRS and the geoid grid happens to be installed: 43 m in the Netherlands, without a warning.
 """
 
@@ -21,7 +21,7 @@ VERTICAL_NAME_TAG: Final = "VERTICAL_DATUM_NAME"
 
 
 def vertical_tags(frame: str) -> dict[str, str]:
-    """Metadata items that say in which vertical datum a file's heights are.
+    """Metadata items that name the vertical datum of a file's heights.
 
     Args:
         frame: Frame of the vertical catalogue; a country after `@` is left out, the datum is the same.
@@ -36,7 +36,7 @@ def vertical_tags(frame: str) -> dict[str, str]:
 
 
 def declared_datum(crs: CRS, tags: Mapping[str, str]) -> str | None:
-    """Code of the vertical datum a file declares, by metadata or compound CRS; None when it declares none with a code."""
+    """Code of the vertical datum that a file declares in metadata or compound CRS; None without a code."""
     if crs.is_compound:
         code = crs.sub_crs_list[1].to_epsg()
         return f"EPSG:{code}" if code else None

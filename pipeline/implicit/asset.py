@@ -14,13 +14,13 @@ _SHARE = 0.06
 
 
 def implicit_product(raster: Raster, folder: Path, name: str = "implicit") -> Product:
-    """Fit an adaptive lattice with 0.06 parameters a pixel to a tile and write it as `<name>.safetensors`.
+    """Fit an adaptive lattice with 0.06 parameters per pixel to a tile and write it as `<name>.safetensors`.
 
-    The file answers height, slope, aspect and curvature anywhere in the tile; it holds CRS, extent, vertical frame and
-    its own error statistics.
+    The file gives height, slope, aspect and curvature anywhere in the tile; it contains CRS, extent, vertical frame and
+    error statistics.
 
     Raises:
-        AllVoid: the raster holds no height.
+        AllVoid: the raster contains no height.
     """
     if not raster.valid.any():
         raise AllVoid("no height to fit a continuous terrain to")

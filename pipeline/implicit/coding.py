@@ -1,7 +1,7 @@
-"""Lattices as few bytes: quantised, arranged from coarse to fine, entropy-coded.
+"""Compact encoding of lattices: quantised, ordered from coarse to fine, entropy-coded.
 
-The code is a plain sequence of bytes: small integers one byte each, larger ones behind an escape, compressed by LZMA.
-What is measured is always what the bytes decode to.
+The code is a sequence of bytes: small integers take one byte each, larger ones follow an escape; LZMA compresses it.
+Error statistics always describe the decoded values.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _FILTERS: Final = [{"id": lzma.FILTER_LZMA2, "preset": 6 | lzma.PRESET_EXTREME, 
 
 
 def pack(values: Int32Array) -> bytes:
-    """Integers of any shape to bytes, in C order."""
+    """Encode integers of any shape to bytes, in C order."""
     flat = values.ravel().astype(np.int64)
     folded = np.where(flat >= 0, 2 * flat, -2 * flat - 1)
     large = folded >= _ESCAPE
     small = np.where(large, _ESCAPE, folded).astype(np.uint8)
-    # The bytes of large values lie in planes behind the small ones: like is beside like.
+    # The bytes of large values follow the small ones in planes, so that similar bytes are adjacent.
     planes = folded[large].astype("<u4").view(np.uint8).reshape(-1, 4).T
     return lzma.compress(small.tobytes() + planes.tobytes(), format=lzma.FORMAT_RAW, filters=_FILTERS)
 
 
 def unpack(data: bytes, count: int) -> Int32Array:
-    """The `count` integers of a code.
+    """Decode the `count` integers of a code.
 
     Raises:
-        ModelError: the bytes are no such code, or hold another number of values.
+        ModelError: the bytes are not such a code, or contain another number of values.
     """
     try:
         raw = np.frombuffer(lzma.decompress(data, format=lzma.FORMAT_RAW, filters=_FILTERS), dtype=np.uint8)
@@ -46,31 +46,31 @@ def unpack(data: bytes, count: int) -> Int32Array:
     folded = raw[:count].astype(np.int64)
     large = np.flatnonzero(folded == _ESCAPE)
     if len(raw) != count + 4 * len(large):
-        raise ModelError(f"the code holds {len(raw)} bytes, not {count} coefficients", remedy="fetch the file again")
+        raise ModelError(f"the code contains {len(raw)} bytes, not {count} coefficients", remedy="fetch the file again")
     planes = raw[count:].reshape(4, -1).T
     folded[large] = np.ascontiguousarray(planes).view("<u4").ravel()
     return np.where(folded % 2 == 0, folded // 2, -(folded + 1) // 2).astype(np.int32)
 
 
 def pack_lattice(levels: Int32Array) -> bytes:
-    """A dense lattice: differences along both axes, which are small on smooth ground."""
+    """Encode a dense lattice: differences along both axes, which are small on smooth terrain."""
     rows = np.diff(levels, axis=0, prepend=0)
     return pack(np.diff(rows, axis=1, prepend=0))
 
 
 def unpack_lattice(data: bytes, shape: tuple[int, int]) -> Int32Array:
-    """The dense lattice of `pack_lattice`."""
+    """Decode the dense lattice of `pack_lattice`."""
     differences = unpack(data, shape[0] * shape[1]).reshape(shape)
     return np.cumsum(np.cumsum(differences, axis=1), axis=0, dtype=np.int64).astype(np.int32)
 
 
 def pack_hierarchy(levels: Int32Array, rows: Axis, cols: Axis) -> bytes:
-    """A sparse hierarchy, band by band, coarse to fine: zeros lie together."""
+    """Encode a sparse hierarchy, band by band, coarse to fine, so that zeros are adjacent."""
     return pack(np.concatenate([levels[a, b].ravel() for a, b in _bands(rows, cols)]))
 
 
 def unpack_hierarchy(data: bytes, rows: Axis, cols: Axis) -> Int32Array:
-    """The sparse hierarchy of `pack_hierarchy`."""
+    """Decode the sparse hierarchy of `pack_hierarchy`."""
     flat = unpack(data, rows.size * cols.size)
     levels = np.zeros((rows.size, cols.size), dtype=np.int32)
     position = 0
@@ -91,11 +91,11 @@ def _bands(rows: Axis, cols: Axis) -> list[tuple[slice, slice]]:
 def sparsify(
     hierarchy: Float64Array, keep: int, importance: Float64Array | None = None, fineness: float = 2.0
 ) -> tuple[Int32Array, float]:
-    """Keep the `keep` coefficients that matter most, as multiples of one step.
+    """Keep the `keep` most important coefficients, as multiples of one step.
 
     Args:
         hierarchy: Coefficients in an orthonormal basis, metres.
-        keep: How many may differ from zero.
+        keep: Maximum number of non-zero coefficients.
         importance: Factor on each coefficient's magnitude when the kept ones are chosen.
         fineness: Smallest kept magnitude over the step.
 
@@ -109,6 +109,6 @@ def sparsify(
     flags = np.zeros(magnitude.size, dtype=np.bool_)
     flags[chosen] = True
     mask = flags.reshape(hierarchy.shape)
-    # With many parameters the smallest kept one is near nothing; centimetres are enough.
+    # With many parameters the smallest kept one is close to zero; centimetres are enough.
     step = max(float(np.quantile(magnitude[mask], 0.001)) / fineness, 0.01)
     return np.where(mask, np.rint(hierarchy / step), 0.0).astype(np.int32), step

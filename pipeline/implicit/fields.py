@@ -1,4 +1,4 @@
-"""What a model computes: a height, and its derivatives, at any place of the unit square.
+"""Evaluation of a model: height and derivatives at any point of the unit square.
 
 `v` runs down the rows and `u` along the columns of the fitted extent, both 0 to 1 from its upper left corner.
 """
@@ -35,7 +35,7 @@ class Field(Protocol):
 
     @property
     def parameters(self) -> int:
-        """Numbers that were stored to describe it."""
+        """Number of stored parameters."""
 
     def height(self, v: Float64Array, u: Float64Array) -> Float64Array:
         """Heights at scattered points."""
@@ -54,7 +54,7 @@ class LatticeField:
     Attributes:
         coefficients: (rows + 3, columns + 3), metres.
         kind: `lattice`, or `adaptive` when it was decoded from a sparse hierarchy.
-        parameters: Numbers it was stored as.
+        parameters: Number of stored parameters.
     """
 
     coefficients: Float64Array
@@ -81,7 +81,7 @@ class LatticeField:
         return Jet(*parts)
 
     def grid(self, v: Float64Array, u: Float64Array) -> Float64Array:
-        """Heights on a grid, by the product of two sparse matrices."""
+        """Heights on a grid, as the product of two sparse matrices."""
         rows, cols = self.intervals
         return on_grid(self.coefficients, v * rows, u * cols)
 
@@ -92,7 +92,7 @@ class LatticeField:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SumField:
-    """Two surfaces, one on the other: a lattice and the residual a network adds."""
+    """Sum of two surfaces: a lattice and the residual of a network."""
 
     base: Field
     residual: Field
@@ -104,7 +104,7 @@ class SumField:
 
     @property
     def parameters(self) -> int:
-        """Both together."""
+        """Sum of both."""
         return self.base.parameters + self.residual.parameters
 
     def height(self, v: Float64Array, u: Float64Array) -> Float64Array:

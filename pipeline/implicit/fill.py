@@ -1,4 +1,4 @@
-"""Voids filled by the surface that bends least: a spline lattice fitted around them with a thin-plate prior."""
+"""Fills voids with a minimum-curvature surface: a spline lattice fitted around them with a thin-plate prior."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from orograph.pipeline.errors import AllVoid
 from orograph.pipeline.implicit.lattice import LatticeShape, check_heights, fit_lattice, render
 
 _MARGIN_PX: Final = 12
-# On a lattice of one pixel this equals the exact thin plate; less lets the rim's roughness swing into the void.
+# On a lattice of one pixel this equals the exact thin plate; lower values let the rim's roughness oscillate into the
+# void.
 _SMOOTHING: Final = 1e-2
-# A void in a window of more pixels is bridged by a coarser lattice: its rim is met to the coarser mesh only.
+# A void in a larger window is bridged by a coarser lattice, so its rim is fitted to the coarser mesh only.
 _LARGEST_PX: Final = 1 << 18
 
 
 def fill_voids(heights_m: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Fill NaN by weighted least squares with a thin-plate prior; heights that are there stay as they are.
+    """Fill NaN by weighted least squares with a thin-plate prior; existing heights stay unchanged.
 
     Args:
         heights_m: (rows, columns), metres; NaN is void.
-        weights: (rows, columns), non-negative: trust in the heights around a void.
+        weights: (rows, columns), non-negative weights of the heights around a void.
 
     Returns:
         float32 without NaN.
@@ -47,7 +48,7 @@ def fill_voids(heights_m: np.ndarray, weights: np.ndarray | None = None) -> np.n
         known = np.isfinite(part)
         if not known.any():
             part, missing, around, known = heights_m, void, (slice(None), slice(None)), ~void
-        # Only the rim decides what lies inside; far pixels would cost iterations.
+        # Only the rim determines the fill; distant pixels would cost iterations.
         near = scipy.ndimage.binary_dilation(missing, iterations=_MARGIN_PX) & known
         trust = near.astype(np.float64) if weights is None else np.where(near, weights[around], 0.0)
         mesh_px = max(1.0, float(np.sqrt(part.size / _LARGEST_PX)))

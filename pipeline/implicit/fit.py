@@ -1,4 +1,4 @@
-"""Fitting: a raster and a number of parameters to a model, in four ways."""
+"""Fits one of four representations to a raster with a given number of parameters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from orograph.pipeline.implicit.seams import SharedFrame, halo_needed, shared_fr
 from orograph.pipeline.implicit.splines import Float64Array
 from orograph.pipeline.implicit.wavelets import Axis, analyse
 
-# Pixels a mesh of the finest lattice: finer than the terrain's own detail costs time and gains nothing.
+# Pixels per mesh of the finest lattice: a mesh finer than the terrain's detail costs time and gains nothing.
 _FINE_SPACING_PX: Final = 1.6
 _FINEST_SPACING_PX: Final = 1.0
 _DENSE_RATIO: Final = 0.28
@@ -39,26 +39,26 @@ class Kind(StrEnum):
     """The representations."""
 
     ADAPTIVE = "adaptive"
-    """A hierarchy of lattices of which only the coefficients that matter are kept."""
+    """A hierarchy of lattices of which only the most important coefficients are kept."""
     LATTICE = "lattice"
     """One uniform lattice."""
     MLP = "mlp"
     """A network of random Fourier features."""
     LATTICE_RESIDUAL = "lattice+residual"
-    """A uniform lattice and a small network for what it misses."""
+    """A uniform lattice and a small network for its residuals."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """What to fit.
+    """Options of a fit.
 
     Attributes:
         kind: The representation.
-        parameters: Numbers to store, at most.
-        step_m: Rounding of a uniform lattice and of shared borders, metres; the same for all tiles that shall meet.
+        parameters: Maximum number of stored parameters.
+        step_m: Rounding of a uniform lattice and of shared borders, metres; the same for all tiles that must join.
         fineness: Smallest kept coefficient of an adaptive lattice over its rounding step.
-        residual_share: Part of the parameters that goes to the network of `lattice+residual`.
-        steps, scale, seed, frames: Of the network.
+        residual_share: Fraction of the parameters for the network of `lattice+residual`.
+        steps, scale, seed, frames: Options of the network.
     """
 
     kind: Kind = Kind.ADAPTIVE
@@ -73,13 +73,15 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         if self.parameters < 64:
-            raise ConfigError(f"{self.parameters} parameters are too few for a terrain", remedy="allow at least 64")
+            raise ConfigError(f"{self.parameters} parameters are too few to fit a terrain", remedy="allow at least 64")
         if not (self.step_m > 0 and self.fineness > 0 and 0 < self.residual_share < 1):
-            raise ConfigError(f"a fit with {self}", remedy="step and fineness are positive, the share below one")
+            raise ConfigError(
+                f"invalid fit options: {self}", remedy="step and fineness must be positive, the share below one"
+            )
 
 
 FrameSink = Callable[[int, Field], None]
-"""Told how far the fit is (steps or coefficients) and the surface so far."""
+"""Receives the progress of the fit (steps or coefficients) and the current surface."""
 
 
 def fit_model(
@@ -99,12 +101,12 @@ def fit_model(
         heights_m: (rows, columns) of `geobox` widened by `halo_px` on every side, metres; NaN is void.
         geobox: The tile's own grid, north up.
         options: Representation and size.
-        weights: Of the same shape as `heights_m`, non-negative: where to be more exact.
-        halo_px: Pixels of surroundings, from which borders are fitted that neighbours share bit for bit. Lattices
-            only; 0 fits the tile for itself.
-        source: Recorded in the model.
+        weights: Of the same shape as `heights_m`, non-negative; larger values give a more exact fit.
+        halo_px: Pixels of surroundings, used to fit borders that neighbours share bit for bit. Lattices only; 0 fits
+            the tile alone.
+        source: Name of the source, recorded in the model.
         frame: Vertical frame of the heights, recorded in the model.
-        on_frame: Sees the surface on its way.
+        on_frame: Receives intermediate surfaces.
 
     Raises:
         NoTrainingPixels: no pixel with a height and a positive weight.
@@ -126,7 +128,7 @@ def fit_model(
 
 
 def _bridged(heights_m: np.ndarray) -> np.ndarray:
-    """Voids are filled first: a lattice fitted around them would swing in them."""
+    """Fill voids first: a lattice fitted around them would oscillate in them."""
     check_heights(heights_m)
     void = np.isnan(heights_m)
     if void.all():
@@ -135,7 +137,7 @@ def _bridged(heights_m: np.ndarray) -> np.ndarray:
 
 
 def halo_px_needed(shape: tuple[int, int], options: FitOptions) -> int:
-    """Pixels of surroundings that shared borders need."""
+    """Pixels of surroundings needed for shared borders."""
     if options.kind is Kind.ADAPTIVE:
         rows, cols = (axis.intervals for axis in adaptive_axes(shape, options.parameters))
     else:
@@ -195,7 +197,7 @@ def _fit_adaptive(task: _Task) -> Payload:
 
 
 def _importance(weights: np.ndarray, rows: Axis, cols: Axis) -> Float64Array:
-    """Root of the weight where each basis function has its centre."""
+    """Square root of the weight at the centre of each basis function."""
     at_row = np.minimum((rows.positions * weights.shape[0]).astype(int), weights.shape[0] - 1)
     at_col = np.minimum((cols.positions * weights.shape[1]).astype(int), weights.shape[1] - 1)
     floor = 1e-3 * float(weights.max())
@@ -222,7 +224,7 @@ def _fit_network(task: _Task) -> Payload:
 
 
 def _fit_residual(task: _Task) -> Payload:
-    """The network sees the lattice's errors, and is drawn to where they are large; if it does not help, it is left."""
+    """Train the network on the lattice's errors, sampled where they are large; drop it if it does not help."""
     from orograph.pipeline.implicit.network import NetworkShape, Training, train_network
 
     _refuse_border(task)

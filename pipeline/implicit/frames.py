@@ -1,4 +1,4 @@
-"""Pictures of a fit on its way: multidirectional hillshades, and an animation of them."""
+"""Pictures of a fit in progress: multidirectional hillshades and their animation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LAST_S: Final = 2.0
 
 
 def multidirectional_hillshade(heights_m: np.ndarray, pixel_size_m: float, exaggeration: float = 1.0) -> np.ndarray:
-    """Light from four sides, each where it grazes the slope (Mark, USGS OFR 92-422), uint8; void is 0.
+    """Illuminate from four sides, each weighted where it grazes the slope (Mark, USGS OFR 92-422), uint8; void is 0.
 
     Args:
         heights_m: (rows, columns), metres, north up.
-        pixel_size_m: Pixel on the ground, metres.
+        pixel_size_m: Pixel size, metres.
         exaggeration: Factor on heights.
     """
     down, right = np.gradient(np.asarray(heights_m, dtype=np.float64) * (exaggeration / pixel_size_m))
@@ -41,11 +41,11 @@ def multidirectional_hillshade(heights_m: np.ndarray, pixel_size_m: float, exagg
 
 
 class FrameWriter:
-    """Collects hillshades of a surface as it is fitted and writes them as an animated GIF or an MP4.
+    """Collects hillshades of a surface during the fit and writes them as an animated GIF or an MP4.
 
     Args:
         shape: Rows and columns of the raster.
-        pixel_size_m: Its pixel on the ground, metres.
+        pixel_size_m: Pixel size of the raster, metres.
         size_px: Longest side of the pictures.
     """
 
@@ -56,7 +56,7 @@ class FrameWriter:
         self._pictures: list[np.ndarray] = []
 
     def __call__(self, _step: int, surface: Field) -> None:
-        """Keep one picture; the argument order is that of a fit's `on_frame`."""
+        """Add one picture; the argument order is that of a fit's `on_frame`."""
         v, u = (np.arange(self._rows) + 0.5) / self._rows, (np.arange(self._cols) + 0.5) / self._cols
         self._pictures.append(multidirectional_hillshade(surface.grid(v, u), self._pixel_size_m))
 
@@ -64,17 +64,17 @@ class FrameWriter:
         return len(self._pictures)
 
     def write(self, path: Path, seconds: float = 0.2) -> None:
-        """Write the animation, an MP4 (H.264) where the path ends so and a GIF otherwise; its last picture stays.
+        """Write the animation: an MP4 (H.264) if the path ends in `.mp4`, a GIF otherwise; the last picture is held.
 
         Args:
             path: File to write.
             seconds: How long a picture stays; the last one stays for two seconds.
 
         Raises:
-            ConfigError: no picture was taken, or the library that writes films is not installed.
+            ConfigError: there is no picture, or the library that writes videos is not installed.
         """
         if not self._pictures:
-            raise ConfigError("no frame to animate", remedy="ask for at least one frame")
+            raise ConfigError("no frame to animate", remedy="request at least one frame")
         if path.suffix.lower() == ".mp4":
             self._film(path, seconds)
             return
@@ -89,7 +89,7 @@ class FrameWriter:
             import av
         except ImportError as error:
             raise ConfigError("films need PyAV", remedy="pip install 'orograph[video]', or write a .gif") from error
-        # H.264 stores colour at half resolution: sides are even.
+        # H.264 stores colour at half resolution, so both sides must be even.
         rows, cols = (size + size % 2 for size in self._pictures[0].shape)
         with av.open(str(path), "w", options={"movflags": "faststart"}) as film:
             stream = film.add_stream("libx264", rate=_FRAMES_A_SECOND)

@@ -1,4 +1,4 @@
-"""Where a fit shall be more exact: weights from the terrain itself."""
+"""Weights for a more exact fit where the terrain is curved or steep."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def interest_of(heights_m: np.ndarray, by: str) -> np.ndarray:
         by: `curvature` or `slope`.
 
     Raises:
-        ConfigError: another word.
+        ConfigError: `by` is another word.
     """
     if by not in {"curvature", "slope"}:
         raise ConfigError(f"unknown interest {by!r}", remedy="use curvature or slope")

@@ -1,4 +1,4 @@
-"""Least-squares cubic B-spline lattices: complete data in closed form, voids and weights with a thin-plate prior.
+"""Least-squares cubic B-spline lattices: closed form for complete data, a thin-plate prior for voids and weights.
 
 The lattice of a raster of (H, W) pixels has (n_rows, n_cols) intervals over the raster's full extent, pixel edges to
 pixel edges; spacings need not be whole pixels.
@@ -17,7 +17,7 @@ from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.errors import HeightsNotFinite, NoTrainingPixels, UsageError
 from orograph.pipeline.implicit.splines import DEGREE, Float64Array, design, gram, on_grid, refinement
 
-# Bending energy against squared residuals, per knot unit: removes what pixel centres cannot see, changes nothing else.
+# Bending energy against squared residuals, per knot unit: removes components that pixel centres do not constrain.
 SMOOTHING: Final = 1e-3
 _ITERATIONS: Final = 500
 _TOLERANCE: Final = 1e-7
@@ -32,7 +32,9 @@ class LatticeShape:
 
     def __post_init__(self) -> None:
         if self.rows < 1 or self.cols < 1:
-            raise UsageError(f"a lattice of {self.rows} x {self.cols} intervals", remedy="allow at least 16 parameters")
+            raise UsageError(
+                f"lattice too small: {self.rows} x {self.cols} intervals", remedy="allow at least 16 parameters"
+            )
 
     @property
     def parameters(self) -> int:
@@ -68,12 +70,12 @@ def fit_lattice(
     smoothing: float = SMOOTHING,
     positions: tuple[Float64Array, Float64Array] | None = None,
 ) -> Float64Array:
-    """The lattice nearest to a raster in weighted least squares, with a thin-plate prior.
+    """Fit a lattice to a raster by weighted least squares with a thin-plate prior.
 
     Args:
-        heights_m: (rows, columns), metres; NaN is void and is bridged by the surface that bends least.
+        heights_m: (rows, columns), metres; NaN is void and is bridged by the minimum-curvature surface.
         shape: Intervals of the lattice.
-        weights: (rows, columns), non-negative; where to be more exact. All ones by default.
+        weights: (rows, columns), non-negative; larger values give a more exact fit. All ones by default.
         smoothing: Weight of the bending energy, in knot units, against one squared residual.
         positions: Coordinates of rows and columns in knot units; pixel centres over the whole lattice by default.
 
@@ -101,19 +103,21 @@ def fit_lattice(
 
 
 def render(coefficients: Float64Array, shape: tuple[int, int]) -> Float64Array:
-    """The lattice at the pixel centres of a raster of `shape` over the same extent."""
+    """Evaluate the lattice at the pixel centres of a raster of `shape` over the same extent."""
     rows, cols = (size - DEGREE for size in coefficients.shape)
     return on_grid(coefficients, pixel_centres(shape[0], rows), pixel_centres(shape[1], cols))
 
 
 def check_heights(heights_m: np.ndarray) -> None:
-    """Refuse infinite heights; NaN is void and passes.
+    """Reject infinite heights; NaN is void and passes.
 
     Raises:
         HeightsNotFinite: a height is infinite, or the array is not a two-dimensional raster.
     """
     if heights_m.ndim != 2:
-        raise HeightsNotFinite(f"heights of shape {heights_m.shape} are no raster", remedy="give one band of heights")
+        raise HeightsNotFinite(
+            f"heights of shape {heights_m.shape} are not a raster", remedy="give one band of heights"
+        )
     infinite = int(np.isinf(heights_m).sum())
     if infinite:
         raise HeightsNotFinite(f"{infinite} heights are infinite", remedy="mark them as nodata")
@@ -127,7 +131,7 @@ def _check_weights(weights: np.ndarray, shape: tuple[int, ...]) -> None:
 
 
 def _solve_axis(samples: Float64Array, u: Float64Array, intervals: int, smoothing: float) -> Float64Array:
-    """Complete data: the normal equations are a product of two banded systems, solved one axis after the other."""
+    """Solve complete data: the normal equations are a product of two banded systems, solved axis by axis."""
     basis = design(u, intervals)
     normal = scipy.sparse.csr_array(basis.T @ basis + smoothing * gram(intervals, 2))
     band = np.zeros((DEGREE + 1, intervals + DEGREE))
@@ -143,7 +147,7 @@ def _cascade(
     smoothing: float,
     positions: tuple[Float64Array, Float64Array],
 ) -> Float64Array:
-    """Conjugate gradients from coarse to fine lattices, each begun from the coarser one's surface."""
+    """Conjugate gradients from coarse to fine lattices, each started from the coarser solution."""
     chain = [shape]
     while min(chain[-1].rows, chain[-1].cols) > 8:
         chain.append(LatticeShape(-(-chain[-1].rows // 2), -(-chain[-1].cols // 2)))

@@ -1,4 +1,4 @@
-"""A fitted terrain as a file: safetensors with the surface, its CRS, extent and how well it fits."""
+"""A fitted terrain as a file: safetensors with the surface, its CRS, extent and error statistics."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MEDIA_TYPE: Final = "application/vnd.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class FitStatistics:
-    """How the stored surface departs from the raster it was fitted to, at its pixel centres.
+    """Errors of the stored surface against the original raster, at its pixel centres.
 
     Attributes:
         rmse_m, mae_m, max_m, bias_m: Root mean square, mean absolute, largest absolute and mean error, metres.
         pixels: Valid pixels compared.
-        void_fraction: Part of the raster that was void and is bridged.
+        void_fraction: Fraction of the raster that was void and is bridged.
     """
 
     rmse_m: float
@@ -43,7 +43,7 @@ class FitStatistics:
 
     @classmethod
     def between(cls, surface_m: Float64Array, heights_m: np.ndarray) -> Self:
-        """Compare a surface with a raster; NaN pixels of the raster are left out."""
+        """Compare a surface with a raster; NaN pixels of the raster are excluded."""
         valid = np.isfinite(heights_m)
         error = (surface_m - heights_m)[valid]
         figures = (np.sqrt(np.mean(error**2)), np.mean(np.abs(error)), np.abs(error).max(), error.mean())
@@ -53,15 +53,15 @@ class FitStatistics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImplicitModel:
-    """A continuous terrain with its place on earth.
+    """A georeferenced continuous terrain.
 
     Attributes:
-        arrays, spec: What is stored.
+        arrays, spec: The stored payload.
         crs: Horizontal CRS, `EPSG:n` or WKT.
         bounds: West, south, east, north in units of the CRS.
-        shape: Rows and columns of the raster it was fitted to.
-        statistics: How well it fits.
-        source: What it was fitted to.
+        shape: Rows and columns of the original raster.
+        statistics: Errors of the fit.
+        source: Name of the original raster.
         frame: Vertical frame of the heights, when known.
         field: The decoded surface.
     """
@@ -79,14 +79,14 @@ class ImplicitModel:
     def __post_init__(self) -> None:
         west, south, east, north = self.bounds
         if not (west < east and south < north):
-            raise ForeignModel(f"a model with the empty extent {self.bounds}")
+            raise ForeignModel(f"the model has an empty extent: {self.bounds}")
         object.__setattr__(self, "field", decode(self.arrays, self.spec))
 
     @classmethod
     def of_payload(
         cls, payload: Payload, heights_m: np.ndarray, geobox: GeoBox, *, source: str = "", frame: str = ""
     ) -> Self:
-        """A model of freshly encoded arrays; the statistics are those of what the arrays decode to."""
+        """Build a model from encoded arrays; the statistics describe the decoded arrays."""
         crs, bounds = place_of(geobox)
         arrays, spec = payload
         rows, cols = heights_m.shape
@@ -96,15 +96,15 @@ class ImplicitModel:
 
     @property
     def pixel_size(self) -> tuple[float, float]:
-        """Pixel of the fitted raster along x and y, in units of the CRS."""
+        """Pixel size of the original raster along x and y, in units of the CRS."""
         west, south, east, north = self.bounds
         return (east - west) / self.shape[1], (north - south) / self.shape[0]
 
     def unit(self, x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """Coordinates of the CRS to the unit square (v, u).
+        """Transform coordinates of the CRS to the unit square (v, u).
 
         Raises:
-            OutsideExtent: a point lies outside.
+            OutsideExtent: a point is outside the model's extent.
         """
         west, south, east, north = self.bounds
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
@@ -112,17 +112,17 @@ class ImplicitModel:
         if outside.any():
             k = np.unravel_index(int(np.argmax(outside)), outside.shape)
             raise OutsideExtent(
-                f"{int(outside.sum())} of {outside.size} points lie outside the model, first {x[k]:.6g}, {y[k]:.6g}",
+                f"{int(outside.sum())} of {outside.size} points are outside the model, first {x[k]:.6g}, {y[k]:.6g}",
                 remedy=f"its extent is {west:.10g}, {south:.10g} to {east:.10g}, {north:.10g} in {self.crs[:40]}",
             )
-        # Division first: the far edge comes out as exactly one, so neighbours agree on their border.
+        # Divide first: the far edge is exactly one, so neighbours agree on their border.
         return (north - y) / (north - south), (x - west) / (east - west)
 
     def height(self, x: Float64Array, y: Float64Array) -> Float64Array:
         """Heights (metres) at coordinates of the CRS.
 
         Raises:
-            OutsideExtent: a point lies outside.
+            OutsideExtent: a point is outside the model's extent.
         """
         return self.field.height(*self.unit(x, y))
 
@@ -165,8 +165,8 @@ class ImplicitModel:
         """Read a file.
 
         Raises:
-            SourceMissing: there is no such file.
-            ForeignModel: no safetensors, not an implicit terrain, another version, or a description that lacks parts.
+            SourceMissing: the file does not exist.
+            ForeignModel: not safetensors, not an implicit terrain, another version, or an incomplete description.
         """
         document, arrays = read_described(
             path, FORMAT, "an implicit terrain", VERSION, remedy="fit one with `orograph implicit fit`"
@@ -213,10 +213,10 @@ def place_of(geobox: GeoBox) -> tuple[str, tuple[float, float, float, float]]:
 
 
 def parse_crs(text: str) -> CRS:
-    """A CRS of any notation pyproj reads.
+    """A CRS in any notation that pyproj reads.
 
     Raises:
-        SourceGridError: it reads none.
+        SourceGridError: pyproj cannot parse it.
     """
     try:
         return CRS.from_user_input(text)

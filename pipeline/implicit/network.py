@@ -24,7 +24,7 @@ from orograph.pipeline.implicit.splines import Float64Array
 _CHUNK: Final = 1 << 16
 
 FrameCallback = Callable[[int, "NetworkField"], None]
-"""Told the number of steps done and the surface so far."""
+"""Receives the number of completed steps and the current surface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,19 @@ class NetworkShape:
 
     def __post_init__(self) -> None:
         if min(self.features, self.hidden, self.layers) < 1 or not self.scale > 0:
-            raise ConfigError(f"a network of {self}", remedy="features, hidden, layers and scale are positive")
+            raise ConfigError(
+                f"invalid network shape: {self}", remedy="features, hidden, layers and scale must be positive"
+            )
 
     @property
     def parameters(self) -> int:
-        """Trained numbers; the random frequencies follow from the seed."""
+        """Number of trained parameters; the random frequencies follow from the seed."""
         first = 2 * self.features * self.hidden + self.hidden
         return first + (self.layers - 1) * (self.hidden**2 + self.hidden) + self.hidden + 1
 
     @classmethod
     def for_parameters(cls, parameters: int, scale: float = 10.0, layers: int = 8) -> NetworkShape:
-        """The widest network of at most that many parameters, with four features a hidden unit as 128 to 32."""
+        """The widest network of at most that many parameters, with four features per hidden unit (128 to 32)."""
         fitting = [s for h in range(2, 1025) if (s := cls(4 * h, scale, h, layers)).parameters <= parameters]
         if not fitting:
             raise ConfigError(f"{parameters} parameters are too few for {layers} layers", remedy="allow at least 200")
@@ -64,14 +66,14 @@ class NetworkShape:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How the network is trained.
+    """Training options.
 
     Attributes:
         steps: Optimiser steps.
-        batch: Pixels a step.
-        learning_rate: Of Adam; decays linearly to a hundredth.
-        seed: Of frequencies, weights and sampling.
-        frames: How often the callback sees the surface, evenly over the steps.
+        batch: Pixels per step.
+        learning_rate: Initial rate of Adam; decays linearly to a hundredth.
+        seed: Seed of frequencies, weights and sampling.
+        frames: Number of callback calls, evenly spaced over the steps.
     """
 
     steps: int = 2000
@@ -82,7 +84,9 @@ class Training:
 
     def __post_init__(self) -> None:
         if min(self.steps, self.batch) < 1 or not self.learning_rate > 0:
-            raise ConfigError(f"a training of {self}", remedy="steps, batch and learning rate are positive")
+            raise ConfigError(
+                f"invalid training options: {self}", remedy="steps, batch and learning rate must be positive"
+            )
 
 
 class FourierNet(torch.nn.Module):
@@ -126,7 +130,7 @@ class NetworkField:
 
     @property
     def parameters(self) -> int:
-        """Trained numbers."""
+        """Number of trained parameters."""
         return self.shape.parameters
 
     def height(self, v: Float64Array, u: Float64Array) -> Float64Array:
@@ -138,7 +142,7 @@ class NetworkField:
         return torch.cat(parts).double().numpy().reshape(v.shape) * self.spread_m + self.mean_m
 
     def jet(self, v: Float64Array, u: Float64Array) -> Jet:
-        """Heights and derivatives by automatic differentiation; ReLU adds nothing to curvature but at its kinks."""
+        """Heights and derivatives by automatic differentiation; ReLU has zero curvature except at its kinks."""
         v, u = np.broadcast_arrays(v, u)
         places = torch.from_numpy(np.stack([v.ravel(), u.ravel()], axis=1).astype(np.float32))
         parts = [self._derivatives(chunk) for chunk in torch.split(places, _CHUNK)]
@@ -175,7 +179,7 @@ def train_network(
         training: Steps, batch, seed.
         weights: (rows, columns), non-negative; pixels are drawn in proportion to them, so details of interest are
             seen more often.
-        on_frame: Sees the surface `training.frames` times.
+        on_frame: Receives the surface `training.frames` times.
 
     Raises:
         NoTrainingPixels: no pixel with a height and a positive weight.

@@ -1,4 +1,4 @@
-"""How each representation lies in a file: named arrays and a small description, and the way back."""
+"""Serialises each representation as named arrays and a small description, and reads it back."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from orograph.pipeline.implicit.wavelets import Axis, synthesise
 
 Arrays = dict[str, np.ndarray]
 Payload = tuple[Arrays, dict[str, Any]]
-"""Arrays by name, and what is needed to read them (JSON-ready)."""
+"""Arrays by name, and the description needed to read them (JSON-ready)."""
 
 _WEIGHTS_DTYPE: Final = np.float16
 
 
 def encode_lattice(coefficients: Float64Array, step_m: float, frame: SharedFrame | None = None) -> Payload:
-    """A dense lattice in multiples of `step_m`; a shared frame must have the same step."""
+    """Encode a dense lattice in multiples of `step_m`; a shared frame must have the same step."""
     framed = coefficients if frame is None else frame.impose(coefficients)
     levels = np.rint(framed / step_m).astype(np.int32)
     rows, cols = (size - DEGREE for size in levels.shape)
@@ -40,7 +40,7 @@ def encode_lattice(coefficients: Float64Array, step_m: float, frame: SharedFrame
 def encode_adaptive(
     levels: np.ndarray, axes: tuple[Axis, Axis], step_m: float, frame: SharedFrame | None = None
 ) -> Payload:
-    """A sparse hierarchy in multiples of `step_m`, and the border it shares with its neighbours."""
+    """Encode a sparse hierarchy in multiples of `step_m`, and the border it shares with its neighbours."""
     rows, cols = axes
     arrays = {"code": _bytes(pack_hierarchy(levels, rows, cols))}
     spec: dict[str, Any] = {
@@ -60,7 +60,7 @@ def encode_adaptive(
 
 
 def encode_network(surface: Any) -> Payload:
-    """A trained network (`NetworkField`); weights in half precision."""
+    """Encode a trained network (`NetworkField`); weights in half precision."""
     state = {name: tensor.detach().numpy() for name, tensor in surface.network.state_dict().items()}
     arrays = {name: array if name == "frequencies" else array.astype(_WEIGHTS_DTYPE) for name, array in state.items()}
     spec = {
@@ -77,16 +77,16 @@ def encode_network(surface: Any) -> Payload:
 
 
 def encode_sum(base: Payload, residual: Payload) -> Payload:
-    """Two representations, one on the other."""
+    """Encode the sum of two representations."""
     arrays = {f"base.{k}": v for k, v in base[0].items()} | {f"residual.{k}": v for k, v in residual[0].items()}
     return arrays, {"kind": "sum", "base": base[1], "residual": residual[1]}
 
 
 def decode(arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any]) -> Field:
-    """The surface that a payload describes.
+    """Decode the surface of a payload.
 
     Raises:
-        ForeignModel: the description lacks something, or the arrays do not fit it.
+        ForeignModel: the description is incomplete, or the arrays do not fit it.
     """
     try:
         kind = spec["kind"]

@@ -1,10 +1,10 @@
-"""Borders that neighbouring lattices share: three coefficient lines along each edge, computed alike on both sides.
+"""Borders shared by neighbouring lattices: three coefficient lines along each edge, computed identically on both sides.
 
-Value, slope and curvature on a border depend on the three coefficient lines around it alone. Each is fitted to the
-pixels within a few knots of the border, on both sides, and to nothing else, so each neighbour finds the same numbers
-from the same pixels; rounding to a common step then makes them the same bits. A local fit departs from the global one
-by about 0.27 a knot: over eight knots by 3e-5. Where nothing but void lies within reach of a border or a corner, there
-is nothing to meet, and that part of the frame is left out on both sides.
+Value, slope and curvature on a border depend only on the three coefficient lines around it. Each line is fitted only to
+the pixels within a few knots of the border, on both sides, so each neighbour computes the same numbers from the same
+pixels; rounding to a common step makes them bit-identical. The difference between a local and the global fit decays by
+0.27 per knot: over eight knots to 3e-5. Where all pixels near a border or a corner are void, that part of the frame is
+omitted on both sides.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orograph.pipeline.implicit.splines import DEGREE, Float64Array, refinement
 
 REACH_KNOTS: Final = 8
 _LINES: Final = 3
-# Where pixels are missing a stiffer prior keeps the roughness of the rim from swinging into the void.
+# Where pixels are missing a stiffer prior prevents the rim's roughness from oscillating into the void.
 _SMOOTHING_WITH_VOIDS: Final = 1e-2
 _HEAD, _TAIL = slice(0, _LINES), slice(-_LINES, None)
 _ALL = slice(None)
@@ -36,8 +36,8 @@ class SharedFrame:
     Attributes:
         edges: North, south (3, along columns) and west, east (3, along rows) lines, on the axis `along` times coarser.
         corners: (3, 3) each, on the lattice itself: north-west, north-east, south-west, south-east.
-        along: How many times coarser the edges are along the border.
-        step_m: Metres a unit.
+        along: Coarsening factor of the edges along the border.
+        step_m: Metres per unit.
     """
 
     edges: tuple[np.ndarray | None, ...]
@@ -47,11 +47,11 @@ class SharedFrame:
 
     @property
     def parameters(self) -> int:
-        """Numbers the frame holds."""
+        """Number of parameters in the frame."""
         return sum(part.size for part in (*self.edges, *self.corners) if part is not None)
 
     def impose(self, coefficients: Float64Array) -> Float64Array:
-        """The lattice with its border lines replaced by the shared ones."""
+        """Replace a lattice's border lines by the shared ones."""
         framed = coefficients.copy()
         for edge, side in zip(self.edges, _SIDES, strict=True):
             if edge is not None:
@@ -85,7 +85,7 @@ def shared_frame(
         halo_px: Width of the surroundings, at least `halo_needed`.
         shape: Intervals of the tile's lattice.
         step_m: The rounding; must be the same for all tiles.
-        along: 1, or 2 to hold the lines at twice the spacing along the border.
+        along: 1, or 2 to store the lines at twice the spacing along the border.
 
     Raises:
         UsageError: the halo is too narrow, or the intervals do not divide.
@@ -117,7 +117,7 @@ def _rounded(part: Float64Array | None, step_m: float) -> np.ndarray | None:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One axis of the tile: pixels, intervals, and pixels of reach beyond each end."""
+    """One axis of the tile: pixels, intervals, and pixels of margin beyond each end."""
 
     pixels: int
     intervals: int

@@ -1,4 +1,4 @@
-"""Slope, aspect and curvature of a model, in metres on the ground whatever the CRS."""
+"""Slope, aspect and curvature of a model in metric units, for any CRS."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from orograph.pipeline.implicit.splines import Float64Array
 
 QUANTITIES: Final = ("height", "slope", "aspect", "profile_curvature", "tangential_curvature", "mean_curvature")
 _BLOCK_PX: Final = 512
-# Where the ground is flatter than this, "downhill" has no direction.
+# On flatter terrain than this, "downhill" has no direction.
 _FLAT: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImplicitTerrain:
-    """What a query answers, arrays of one shape.
+    """Result of a query; arrays of one shape.
 
     Attributes:
         height_m: Metres.
         slope_deg: Steepest slope, degrees.
-        aspect_deg: Direction downhill, degrees clockwise from true north; NaN on flat ground.
-        profile_curvature_per_m: Along the steepest slope, positive where it is convex, 1/m; NaN on flat ground.
-        tangential_curvature_per_m: Across it, positive where the contour bends outwards, 1/m; NaN on flat ground.
+        aspect_deg: Direction downhill, degrees clockwise from true north; NaN on flat terrain.
+        profile_curvature_per_m: Along the steepest slope, positive where it is convex, 1/m; NaN on flat terrain.
+        tangential_curvature_per_m: Perpendicular to it, positive where the contour bends outwards, 1/m; NaN on flat
+            terrain.
         mean_curvature_per_m: Mean of the principal curvatures, positive on a summit, 1/m.
     """
 
@@ -49,12 +50,12 @@ class ImplicitTerrain:
 def terrain_at(model: ImplicitModel, x: Float64Array, y: Float64Array) -> ImplicitTerrain:
     """Height, slope, aspect and curvature at coordinates of the model's CRS.
 
-    The model's derivatives are turned into east and north metres by the projection's own stretch and convergence at
-    each point (its Jacobian; second derivatives of the projection itself are left out). Formulas: Florinsky, Digital
+    The model's derivatives are converted to east and north metres with the projection's scale and convergence at each
+    point (its Jacobian; second derivatives of the projection are neglected). Formulas: Florinsky, Digital
     Terrain Analysis, 2016, chapter 2.
 
     Raises:
-        OutsideExtent: a point lies outside the model.
+        OutsideExtent: a point is outside the model.
     """
     x, y = (np.asarray(values, dtype=np.float64) for values in np.broadcast_arrays(x, y))
     jet = model.derivatives(x, y)
@@ -110,7 +111,7 @@ def ground_jacobian(crs: CRS, x: Float64Array, y: Float64Array, step: float) -> 
 
 
 def to_model(model: ImplicitModel, x: Float64Array, y: Float64Array, crs: str) -> tuple[Float64Array, Float64Array]:
-    """Coordinates of any CRS (x or longitude first) to the model's."""
+    """Transform coordinates of any CRS (x or longitude first) to the model's CRS."""
     transformer = Transformer.from_crs(parse_crs(crs), parse_crs(model.crs), always_xy=True)
     east, north = transformer.transform(x, y)
     return np.asarray(east, dtype=np.float64), np.asarray(north, dtype=np.float64)
@@ -120,7 +121,7 @@ def render_model(model: ImplicitModel, geobox: GeoBox, quantity: str = "height")
     """A quantity at the pixel centres of any grid, float32; NaN outside the model's extent.
 
     Raises:
-        NoOverlap: the grid does not touch the model.
+        NoOverlap: the grid does not overlap the model.
     """
     image = np.full(geobox.shape, np.nan, dtype=np.float32)
     west, south, east, north = model.bounds
@@ -137,7 +138,9 @@ def render_model(model: ImplicitModel, geobox: GeoBox, quantity: str = "height")
             else:
                 part[inside] = terrain_at(model, x[inside], y[inside]).quantity(quantity)
     if np.isnan(image).all() and not _touches(model, geobox):
-        raise NoOverlap("the wanted grid does not touch the model", remedy=f"its extent is {model.bounds} {model.crs}")
+        raise NoOverlap(
+            "the requested grid does not overlap the model", remedy=f"its extent is {model.bounds} {model.crs}"
+        )
     return image
 
 

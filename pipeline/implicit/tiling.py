@@ -59,7 +59,7 @@ class Quadkey:
         return west, _HALF_WORLD_M - (self.y + 1) * size, (self.x + 1) * size - _HALF_WORLD_M, north
 
     def geobox(self, pixels: int = 512) -> GeoBox:
-        """The tile's grid of `pixels` squared."""
+        """The tile's grid of `pixels` by `pixels`."""
         return GeoBox.from_bbox(self.bounds_m, "EPSG:3857", shape=(pixels, pixels))
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class Quadkey:
 
 
 def quadkeys_in(west: float, south: float, east: float, north: float, zoom: int) -> tuple[Quadkey, ...]:
-    """The quadkey tiles of a zoom that meet a rectangle of EPSG:3857 (metres), north to south, west to east."""
+    """The quadkey tiles of a zoom that intersect a rectangle of EPSG:3857 (metres), north to south, west to east."""
     size = 2.0 * _HALF_WORLD_M / (1 << zoom)
     last = (1 << zoom) - 1
     columns = (max(0, math.floor((west + _HALF_WORLD_M) / size)), math.ceil((east + _HALF_WORLD_M) / size) - 1)
@@ -83,18 +83,18 @@ def read_heights(path: Path) -> tuple[np.ndarray, GeoBox]:
     """One band of heights, float32 with NaN for nodata, and its grid.
 
     Raises:
-        SourceMissing: there is no such file.
-        SourceCorrupt: it is no raster.
+        SourceMissing: the file does not exist.
+        SourceCorrupt: it is not a raster.
         BandMismatch: it has another number of bands than one.
         SourceGridError: its heights are not in metres.
-        NodataError: it holds what can only be an undeclared void.
+        NodataError: it contains values that can only be undeclared nodata.
     """
     with opened_heights(path) as raster:
         return raster.read_all(), GeoBox(raster.shape, raster.transform, raster.crs)
 
 
 class TileCutter:
-    """Cuts a raster into tiles; the surroundings of a tile are made of its neighbours' own pixels, bit for bit.
+    """Cuts a raster into tiles; the surroundings of a tile consist of its neighbours' own pixels, bit for bit.
 
     Args:
         path: Raster of heights.
@@ -108,10 +108,10 @@ class TileCutter:
         self._cached = lru_cache(maxsize=kept)(self._cut)
 
     def units(self) -> tuple[Quadkey, ...] | tuple[Tile, ...]:
-        """The tiles the raster touches.
+        """The tiles that the raster intersects.
 
         Raises:
-            SourceMissing: there is no such file.
+            SourceMissing: the file does not exist.
             SourceGridError: the raster has no CRS.
         """
         with opened_heights(self._path) as raster:
@@ -155,7 +155,7 @@ class TileCutter:
 
 
 def _neighbour(unit: Quadkey | Tile, right: int, down: int) -> Quadkey | Tile | None:
-    """The tile that many to the right and below; None beyond the edge of the grid."""
+    """The neighbouring tile at that offset to the right and below; None beyond the edge of the grid."""
     try:
         if isinstance(unit, Quadkey):
             return Quadkey(unit.zoom, unit.x + right, unit.y + down)

@@ -1,9 +1,9 @@
-"""An orthonormal basis of a cubic spline space, from coarse to fine: few large coefficients carry a terrain.
+"""An orthonormal basis of a cubic spline space, from coarse to fine; few large coefficients represent a terrain.
 
 The spaces of splines on n, 2 n, 4 n, ... intervals are nested. Each level's detail space is the orthogonal complement
 of the coarser space in the finer one, orthonormalised symmetrically, so its functions stay local (the Battle-Lemarie
 wavelets, with exact borders; Unser, Splines: a perfect fit for signal processing, 1999). In an orthonormal basis,
-keeping the largest coefficients is the best choice of that many, and quantisation errors do not pile up.
+keeping the largest coefficients is the optimal choice of that number, and quantisation errors do not accumulate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import scipy.sparse
 
 from orograph.pipeline.implicit.splines import DEGREE, Float64Array, gram, refinement
 
-# Entries of the basis below this part of its largest are dropped: they decay by about 0.27 a knot.
+# Entries of the basis below this fraction of its largest are dropped: they decay by about 0.27 per knot.
 _NEGLIGIBLE: Final = 1e-9
 
 
@@ -45,7 +45,7 @@ class Axis:
 
     @property
     def bands(self) -> tuple[slice, ...]:
-        """Where the scaling functions and each level's details lie among the coefficients."""
+        """Ranges of the scaling functions and of each level's details among the coefficients."""
         first = self.coarse + DEGREE
         ends = [first + (self.coarse << level) - self.coarse for level in range(self.levels + 1)]
         return (slice(0, first), *(slice(a, b) for a, b in itertools.pairwise(ends)))
@@ -71,17 +71,17 @@ class Axis:
 
 
 def analyse(coefficients: Float64Array, rows: Axis, cols: Axis) -> Float64Array:
-    """Lattice coefficients (rows, columns) to the hierarchy's, orthonormal in L2 over the finest knot unit."""
+    """Transform lattice coefficients (rows, columns) to the hierarchy, orthonormal in L2 over the finest knot unit."""
     return np.asarray(rows.analysis @ (cols.analysis @ coefficients.T).T)
 
 
 def synthesise(hierarchy: Float64Array, rows: Axis, cols: Axis) -> Float64Array:
-    """The hierarchy's coefficients to those of the finest lattice."""
+    """Transform the hierarchy's coefficients to those of the finest lattice."""
     return np.asarray(rows.synthesis @ (cols.synthesis @ hierarchy.T).T)
 
 
 def _orthonormal(functions: Float64Array, inner: scipy.sparse.csr_array) -> Float64Array:
-    """The orthonormal basis nearest to the given functions (Loewdin), which keeps each where it was."""
+    """The orthonormal basis nearest to the given functions (Loewdin), which keeps each function in place."""
     values, vectors = scipy.linalg.eigh(functions.T @ (inner @ functions))
     return functions @ ((vectors / np.sqrt(values)) @ vectors.T)
 

@@ -1,1 +1,1 @@
-"""Horizontal operations and the one kernel that interpolates a height."""
+"""Horizontal operations and the interpolation kernel for heights."""

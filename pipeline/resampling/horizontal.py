@@ -1,8 +1,8 @@
-"""From EPSG:3035 to a source's own horizontal CRS, by one operation pinned when the job is planned.
+"""Transforms EPSG:3035 to a source's horizontal CRS by an operation pinned at planning.
 
-PROJ picks the best operation it can run, silently a worse one where a grid lacks. So the choice is made once, recorded
-with its accuracy, hashed into the run key with the sha256 of every grid it reads, and a worker that cannot run exactly
-this operation with exactly these grids refuses.
+PROJ chooses the best operation it can run, and silently a worse one if a grid is missing. The planner therefore chooses
+once, records the accuracy, and hashes the operation and the SHA-256 of every grid into the run key. A worker that
+cannot run exactly this operation with exactly these grids raises an error.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _GRIDS: Final = re.compile(r"\bgrids=(\S+)")
 
 
 def use_grids(grids_dir: Path) -> None:
-    """Let PROJ find horizontal grids in this folder and in no other but its own; network off.
+    """Let PROJ read horizontal grids from this folder and its own folder only; network off.
 
-    A folder given before is forgotten, and with it every operation that was chosen or opened with it: what a process
-    did earlier must not show in what it does now.
+    A previous folder and all operations chosen or opened with it are discarded, so that earlier work in the process
+    does not affect later results.
     """
     pyproj.network.set_network_enabled(active=False)  # type: ignore[attr-defined]  # exported at run time only
     present = pyproj.datadir.get_data_dir()
@@ -57,7 +57,7 @@ def transform(
 
     Raises:
         GridMissing: the operation's grid is not on this machine.
-        GridCorrupt: a grid of that name is, but not the one the operation was pinned with.
+        GridCorrupt: the grid's SHA-256 differs from the pinned one.
     """
     for name, sha256 in operation.grids.items():
         _check(name, sha256)
@@ -66,7 +66,7 @@ def transform(
 
 
 def pin_operation(source: Source, tile_bounds_deg: tuple[float, float, float, float]) -> HorizontalOperation:
-    """Choose the operation for a source: over its whole area where that is stated, so that all tiles agree.
+    """Choose the operation for a source, over its whole area if declared, so that all tiles agree.
 
     Raises:
         SourceGridError: only a ballpark transformation is known.
@@ -74,7 +74,7 @@ def pin_operation(source: Source, tile_bounds_deg: tuple[float, float, float, fl
     whole_world = source.area_deg == (-180.0, -90.0, 180.0, 90.0)
     west, south, east, north = tile_bounds_deg if whole_world else source.area_deg
     chosen = _pin(source.horizontal_crs, (west, south, east, north), source.id)
-    # Looked at each time: a grid may be replaced while this process lives.
+    # Checked on each call: a grid may be replaced during the life of this process.
     grids = {name: file_sha256(path) for name in _grid_names(chosen.definition) if (path := _find(name))}
     return chosen.model_copy(update={"grids": grids})
 
@@ -82,7 +82,7 @@ def pin_operation(source: Source, tile_bounds_deg: tuple[float, float, float, fl
 @lru_cache(maxsize=512)
 def _pin(crs: str, area: tuple[float, float, float, float], source_id: str) -> HorizontalOperation:
     with warnings.catch_warnings():
-        # PROJ warns of a missing grid; we say it ourselves, in the operation's record.
+        # PROJ warns of a missing grid; the operation's record reports it instead.
         warnings.simplefilter("ignore", UserWarning)
         group = TransformerGroup(
             CRS.from_user_input(TILE_CRS),
@@ -93,7 +93,7 @@ def _pin(crs: str, area: tuple[float, float, float, float], source_id: str) -> H
         )
     if not group.transformers:
         raise _only_ballpark(crs, source_id)
-    # PROJ also looks into a folder of its user's own, which no other worker has.
+    # PROJ also searches a per-user folder, which other workers do not have.
     at_hand = [found for found in group.transformers if all(map(_find, _grid_names(found.definition)))]
     if not at_hand:
         raise _only_ballpark(crs, source_id)
@@ -114,7 +114,7 @@ def _pin(crs: str, area: tuple[float, float, float, float], source_id: str) -> H
 
 @lru_cache(maxsize=64)
 def _transformer(definition: str, digests: tuple[str, ...]) -> Transformer:
-    del digests  # part of the key: PROJ keeps what it read of a grid, and another may lie at the path by now
+    del digests  # part of the key: PROJ caches grids by path, and the file may have been replaced
     try:
         return Transformer.from_pipeline(_GRIDS.sub(_with_paths, definition))
     except ProjError as error:

@@ -1,8 +1,9 @@
-"""The one interpolation a height passes: cubic convolution through a lattice of coordinates, aware of voids.
+"""Interpolates heights by cubic convolution through a lattice of coordinates; handles voids.
 
-Where a target pixel falls in the source is interpolated from lattice nodes of EPSG:3035 (`orograph.pipeline.resampling.node_grid`); the shift
-of coregistration is already in those nodes and the vertical delta is added in the same pass. Every quantity is computed
-from global indices, never from the window at hand, so windows and tiles agree bit for bit where they overlap.
+The position of a target pixel in the source is interpolated from lattice nodes of EPSG:3035
+(`orograph.pipeline.resampling.node_grid`); the shift of coregistration is already in those nodes and the vertical
+delta is added in the same pass. Every quantity is computed from global indices, never from the window at hand, so
+windows and tiles agree bit for bit where they overlap.
 
 The kernel is Keys' cubic convolution with a = -0.5 (Keys 1981, IEEE TASSP 29), which GDAL's `cubic` uses too; it is
 widened where the source is finer than the target. Voids never grow: a target pixel is valid exactly when the source
@@ -57,7 +58,7 @@ def _near_void(source: FloatArray, v: float, u: float, scale_y: float, scale_x: 
 
 @numba.njit(cache=True)
 def _cubic_at(source: FloatArray, v: float, u: float) -> float:
-    """Cubic convolution at a fractional index; pixel centres lie at whole numbers."""
+    """Cubic convolution at a fractional index; pixel centres are at whole numbers."""
     rows, cols = source.shape
     i_near, j_near = math.floor(v + 0.5), math.floor(u + 0.5)
     if not (0 <= i_near < rows and 0 <= j_near < cols) or math.isnan(source[i_near, j_near]):
@@ -128,7 +129,7 @@ def regrid(
     scale_y: float,
     scale_x: float,
 ) -> FloatArray:
-    """Heights of a source on a window of the target grid, shifted and raised as the lattice says.
+    """Heights of a source on a window of the target grid, shifted and offset by the lattice.
 
     Args:
         source: float32 heights in metres, NaN void: the part of the source around the window.
@@ -136,7 +137,8 @@ def regrid(
         col0: Its column.
         node_rows: float64, the source's fractional row (pixel centres at whole numbers) at each node.
         node_cols: The same for columns.
-        node_deltas: float64, metres to add at each node; NaN where heights must not be moved, which voids the pixel.
+        node_deltas: float64, metres to add at each node; NaN where heights must not be transformed, which voids the
+            pixel.
         lattice_row0: Global row of the node at `[0, 0]`, growing southwards.
         lattice_col0: Its global column.
         nodes_per_px: Pixel size of the target over the spacing of nodes.

@@ -1,6 +1,6 @@
-"""The lattice that carries a target pixel to its source: coordinates, coregistration and vertical delta in one.
+"""The lattice that maps a target pixel to its source: coordinates, coregistration and vertical delta.
 
-Nodes lie every 250 m of EPSG:3035, at multiples of 250 m, so every tile and window sees the same ones. Between nodes
+Nodes are spaced 250 m in EPSG:3035, at multiples of 250 m, so every tile and window sees the same ones. Between nodes
 everything is bilinear: over 250 m a projection bends by about a millimetre, a geoid by less than two (verified for each
 operation by `orograph.pipeline.vertical`).
 """
@@ -49,7 +49,7 @@ class NodeGrid:
 
     @property
     def extent(self) -> GeoBox:
-        """A raster whose pixel corners are the nodes: what a delta surface with these nodes spans."""
+        """A raster whose pixel corners are the nodes: the extent of a delta surface with these nodes."""
         size = self.spacing_m
         affine = Affine(size, 0, self.col0 * size, 0, -size, -self.row0 * size)
         return GeoBox((self.rows - 1, self.cols - 1), affine, TILE_CRS)
@@ -80,7 +80,7 @@ class Target:
 
     @classmethod
     def of(cls, geobox: GeoBox) -> Target:
-        """The window a north-up EPSG:3035 geobox stands for; its corner lies on a pixel corner of the global grid."""
+        """The window of a north-up EPSG:3035 geobox; its corner must be a pixel corner of the global grid."""
         size = abs(geobox.affine.a)
         rows, cols = geobox.shape.shape
         return cls(size, round(-geobox.affine.f / size), round(geobox.affine.c / size), rows, cols)
@@ -94,12 +94,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NodeMapping:
-    """Where nodes fall in a source's CRS, and what is added to heights there.
+    """Positions of nodes in a source's CRS, and the height offsets there.
 
     Attributes:
         nodes: The nodes.
         x, y: float64 (rows, cols), coordinates in the source's CRS; NaN where its operation is not defined.
-        delta_m: float64 (rows, cols), metres added to heights; NaN where they must not be moved.
+        delta_m: float64 (rows, cols), metres added to heights; NaN where they must not be transformed.
     """
 
     nodes: NodeGrid
@@ -131,7 +131,7 @@ class NodeMapping:
         return cls(nodes, x, y, np.ascontiguousarray(delta))
 
     def around(self, target: Target) -> NodeMapping:
-        """The nodes that enclose a target window, which must lie inside the mapping."""
+        """The nodes that enclose a target window, which must be inside the mapping."""
         part = NodeGrid.around(target.bounds_m, self.nodes.spacing_m)
         top, left = part.row0 - self.nodes.row0, part.col0 - self.nodes.col0
         if top < 0 or left < 0 or top + part.rows > self.nodes.rows or left + part.cols > self.nodes.cols:
@@ -160,7 +160,7 @@ class IndexWindow:
 def window_needed(
     indices: tuple[Float64Array, Float64Array], scale: float, within: tuple[int, ...]
 ) -> IndexWindow | None:
-    """The part of a lattice that the nodes enclose, with the kernel's margin, cut to where the lattice has data.
+    """The part of a lattice that the nodes enclose, with the kernel's margin, clipped to the available data.
 
     Args:
         indices: Fractional rows and columns of the nodes around a target window.

@@ -1,4 +1,4 @@
-"""The catalogue of vertical operations and the one rule by which it answers: a pair of frames has one way, or none."""
+"""The catalogue of vertical operations: each pair of frames has exactly one operation or none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Way = tuple[tuple[OperationEntry, bool], ...]
 
 
 class VerticalCatalogue(BaseModel):
-    """Frames, grids and operations, read once and never changed."""
+    """Frames, grids and operations; read once and immutable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,7 +73,7 @@ class VerticalCatalogue(BaseModel):
         """The frame of an id.
 
         Raises:
-            NoVerticalOperation: there is none; shared codes ask for the country.
+            NoVerticalOperation: unknown frame, or a code that needs a country.
         """
         if frame in self.frames:
             return self.frames[frame]
@@ -97,14 +97,14 @@ class VerticalCatalogue(BaseModel):
         method: MethodName = "pinned",
         via: str | None = None,
     ) -> Operation:
-        """The one operation from frame to frame, its grids verified.
+        """Return the operation from frame to frame, with its grids verified.
 
         Args:
             frame_from: Frame of the heights, e.g. `EPSG:5709`.
             frame_to: Frame wanted, e.g. `EPSG:5621`.
             grids_dir: Folder of the catalogue's grids.
             user_grid: The user's own grid from `frame_from` to the frame it names: a geoid leads to the ETRS89
-                ellipsoid, unless the target is EVRF2019, to which it then holds the shift.
+                ellipsoid, unless the target is EVRF2019: then it contains the shift to it.
             epoch: Decimal year of the coordinates, for dynamic frames.
             method: `opendem` takes OpenDEM Europe's constant in place of the pinned operation.
             via: A frame to pass through, for two-route checks and for sharper ways within one country.
@@ -136,7 +136,7 @@ class VerticalCatalogue(BaseModel):
         return self._opendem(frame_from, frame_to)
 
     def targets(self, frame_from: str) -> tuple[str, ...]:
-        """Frames that heights of a frame can be brought to, by whatever grids that takes."""
+        """Frames that heights of a frame can be transformed to, with or without installed grids."""
         return tuple(
             frame
             for frame in self.frames
@@ -144,11 +144,11 @@ class VerticalCatalogue(BaseModel):
         )
 
     def needed_grids(self, frame_from: str, frame_to: str) -> tuple[str, ...]:
-        """Names of the grids the way between two frames reads, present or not."""
+        """Names of the grids that the operation between two frames reads, installed or not."""
         return tuple(dict.fromkeys(e.grid for e, _ in self._way(frame_from, frame_to) if e.grid is not None))
 
     def _way(self, frame_from: str, frame_to: str) -> _Way:
-        """Catalogued operation, its inverse, or the pivot over the ellipsoid; empty where there is none."""
+        """Catalogued operation, its inverse, or the pivot over the ellipsoid; empty if there is none."""
         forwards = self._direct(frame_from, frame_to)
         if forwards is not None:
             return self._flat(forwards, inverse=False)
@@ -211,7 +211,7 @@ class VerticalCatalogue(BaseModel):
         if self._way(leads_to, frame_to):
             return _joined(first, self.operation(leads_to, frame_to, grids_dir=grids_dir, epoch=epoch))
         if frame_from in self.frames:
-            # Nothing leads on to the target, so the user's grid has no part in the way.
+            # No operation leads on to the target, so the user's grid is not part of the route.
             return self.operation(frame_from, frame_to, grids_dir=grids_dir, epoch=epoch)
         raise NoVerticalOperation(
             f"the grid {step.id} brings {frame_from} to {leads_to}, and nothing leads on from there to {frame_to}",

@@ -17,8 +17,8 @@ def compound_crs(horizontal: str, frame: str) -> CRS:
     """Horizontal CRS and vertical frame as one CRS, the same text in every process; see `_compound_crs`.
 
     PROJ keeps objects by code in a cache of each thread, and a search for a matching code (`to_epsg`) leaves them there
-    without their datum ensemble; so what a CRS reads like would depend on what was done before it. A thread of its own
-    starts with an empty cache.
+    without their datum ensemble, so the text of a CRS would depend on earlier calls. A separate thread starts with an
+    empty cache.
     """
     with ThreadPoolExecutor(1) as fresh:
         return CRS.from_wkt(fresh.submit(_compound_wkt, horizontal, frame).result())

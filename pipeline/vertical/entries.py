@@ -1,4 +1,4 @@
-"""The catalogue's entries as they stand in `catalogue.yaml`, checked on reading."""
+"""The entries of `catalogue.yaml`, validated on reading."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Frame(_Entry):
 
 
 class GridEntry(_Entry):
-    """A grid of PROJ-data: what it must hash to and who is to be named."""
+    """A grid of PROJ-data: its SHA-256 and its attribution."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size_bytes: int = Field(gt=0)
@@ -44,7 +44,7 @@ class Plane(_Entry):
 
 
 class Interpolation(_Entry):
-    """The old geodetic datum whose degrees a grid is laid out in, and the Helmert transformation from it to ETRS89."""
+    """The geodetic datum of a grid's coordinates, and the Helmert transformation from it to ETRS89."""
 
     title: str
     ellps: str
@@ -87,9 +87,9 @@ class OperationEntry(_Entry):
     Attributes:
         interpolation: Where the grid is not in degrees of ETRS89.
         component: Serves only as a part of routes; never chosen on its own.
-        derived: No registered operation; `notes` hold the evidence.
+        derived: Not a registered operation; `notes` contain the evidence.
         area: West, south, east, north in degrees.
-        surface_tolerance_m: What a bilinear delta surface may miss where the grid is rougher than the surface.
+        surface_tolerance_m: Allowed error of a bilinear delta surface where the grid is rougher than the surface.
     """
 
     id: str
@@ -131,7 +131,7 @@ class OpenDemEntry(_Entry):
     area: tuple[float, float, float, float]
 
     def constant_cm(self, frame_from: str, frame_to: str) -> float | None:
-        """The constant for a pair of frames, where the table has one."""
+        """The constant for a pair of frames, if the table has one."""
         if frame_to == "EPSG:5730" and frame_from == self.frame_2000:
             return self.evrf2000_cm
         if frame_to == "EPSG:5621" and frame_from == (self.frame_2007 or self.frame_2000):

@@ -1,4 +1,4 @@
-"""Grid files: found by name in one folder, trusted by sha256, never by name."""
+"""Grid files: found by name in one folder, trusted by SHA-256 only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNSAFE_IN_PROJ = frozenset(',"\n')
 
 @dataclass(frozen=True, slots=True)
 class GridFile:
-    """A grid on this machine and what it must hash to.
+    """A grid on this machine and its expected SHA-256.
 
     Attributes:
         name: File name, as PROJ-data gives it; the user's own grids keep theirs.
@@ -38,17 +38,17 @@ class GridFile:
             raise GridMissing(f"grid path {self.path!r} is not absolute")
         if _UNSAFE_IN_PROJ & set(self.path):
             raise GridMissing(
-                f"grid path {self.path!r} holds a comma, quote or line break, which PROJ cannot read",
+                f"grid path {self.path!r} contains a comma, quote or line break, which PROJ cannot read",
                 remedy="move the grids to another folder",
             )
 
 
 def verified(grid: GridFile) -> GridFile:
-    """The grid, once its bytes are known to be the pinned ones; hashed once per process and file state.
+    """The grid, after its bytes are verified; hashed once per process and file state.
 
     Raises:
-        GridMissing: nothing lies at the path.
-        GridCorrupt: the sha256 is another one.
+        GridMissing: there is no file at the path.
+        GridCorrupt: the SHA-256 differs.
     """
     path = Path(grid.path)
     try:
@@ -68,9 +68,9 @@ def verified(grid: GridFile) -> GridFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WholeCells:
-    """The cells of a grid all of whose four corners hold a value.
+    """Cells of a grid whose four corners all have a value.
 
-    Beside voids PROJ averages the corners that are left, which is an extrapolation with steps of centimetres at the
+    Next to voids PROJ averages the remaining corners, which is an extrapolation with steps of centimetres at the
     cell's sides; such cells count as void here.
 
     Attributes:
@@ -86,7 +86,7 @@ class WholeCells:
     whole: npt.NDArray[np.bool_]
 
     def hold(self, lon_deg: npt.NDArray[np.float64], lat_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """True in whole cells; also beyond the grid, where PROJ itself answers nothing."""
+        """True in whole cells; also outside the grid, where PROJ itself returns no value."""
         column = np.clip(np.floor((lon_deg - self.west) / self.step_lon), 0, self.whole.shape[1] - 1)
         row = np.clip(np.floor((self.north - lat_deg) / self.step_lat), 0, self.whole.shape[0] - 1)
         held: npt.NDArray[np.bool_] = self.whole[row.astype(np.intp), column.astype(np.intp)]
@@ -94,7 +94,7 @@ class WholeCells:
 
 
 def whole_cells(grid: GridFile) -> WholeCells | None:
-    """Where a verified grid may be interpolated; None where it has no voids at all."""
+    """Cells in which a verified grid may be interpolated; None if the grid has no voids."""
     return _whole_cells(grid.path, grid.sha256)
 
 
@@ -114,7 +114,7 @@ def _whole_cells(path: str, sha256: str) -> WholeCells | None:
 
 @dataclass(frozen=True, slots=True)
 class GridState:
-    """Whether a grid of the catalogue is here: `ok`, `missing`, or `corrupt` where the sha256 is another."""
+    """Whether a grid of the catalogue is installed: `ok`, `missing`, or `corrupt` if its SHA-256 differs."""
 
     name: str
     state: Literal["ok", "missing", "corrupt"]

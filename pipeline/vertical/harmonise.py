@@ -1,4 +1,4 @@
-"""One raster from its own vertical frame to another, streamed by windows into a COG."""
+"""Transforms one raster from its own vertical frame to another, streamed by windows into a COG."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ WINDOW_PX: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class HarmoniseRequest:
-    """What is asked of a raster.
+    """Options of a transformation.
 
     Attributes:
-        frame_to: Frame wanted.
-        frame_from: Frame of the heights; None takes what the file's metadata or compound CRS declares.
+        frame_to: Target frame.
+        frame_from: Frame of the heights; None takes the one declared by the file's metadata or compound CRS.
         nodata: Further void values.
         horizontal_crs: 2D CRS, for files that declare none.
         user_grid: The user's own grid.
@@ -38,7 +38,7 @@ class HarmoniseRequest:
         via: A frame to pass through.
         unit: Unit of the heights, where the file declares none.
         pixel: Points or areas, where the file's tag is wrong or missing.
-        allow_outside: Let heights beyond the operation's area become void; otherwise they refuse the file.
+        allow_outside: Let heights beyond the operation's area become void; otherwise they raise an error.
     """
 
     frame_to: str
@@ -55,12 +55,12 @@ class HarmoniseRequest:
 
 @dataclass(frozen=True, slots=True)
 class Harmonised:
-    """What was done to a raster.
+    """Record of a transformed raster.
 
     Attributes:
-        record: The operation, as manifests hold it.
+        record: The operation, as manifests record it.
         surface_error_m: Largest difference of the delta surface from the operation at 1,000 points.
-        moved, void, outside: Pixels moved, void before, and void because the operation does not reach them.
+        moved, void, outside: Pixels transformed, void before, and void because they are outside the operation's area.
         size_bytes: Size of the COG.
     """
 
@@ -73,19 +73,19 @@ class Harmonised:
 
 
 def harmonise(source: Path, out: Path, request: HarmoniseRequest, grids_dir: Path) -> Harmonised:
-    """Move a raster's heights to another frame on its own grid; nodata is never moved, heights are never resampled.
+    """Transform a raster's heights to another frame on its own grid; nodata stays nodata, nothing is resampled.
 
     Args:
-        source: Any raster of heights GDAL reads, one band, metres, with axes along the pixels.
+        source: Any single-band height raster that GDAL reads, one band, metres, with axes along the pixels.
         out: The COG; it appears whole or not at all. Its metadata names the vertical datum.
-        request: What is wanted.
+        request: Target frame and options.
         grids_dir: Folder of the catalogue's grids.
 
     Raises:
         SourceMissing, SourceCorrupt, SourceGridError: the file cannot be used.
         ConfigError: `out` is the file itself.
         VerticalFrameMissing: neither the file nor the request names the frame.
-        NodataError: it holds what can only be an undeclared void.
+        NodataError: it contains values that can only be undeclared nodata.
         VerticalError: see `VerticalCatalogue.operation` and `delta_surface`.
     """
     refuse_overwriting(source, out)
@@ -121,7 +121,7 @@ def _stream(raster: HeightRaster, out: Path, request: HarmoniseRequest, grids_di
             writer.write(window, heights)
         if counts[2] and not request.allow_outside:
             raise OutsideAreaOfUse(
-                f"{counts[2]} heights of {name} lie beyond {operation.id}",
+                f"{counts[2]} heights of {name} are outside the area of use of {operation.id}",
                 source=name,
                 remedy="cut the file, use another operation, or allow them to become void with --allow-outside",
             )
@@ -151,10 +151,10 @@ def _moved(raster: HeightRaster, window: PixelWindow, whole: GeoBox, surface: De
 
 def _frames(raster: HeightRaster, name: str) -> tuple[str, str]:
     if raster.crs is None:
-        raise SourceGridError(f"{name} declares no CRS", source=name, remedy="name it with --crs")
+        raise SourceGridError(f"{name} has no CRS", source=name, remedy="name it with --crs")
     if raster.facts.vertical_frame is None:
         raise VerticalFrameMissing(
-            f"{name} does not say which vertical frame its heights are in",
+            f"{name} does not declare the vertical frame of its heights",
             source=name,
             remedy="name it with --from, e.g. --from EPSG:5709",
         )

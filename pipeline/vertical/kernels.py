@@ -1,4 +1,4 @@
-"""The one loop over pixels, compiled: bilinear lattice values at pixel centres."""
+"""Adds bilinear lattice values at pixel centres; compiled."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def add(
         row_part: Fraction of a cell below it, 0 to 1.
         column: Lattice column left of each column of pixels.
         column_part: Fraction of a cell right of it, 0 to 1.
-        heights_m: float32, shape (rows, columns); becomes NaN where any corner of its cell is.
+        heights_m: float32, shape (rows, columns); becomes NaN where any corner of its cell is NaN.
     """
     _add(nodes_m, row, row_part, column, column_part.astype(np.float32), heights_m)

@@ -1,4 +1,4 @@
-"""An operation: pinned steps that give, at a place, what is to be added to a height."""
+"""An operation: pinned steps that give the height offset at a point."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Area:
             raise OutsideAreaOfUse(f"not an area in degrees: {self.west}, {self.south}, {self.east}, {self.north}")
 
     def holds(self, lon_deg: DegreeArray, lat_deg: DegreeArray) -> npt.NDArray[np.bool_]:
-        """True where a point lies inside."""
+        """True where a point is inside."""
         return (lon_deg >= self.west) & (lon_deg <= self.east) & (lat_deg >= self.south) & (lat_deg <= self.north)
 
     def meets(self, other: Area) -> Area | None:
-        """The box both share, or None."""
+        """The intersection of two areas, or None."""
         west, south = max(self.west, other.west), max(self.south, other.south)
         east, north = min(self.east, other.east), min(self.north, other.north)
         return Area(west, south, east, north) if west < east and south < north else None
@@ -55,7 +55,7 @@ class Step:
         inverse: Applied backwards.
         area: Where it may be used.
         accuracy_m: Its published or derived standard deviation.
-        grid: The grid it reads, if any.
+        grid: The grid it reads, or None.
     """
 
     id: str
@@ -67,22 +67,22 @@ class Step:
 
     @property
     def label(self) -> str:
-        """The id, marked where it is applied backwards."""
+        """The id, marked if it is applied backwards."""
         return f"{self.id} (inverse)" if self.inverse else self.id
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """How heights of one frame become heights of another, wholly pinned; picklable, and usable in any process.
+    """A pinned operation from one vertical frame to another; picklable, and usable in any process.
 
     Attributes:
         frame_from: Frame of the heights given.
-        frame_to: Frame of the heights wanted.
-        id: What it is called in manifests.
+        frame_to: Target frame.
+        id: Name in manifests.
         steps: Pinned steps in order; none for an identity.
-        derived: True where part of it is no registered operation but an estimate with its evidence in `notes`.
+        derived: True if part of it is not a registered operation but an estimate, with its evidence in `notes`.
         epoch: Decimal year, for time-dependent steps.
-        surface_tolerance_m: What a bilinear delta surface may miss at most.
+        surface_tolerance_m: Largest allowed error of a bilinear delta surface.
     """
 
     frame_from: str
@@ -103,11 +103,13 @@ class Operation:
 
         if self.steps and self.area is None:
             areas = "; ".join(f"{step.label}: {step.area}" for step in self.steps)
-            raise NoVerticalOperation(f"no place lies in every area of {self.frame_from} to {self.frame_to} ({areas})")
+            raise NoVerticalOperation(
+                f"no point is inside every area of {self.frame_from} to {self.frame_to} ({areas})"
+            )
 
     @property
     def area(self) -> Area | None:
-        """Where every step may be used; None when that is nowhere. An identity serves everywhere."""
+        """Area where every step may be used; None if it is empty. An identity is valid everywhere."""
         area: Area | None = Area(-180.0, -90.0, 180.0, 90.0)
         for step in self.steps:
             area = area.meets(step.area) if area is not None else None
@@ -130,13 +132,13 @@ class Operation:
 
     @property
     def pipeline(self) -> str:
-        """PROJ pipeline for lon, lat in degrees and height in metres; grids by absolute path, nothing left to choose."""
+        """PROJ pipeline for lon, lat in degrees and height in metres; grids by absolute path, so PROJ has no choice."""
         opening = "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad"
         closing = "+step +proj=unitconvert +xy_in=rad +xy_out=deg"
         return " ".join([opening, *(_proj_steps(step) for step in self.steps), closing])
 
     def inside(self, lon_deg: DegreeArray, lat_deg: DegreeArray) -> npt.NDArray[np.bool_]:
-        """True where every step may be used, as far as its declared area tells."""
+        """True where every step may be used, according to its declared area."""
         inside = np.ones(np.broadcast(lon_deg, lat_deg).shape, dtype=np.bool_)
         for step in self.steps:
             inside &= step.area.holds(lon_deg, lat_deg)
@@ -149,7 +151,7 @@ class Operation:
     def shift(self, lon_deg: DegreeArray, lat_deg: DegreeArray) -> DegreeArray: ...
 
     def shift(self, lon_deg: float | DegreeArray, lat_deg: float | DegreeArray) -> float | DegreeArray:
-        """What to add to a height, metres: H_to = H_from + shift.
+        """Height offset in metres: H_to = H_from + shift.
 
         Args:
             lon_deg: Longitudes in degrees of geographic ETRS89, any shape.
@@ -159,9 +161,9 @@ class Operation:
             float64 of that shape; NaN outside the area of use or in a grid's voids. For scalars a float.
 
         Raises:
-            OutsideAreaOfUse: a scalar point lies outside.
-            GridMissing: a grid is not there.
-            GridCorrupt: a grid is not the pinned one.
+            OutsideAreaOfUse: a scalar point is outside.
+            GridMissing: a grid is not installed.
+            GridCorrupt: a grid differs from the pinned one.
         """
         for grid in self.grids:
             verified(grid)
@@ -189,22 +191,22 @@ class Operation:
         transformer = _transformer(self.pipeline, tuple(grid.sha256 for grid in self.grids))
         moved = transformer.transform(lon_deg, lat_deg, np.zeros(lon_deg.shape), times)
         shifts: DegreeArray = np.asarray(moved[2], dtype=np.float64)
-        # PROJ answers `inf` outside a grid and in its voids.
+        # PROJ returns `inf` outside a grid and in its voids.
         return np.where(np.isfinite(shifts), shifts, np.nan)
 
     def outside(self, lon_deg: float, lat_deg: float) -> OutsideAreaOfUse:
-        """The error for a place where this operation has no value."""
+        """The error for a point where this operation has no value."""
         where = "; ".join(f"{step.label}: {step.area}" for step in self.steps)
         swapped = bool(self.inside(np.array([lat_deg]), np.array([lon_deg]))[0])
         return OutsideAreaOfUse(
-            f"{self.frame_from} to {self.frame_to} at {lon_deg:.4f} E, {lat_deg:.4f} N lies outside the area of use"
+            f"{self.frame_from} to {self.frame_to} at {lon_deg:.4f} E, {lat_deg:.4f} N is outside the area of use"
             f" ({where})",
-            remedy="longitude comes first; these look swapped" if swapped else "use an operation made for the place",
+            remedy="longitude comes first; these look swapped" if swapped else "use an operation valid at this point",
         )
 
 
 def _proj_steps(step: Step) -> str:
-    """A step's PROJ text, backwards where asked for: the order turned and every part inverted."""
+    """A step's PROJ text; backwards, the order is reversed and every part inverted."""
     parts = [part.strip() for part in step.proj.split("+step") if part.strip()]
     if step.inverse:
         parts = [part.removeprefix("+inv ") if part.startswith("+inv ") else f"+inv {part}" for part in reversed(parts)]
@@ -213,7 +215,7 @@ def _proj_steps(step: Step) -> str:
 
 @lru_cache(maxsize=128)
 def _transformer(pipeline: str, digests: tuple[str, ...]) -> Transformer:
-    del digests  # part of the key: PROJ keeps what it read of a grid, and another may lie at the path by now
-    # A network that fails half-way would leave heights unshifted; every grid is a local file.
+    del digests  # part of the key: PROJ caches grids by path, and the file may have been replaced
+    # A network request that fails half-way would leave heights unshifted; every grid is a local file.
     set_network_enabled(active=False)
     return Transformer.from_pipeline(pipeline)

@@ -1,7 +1,7 @@
-"""The delta surface: what to add to every pixel, from a lattice of exact values, verified where it stands.
+"""The delta surface: height offsets of all pixels, interpolated from a verified lattice of exact values.
 
 PROJ per pixel takes 12 minutes for a 50 km tile at 1 m; a 250 m lattice of the same operation, read bilinearly at
-pixel centres, is the same within a millimetre or two, and its error is measured each time, not assumed.
+pixel centres, is the same within a millimetre or two, and its error is measured each time.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class DeltaSurface:
     """Shifts of one operation over one grid's extent.
 
     Attributes:
-        operation: What was evaluated.
+        operation: The evaluated operation.
         crs: Horizontal CRS of the lattice, as text.
-        x_0, y_0: Place of the lattice's first node (its north-west corner), CRS units.
+        x_0, y_0: Position of the lattice's first node (its north-west corner), CRS units.
         step_x, step_y: Distance of nodes eastwards and southwards, CRS units.
         nodes_m: float64, shape (rows, columns), metres; NaN outside the operation's area.
         error_m: Largest difference from the operation at the points checked.
@@ -58,7 +58,7 @@ class DeltaSurface:
 
     @property
     def complete(self) -> bool:
-        """True where every node lies in the operation's area."""
+        """True if every node is inside the operation's area."""
         return bool(np.isfinite(self.nodes_m).all())
 
     def sample(self, window: GeoBox) -> FloatArray:
@@ -71,7 +71,7 @@ class DeltaSurface:
             float32, shape (rows, columns), metres; NaN outside the operation's area. H_to = H_from + shift.
 
         Raises:
-            SourceGridError: another CRS, a rotated grid, or a window beyond the surface.
+            SourceGridError: another CRS, a rotated grid, or a window outside the delta surface.
         """
         from orograph.pipeline.vertical.kernels import add
 
@@ -80,12 +80,12 @@ class DeltaSurface:
         return shifts
 
     def _places(self, window: GeoBox) -> tuple[Index, DegreeArray, Index, DegreeArray]:
-        """Lattice rows and columns of a window's pixel centres, and the fractions beyond them."""
+        """Lattice rows and columns of a window's pixel centres, and the fractions inside their cells."""
         if window.crs is None or str(window.crs) != self.crs:
             raise SourceGridError(f"window in {window.crs}, delta surface in {self.crs}")
         affine = window.affine
         if affine.b or affine.d:
-            raise SourceGridError("delta surfaces serve grids along the axes only")
+            raise SourceGridError("delta surfaces need a grid aligned with the axes")
         rows, columns = window.shape.shape
         x = affine.c + affine.a * (np.arange(columns, dtype=np.float64) + 0.5)
         y = affine.f + affine.e * (np.arange(rows, dtype=np.float64) + 0.5)
@@ -94,7 +94,7 @@ class DeltaSurface:
         return row, row_part, column, column_part
 
     def add_to(self, heights_m: FloatArray, window: GeoBox) -> None:
-        """Move heights in place, in one pass over the pixels: what `sample` gives is added.
+        """Add the values of `sample` to heights in place, in one pass over the pixels.
 
         Args:
             heights_m: float32 on the window's grid, metres, NaN void; becomes NaN outside the operation's area.
@@ -105,7 +105,7 @@ class DeltaSurface:
         add(self.nodes_m, *self._places(window), heights_m)
 
     def at_points(self, x: DegreeArray, y: DegreeArray) -> npt.NDArray[np.float64]:
-        """Shifts at scattered places of the surface's CRS; both arrays of one shape, as the result."""
+        """Shifts at scattered points in the CRS of the delta surface; inputs and result have one shape."""
         row, row_part = self._cells((self.y_0 - y) / self.step_y, self.nodes_m.shape[0])
         column, column_part = self._cells((x - self.x_0) / self.step_x, self.nodes_m.shape[1])
         nodes = self.nodes_m
@@ -114,14 +114,15 @@ class DeltaSurface:
         return upper * (1 - row_part) + lower * row_part
 
     def _cells(self, position: DegreeArray, nodes: int) -> tuple[Index, DegreeArray]:
-        # Rounding may put a centre a hair before the first or behind the last node; more than that is a caller's slip.
+        # Rounding may put a centre slightly before the first or after the last node; a larger excess is a caller's
+        # error.
         if position.size and (position.min() < -1e-6 or position.max() > nodes - 1 + 1e-6):
             raise SourceGridError("window reaches beyond the delta surface")
         cell = np.clip(np.floor(position).astype(np.intp), 0, nodes - 2)
         return cell, position - cell
 
     def adjusted(self, adjustment: Adjustment) -> DeltaSurface:
-        """The surface with a source's share of a network adjustment added; manifests name it.
+        """Add a source's share of a network adjustment; manifests record it.
 
         Raises:
             SourceGridError: the lattice is not in EPSG:3035, where adjustments are defined.
@@ -134,7 +135,7 @@ class DeltaSurface:
         return replace(self, nodes_m=self.nodes_m + adjustment.at(x[None, :], y[:, None]), adjustment=adjustment)
 
     def record(self, source_id: str) -> OperationRecord:
-        """What the manifest says of this operation on a source."""
+        """The manifest's record of this operation on a source."""
         operation = self.operation
         finite = self.nodes_m[np.isfinite(self.nodes_m)]
         extra = () if self.adjustment is None else (NETWORK_ADJUSTMENT,)
@@ -157,7 +158,7 @@ class DeltaSurface:
 def delta_surface(
     operation: Operation, geobox: GeoBox, *, spacing_m: float = 250.0, partial: bool = True
 ) -> DeltaSurface:
-    """Evaluate an operation over a grid's extent and prove the interpolation.
+    """Evaluate an operation over a grid's extent and verify the interpolation error.
 
     The lattice is halved, up to twice, until 10,000 random points agree with the operation within its tolerance:
     2 mm, or what the catalogue states for grids rougher than that.
@@ -165,11 +166,11 @@ def delta_surface(
     Args:
         operation: A pinned operation.
         geobox: Extent to cover, any CRS with axes along the pixels; halo included.
-        spacing_m: Lattice spacing on the ground.
-        partial: Allow NaN where the operation does not reach; otherwise any such place raises.
+        spacing_m: Lattice spacing in metres.
+        partial: Allow NaN outside the operation's area; otherwise any such point raises.
 
     Raises:
-        OutsideAreaOfUse: the whole extent (or, not `partial`, a part of it) lies outside.
+        OutsideAreaOfUse: the whole extent (or, not `partial`, a part of it) is outside.
         VerticalError: the tolerance cannot be met.
         GridMissing, GridCorrupt: as `Operation.shift`.
     """
@@ -179,13 +180,13 @@ def delta_surface(
         surface = _lattice(operation, geobox, spacing_m / 2**halving)
         _check_area(surface, partial=partial)
         error_m = _largest_error(surface, geobox)
-        # Other points may lie a little worse than those drawn, so a finer lattice is tried before it gets close.
+        # Other points may be slightly worse than the sample, so a finer lattice is tried before the limit is reached.
         if error_m <= operation.surface_tolerance_m * (_MARGIN if halving < _HALVINGS else 1.0):
             return replace(surface, error_m=error_m)
     raise VerticalError(
         f"delta surface of {operation.id} misses the operation by {error_m * 1000:.1f} mm,"
-        f" allowed are {operation.surface_tolerance_m * 1000:g} mm",
-        remedy="take a smaller lattice spacing",
+        f" the limit is {operation.surface_tolerance_m * 1000:g} mm",
+        remedy="use a smaller lattice spacing",
     )
 
 
@@ -232,7 +233,7 @@ def _largest_error(surface: DeltaSurface, geobox: GeoBox) -> float:
 
 
 def _degrees(crs: str, x: DegreeArray, y: DegreeArray) -> tuple[DegreeArray, DegreeArray]:
-    """Longitude and latitude of places; WGS 84 degrees count as ETRS89 degrees (see the note on epochs)."""
+    """Longitude and latitude of points; WGS 84 degrees count as ETRS89 degrees (see the note on epochs)."""
     lon, lat = _to_geographic(crs).transform(x, y)
     return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
 
@@ -244,5 +245,5 @@ def _to_geographic(crs: str) -> Transformer:
     except ProjError as error:
         raise SourceGridError(
             f"PROJ knows no operation from {CRS.from_user_input(crs).name!r} to ETRS89 on this machine",
-            remedy="warp the raster to a CRS of the place first",
+            remedy="reproject the raster to a CRS that covers the area first",
         ) from error

@@ -1,4 +1,4 @@
-"""A grid of the user's own, taken by path and sha256 and looked at before it moves a height."""
+"""A user-supplied grid, identified by path and SHA-256 and checked before use."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from orograph.pipeline.vertical.operation import Area, Step
 
 EVRF2019: Final = frozenset({"EPSG:9389", "EPSG:9390"})
 MAX_FRAME_SHIFT_M: Final = 5.0
-"""National frames lie within 2.4 m of EVRF; a geoid of Europe lies 10 to 70 m above the ellipsoid."""
+"""National frames are within 2.4 m of EVRF; a geoid of Europe is 10 to 70 m above the ellipsoid."""
 
 
 def user_step(user_grid: UserGrid, frame_to: str) -> tuple[Step, str]:
     """The step that applies a user's grid, and the frame it leads to.
 
     The grid is a raster in degrees of geographic ETRS89, metres: heights of the geoid over the ellipsoid, or the shift
-    to another frame. One that names no frame is a geoid, but for an EVRF2019 target, whose grids hold shifts.
+    to another frame. A grid that names no frame is a geoid, except with an EVRF2019 target, whose grids contain shifts.
 
     Raises:
-        GridMissing: nothing lies at the path.
-        GridCorrupt: another sha256, or no grid in degrees.
-        VerticalError: the values cannot be what the frame asks for.
+        GridMissing: there is no file at the path.
+        GridCorrupt: the SHA-256 differs, or the grid is not in degrees.
+        VerticalError: the values are implausible for the target frame.
     """
     path = Path(user_grid.path).absolute()
     grid = verified(GridFile(path.name, str(path), user_grid.sha256))
@@ -38,7 +38,7 @@ def user_step(user_grid: UserGrid, frame_to: str) -> tuple[Step, str]:
     leads_to = frame_to if to_evrf2019 else user_grid.frame_to
     if leads_to != ELLIPSOID and largest_m > MAX_FRAME_SHIFT_M:
         raise VerticalError(
-            f"grid {grid.name} holds up to {largest_m:.1f} m, too much for a shift to {leads_to}",
+            f"grid {grid.name} contains values up to {largest_m:.1f} m, too much for a shift to {leads_to}",
             remedy="give the grid of shifts from the national frame; a geoid leads to EPSG:4937",
         )
     proj = f'+step +proj=vgridshift +grids="{grid.path}" +multiplier=1'

@@ -1,4 +1,4 @@
-"""How well a bare-earth model does at a place, and how it is to be used: thresholds that spare open ground."""
+"""Evaluates a bare-earth model and tunes the thresholds that leave open terrain unchanged."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _BANDS: Final = {"within_68": 1.0, "within_95": 1.96}
 def judged(
     site: SurfaceSite, model: str, probability: float | None = None, smooth: bool = True
 ) -> dict[str, dict[str, float]]:
-    """Figures of a place by method: doing nothing, the morphological filter, the model without and with land cover.
+    """Figures of a site by method: no correction, the morphological filter, the model without and with land cover.
 
-    On bare ground canopy and buildings are simulated, the same at every call. Beside the errors, the part of the
-    corrected pixels whose error lies within the 68 % and the 95 % band.
+    On bare-earth sites canopy and buildings are simulated, the same at every call. The figures include the fraction of
+    corrected pixels whose error is within the 68 % and the 95 % band.
     """
     surface, ground, shares = _measured(site)
     methods: dict[str, Callable[[], BareEarth]] = {
@@ -52,16 +52,16 @@ def judged(
 
 
 def tuned(model: SurfaceModel, sites: Sequence[SurfaceSite], most_m: float, most_mapped_m: float) -> Operating:
-    """The lowest thresholds at which open ground loses no more than so much at any site, and the spread's factor.
+    """The lowest thresholds at which open terrain loses at most a given height at any site, and the spread's factor.
 
     Args:
-        model: Trained, its own operation is not looked at.
+        model: A trained model; its own thresholds are ignored.
         sites: Measured places; those with land cover set the threshold used with a map.
-        most_m: Metres of mean absolute error on open ground beyond doing nothing, without a land-cover map.
-        most_mapped_m: The same with one, which transfers better to unseen ground.
+        most_m: Allowed increase of the mean absolute error on open terrain, metres, without a land-cover map.
+        most_mapped_m: The same with a map, which transfers better to unseen terrain.
 
     Raises:
-        NoTrainingPixels: no site is measured, or nothing would be taken off at the thresholds found.
+        NoTrainingPixels: no site is measured, or the thresholds found leave no correction.
     """
     plain = replace(model, operating=Operating())
     places = [_measured(site) for site in sites if site.measured]
@@ -79,7 +79,7 @@ def tuned(model: SurfaceModel, sites: Sequence[SurfaceSite], most_m: float, most
         ratios.append((np.abs(result.heights_m - ground) / np.maximum(result.sigma_m, 1e-6))[known])
     joined = np.concatenate(ratios)
     if not joined.size:
-        raise NoTrainingPixels("at the thresholds that spare open ground nothing is taken off")
+        raise NoTrainingPixels("the thresholds that leave open terrain unchanged leave no correction")
     return Operating(lowest, lowest_mapped, round(float(np.quantile(joined, _ONE_SIGMA)), 3))
 
 
@@ -111,7 +111,7 @@ def _result(
 
 
 def _measured(site: SurfaceSite) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Surface, ground and land cover of a place; a simulated square where nothing was measured."""
+    """DSM, terrain and land cover of a site; a simulated square if there is no measurement."""
     if site.surface_m is not None:
         return (
             np.where(np.isfinite(site.ground_m), site.surface_m, np.nan).astype(np.float32),
@@ -125,6 +125,6 @@ def _measured(site: SurfaceSite) -> tuple[np.ndarray, np.ndarray, np.ndarray | N
 
 
 def _figures(estimate_m: np.ndarray, ground_m: np.ndarray, surface_m: np.ndarray) -> dict[str, float]:
-    """Errors; those of ground there is none of are left out."""
+    """Errors by class of terrain; classes without pixels are excluded."""
     figures = asdict(GroundMetrics.between(estimate_m, ground_m, surface_m))
     return {name: round(value, 3) for name, value in figures.items() if np.isfinite(value)}

@@ -15,11 +15,11 @@ class GroundMetrics:
     """Errors of a bare-earth estimate, metres.
 
     Attributes:
-        covered_mae_m: Mean absolute error where something stands (truth above 2 m).
-        open_mae_m: The same on open ground (truth below 0.5 m).
+        covered_mae_m: Mean absolute error under canopy and buildings (more than 2 m above terrain).
+        open_mae_m: The same on open terrain (less than 0.5 m above terrain).
         rmse_m: Root mean square error of all.
         bias_m: Mean error of all.
-        covered_fraction: Part of the pixels that is covered.
+        covered_fraction: Fraction of covered pixels.
     """
 
     covered_mae_m: float
@@ -32,13 +32,13 @@ class GroundMetrics:
     def between(
         cls, estimate_m: np.ndarray, ground_m: np.ndarray, surface_m: np.ndarray, *, among: np.ndarray | None = None
     ) -> Self:
-        """Compare an estimate with the ground, by what the surface says stands on it.
+        """Compare an estimate with the terrain, by the height of the DSM above it.
 
         Args:
             estimate_m: The estimate.
-            ground_m: True ground; NaN pixels are left out.
-            surface_m: The surface it was made from.
-            among: Pixels to look at; all by default.
+            ground_m: True terrain; NaN pixels are excluded.
+            surface_m: The DSM it was made from.
+            among: Pixels to compare; all by default.
 
         Raises:
             NoTrainingPixels: no pixel to compare.

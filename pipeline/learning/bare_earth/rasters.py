@@ -1,4 +1,4 @@
-"""Rasters read for training: opened with clear errors, and put on another grid."""
+"""Reads rasters for training: typed errors on opening, and resampling to another grid."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def opened(path: Path) -> Any:
     """An open dataset.
 
     Raises:
-        SourceMissing: there is no such file.
-        SourceCorrupt: it is no raster.
+        SourceMissing: the file does not exist.
+        SourceCorrupt: it is not a raster.
     """
     if not path.exists():
         raise SourceMissing(f"no raster {path}")
@@ -40,22 +40,20 @@ def grid_at(path: Path, pixel_size_m: float) -> GeoBox:
 
 
 def read_on(path: Path, grid: GeoBox) -> np.ndarray:
-    """One band on another grid, float32 with NaN for void: mean when it becomes coarser, bilinear when finer.
+    """Read one band on another grid, float32 with NaN for void: averaged if coarser, bilinear if finer.
 
     Raises:
-        SourceMissing: there is no such file.
-        SourceCorrupt: it is no raster.
-        BandMismatch: it has more bands than one.
-        NoOverlap: it shares no ground with the grid, or one of them has no CRS.
+        SourceMissing: the file does not exist.
+        SourceCorrupt: it is not a raster.
+        BandMismatch: it has more than one band.
+        NoOverlap: it does not overlap the grid, or one of them has no CRS.
         NodataError, SourceGridError: see `HeightRaster.read` and `read_facts`.
     """
     with opened_heights(path) as raster:
         if grid.crs is None or raster.crs is None:
-            raise NoOverlap(
-                f"{path.name} or the grid it is put on has no CRS", remedy="assign one with gdal_edit -a_srs"
-            )
+            raise NoOverlap(f"{path.name} or the target grid has no CRS", remedy="assign one with gdal_edit -a_srs")
         coarser = abs(grid.resolution.x) > 1.2 * raster.transform.a
         target = raster.on(grid, Resampling.average if coarser else Resampling.bilinear)
     if not np.isfinite(target).any():
-        raise NoOverlap(f"{path.name} shares no ground with the other raster", remedy="check both extents and CRSs")
+        raise NoOverlap(f"{path.name} does not overlap the other raster", remedy="check both extents and CRSs")
     return target

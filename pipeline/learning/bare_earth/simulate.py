@@ -1,7 +1,6 @@
-"""Canopy and buildings put on bare earth: pairs of a surface and its ground without a licence to ask for.
+"""Simulated canopy and buildings on bare earth: pairs of a DSM and its terrain without licence constraints.
 
-Heights of stands and houses, their sizes and how they lie together follow what lidar surfaces of central Europe show;
-nothing is copied from any.
+Heights, sizes and arrangement of stands and houses follow lidar DSMs of central Europe; no data are copied from them.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from orograph.pipeline.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Scenery:
-    """How much stands on the ground.
+    """Density of simulated objects.
 
     Attributes:
-        forest: Part of the area under closed forest, 0 to 1.
-        trees_per_ha: Single trees beyond the forest, per hectare.
-        houses_per_ha: Houses where there is a settlement, per hectare.
-        settlement: Part of the area that is settled, 0 to 1.
-        noise_m: Standard deviation of the surface's own noise, metres.
+        forest: Fraction of the area under closed forest, 0 to 1.
+        trees_per_ha: Single trees outside the forest, per hectare.
+        houses_per_ha: Houses in settlements, per hectare.
+        settlement: Fraction of the area that is settled, 0 to 1.
+        noise_m: Standard deviation of the DSM's noise, metres.
     """
 
     forest: float
@@ -36,11 +35,11 @@ class Scenery:
         shares = (self.forest, self.settlement)
         counts = (self.trees_per_ha, self.houses_per_ha, self.noise_m)
         if not all(0 <= s <= 1 for s in shares) or min(counts) < 0:
-            raise ConfigError(f"scenery {self}", remedy="shares lie between 0 and 1, counts are not negative")
+            raise ConfigError(f"scenery {self}", remedy="shares must be between 0 and 1, counts must not be negative")
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Scenery:
-        """A random one: from open fields to closed forest and dense town."""
+        """Draw a random scenery: from open fields to closed forest and dense town."""
         kind = rng.random()
         forest = float(rng.beta(0.6, 0.9)) if kind < 0.75 else 0.0
         settlement = float(rng.beta(0.6, 0.8)) if kind > 0.35 else 0.0
@@ -56,22 +55,22 @@ class Scenery:
 def above_ground(
     ground_m: np.ndarray, pixel_size_m: float, scenery: Scenery, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A surface over a ground, and the height of what stands on it.
+    """Simulate a DSM over a terrain; returns it and the heights above terrain.
 
     Args:
         ground_m: Bare earth without voids, (rows, columns), metres.
-        pixel_size_m: Ground size of a pixel, metres; crowns and houses are drawn at this resolution.
-        scenery: What to put on it.
-        rng: Source of randomness.
+        pixel_size_m: Pixel size, metres; crowns and houses are drawn at this resolution.
+        scenery: Density of objects.
+        rng: Random generator.
 
     Returns:
-        Surface heights and heights above ground, float32, metres; the surface has noise, the second has not.
+        DSM heights with noise and heights above terrain without noise, float32, metres.
     """
     shape = ground_m.shape
     height = np.zeros(shape, dtype=np.float32)
     if scenery.forest > 0:
         height = np.maximum(height, forest(shape, pixel_size_m, scenery.forest, rng))
-    # A single crown is nothing on a pixel of 10 m.
+    # A single crown is invisible on a pixel of 10 m.
     per_ha = scenery.trees_per_ha * min(1.0, (4.0 / pixel_size_m) ** 2)
     height = np.maximum(height, _trees(shape, pixel_size_m, per_ha, rng))
     roofs, built = _houses(ground_m, pixel_size_m, scenery, rng)
@@ -83,7 +82,7 @@ def above_ground(
 
 
 def random_field(shape: tuple[int, ...], width_px: float, rng: np.random.Generator) -> np.ndarray:
-    """Smooth random values with a standard deviation of one; wide ones are drawn coarse and stretched."""
+    """Smooth random values with a standard deviation of one; long wavelengths are drawn coarse and interpolated."""
     step = max(1, int(width_px / 3))
     small = tuple(-(-n // step) + 8 for n in shape)
     values = ndimage.gaussian_filter(rng.normal(size=small), width_px / step)
@@ -94,8 +93,8 @@ def random_field(shape: tuple[int, ...], width_px: float, rng: np.random.Generat
 
 
 def forest(shape: tuple[int, ...], pixel_size_m: float, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Stands with sharp edges, each of its own height, with crowns, gaps and rides."""
-    # Woods are of every size; what a coarse pixel cannot show is not drawn.
+    """Stands with sharp edges and individual heights, with crowns, gaps and rides."""
+    # Woods have all sizes; details below the pixel are not drawn.
     width_m = float(np.exp(rng.uniform(np.log(20), np.log(120 if pixel_size_m < 5 else 900))))
     where = random_field(shape, width_m / pixel_size_m, rng) + 0.4 * random_field(
         shape, rng.uniform(8, 30) / pixel_size_m, rng
@@ -137,7 +136,7 @@ def _trees(shape: tuple[int, ...], pixel_size_m: float, per_ha: float, rng: np.r
 def _houses(
     ground_m: np.ndarray, pixel_size_m: float, scenery: Scenery, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Houses with flat or gabled roofs along streets of one direction; roofs are level, whatever the ground does."""
+    """Houses with flat or gabled roofs along streets of one direction; roofs are level on any terrain."""
     shape = ground_m.shape
     roofs, built = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
     if scenery.settlement <= 0:

@@ -1,8 +1,8 @@
-"""Canopy and buildings as coarse pixels see them: drawn or taken from measured towns at 5 m, averaged to the pixel.
+"""Canopy and buildings at coarse pixels: simulated or taken from measured towns at 5 m, averaged to the pixel.
 
-A footprint of 30 m mixes roofs, crowns and streets, so what stands is drawn finer and averaged. A pool of scenes is
-made once and laid over any ground, turned, mirrored and with other heights. Each scene also has the shares of trees and
-of buildings as a land-cover map of 10 m would tell them, with such a map's errors.
+A footprint of 30 m mixes roofs, crowns and streets, so objects are drawn finer and averaged. A pool of scenes is made
+once and placed on any terrain, rotated, mirrored and with scaled heights. Each scene also has the shares of trees
+and of buildings in a simulated 10 m land-cover map, with such a map's errors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _GENTLE: Final = 0.25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texture:
-    """What stands in a measured place, at `FINE_M`: heights above ground, float32, metres, no voids."""
+    """Measured cover of a place, at `FINE_M`: heights above terrain, float32, metres, no voids."""
 
     name: str
     canopy_m: np.ndarray
@@ -34,7 +34,7 @@ class Texture:
         if self.canopy_m.shape != self.buildings_m.shape:
             raise ConfigError(f"{self.name}: canopy {self.canopy_m.shape} and buildings {self.buildings_m.shape}")
         if not (np.isfinite(self.canopy_m).all() and np.isfinite(self.buildings_m).all()):
-            raise HeightsNotFinite(f"{self.name}: a texture has voids", remedy="choose a part without")
+            raise HeightsNotFinite(f"{self.name}: the texture has voids", remedy="choose a part without voids")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +42,8 @@ class SimulatedScene:
     """One square of cover at the coarse pixel, float32 arrays.
 
     Attributes:
-        canopy_m: Mean height of crowns over the whole pixel, metres.
-        buildings_m: The same of buildings.
+        canopy_m: Mean canopy height over the whole pixel, metres.
+        buildings_m: Mean building height over the whole pixel, metres.
         shares: (2, rows, columns), share of trees and of buildings by an imperfect land-cover map, 0 to 1.
     """
 
@@ -54,14 +54,14 @@ class SimulatedScene:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoverPool:
-    """Scenes made once, each from the seed and its number, drawn from many times.
+    """Scenes made once, each from the seed and its number, and drawn repeatedly.
 
     Attributes:
-        pixel_size_m: Of the coarse pixel, a multiple of `FINE_M`.
-        textures: Measured places to take cover from, beside drawn ones.
+        pixel_size_m: Size of the coarse pixel, a multiple of `FINE_M`.
+        textures: Measured places that supply cover, in addition to simulated ones.
         size_px: Side of a scene, coarse pixels.
-        count: Scenes in the pool.
-        seed: Of the pool.
+        count: Number of scenes in the pool.
+        seed: Seed of the pool.
     """
 
     pixel_size_m: float
@@ -78,14 +78,14 @@ class CoverPool:
             )
 
     def draw(self, ground_m: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Lay a scene over a square of ground.
+        """Place a scene on a square of terrain.
 
         Args:
             ground_m: (size, size) without voids, metres, not larger than a scene.
             rng: Source of randomness.
 
         Returns:
-            Surface, height above ground (metres) and shares of trees and buildings, all float32.
+            DSM, height above terrain (metres) and shares of trees and buildings, all float32.
         """
         number = int(rng.integers(self.count))
         if number not in self._scenes:
@@ -96,7 +96,7 @@ class CoverPool:
         planes = np.stack([scene.canopy_m, scene.buildings_m, *scene.shares])[:, row : row + size, col : col + size]
         planes = np.rot90(planes, int(rng.integers(4)), axes=(1, 2)).copy()
         if rng.random() < 0.75:
-            # Nobody builds on steep slopes.
+            # There are no buildings on steep slopes.
             gentle = np.hypot(*np.gradient(ndimage.gaussian_filter(ground_m, 1.5), self.pixel_size_m)) < _GENTLE
             planes[1] *= gentle
             planes[3] *= gentle
@@ -130,12 +130,12 @@ def averaged(fine: np.ndarray, factor: int) -> np.ndarray:
 
 
 def street_blocks(shape: tuple[int, ...], pixel_size_m: float, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Houses on the lots of a street grid, low in suburbs and tall in centres, and halls among them.
+    """Houses on the lots of a street grid, low in suburbs and tall in centres, with halls among them.
 
     Args:
         shape: Rows and columns.
-        pixel_size_m: Of the result, metres.
-        share: Part of the area that is settled, 0 to 1.
+        pixel_size_m: Pixel size of the result, metres.
+        share: Fraction of the area that is settled, 0 to 1.
         rng: Source of randomness.
     """
     where = random_field(shape, rng.uniform(80, 500) / pixel_size_m, rng)
@@ -160,7 +160,7 @@ def _lots(
     heights_m: tuple[float, float],
     built: float,
 ) -> np.ndarray:
-    """One house on each lot of a grid, of its own size and height; every few rows there is a street."""
+    """One house per lot of a grid, with random size and height; every few rows there is a street."""
     u, v = along_m / length_m, across_m / breadth_m
     column, row = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
     number = (column * 7919 + row * 104_729) % _TABLE
@@ -172,15 +172,15 @@ def _lots(
 
 
 def mapped_shares(canopy_m: np.ndarray, buildings_m: np.ndarray, factor: int, rng: np.random.Generator) -> np.ndarray:
-    """Shares of trees and buildings in each coarse pixel as a land-cover map of 10 m tells them.
+    """Shares of trees and buildings in each coarse pixel in a simulated 10 m land-cover map.
 
-    The map has one class a pixel, is out of place by up to a pixel, rounds small things away, and in patches, over a
-    few per cent of the area, it misses what stands or sees what does not.
+    The map has one class per pixel, is displaced by up to a pixel, omits small objects, and has patches, over a few per
+    cent of the area, with missing or false classes.
 
     Args:
-        canopy_m: Heights of crowns at `FINE_M`, metres.
-        buildings_m: Heights of buildings at `FINE_M`, metres.
-        factor: Fine pixels along a coarse one; even.
+        canopy_m: Canopy heights at `FINE_M`, metres.
+        buildings_m: Building heights at `FINE_M`, metres.
+        factor: Fine pixels along a coarse pixel; even.
         rng: Source of randomness.
 
     Returns:
@@ -193,7 +193,7 @@ def mapped_shares(canopy_m: np.ndarray, buildings_m: np.ndarray, factor: int, rn
         named = ndimage.uniform_filter(seen, 3) * 0.5 + seen * 0.5 > least
         wrong = random_field(named.shape, rng.uniform(1.0, 6.0), rng)
         named = np.where(wrong > rng.uniform(1.6, 2.6), ~named, named)
-        # Map makers take bushes and low crops for trees now and then, and a garden for its house.
+        # Land-cover maps sometimes classify bushes and low crops as trees, and gardens as buildings.
         maps.append(averaged(named.astype(np.float32), factor // _MAP_PX))
     return np.stack(maps)
 
@@ -213,13 +213,13 @@ def _textured(texture: Texture, shape: tuple[int, ...], rng: np.random.Generator
 
 
 def _folded(indices: np.ndarray, size: int) -> np.ndarray:
-    """Indices beyond the end run back, as in a mirror."""
+    """Indices beyond the end are mirrored."""
     turn = indices % (2 * size)
     return np.where(turn < size, turn, 2 * size - 1 - turn)
 
 
 def _seen(ground_m: np.ndarray, above_m: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Surface and height above ground as a radar's footprint and noise leave them."""
+    """DSM and height above terrain after a radar's footprint averaging and noise."""
     blur = float(rng.choice([0.0, 0.4, 0.6])) * float(rng.uniform(0.7, 1.2))
     if blur > 0:
         above_m = ndimage.gaussian_filter(above_m, blur)

@@ -1,4 +1,4 @@
-"""Training ground for the bare-earth network: pairs of surface and ground, measured or simulated."""
+"""Training sites for the bare-earth network: pairs of DSM and terrain, measured or simulated."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Square(NamedTuple):
     """A training square, float32 arrays.
 
     Attributes:
-        surface_m: Surface heights without voids, metres.
-        above_m: Heights above ground, metres; NaN where unknown.
-        shares: (2, rows, columns), share of trees and of buildings as a land-cover map tells; None where there is none.
+        surface_m: DSM heights without voids, metres.
+        above_m: Heights above terrain, metres; NaN where unknown.
+        shares: (2, rows, columns), share of trees and of buildings from a land-cover map; None without one.
     """
 
     surface_m: np.ndarray
@@ -43,16 +43,16 @@ class Square(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurfaceSite:
-    """One place.
+    """One training site.
 
     Attributes:
-        name: Of the place.
-        pixel_size_m: Ground size of a pixel, metres.
+        name: Name of the site.
+        pixel_size_m: Pixel size, metres.
         ground_m: Bare earth, float32, NaN is void.
-        surface_m: Measured surface on the same grid; None where canopy and buildings are simulated.
-        weight: How often it is drawn, relative to the others.
-        shares: (2, rows, columns), trees and buildings by a land-cover map, where there is one.
-        pool: Scenes to lay over bare ground at coarse pixels; canopy and buildings are drawn anew where it is None.
+        surface_m: Measured DSM on the same grid; None if canopy and buildings are simulated.
+        weight: Relative sampling weight.
+        shares: (2, rows, columns), trees and buildings from a land-cover map, or None.
+        pool: Scenes for bare terrain at coarse pixels; if None, canopy and buildings are simulated for each square.
     """
 
     name: str
@@ -76,13 +76,13 @@ class SurfaceSite:
 
     @property
     def measured(self) -> bool:
-        """True where the surface was measured."""
+        """True if the DSM was measured."""
         return self.surface_m is not None
 
     def draw(self, size_px: int, rng: np.random.Generator) -> Square:
-        """A random square.
+        """Draw a random square.
 
-        Squares with many voids are drawn again; mirrored and turned at random.
+        Squares with many voids are drawn again; squares are mirrored and rotated at random.
         """
         if self.pool is not None and self.surface_m is None:
             return self._covered(self.pool, size_px, rng)
@@ -108,7 +108,7 @@ class SurfaceSite:
         return Square(np.ascontiguousarray(surface, np.float32), np.ascontiguousarray(above, np.float32))
 
     def _covered(self, pool: CoverPool, size_px: int, rng: np.random.Generator) -> Square:
-        """Bare ground, turned, mirrored and lowered, with a scene over it; small sites are continued as in a mirror."""
+        """Bare terrain, rotated, mirrored and lowered, with a scene on it; small sites are extended by reflection."""
         rows, cols = self.ground_m.shape
         part = self._part((min(size_px, rows), min(size_px, cols)), rng)
         ground, valid = self.ground_m[part], self._valid[part]
@@ -120,7 +120,7 @@ class SurfaceSite:
         ground, valid = np.rot90(ground, turns), np.rot90(valid, turns)
         if mirrored:
             ground, valid = ground[:, ::-1], valid[:, ::-1]
-        # Mountains lowered are hills, and hills are where most people live.
+        # Lowered mountains resemble hills, where most people live.
         low = float(ground.min())
         ground = low + (ground - low) * np.float32(np.exp(rng.uniform(np.log(0.08), np.log(1.1))))
         surface, above, shares = pool.draw(ground, rng)
@@ -137,18 +137,18 @@ class SurfaceSite:
 
 
 def load_sites(path: Path, pixel_size_m: float, seed: int = 0) -> list[SurfaceSite]:
-    """Read a YAML list of sites at one pixel size; `seed` is that of the scenes laid over bare ground.
+    """Read a YAML list of sites at one pixel size; `seed` is the seed of the scenes for bare terrain.
 
     Each entry has `name`, `ground` (bare earth) and, for measured surfaces, `surface` or `above` (heights above
     ground, the largest counts) or `canopy` and `buildings` (heights above ground, from which at coarse pixels the
-    land cover an imperfect map would show is made too); optionally `part` (all, north, south, west, east, or four fractions from top, to
-    bottom, from left, to right), `weight` and `map_unit_m`, the ground length of the CRS's unit where it is not 1.
-    From pixels of 10 m on, what stands on bare ground is drawn at 5 m and averaged; `textures` then lists measured
-    places to take it from (`name`, `canopy` and `buildings`, or `surface` and `ground`; `part`). Paths are taken from
-    the file's folder.
+    land cover an imperfect map would show is made too); optionally `part` (all, north, south, west, east, or four
+    fractions from top, to bottom, from left, to right), `weight` and `map_unit_m`, the ground length of the CRS's
+    unit where it is not 1. From pixels of 10 m on, cover on bare terrain is drawn at 5 m and averaged; `textures`
+    then lists measured places to take it from (`name`, `canopy` and `buildings`, or `surface` and `ground`; `part`).
+    Paths are taken from the file's folder.
 
     Raises:
-        ConfigError: the file is no such list.
+        ConfigError: the file is not such a list.
         SourceMissing, SourceCorrupt, BandMismatch, NoOverlap, NoTrainingPixels: a raster is not usable.
     """
     pool = None
@@ -163,7 +163,7 @@ def read_list(path: Path, key: str = "sites") -> list[dict[str, Any]]:
     """Entries of a YAML file under a key; only `sites` must be there.
 
     Raises:
-        ConfigError: the file is no such list.
+        ConfigError: the file is not such a list.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -171,7 +171,7 @@ def read_list(path: Path, key: str = "sites") -> list[dict[str, Any]]:
         return [dict(entry) for entry in entries]
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"{path} is no list of sites: {error!r}", remedy="give `sites:` with name and ground"
+            f"{path} is not a list of sites: {error!r}", remedy="give `sites:` with name and ground"
         ) from error
 
 
@@ -180,7 +180,7 @@ def site_of(entry: dict[str, Any], folder: Path, pixel_size_m: float, pool: Cove
     try:
         name, ground_path = str(entry["name"]), folder / entry["ground"]
     except (KeyError, TypeError) as error:
-        raise ConfigError(f"site {entry!r} lacks name or ground") from error
+        raise ConfigError(f"site {entry!r} has no name or no ground") from error
     both = [entry[kind] for kind in ("canopy", "buildings") if kind in entry]
     above = entry.get("above", both)
     main = folder / (entry["surface"] if "surface" in entry else above[0] if above else entry["ground"])
@@ -195,7 +195,7 @@ def site_of(entry: dict[str, Any], folder: Path, pixel_size_m: float, pool: Cove
             (grid.shape[0] * factor, grid.shape[1] * factor), grid.affine * Affine.scale(1 / factor), grid.crs
         )
         planes = [read_on(folder / part, fine) for part in above]
-        # The higher thing hides the lower; a coarse pixel sees the mean of what is seen.
+        # The higher object hides the lower; a coarse pixel is the mean of the visible ones.
         surface = ground + averaged(np.max(planes, axis=0), factor)
         if pool is not None and len(both) == 2:
             known = [np.nan_to_num(plane) for plane in planes[-2:]]
@@ -211,16 +211,16 @@ def _texture(entry: dict[str, Any], folder: Path) -> Texture:
         if "canopy" in entry:
             canopy, buildings = (read_on(folder / entry[kind], grid) for kind in ("canopy", "buildings"))
         else:
-            # Without classes all that stands counts as trees, which a suburb of gardens mostly is.
+            # Without classes all cover counts as trees, which is mostly correct for suburbs with gardens.
             canopy = np.maximum(read_on(main, grid) - read_on(folder / entry["ground"], grid), 0.0)
             buildings = np.zeros_like(canopy)
     except (KeyError, TypeError) as error:
-        raise ConfigError(f"texture {entry!r} lacks a name, or canopy and buildings, or surface and ground") from error
+        raise ConfigError(f"texture {entry!r} needs a name, and canopy and buildings or surface and ground") from error
     return Texture(name, np.nan_to_num(canopy), np.nan_to_num(buildings))
 
 
 def _cut(grid: GeoBox, entry: dict[str, Any]) -> GeoBox:
-    """The part of a grid an entry asks for."""
+    """The requested part of a grid."""
     part = entry.get("part", "all")
     try:
         top, bottom, left, right = _PARTS[part] if isinstance(part, str) else map(float, part)
@@ -231,6 +231,6 @@ def _cut(grid: GeoBox, entry: dict[str, Any]) -> GeoBox:
 
 
 def choose(sites: Sequence[SurfaceSite], rng: np.random.Generator) -> SurfaceSite:
-    """One of the sites, in proportion to their weights."""
+    """Draw one of the sites in proportion to the weights."""
     weights = np.array([site.weight for site in sites])
     return sites[int(rng.choice(len(sites), p=weights / weights.sum()))]

@@ -1,4 +1,4 @@
-"""Training the bare-earth network on sites."""
+"""Trains the bare-earth network on sites."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _KEEP_EVERY: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class SurfaceTraining:
-    """How long and how.
+    """Training options.
 
     Attributes:
         steps: Optimiser steps.
-        batch: Squares a step.
+        batch: Squares per step.
         crop_px: Side of a square, a multiple of 8.
-        margin_px: Width of its border, which only gives context.
-        learning_rate: Of Adam, after a short warm-up, falling to zero as a cosine.
-        seed: Of weights and sampling.
-        open_weight: How much a pixel of open ground counts against one that is covered.
-        cover_rate: How often a land-cover map is shown, so that the network learns to do without.
-        precision: Of the convolutions, `fp32` or `bf16`.
+        margin_px: Width of the context border, excluded from the loss.
+        learning_rate: Peak rate of Adam, after a short warm-up; cosine decay to zero.
+        seed: Seed of weights and sampling.
+        open_weight: Weight of a pixel of open terrain relative to a covered one.
+        cover_rate: Fraction of samples with a land-cover map, so that the network also works without one.
+        precision: Precision of the convolutions, `fp32` or `bf16`.
     """
 
     steps: int = 3000
@@ -57,10 +57,12 @@ class SurfaceTraining:
     def __post_init__(self) -> None:
         check_trainable(self.precision)
         if min(self.steps, self.batch) < 1 or not (self.learning_rate > 0 and self.open_weight > 0):
-            raise ConfigError(f"a training of {self}", remedy="steps, batch and learning rate are positive")
+            raise ConfigError(
+                f"invalid training options: {self}", remedy="steps, batch and learning rate must be positive"
+            )
         if self.crop_px % STRIDE or self.crop_px <= 2 * self.margin_px:
             raise ConfigError(
-                f"crops of {self.crop_px} px", remedy=f"use a multiple of {STRIDE} above {2 * self.margin_px}"
+                f"invalid crop size: {self.crop_px} px", remedy=f"use a multiple of {STRIDE} above {2 * self.margin_px}"
             )
 
 
@@ -74,23 +76,23 @@ def train_surface(
     start: SurfaceModel | None = None,
     checkpoint: Path | None = None,
 ) -> SurfaceModel:
-    """Train a bare-earth model, from scratch or further from another.
+    """Train a bare-earth model, from scratch or from another model.
 
-    The model returned is the running average of the weights.
+    The result has the running average of the weights.
 
     Args:
-        sites: Where squares are drawn from.
+        sites: Sites that squares are drawn from.
         spec: Inputs and size.
         training: Length and rates.
         bins: Height classes.
         name: Registry name.
-        on_step: Told the step and the loss.
-        start: A model of the same inputs and classes whose weights are the beginning.
-        checkpoint: File the state is kept in every 100 steps; a training of the same settings goes on from it.
+        on_step: Receives the step and the loss.
+        start: A model of the same inputs and classes that supplies the initial weights.
+        checkpoint: File for the state, written every 100 steps; a training with the same options resumes from it.
 
     Raises:
         NoTrainingPixels: no sites.
-        ConfigError: the beginning has other inputs or classes.
+        ConfigError: `start` has other inputs or classes.
         ForeignModel: the checkpoint is of another training.
         ModelError: the training diverged.
     """
@@ -103,9 +105,12 @@ def train_surface(
     network = SurfaceNet(spec, head.channels)
     if start is not None:
         if (start.spec, start.bins) != (spec, bins):
-            raise ConfigError(f"{start.name} has other inputs or height classes", remedy="begin from one of the same")
+            raise ConfigError(
+                f"{start.name} has other inputs or height classes",
+                remedy="start from a model with the same inputs and classes",
+            )
         network.load_state_dict(start.network.state_dict())
-    # Channels last halves the time of a step.
+    # Channels-last halves the time per step.
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate, betas=(0.9, 0.98))
@@ -139,7 +144,7 @@ def train_surface(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
-    """All that changes during a training, kept in one file."""
+    """The complete state of a training, stored in one file."""
 
     network: SurfaceNet
     average: dict[str, torch.Tensor]
@@ -163,13 +168,13 @@ class _State:
         part.replace(path)
 
     def resumed(self, path: Path | None) -> int:
-        """Steps already made; 0 without a file."""
+        """Number of completed steps; 0 without a file."""
         if path is None or not path.is_file():
             return 0
         try:
             document = torch.load(path, weights_only=True)
             if document["settings"] != self.settings:
-                raise ForeignModel(f"{path.name} was kept by a training of other settings", remedy="remove it")
+                raise ForeignModel(f"{path.name} was written by a training with other options", remedy="remove it")
             self.network.load_state_dict(document["network"])
             self.optimiser.load_state_dict(document["optimiser"])
             self.schedule.load_state_dict(document["schedule"])
@@ -177,7 +182,7 @@ class _State:
             self.rng.bit_generator.state = json.loads(document["rng"])
             return int(document["step"])
         except (KeyError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
-            raise ForeignModel(f"{path.name} is no checkpoint of a training: {error!r}", remedy="remove it") from error
+            raise ForeignModel(f"{path.name} is not a training checkpoint: {error!r}", remedy="remove it") from error
 
 
 def _rate(step: int, steps: int) -> float:
@@ -192,7 +197,7 @@ def _batch(
     for _ in range(training.batch):
         site = choose(sites, rng)
         surface, above, shares = site.draw(training.crop_px, rng)
-        # A stretched horizon and stretched heights are other places at no cost.
+        # Scaled horizontal and vertical axes act as free additional sites.
         stretch = float(np.exp(rng.normal(0.0, 0.15)))
         shares = shares if rng.random() < training.cover_rate else None
         planes.append(features(surface * stretch, site.pixel_size_m, spec, shares))

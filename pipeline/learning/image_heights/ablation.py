@@ -43,7 +43,7 @@ VARIANTS: Final[Mapping[str, Variant]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one variant came to.
+    """Result of one variant.
 
     Attributes:
         figures: The paper's figures over all test patches, by decoding.
@@ -70,20 +70,19 @@ def ablate(
     variants: Mapping[str, Variant] = VARIANTS,
     on_variant: Callable[[str, Row], None] | None = None,
 ) -> dict[str, Row]:
-    """Train every variant on the same crops in the same order, and judge each on the test scenes.
+    """Train every variant on the same crops in the same order, and evaluate each on the test scenes.
 
     Args:
         train: Scenes to train on.
         test: Scenes never seen.
         spec: Size of the network; `aspp` is the variant's.
         bins: Height classes; `spacing` is the variant's.
-        training: Budget, equal for all.
+        training: Training options, equal for all.
         variants: Rows of the table.
-        on_variant: Told each result as it comes.
+        on_variant: Receives each result when it is ready.
 
     Returns:
-        Results by variant, and of the constant that is right on average (`constant`), which a head that learnt nothing
-        would give.
+        Results by variant, and of the best constant (`constant`), the result of a head that learnt nothing.
 
     Raises:
         NoTrainingPixels: no scenes.
@@ -127,7 +126,7 @@ class TrainingPatches:
 
     Attributes:
         images: (patch, bands, rows, columns).
-        true_m: (patch, rows, columns), metres, relative to each patch's lowest point where that was asked for.
+        true_m: (patch, rows, columns), metres, relative to each patch's lowest point on request.
     """
 
     images: np.ndarray
@@ -135,7 +134,7 @@ class TrainingPatches:
 
     @classmethod
     def of(cls, scenes: Sequence[Scene], size_px: int, relative: bool) -> Self:
-        """Cut scenes into patches."""
+        """Divide scenes into patches."""
         images, true = [], []
         for scene in scenes:
             layout = CropLayout(scene.heights_m.shape[0], scene.heights_m.shape[1], size_px)
@@ -158,9 +157,9 @@ class TrainingPatches:
 
 
 def load_scenes(path: Path, pixel_size_m: float) -> list[Scene]:
-    """Scenes of a YAML list: images with `image` and `heights` at the image's own pixels, the rest as `load_sites`.
+    """Load scenes of a YAML list: images with `image` and `heights` on one grid, the rest as `load_sites`.
 
-    Images take `part` as four fractions (top, bottom, left, right). On bare ground canopy and buildings are simulated,
+    Images take `part` as four fractions (top, bottom, left, right). On bare terrain canopy and buildings are simulated,
     the same at every reading.
     """
     scenes = []
@@ -177,7 +176,7 @@ def load_scenes(path: Path, pixel_size_m: float) -> list[Scene]:
 
 
 def scene_of(site: SurfaceSite) -> Scene:
-    """A site as a scene: its surface as the image, heights above ground to predict; simulated where not measured."""
+    """Convert a site to a scene: its DSM as the image, heights above terrain as the target."""
     if site.surface_m is not None:
         above = np.maximum(site.surface_m - site.ground_m, 0.0).astype(np.float32)
         return Scene(site.name, surface_image(site.surface_m), above)

@@ -109,16 +109,16 @@ class DilatedResNet(nn.Module):
 
 
 def load_imagenet(network: DilatedResNet, path: Path) -> None:
-    """Load a state dict in torchvision's layout (safetensors, or a .pth of tensors only); its classifier is left out.
+    """Load a state dict in torchvision's layout (safetensors, or a .pth of tensors only); its classifier is ignored.
 
     With other than three input bands the first convolution starts from the mean over the file's bands.
 
     Raises:
-        SourceMissing: there is no such file.
-        ForeignModel: it is no such state dict, or of another depth or width.
+        SourceMissing: the file does not exist.
+        ForeignModel: it is not such a state dict, or has another depth or width.
     """
     if not path.is_file():
-        raise SourceMissing(f"no weights file {path}", remedy="training from scratch needs none")
+        raise SourceMissing(f"no weights file {path}", remedy="omit it to train from scratch")
     state = _read_state(path)
     state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
     first, bands = state.get("conv1.weight"), network.conv1.in_channels
@@ -131,7 +131,7 @@ def load_imagenet(network: DilatedResNet, path: Path) -> None:
     lacking = [name for name in missing.missing_keys if not name.endswith("num_batches_tracked")]
     if lacking or missing.unexpected_keys:
         raise ForeignModel(
-            f"{path.name} is of another network: lacks {lacking[:3]}, has {missing.unexpected_keys[:3]}",
+            f"{path.name} is for another network: missing {lacking[:3]}, unexpected {missing.unexpected_keys[:3]}",
             remedy="choose the depth the weights are for",
         )
 
@@ -143,8 +143,8 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
 
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise a dozen kinds for one fault
-        raise ForeignModel(f"{path.name} holds no weights: {error}") from error
+    except Exception as error:  # torch and safetensors raise a dozen exception types for this fault
+        raise ForeignModel(f"{path.name} contains no weights: {error}") from error
     if not isinstance(state, dict):
-        raise ForeignModel(f"{path.name} holds a {type(state).__name__}, not a state dict")
+        raise ForeignModel(f"{path.name} contains a {type(state).__name__}, not a state dict")
     return state

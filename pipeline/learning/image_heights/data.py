@@ -26,10 +26,10 @@ from orograph.pipeline.sources.single_raster import opened_heights
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """An image and the heights below it, on one grid.
+    """An image and its heights on one grid.
 
     Attributes:
-        name: Of the scene.
+        name: Name of the scene.
         image: float32, (bands, rows, columns), 0 to 1 for 8-bit images.
         heights_m: float32, (rows, columns); NaN is unknown.
     """
@@ -68,9 +68,9 @@ def image_scene(image: Path, heights: Path, bands: int | None = None) -> Scene:
 
     Raises:
         SourceMissing: a file is missing.
-        SourceCorrupt: a file is no raster.
+        SourceCorrupt: a file is not a raster.
         BandMismatch: the image has another number of bands than `bands`, or the heights more than one.
-        NoOverlap: the two share no ground.
+        NoOverlap: the two do not overlap.
     """
     with opened(image) as dataset:
         if bands is not None and dataset.count != bands:
@@ -86,7 +86,7 @@ def read_image(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     """All bands, float32 (0 to 1 for integers), and the profile of the raster.
 
     Raises:
-        SourceMissing, SourceCorrupt: there is no such raster.
+        SourceMissing, SourceCorrupt: the raster is missing or unreadable.
     """
     with opened(path) as dataset:
         profile = {name: dataset.profile[name] for name in ("width", "height", "crs", "transform")}
@@ -94,7 +94,7 @@ def read_image(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def surface_scene(surface: Path, ground: Path) -> Scene:
-    """A scene whose image is the surface model itself (relief and gradients), and whose heights are above ground."""
+    """A scene whose image is derived from the DSM (relief and gradients), and whose heights are above terrain."""
     with opened_heights(surface) as raster:
         dsm = raster.read_all()
         grid = GeoBox(raster.shape, raster.transform, raster.crs)
@@ -102,7 +102,7 @@ def surface_scene(surface: Path, ground: Path) -> Scene:
 
 
 def surface_image(dsm_m: np.ndarray) -> np.ndarray:
-    """A surface as three bands that do not change with a constant: gradients and relief; voids are flat."""
+    """A DSM as three bands that are invariant to a constant: gradients and relief; voids are flat."""
     known = np.isfinite(dsm_m)
     filled = np.where(known, dsm_m, np.nanmean(dsm_m)).astype(np.float32)
     from scipy import ndimage
@@ -193,7 +193,7 @@ def isprs_tiles(folder: Path, benchmark: Benchmark) -> list[IsprsTile]:
             continue
         heights = next((files[w] for w in _spellings(template, match[1]) if w in files), None)
         if heights is None:
-            raise SourceMissing(f"{name} has no DSM beside it", remedy="unpack the set's DSM archive into the folder")
+            raise SourceMissing(f"no DSM found for {name}", remedy="unpack the set's DSM archive into the folder")
         tiles.append(IsprsTile(match[1], path, heights))
     if not tiles:
         raise SourceMissing(f"no image of ISPRS {benchmark} below {folder}", remedy="unpack the set there")
@@ -201,7 +201,7 @@ def isprs_tiles(folder: Path, benchmark: Benchmark) -> list[IsprsTile]:
 
 
 def _spellings(template: str, tile: str) -> tuple[str, ...]:
-    """The archives write 02_10 where images say 2_10."""
+    """The archives write 02_10 where image names have 2_10."""
     padded = "_".join(part.zfill(2) for part in tile.split("_"))
     return template.format(tile), template.format(padded)
 
@@ -219,7 +219,7 @@ def split_tiles(
 
 
 def isprs_scene(tile: IsprsTile) -> Scene:
-    """One tile as a scene; its heights lie on the image's own pixels, whatever georeference the files carry."""
+    """One tile as a scene; its heights are on the image's own pixels, whatever the files' georeference."""
     with opened(tile.image) as dataset:
         pixels = _scaled(dataset.read(), dataset.dtypes[0])
     with opened(tile.heights) as dataset:
@@ -228,6 +228,6 @@ def isprs_scene(tile: IsprsTile) -> Scene:
         rows, cols = (min(a, b) for a, b in zip(heights.shape, pixels.shape[1:], strict=True))
         if max(abs(heights.shape[0] - rows), abs(heights.shape[1] - cols)) > 8:
             raise NoOverlap(f"tile {tile.name}: image {pixels.shape[1:]} and DSM {heights.shape} differ")
-        # One Potsdam DSM lacks a row and a column of its image.
+        # One Potsdam DSM has one row and one column less than its image.
         pixels, heights = pixels[:, :rows, :cols], heights[:rows, :cols]
     return Scene(tile.name, pixels, heights)

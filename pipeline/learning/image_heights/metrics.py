@@ -9,21 +9,21 @@ import numpy as np
 
 from orograph.pipeline.errors import NoTrainingPixels
 
-# Ratios and logarithms need positive heights, and relative heights reach zero: lower ones count as this one there.
+# Ratios and logarithms need positive heights, and relative heights reach zero: lower ones are raised to this value.
 FLOOR_M: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class HeightMetrics:
-    """How predicted heights depart from true ones.
+    """Errors of predicted heights.
 
     Attributes:
         rel: Mean of |predicted - true| / true.
         rel_log10: Mean of |log10 predicted - log10 true|.
         rmse_m: Root mean square error, metres.
         rmse_log10: Root mean square of the difference of logarithms.
-        delta1, delta2, delta3: Part of the pixels whose ratio (the larger over the smaller) is below 1.25, its square
-            and its cube.
+        delta1, delta2, delta3: Fraction of the pixels whose ratio (the larger over the smaller) is below 1.25, its
+            square and its cube.
         pixels: Number of pixels.
     """
 
@@ -42,8 +42,8 @@ class HeightMetrics:
 
         Args:
             predicted_m: Heights above the patch's lowest point, metres.
-            true_m: The same of the truth.
-            floor_m: Least height of both in ratios and logarithms; the paper does not say what it did at zero.
+            true_m: The same for the truth.
+            floor_m: Least height of both in ratios and logarithms; the paper does not state its treatment of zero.
 
         Raises:
             NoTrainingPixels: no pixel is finite in both.

@@ -34,7 +34,7 @@ VERSION: Final = 1
 
 
 class Stitching(StrEnum):
-    """How patches of relative heights become one map."""
+    """Methods to combine patches of relative heights into one map."""
 
     GLOBAL = "global"
     CHAIN = "chain"
@@ -48,14 +48,14 @@ _OFFSETS: Final[dict[Stitching, Callable[..., np.ndarray]]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageModel:
-    """A network with the meaning of its inputs and outputs.
+    """A network with the description of its inputs and outputs.
 
     Attributes:
-        network: In evaluation.
-        spec: Its size.
-        head: What its outputs mean.
-        mean, spread: Of each band, taken off and divided by.
-        crop_px: Side of the patches it was trained on.
+        network: The network, in evaluation mode.
+        spec: Size of the network.
+        head: Interpretation of its outputs.
+        mean, spread: Mean and standard deviation of each band, for normalisation.
+        crop_px: Side of the training patches.
     """
 
     network: HeightNet
@@ -109,7 +109,7 @@ class ImageModel:
         return HeightMetrics.between(np.stack(predicted), np.stack(true))
 
     def save(self, path: Path) -> int:
-        """Write weights and what is needed to read them; returns the size in bytes."""
+        """Write the weights and their description; returns the size in bytes."""
         from safetensors.torch import save
 
         document = {
@@ -131,8 +131,8 @@ class ImageModel:
         """Read a model file.
 
         Raises:
-            SourceMissing: there is no such file.
-            ForeignModel: it is no such model, of another version, or damaged.
+            SourceMissing: the file does not exist.
+            ForeignModel: it is not such a model, has another version, or is damaged.
         """
         document, weights = read_described(
             path, FORMAT, "an ordinal height model", VERSION, remedy="train one with `orograph ordinal train`"

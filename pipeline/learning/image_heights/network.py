@@ -19,10 +19,10 @@ class NetworkSpec:
     """Size of the network.
 
     Attributes:
-        depth: Of the ResNet: 18, 34, 50 or 101.
+        depth: Depth of the ResNet: 18, 34, 50 or 101.
         bands: Bands of the image.
         width: Channels of the ResNet's first block, 64 as published.
-        aspp: Whether features of several dilations are pooled; False is the paper's ablation.
+        aspp: Whether to pool features of several dilations; False is the paper's ablation.
         pooled: Channels of each ASPP branch and of the compressed features.
     """
 
@@ -38,7 +38,7 @@ class NetworkSpec:
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
+        """Read the output of `to_dict`."""
         return cls(**document)
 
 
@@ -46,8 +46,8 @@ class HeightNet(nn.Module):
     """Image to outputs of the image's size.
 
     Args:
-        spec: Size.
-        channels: Outputs, as the head asks.
+        spec: Size of the network.
+        channels: Number of outputs, set by the head.
     """
 
     def __init__(self, spec: NetworkSpec, channels: int) -> None:
@@ -73,7 +73,7 @@ class HeightNet(nn.Module):
         return F.interpolate(x, size=image.shape[-2:], mode="bilinear", align_corners=False)
 
     def parameter_groups(self, learning_rate: float, backbone_factor: float = 0.1) -> list[dict[str, Any]]:
-        """Two learning rates: the pretrained backbone's is a tenth of the rest's."""
+        """Two learning rates: that of the pretrained backbone is a tenth of the rest's."""
         backbone = {id(p) for p in self.backbone.parameters()}
         rest = [p for p in self.parameters() if id(p) not in backbone]
         return [

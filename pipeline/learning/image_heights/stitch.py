@@ -1,4 +1,4 @@
-"""From patches of relative heights to one seamless map: the paper's chain, and all offsets at once."""
+"""Combines patches of relative heights into one seamless map: the paper's chain, or a global adjustment of offsets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CropLayout:
     Attributes:
         rows, cols: Size of the map, pixels.
         patch_px: Side of a patch.
-        overlap_px: How far neighbours overlap, at least.
+        overlap_px: Minimum overlap of neighbours.
     """
 
     rows: int
@@ -29,7 +29,7 @@ class CropLayout:
 
     def __post_init__(self) -> None:
         if not 0 < self.overlap_px < self.patch_px:
-            raise ConfigError(f"patches of {self.patch_px} px that overlap by {self.overlap_px}")
+            raise ConfigError(f"invalid layout: patches of {self.patch_px} px overlap by {self.overlap_px} px")
         if min(self.rows, self.cols) < self.patch_px:
             raise ConfigError(
                 f"a map of {self.rows} x {self.cols} px is smaller than a patch of {self.patch_px}",
@@ -58,13 +58,13 @@ class CropLayout:
 
 
 def chain_offsets(patches: Sequence[np.ndarray], layout: CropLayout) -> np.ndarray:
-    """Offsets as the paper finds them: from the top left patch along the first row, then down each column.
+    """Offsets by the paper's method: from the top left patch along the first row, then down each column.
 
-    Each patch is shifted so that its mean in the overlap with the patch before it is the same; errors add up on the
-    way.
+    Each patch is shifted so that its mean in the overlap with the previous patch is the same; errors accumulate along
+    the chain.
 
     Returns:
-        One offset a patch, metres; the first is 0.
+        One offset per patch, metres; the first is 0.
     """
     _check(patches, layout)
     across = len(layout.starts[1])
@@ -79,7 +79,7 @@ def chain_offsets(patches: Sequence[np.ndarray], layout: CropLayout) -> np.ndarr
 def global_offsets(patches: Sequence[np.ndarray], layout: CropLayout) -> np.ndarray:
     """All offsets by one least-squares solution over every overlap, weighted by its pixels.
 
-    Errors spread evenly instead of adding up along a chain. The first offset is 0.
+    Errors are distributed evenly instead of accumulating along a chain. The first offset is 0.
     """
     _check(patches, layout)
     down, across = (len(axis) for axis in layout.starts)
@@ -95,7 +95,7 @@ def global_offsets(patches: Sequence[np.ndarray], layout: CropLayout) -> np.ndar
     data = np.stack([-weight, weight], axis=1).ravel()
     system = scipy.sparse.csr_array((data, (rows, columns)), shape=(len(measured), len(patches)))
     target = weight * np.array([difference for _, _, difference, _ in measured])
-    # A whisper of damping holds patches that nothing connects at zero.
+    # A weak damping keeps unconnected patches at zero.
     solution = scipy.sparse.linalg.lsqr(system, target, damp=1e-6, atol=1e-12, btol=1e-12)[0]
     return np.asarray(solution - solution[0])
 
@@ -114,7 +114,7 @@ def assemble(patches: Sequence[np.ndarray], offsets_m: np.ndarray, layout: CropL
 
 
 def _difference(patches: Sequence[np.ndarray], layout: CropLayout, a: int, b: int) -> tuple[float, int]:
-    """What must be added to patch b to meet patch a, and in how many pixels they meet."""
+    """Offset of patch b relative to patch a, and the number of common pixels."""
     (row_a, col_a), (row_b, col_b) = layout.places[a], layout.places[b]
     top, left = max(row_a, row_b), max(col_a, col_b)
     bottom, right = min(row_a, row_b) + layout.patch_px, min(col_a, col_b) + layout.patch_px

@@ -1,4 +1,4 @@
-"""Training on images: random crops, two learning rates, a plateau schedule (section III-B of the paper)."""
+"""Trains on images: random crops, two learning rates, a plateau schedule (section III-B of the paper)."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class ImageTraining:
     """The paper's schedule; smaller numbers for small budgets.
 
     Attributes:
-        epochs: Of `patches` random crops each.
-        patches: Crops an epoch.
-        batch: Crops a step.
+        epochs: Number of epochs of `patches` random crops each.
+        patches: Crops per epoch.
+        batch: Crops per step.
         crop_px: Side of a crop.
-        learning_rate: Of head and ASPP; the backbone's is a tenth (the whole from scratch: `backbone_factor`).
-        backbone_factor: The backbone's rate over the rest's.
-        weight_decay: Of Adam, for both parts.
+        learning_rate: Rate of head and ASPP; the backbone's is a tenth (equal from scratch: `backbone_factor`).
+        backbone_factor: Ratio of the backbone's rate to the rest's.
+        weight_decay: Weight decay of Adam, for both parts.
         relative: Heights count from each crop's lowest point.
-        augment: Mirrored and turned crops.
-        seed: Of weights and crops.
-        precision: Of the convolutions, `fp32` or `bf16`.
+        augment: Mirror and rotate crops.
+        seed: Seed of weights and crops.
+        precision: Precision of the convolutions, `fp32` or `bf16`.
     """
 
     epochs: int = 20
@@ -56,9 +56,11 @@ class ImageTraining:
     def __post_init__(self) -> None:
         check_trainable(self.precision)
         if min(self.epochs, self.patches, self.batch) < 1 or self.crop_px < 32:
-            raise ConfigError(f"a training of {self}", remedy="crops have at least 32 px, counts are positive")
+            raise ConfigError(
+                f"invalid training options: {self}", remedy="crops must have at least 32 px, counts must be positive"
+            )
         if not (self.learning_rate > 0 and self.backbone_factor > 0 and self.weight_decay >= 0):
-            raise ConfigError(f"a training of {self}", remedy="rates are positive")
+            raise ConfigError(f"invalid training options: {self}", remedy="rates are positive")
 
 
 def train_image(
@@ -77,17 +79,17 @@ def train_image(
     Args:
         scenes: Images with heights, all of `spec.bands` bands.
         spec: Size of the network.
-        kind: Head.
+        kind: Type of head.
         bins: Height classes (the range for the MSE head).
-        training: Schedule.
+        training: Training options.
         imagenet: Weights of the backbone in torchvision's layout.
-        on_epoch: Told the epoch, its mean loss, and the model as it is then.
+        on_epoch: Receives the epoch, its mean loss, and the current model.
 
     Raises:
         NoTrainingPixels: no scenes.
-        BandMismatch: a scene of other bands.
+        BandMismatch: a scene has another number of bands.
         ModelError: the training diverged.
-        ForeignModel: the ImageNet weights are of another network.
+        ForeignModel: the ImageNet weights are for another network.
     """
     _check(scenes, spec)
     torch.manual_seed(training.seed)
@@ -126,7 +128,7 @@ def train_image(
             on_epoch(epoch, average, model)
             network.train()
     network.eval()
-    # As it will be when read from its file, to the last bit.
+    # Round the model as its file does, so that both agree to the last bit.
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return model
 
@@ -140,7 +142,7 @@ def _check(scenes: Sequence[Scene], spec: NetworkSpec) -> None:
 
 
 def _standard(scenes: Sequence[Scene]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and spread of each band over all scenes."""
+    """Mean and standard deviation of each band over all scenes."""
     pixels = np.concatenate([scene.image[:, ::4, ::4].reshape(scene.image.shape[0], -1) for scene in scenes], axis=1)
     mean, spread = pixels.mean(axis=1), np.maximum(pixels.std(axis=1), 1e-6)
     return torch.from_numpy(mean).view(1, -1, 1, 1), torch.from_numpy(spread).view(1, -1, 1, 1)

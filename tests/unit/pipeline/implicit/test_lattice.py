@@ -187,7 +187,7 @@ def test_bad_heights_are_refused() -> None:
         fit_lattice(np.ones((8, 8)), LatticeShape(2, 2), np.zeros((8, 8)))
     with pytest.raises(HeightsNotFinite, match="not negative"):
         fit_lattice(np.ones((8, 8)), LatticeShape(2, 2), np.full((8, 8), -1.0))
-    with pytest.raises(HeightsNotFinite, match="no raster"):
+    with pytest.raises(HeightsNotFinite, match="not a raster"):
         fit_lattice(np.ones(8), LatticeShape(2, 2))
 
 

@@ -112,10 +112,10 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pyt
     resumed = quick(steps=3, checkpoint=kept)
     first, second = (model.network.state_dict() for model in (whole, resumed))
     assert all(np.allclose(first[name], second[name], atol=1e-6) for name in first)
-    with pytest.raises(ForeignModel, match="other settings"):
+    with pytest.raises(ForeignModel, match="other options"):
         quick(steps=4, checkpoint=kept)
     kept.write_bytes(b"no checkpoint")
-    with pytest.raises(ForeignModel, match="no checkpoint"):
+    with pytest.raises(ForeignModel, match="not a training checkpoint"):
         quick(steps=3, checkpoint=kept)
 
 

@@ -359,7 +359,7 @@ def test_pairs_on_different_grids_meet(tmp_path: Path) -> None:
         image_scene(image, heights, 3)
     with pytest.raises(BandMismatch, match="heights have one"):
         image_scene(image, image)
-    with pytest.raises(NoOverlap, match="shares no ground"):
+    with pytest.raises(NoOverlap, match="does not overlap"):
         image_scene(image, write(tmp_path / "far.tif", y, 2.0, west=900_000.0))
     with pytest.raises(SourceMissing):
         image_scene(tmp_path / "none.tif", heights)
