@@ -92,7 +92,7 @@ def make_world(folder: Path, seed: int = 7, progress: Callable[[str], None] = la
         10.0,
         lambda e, n: ~world.in_netherlands(e + 300.0, n),
     )
-    progress("global surface model, 1 arc-second")
+    progress("global DSM, 1 arc-second")
     grid = _geoid(folder / "demo_geoid.tif")
     _global(folder / "global_dsm_1s.tif", heights + canopy, (west, north), rng)
     _write_catalogue(world.catalogue, grid)
@@ -297,7 +297,7 @@ def _write_catalogue(path: Path, geoid_sha256: str) -> None:
         ),
         source(
             "demo-global",
-            "Made global surface model",
+            "Synthetic global DSM",
             "global_dsm_1s.tif",
             horizontal_crs="EPSG:4326",
             vertical_frame="EPSG:3855",

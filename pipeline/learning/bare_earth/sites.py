@@ -66,12 +66,14 @@ class SurfaceSite:
 
     def __post_init__(self) -> None:
         if self.surface_m is not None and self.surface_m.shape != self.ground_m.shape:
-            raise NoOverlap(f"{self.name}: surface {self.surface_m.shape} and ground {self.ground_m.shape} differ")
+            raise NoOverlap(
+                f"{self.name}: shapes of `surface` {self.surface_m.shape} and `ground` {self.ground_m.shape} differ"
+            )
         valid = np.isfinite(self.ground_m)
         if self.surface_m is not None:
             valid &= np.isfinite(self.surface_m)
         if not valid.any():
-            raise NoTrainingPixels(f"{self.name}: no pixel has both a surface and a ground height")
+            raise NoTrainingPixels(f"{self.name}: no pixel has a height in both `surface` and `ground`")
         object.__setattr__(self, "_valid", valid)
 
     @property
@@ -139,11 +141,11 @@ class SurfaceSite:
 def load_sites(path: Path, pixel_size_m: float, seed: int = 0) -> list[SurfaceSite]:
     """Read a YAML list of sites at one pixel size; `seed` is the seed of the scenes for bare terrain.
 
-    Each entry has `name`, `ground` (bare earth) and, for measured surfaces, `surface` or `above` (heights above
-    ground, the largest counts) or `canopy` and `buildings` (heights above ground, from which at coarse pixels the
-    land cover an imperfect map would show is made too); optionally `part` (all, north, south, west, east, or four
-    fractions from top, to bottom, from left, to right), `weight` and `map_unit_m`, the ground length of the CRS's
-    unit where it is not 1. From pixels of 10 m on, cover on bare terrain is drawn at 5 m and averaged; `textures`
+    Each entry has `name`, `ground` (bare earth) and, for measured sites, `surface` (DSM), `above` (heights above
+    terrain, the largest counts), or `canopy` and `buildings` (heights above terrain; at coarse pixels they also give a
+    simulated land-cover map). Optional are `part` (all, north, south, west, east, or four fractions from top, to
+    bottom, from left, to right), `weight` and `map_unit_m`, the length in metres of the CRS's unit if it is not 1.
+    From pixels of 10 m on, cover on bare terrain is drawn at 5 m and averaged; `textures`
     then lists measured places to take it from (`name`, `canopy` and `buildings`, or `surface` and `ground`; `part`).
     Paths are taken from the file's folder.
 
@@ -180,7 +182,7 @@ def site_of(entry: dict[str, Any], folder: Path, pixel_size_m: float, pool: Cove
     try:
         name, ground_path = str(entry["name"]), folder / entry["ground"]
     except (KeyError, TypeError) as error:
-        raise ConfigError(f"site {entry!r} has no name or no ground") from error
+        raise ConfigError(f"site {entry!r} has no `name` or no `ground`") from error
     both = [entry[kind] for kind in ("canopy", "buildings") if kind in entry]
     above = entry.get("above", both)
     main = folder / (entry["surface"] if "surface" in entry else above[0] if above else entry["ground"])
@@ -215,7 +217,9 @@ def _texture(entry: dict[str, Any], folder: Path) -> Texture:
             canopy = np.maximum(read_on(main, grid) - read_on(folder / entry["ground"], grid), 0.0)
             buildings = np.zeros_like(canopy)
     except (KeyError, TypeError) as error:
-        raise ConfigError(f"texture {entry!r} needs a name, and canopy and buildings or surface and ground") from error
+        raise ConfigError(
+            f"texture {entry!r} needs a name, and `canopy` and `buildings`, or `surface` and `ground`"
+        ) from error
     return Texture(name, np.nan_to_num(canopy), np.nan_to_num(buildings))
 
 
