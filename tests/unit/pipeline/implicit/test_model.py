@@ -49,7 +49,7 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
         ImplicitModel.load(tmp_path / "none.safetensors")
     text = tmp_path / "text.safetensors"
     text.write_text("no tensors at all")
-    with pytest.raises(ForeignModel, match="no safetensors"):
+    with pytest.raises(ForeignModel, match="not a safetensors"):
         ImplicitModel.load(text)
     other = tmp_path / "other.safetensors"
     save_file({"weight": np.zeros(3, dtype=np.float32)}, other)
