@@ -208,7 +208,7 @@ class _Check:
             return None
 
     def indexes(self) -> None:
-        """Each block's index holds exactly its items as they are."""
+        """Check that each block's index contains exactly its current items."""
         for key in sorted(k for k in self.present if k.endswith(f"/{layout.INDEX_NAME}")):
             self.progress(key)
             with self._reading(key, "index"):

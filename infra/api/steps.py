@@ -150,7 +150,7 @@ class Coregistration:
 
     @property
     def report(self) -> dict[str, Any]:
-        """Method, status, shift, spread before and after, and what was noticed; JSON-ready."""
+        """Method, status, shift, spread before and after, and notes; JSON-ready."""
         record = self.fitted.record("raster", "reference").model_dump(mode="json")
         return {**record, "notes": list(self.notes)}
 

@@ -39,7 +39,7 @@ def publish(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Bring collections, index and root up to what is published."""
+    """Update collections, index and root to the published items."""
     from orograph.stac.publishing.finished_runs import committed, manifest_of
     from orograph.stac.publishing.publish import publish_item, rebuild
 
@@ -150,7 +150,7 @@ def items(
     collection: Annotated[list[str] | None, typer.Option(help="Collection id; repeatable.")] = None,
     time: Annotated[str | None, typer.Option("--datetime", help="RFC 3339 instant or interval.")] = None,
     cql2: Annotated[str | None, typer.Option("--filter", help='CQL2 text, e.g. "gsd < 20".')] = None,
-    geoparquet: Annotated[Path | None, typer.Option(help="Write what is found to one stac-geoparquet file.")] = None,
+    geoparquet: Annotated[Path | None, typer.Option(help="Write the items found to one stac-geoparquet file.")] = None,
     json: AsJson = False,
 ) -> None:
     """List published items, from the index."""

@@ -13,7 +13,7 @@ from orograph.pipeline.errors import OrographError
 
 
 def ending(run: Callable[[], object]) -> int:
-    """Run a command and turn what it raises into an exit code and a sentence.
+    """Run a command and turn its errors into an exit code and a message.
 
     0 ok, 1 failed, 2 usage, 3 some tiles failed, 4 input missing, 130 interrupted.
     """

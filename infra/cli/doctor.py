@@ -1,4 +1,4 @@
-"""`orograph doctor`: is this machine fit for the work, and what to do where it is not."""
+"""`orograph doctor`: check this machine, with a remedy for each problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`orograph height`: one height from frame to frame, with what was done to it."""
+"""`orograph height`: transform one height between vertical frames and show the operations."""
 
 from __future__ import annotations
 

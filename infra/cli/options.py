@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean together: sources, area, settings."""
+"""Options shared by several commands, and their combination: sources, area, settings."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ def train_surface_command(
     crop: Annotated[int, typer.Option(help="Side of a square, pixels.")] = 192,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 2e-3,
     seed: Annotated[int, typer.Option(help="Of weights and sampling.")] = 0,
-    open_weight: Annotated[float, typer.Option(help="Weight of open ground against cover.")] = 1.0,
+    open_weight: Annotated[float, typer.Option(help="Weight of open terrain against cover.")] = 1.0,
     start: Annotated[Path | None, typer.Option(help="Weights to begin from.")] = None,
     margin: Annotated[int, typer.Option(help="Border of a square that only gives context, pixels.")] = 24,
     cover: Annotated[bool, typer.Option(help="Also take shares of trees and buildings; works without too.")] = False,
@@ -272,10 +272,10 @@ def tune_surface(
     sites: Annotated[Path, typer.Argument(help="YAML list of measured sites it is not judged on.")],
     model: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
     pixel_size: Annotated[float, typer.Option(help="Pixel size, metres.")],
-    most: Annotated[float, typer.Option(help="What open ground may lose at any site, metres.")] = 0.02,
+    most: Annotated[float, typer.Option(help="Largest lowering of open terrain at any site, metres.")] = 0.02,
     most_mapped: Annotated[float, typer.Option(help="The same where a land-cover map is given.")] = 0.05,
 ) -> None:
-    """Choose the threshold that leaves open ground alone, and make the spread a standard deviation."""
+    """Choose the threshold that leaves open terrain unchanged, and calibrate the spread as a standard deviation."""
     from dataclasses import asdict, replace
 
     from orograph.pipeline.bare_earth.model import SurfaceModel
@@ -291,7 +291,7 @@ def tune_surface(
 
 @app.command("evaluate-surface")
 def evaluate_surface(
-    sites: Annotated[Path, typer.Argument(help="YAML list of sites; on bare ground cover is simulated.")],
+    sites: Annotated[Path, typer.Argument(help="YAML list of sites; on bare terrain cover is simulated.")],
     pixel_size: Annotated[float, typer.Option(help="Pixel size, metres.")],
     model: Annotated[str, typer.Option(help="Registry name or weights file.")],
     probability: Annotated[float | None, typer.Option(help="Threshold of P(h > 2 m); the model's own if not.")] = None,
@@ -354,7 +354,7 @@ def bare_earth_command(
         from orograph.pipeline.core.pictures import draw_file_comparison
 
         draw_file_comparison(picture, surface, ground, (surface.name, f"bare earth by {chosen}"))
-    out.print(f"{ground}: {float(result.mask.mean()):.1%} of the surface was lowered to the terrain by {chosen}")
+    out.print(f"{ground}: {float(result.mask.mean()):.1%} of the DSM was lowered to the terrain by {chosen}")
 
 
 def _model_for(pixel_size_m: tuple[float, float] | float) -> str:

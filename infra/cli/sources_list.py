@@ -1,4 +1,4 @@
-"""`orograph sources list` and `show`: what the catalogue knows."""
+"""`orograph sources list` and `show`: entries of the source catalogue."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def show(
     catalogue: options.Catalogue = SHIPPED_CATALOGUE,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Show everything the catalogue says of a source, and what is to be confirmed."""
+    """Show a source's catalogue entry, and the values to be confirmed."""
     from orograph.pipeline.sources.readiness import obstacle
     from orograph.pipeline.sources.selection import document_of
 

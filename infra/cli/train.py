@@ -36,7 +36,7 @@ def train(
     ] = 0.15,
     preset: Annotated[str, typer.Option(help="XS, S, M, L, or a baseline: linear, srcnn, vdsr, vdsr9, edsr.")] = "S",
     factor: Annotated[int, typer.Option(min=2, help="Fine pixels along a coarse pixel's side.")] = 3,
-    steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 only calibrates what it starts from.")] = 20_000,
+    steps: Annotated[int, typer.Option(min=0, help="Optimiser steps; 0 only calibrates the start weights.")] = 20_000,
     batch: Annotated[int, typer.Option(min=1, help="Patches a step.")] = 7,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
     averaged: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches in averaged mode.")] = 0.43,

@@ -1,4 +1,4 @@
-"""A run as a Ray job: submitted under a key of what it does, followed to its end, safe to submit again.
+"""A run as a Ray job: submitted under a key of its content, followed to its end, safe to submit again.
 
 The submission id is the digest of arguments and code. Ray rejects an id that exists; so two users who submit the same run
 meet in one job. A run that has ended is submitted under the next number, where it resumes, as often as it is asked for:
@@ -65,7 +65,7 @@ class Submission:
 
     @property
     def key(self) -> str:
-        """Identity of what is asked for: same arguments, environment and code, same key."""
+        """Identity of the request: same arguments, environment and code, same key."""
         document = {
             "arguments": list(self.arguments),
             "environment": sorted(map(list, self.environment)),
@@ -141,7 +141,7 @@ def follow(client: Any, name: str, write: Callable[[str], None]) -> int:
 
 
 async def _tail(client: Any, name: str, write: Callable[[str], None]) -> None:
-    """Pass on the log as Ray sends it; after a lost connection, what was seen is skipped."""
+    """Pass on the log as Ray sends it; after a lost connection, skip the part already passed on."""
     seen = 0
     for number in range(_RECONNECTS):
         position = 0

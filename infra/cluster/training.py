@@ -46,7 +46,7 @@ class SharedRun:
         start: Weights to begin with.
         teachers: Weights to learn from.
         until: Stop at this step instead of the plan's last.
-        set_aside: Share of each site's ground kept to validate on where no site is held out.
+        set_aside: Share of each site's terrain kept to validate on where no site is held out.
     """
 
     plan: TrainingPlan
@@ -195,7 +195,7 @@ def _worker(told: dict[str, Any]) -> None:
 
 
 def _ours(error: BaseException | None) -> OrographError | None:
-    """The error of ours that a worker ended with, inside what Ray makes of it."""
+    """Extract the Orograph error of a worker from Ray's exception."""
     while error is not None:
         if isinstance(error, OrographError):
             return error

@@ -81,7 +81,7 @@ def _run_here(schedule: Schedule, runner: Runner, on_event: EventCallback) -> It
 
 
 class _Worker:
-    """A process, the connection to it, and what it is doing."""
+    """A process, the connection to it, and its current attempt."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()

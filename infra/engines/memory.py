@@ -38,7 +38,7 @@ def peak_rss_mb() -> float:
 
 
 def usable_workers() -> int:
-    """How many workers this machine holds at once: by the cores this process may use and by free memory; at least one.
+    """Number of workers that fit on this machine at once: by the cores this process may use and by free memory; at least one.
 
     Limits of a container count, both the cores it was given and its memory.
     """

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """An actor's handle and what it is doing."""
+    """An actor's handle and its current attempt."""
 
     def __init__(self, handle: Any, runner: bytes) -> None:
         self.handle = handle

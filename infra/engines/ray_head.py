@@ -22,7 +22,7 @@ class ClusterJob:
         name: Submission id.
         state: Ray's word: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.
         message: Ray's sentence about it.
-        key: Identity of what was asked for.
+        key: Identity of the request.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Looks a machine over before a long run: each finding is ok, a warning or a failure, and says what to do."""
+"""Checks a machine before a long run: each finding is ok, a warning or a failure, with a remedy."""
 
 from __future__ import annotations
 

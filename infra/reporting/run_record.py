@@ -146,7 +146,7 @@ class Journal:
 
 
 def run_name(digest: str, moment: datetime | None = None) -> str:
-    """Name of a run: when it began, and eight digits of what it does."""
+    """Name of a run: its start time, and eight digits of the digest of its content."""
     moment = moment or datetime.now(UTC)
     return f"{moment:%Y%m%dT%H%M%S}-{digest[:8]}"
 

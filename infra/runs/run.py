@@ -23,7 +23,7 @@ FAILED, SOME_FAILED, INPUT_MISSING, INTERRUPTED = 1, 3, 4, 130
 def execute_plan(
     plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_json: bool = False
 ) -> tuple[Outcome, ...]:
-    """Run all jobs; the catalogue follows what is published while the run goes on, and at its end."""
+    """Run all jobs; the catalogue is updated with published tiles during the run and at its end."""
     from orograph.infra.runs.catalogue_follower import CatalogueFollower
     from orograph.infra.stores.open import open_store
 

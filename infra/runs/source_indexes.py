@@ -78,7 +78,7 @@ def load_index(store: Store, source_id: str) -> SourceIndex | None:
 
 
 def keep_index(store: Store, index: SourceIndex) -> None:
-    """Write a source's index; whoever writes last wins, every reader sees a whole one."""
+    """Write a source's index; the last writer wins, and every reader sees a complete index."""
     store.put(index_key(index.source_id), index.to_bytes(), media_type=_MEDIA_TYPE)
 
 
@@ -159,7 +159,7 @@ def update_index(
         read: Reads listings.
         area_deg: Limit to an area: for templates and services whose whole is too much.
         with_sha256: Identify local files by their content, so that plans are valid for copies of them elsewhere.
-        fresh: Forget what was indexed before.
+        fresh: Ignore the previous index.
         on_step: Receives the state of the build.
 
     Raises:

@@ -150,7 +150,7 @@ def mirror_source(
 
 
 def licence_text(source: Source) -> str:
-    """Licence, attribution and what is not certain, for people who receive the files."""
+    """Licence, attribution and uncertain values, for recipients of the files."""
     lines = [
         source.title,
         f"Licence: {source.licence_name or source.licence}",
@@ -199,7 +199,7 @@ def _transfer(
 
 
 def _key_of(href: str) -> str:
-    """Folder of a file: its name, and a digest that tells equal names apart."""
+    """Folder of a file: its name, and a digest that distinguishes equal names."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", href.partition("?")[0].rpartition("/")[2].partition(".")[0]).strip("_")
     return f"{name[:80] or 'file'}-{hashlib.sha256(href.encode()).hexdigest()[:8]}"
 

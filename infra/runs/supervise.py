@@ -95,7 +95,7 @@ def supervised(engine: DrainingEngine, settings: RunSettings, jobs: Sequence[Job
 
 
 class _Callback:
-    """Hands events to the record, the numbers and whoever else asked."""
+    """Passes events to the record, the metrics and further listeners."""
 
     def __init__(self, journal: Journal, metrics: Metrics, also: EventCallback) -> None:
         self.journal, self.metrics, self.also = journal, metrics, also

@@ -79,7 +79,7 @@ class _KeyFile(BaseModel):
 class KeyRing:
     """The API keys of a file; a change of the file is seen within a second.
 
-    A key holds 256 random bits, so a plain SHA-256 cannot be searched backwards and no slow hash is needed.
+    A key contains 256 random bits, so a plain SHA-256 cannot be searched backwards and no slow hash is needed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,7 +120,7 @@ class KeyRing:
         return self._read()
 
     def principal(self, text: str) -> Principal | None:
-        """The owner of a key, None when it is not one of ours."""
+        """The owner of a key, None for an unknown key."""
         match = _KEY.fullmatch(text)
         stored = self._current().get(match[1]) if match else None
         expected = stored.sha256 if stored else _NOBODY
@@ -197,7 +197,7 @@ class Authenticator:
     verifier: TokenVerifier | None = None
 
     def caller(self, token: str | None) -> Principal | None:
-        """The principal of a token; without one, whoever the rule lets in; None when the token is invalid."""
+        """The principal of a token; without one, the anonymous principal of the access rule, if any; None when the token is invalid."""
         if self.rule == "off":
             return ANYONE
         if token:

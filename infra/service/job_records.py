@@ -150,7 +150,7 @@ class JobBook:
         return self._note(etag, record)
 
     def change(self, id_: str, how: Callable[[JobRecord], JobRecord | None]) -> JobRecord | None:
-        """Change a record by compare-and-swap; `how` returns None to leave it. Returns what is now there."""
+        """Change a record by compare-and-swap; `how` returns None to leave it. Returns the record now stored."""
         key = f"{PREFIX}{id_}.json"
         for _ in range(_SWAPS):
             kept = self._load(key)

@@ -31,7 +31,7 @@ Method = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+._-]{0,79}$")]
 
 
 class Overrides(BaseModel):
-    """Processing settings a request may change; what is left out stays as the catalogue is made."""
+    """Processing settings a request may change; omitted ones keep the catalogue's values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -82,7 +82,7 @@ class Orders:
         settings: Bounds.
         settings_for: Settings of a tile.
         planner: Plans; its plans are kept for a while, and equal orders at one moment share one.
-        book, dispatcher, published: Records, queue, and what is published.
+        book, dispatcher, published: Records, queue, and published tiles.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Orders:
     def _unplanned(
         self, tile: Tile, sources: tuple[str, ...], overrides: dict[str, Any], caller: str, idempotency_key: str
     ) -> JobRecord:
-        """Record of an order whose run key is not known yet; its id comes from what was ordered."""
+        """Record of an order whose run key is not known yet; its id comes from the order."""
         moment = now()
         ordered = canonical_json([tile.id, sources, overrides, self._settings_for(tile).identity()]).decode()
         return JobRecord(

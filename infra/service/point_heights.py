@@ -64,7 +64,7 @@ def sampled(points: Sequence[tuple[float, float]], count: int) -> Line:
 
 
 class Heights:
-    """Answers where the ground is.
+    """Answers heights of the terrain.
 
     Args:
         store: Store that contains the COGs.

@@ -1,4 +1,4 @@
-"""Map tiles of what is published, rendered from the COGs by rio-tiler, bounded in time, memory and number."""
+"""Map tiles of published terrain, rendered from the COGs by rio-tiler, bounded in time, memory and number."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class Previews:
         """
         tiles = await asyncio.to_thread(self.tiles_under, address, source)
         if not tiles and layer == "terrain":
-            # Ground goes on beyond what is published, or a wall would stand at its edge.
+            # Extend the terrain beyond the published tiles, so that no wall is drawn at the edge.
             tiles = tuple((await asyncio.to_thread(self._published.all)).values())
         if not tiles:
             return None

@@ -1,4 +1,4 @@
-"""OGC API - Processes, part 1: the landing page, what it conforms to, and the one process there is."""
+"""OGC API - Processes, part 1: the landing page, the conformance classes, and the only process."""
 
 from __future__ import annotations
 

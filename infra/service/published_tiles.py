@@ -132,7 +132,7 @@ class Published:
         return self._read(tile.id, key, info.etag)
 
     def run_key(self, tile: Tile) -> str | None:
-        """Run key of what is published, None when nothing is."""
+        """Run key of the published tile; None when there is none."""
         found = self.get(tile)
         return found.run_key if found else None
 

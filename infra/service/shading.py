@@ -54,7 +54,7 @@ _TERRARIUM_STEP: Final = 32.0
 
 
 def relief(heights_m: FloatArray, pixel_size_m: float, exaggeration: float) -> FloatArray:
-    """Shading of heights by four weighted lights, 0 dark to 1 bright; flat ground is about 0.67.
+    """Shading of heights by four weighted lights, 0 dark to 1 bright; flat terrain is about 0.67.
 
     Args:
         heights_m: Heights with a margin of one pixel on every side, (rows + 2, columns + 2); NaN is void.
@@ -74,7 +74,7 @@ def relief(heights_m: FloatArray, pixel_size_m: float, exaggeration: float) -> F
         azimuth = np.radians(azimuth_deg)
         towards = np.cos(altitude) * (-east * np.sin(azimuth) - north * np.cos(azimuth))
         shade += np.float32(weight) * np.clip((towards + np.sin(altitude)) * steep, 0.0, 1.0)
-    # Steep ground a little darker whichever way it looks: ridges and valleys along the light keep their form.
+    # Steep terrain is a little darker at every aspect: ridges and valleys along the light keep their form.
     return (shade * (0.82 + 0.18 * steep)).astype(np.float32)
 
 
@@ -96,7 +96,7 @@ def categories(values: FloatArray, colours: dict[int, tuple[int, int, int]]) -> 
 
 
 def height_stops(highest_m: float) -> Stops:
-    """Tints for ground up to a height: all of Europe's for mountains; for lowlands compressed, without the snow.
+    """Tints for terrain up to a height: all of Europe's for mountains; for lowlands compressed, without the snow.
 
     Steps of a factor of two, so that one more tile seldom changes every picture.
     """

@@ -121,7 +121,7 @@ class S3Store:
         """Keep an object in one visible step; see `Store.put`.
 
         Files beyond `single_put_bytes` go up in parts. Not every server honours put-if-absent when parts are joined
-        (Ceph does not), so such keys must hold equal bytes whoever writes them; keys with a run key do.
+        (Ceph does not), so such keys must have equal bytes from every writer; keys with a run key do.
         """
         write_id = uuid.uuid4().hex
         request = {

@@ -28,7 +28,7 @@ _LINEAR: Final = (*INTERPOLANTS, "best-linear", "sensor")
 """Resolvers that are linear filters."""
 
 _LE90_OF_SIGMA: Final = 1.6448536269514722
-"""Half width of the interval that holds 90 % of a normal distribution, in standard deviations."""
+"""Half width of the interval that contains 90 % of a normal distribution, in standard deviations."""
 
 
 def profile_schema() -> Document:
@@ -67,7 +67,7 @@ def dem_fields(manifest: Manifest) -> Document:
 
 
 def public_name(href: str) -> str:
-    """The last part of a path or URL, without a query that may hold a signature."""
+    """The last part of a path or URL, without a query that may contain a signature."""
     return posixpath.basename(href.split("?", 1)[0])
 
 

@@ -39,7 +39,7 @@ _EDGE_STEPS: Final = 10
 _DEGREE_DIGITS: Final = 7
 
 AssetHref = Callable[[str], str]
-"""Turns a key of the store into the reference the item shall hold."""
+"""Turns a key of the store into the reference for the item."""
 
 
 def item_from_manifest(

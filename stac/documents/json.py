@@ -78,7 +78,7 @@ def swap(
 
 
 def put_absent(store: ObjectStore, key: str, data: bytes, media_type: str = JSON_TYPE) -> bytes:
-    """Keep bytes under a key that is never rewritten; what is there already wins and is returned."""
+    """Keep bytes under a key that is never rewritten; bytes already stored win and are returned."""
     try:
         store.put(key, data, if_absent=True, media_type=media_type)
     except ObjectExists:
@@ -87,7 +87,7 @@ def put_absent(store: ObjectStore, key: str, data: bytes, media_type: str = JSON
 
 
 def pruned(value: Any) -> Any:
-    """The value without members that are None, empty, or numbers JSON cannot hold."""
+    """The value without members that are None, empty, or numbers that JSON cannot represent."""
     if isinstance(value, dict):
         kept = {key: pruned(member) for key, member in value.items()}
         return {key: member for key, member in kept.items() if member is not None and member not in ({}, [])}

@@ -64,7 +64,7 @@ def publish_item(store: ObjectStore, manifest: Manifest, *, now: str | None = No
 
 
 def present_run_key(store: ObjectStore, collection: str, item_id: str) -> str | None:
-    """Run key of what is published of a tile; None when nothing is."""
+    """Run key of a tile's published item; None when there is none."""
     try:
         item = orjson.loads(store.get(layout.item_key(collection, item_id)))
     except KeyError:

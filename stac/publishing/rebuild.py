@@ -46,10 +46,10 @@ class RebuildReport:
 
 
 def rebuild(store: ObjectStore, *, public_url: str | None = None, full: bool = False) -> RebuildReport:
-    """Bring sub-catalogues, collections, root and index up to what is published.
+    """Update sub-catalogues, collections, root and index to the published items.
 
     Reads the notes workers left and the items they name; everything else stays untouched, so the cost does not depend
-    on how many items the catalogue holds. Several publishers at once are safe: each swaps by ETag.
+    on the number of items in the catalogue. Several publishers at once are safe: each swaps by ETag.
 
     Args:
         store: The store that contains the items.
@@ -89,7 +89,7 @@ def rebuild(store: ObjectStore, *, public_url: str | None = None, full: bool = F
 
 
 def source_collection(source: Source) -> Document:
-    """The STAC collection that describes a dataset tiles are made of; it has no items of ours."""
+    """The STAC collection that describes a dataset tiles are made of; it has no items."""
     key = layout.source_key(source.id)
     interval = [None if moment is None else timestamp(moment) for moment in (source.start, source.end)]
     licence_links = [{"rel": "license", "href": source.licence_url, "title": source.licence}]

@@ -1,6 +1,6 @@
 """Objects of a store over HTTP: ranges, ETags and the CORS headers that browsers need to read COGs.
 
-Only what is published is served: the catalogue and the products, never job records or anything else a store may hold.
+Serves published files only: the catalogue and the products, never job records or other contents of the store.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Filter:
 
     Attributes:
         expression: It, compiled.
-        words: All words it holds, among them the properties it asks of.
+        words: All words it contains, among them the properties it filters by.
         properties: Names of the properties it asks of.
     """
 

@@ -226,7 +226,7 @@ class Snapshot:
         return row if row < len(self.names) and self.names[row] == name else None
 
     def _filtered(self, rows: Iterable[int], wanted: Filter) -> Iterator[int]:
-        # Handing a document over costs most of an evaluation, so it holds only what the filter speaks of.
+        # Handing a document over costs most of an evaluation, so it contains only the members the filter uses.
         for row in rows:
             part, index = self.places[row]
             known = part.queryables[index]
@@ -259,7 +259,7 @@ class ItemIndex:
         self._snapshot = Snapshot.of({}, ())
 
     def snapshot(self) -> Snapshot:
-        """The items as of at most `max_age_s` ago; while one thread looks, others are served what is known."""
+        """The items as of at most `max_age_s` ago; while one thread looks, others get the previous snapshot."""
         stale = self._clock() - self._checked_s >= self._max_age_s
         first = self._checked_s < 0
         if stale and self._lock.acquire(blocking=first):

@@ -1,4 +1,4 @@
-"""The page: plain HTML, CSS and modules, no build step; `vendor/` holds MapLibre with its licence."""
+"""The page: plain HTML, CSS and modules, no build step; `vendor/` contains MapLibre with its licence."""
 
 from __future__ import annotations
 
