@@ -72,7 +72,7 @@ def test_every_flipped_bit_of_a_source_is_noticed(tmp_path: Path, answered: Coun
             fetcher.fetch(file, tmp_path)
         answered["bit flipped in a local source"] += 1
     path.write_bytes(sound)
-    assert fetcher.fetch(file, tmp_path) == path
+    assert fetcher.fetch(fetcher.probe(str(path)), tmp_path) == path
 
 
 @pytest.mark.s3

@@ -76,7 +76,7 @@ def test_blocks_are_compared_one_by_one():
 
 
 def test_tiles_follow_opendem_and_phases_are_all_used(tmp_path):
-    path = write(tmp_path / "a.tif", hills(700, 400), size=5.0)
+    path = write(tmp_path / "a.tif", hills(700, 400) + 1000.0, size=5.0)
     own = tiles_of(path, 3, None)
     assert [tile.fine_m.shape for tile in own] == [(300, 300), (300, 99), (300, 300), (300, 99), (99, 300), (99, 99)]
     halved = tiles_of(path, 3, 10.0)
