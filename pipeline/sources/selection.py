@@ -69,7 +69,7 @@ def state_of(source: Source) -> str:
 
 
 def hrefs_of(source: Source) -> tuple[str, ...]:
-    """Location of the listing or names of a source's files."""
+    """Return the hrefs of a source's files, or of their listing."""
     return source.data.hrefs if isinstance(source.data, Files) else (source.data.href,)
 
 
