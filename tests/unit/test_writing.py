@@ -47,6 +47,16 @@ FINISHED: Final = (
     "docs/architecture.md",
     "docs/design",
     "docs/tutorials",
+    "infra/cluster",
+    "infra/engines",
+    "infra/machine",
+    "infra/objects",
+    "infra/runs",
+    "infra/service",
+    "infra/stores",
+    "CONTRIBUTING.md",
+    "deploy/README.md",
+    "SECURITY.md",
 )
 """Files and folders whose text is rewritten."""
 
