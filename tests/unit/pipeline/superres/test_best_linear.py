@@ -100,7 +100,7 @@ def test_files_that_are_not_the_filters_are_refused(tmp_path):
     with pytest.raises(ModelError, match="expected 00"):
         LinearFilter.read(SHIPPED, "00" * 32)
     (tmp_path / "cut.safetensors").write_bytes(SHIPPED.read_bytes()[:500])
-    with pytest.raises(ModelError, match="no linear filters"):
+    with pytest.raises(ModelError, match="does not contain linear filters"):
         LinearFilter.read(tmp_path / "cut.safetensors")
     with pytest.raises(ModelError, match="of format"):
         LinearFilter.read(SHIPPED.with_name("superres-s.safetensors"))
