@@ -52,5 +52,5 @@ def test_frames_move_alike_on_shared_points() -> None:
 
 def test_heights_no_operation_reaches_are_refused(mosaic: Mosaic) -> None:
     nowhere = lambda part: np.full(part.shape, np.nan, np.float32)  # noqa: E731
-    with pytest.raises(OutsideAreaOfUse, match="the heights at 10"):
+    with pytest.raises(OutsideAreaOfUse, match="no vertical operation at 10"):
         mosaic.sample(point_lattice(CELL, 11), nowhere)

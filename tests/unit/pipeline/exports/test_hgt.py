@@ -113,7 +113,7 @@ def test_zip_holds_one_file_and_is_reproducible(tmp_path: Path) -> None:
 
 
 def test_wrong_names_and_sizes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="would hold N47E010"):
+    with pytest.raises(ExportError, match="would contain N47E010"):
         write_hgt(tmp_path / "N47E011.hgt", HERE, samples())
     for name in ("x.hgt", "n47e010.hgt", "N47E010.tif", "N47E10.hgt", "S00W000.hgt", "N95E010.hgt"):
         with pytest.raises(ExportError):
