@@ -38,6 +38,12 @@ API: Final = "@api@"
 _REPLACED_LINKS: Final = ("root", "parent", "collection", "self")
 
 
+COMMON_METADATA: Final = frozenset(
+    {"constellation", "description", "gsd", "instruments", "keywords", "license", "mission", "platform", "title"}
+)
+"""Fields that STAC defines for items of every kind."""
+
+
 @dataclass(frozen=True)
 class Part:
     """The items of one block, sorted by id.
@@ -46,7 +52,7 @@ class Part:
         digest: sha256 of the index file it was read from.
         names: `collection/id` of each item.
         bounds_deg: float64, shape (items, 4): west, south, east, north.
-        times_us: int64, shape (items, 2): first and last instant, microseconds since 1970.
+        times_us: int64, shape (items, 3): first, last and nominal instant, microseconds since 1970.
         bodies: Answers, without addresses.
         properties: Names of the properties that any of the items has.
     """
@@ -93,7 +99,7 @@ class Snapshot:
         names: `collection/id` of each item, sorted.
         places: Position of each item's body.
         bounds_deg: float64, shape (items, 4).
-        times_us: int64, shape (items, 2).
+        times_us: int64, shape (items, 3).
         geometries: Footprints.
     """
 
@@ -116,7 +122,7 @@ class Snapshot:
             names=tuple(names[i] for i in order),
             places=tuple(places[i] for i in order),
             bounds_deg=np.concatenate([np.empty((0, 4)), *(part.bounds_deg for part in parts)])[order],
-            times_us=np.concatenate([np.empty((0, 2), np.int64), *(part.times_us for part in parts)])[order],
+            times_us=np.concatenate([np.empty((0, 3), np.int64), *(part.times_us for part in parts)])[order],
             geometries=np.concatenate([np.empty(0, object), *(part.geometries for part in parts)])[order],
         )
 
@@ -147,8 +153,8 @@ class Snapshot:
     def _check_names(self, query: Query) -> None:
         """Reject misspelt properties, which would find nothing.
 
-        A property of an extension that no item has, such as `eo:cloud_cover`, is absent rather than misspelt: clients
-        send one filter to several catalogues.
+        A field of STAC's common metadata or of an extension that no item has, such as `mission` or `eo:cloud_cover`, is
+        absent rather than misspelt: clients send one filter to several catalogues.
 
         Raises:
             BadQuery: a name without prefix, or with the prefix of one of the items' extensions, that no item has.
@@ -160,7 +166,7 @@ class Snapshot:
         asked = set() if query.matches is None else query.matches.properties
         for name in sorted(asked | {key.name for key in query.sort}):
             prefix, colon, _ = name.partition(":")
-            if name not in known and (not colon or prefix in prefixes):
+            if name not in known | COMMON_METADATA and (not colon or prefix in prefixes):
                 near = get_close_matches(name.removeprefix("properties."), known, n=3) or sorted(QUERYABLES)
                 raise BadQuery(f"no item has the property {name!r}; near it: {', '.join(near)}")
 
@@ -196,7 +202,9 @@ class Snapshot:
     def _sieved(self, query: Query) -> npt.NDArray[np.intp]:
         """Rows by everything but the filter."""
         start, end = query.interval
-        keep = (self.times_us[:, 0] <= end) & (self.times_us[:, 1] >= start)
+        first, last, nominal = self.times_us.T
+        # An item is found by its survey dates, and by the nominal date that clients read from it.
+        keep = ((first <= end) & (last >= start)) | ((nominal >= start) & (nominal <= end))
         if query.area is not None:
             west, south, east, north = query.area.bounds
             box = self.bounds_deg
@@ -307,7 +315,7 @@ def read_part(data: bytes, digest: str) -> Part:
         digest=digest,
         names=tuple(f"{item['collection']}/{item['id']}" for item in items),
         bounds_deg=np.array([item["bbox"] for item in items], dtype=np.float64).reshape(-1, 4),
-        times_us=np.array([_times(item["properties"]) for item in items], dtype=np.int64).reshape(-1, 2),
+        times_us=np.array([_times(item["properties"]) for item in items], dtype=np.int64).reshape(-1, 3),
         geometries=shapely.from_geojson([orjson.dumps(item["geometry"]).decode() for item in items]),
         bodies=tuple(orjson.dumps(_answer(item)) for item in items),
         properties=frozenset(name for item in items for name in item["properties"]),
@@ -335,10 +343,11 @@ def _addressed(member: Document) -> Document:
     return member if "://" in href else {**member, "href": f"{FILES}/{href}"}
 
 
-def _times(properties: Document) -> tuple[int, int]:
+def _times(properties: Document) -> tuple[int, int, int]:
+    """First and last survey date and the nominal date, microseconds."""
     nominal = properties["datetime"]
     first, last = (properties.get(name) or nominal for name in ("start_datetime", "end_datetime"))
-    return microseconds(datetime.fromisoformat(first)), microseconds(datetime.fromisoformat(last))
+    return tuple(microseconds(datetime.fromisoformat(moment)) for moment in (first, last, nominal))  # type: ignore[return-value]
 
 
 def _rank(value: Any) -> tuple[int, Any]:

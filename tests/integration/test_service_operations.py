@@ -22,8 +22,8 @@ from orograph.infra.service.connections import bounded_protocol
 from orograph.infra.service.job_records import JobBook, JobStatus
 from orograph.infra.service.leases import Leases
 from orograph.infra.service.settings import ServiceSettings
-from orograph.infra.stores.base import ObjectInfo
 from orograph.infra.stores.local import LocalStore
+from orograph.pipeline.core.objects import ObjectInfo
 from orograph.pipeline.errors import StoreUnwritable
 from tests.support.catalogue_world import MemoryStore
 from tests.support.service_world import UNPUBLISHED, WEST, Engine, World

@@ -67,7 +67,7 @@ def test_submitting_runs_follows_and_resumes(head: RayHead, catalogue: Path, tmp
     assert len(files) == 2 * 7
     again = orograph(head, *arguments)
     assert again.returncode == 0, again.stderr
-    assert "-2: python -m" in again.stderr
+    assert "-2: python -P -m" in again.stderr
     assert again.stdout.count("is up to date") == 2
     assert files == {path: path.read_bytes() for path in (store / "tiles").rglob("*") if path.is_file()}
     shown = orograph(head, "status", "--store", str(store), "--json")

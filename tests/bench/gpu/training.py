@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from orograph.pipeline.learning.superres.dataset import Level, Site, SiteSpec
+from orograph.pipeline.learning.superres.dataset import GridLevel, Site, SiteSpec
 from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
-from orograph.pipeline.learning.superres.validate import Validation
+from orograph.pipeline.learning.superres.validate import TrainingValidation
 from orograph.pipeline.sources.catalogue import Thinning
 from tests.bench.gpu.accuracy import raster
 from tests.bench.gpu.context import Context, terrain
 
-LEVELS = (Level(weight=2), Level(rows=2, columns=2, thinning=Thinning.AVERAGED), Level(rows=1, columns=2))
+LEVELS = (GridLevel(weight=2), GridLevel(rows=2, columns=2, thinning=Thinning.AVERAGED), GridLevel(rows=1, columns=2))
 RESERVE_S = 15.0
 """Kept for validation and export."""
 
@@ -48,7 +48,9 @@ def measure(context: Context) -> None:
         while trainer.step < steps and context.left_s > RESERVE_S / 2:
             trainer.run(every=steps, until=min(steps, trainer.step + 20))
         context.record("steps_done", trainer.step)
-        context.record("validation", {k: float(v) for k, v in Validation([held_out], 3)(trainer.average).items()})
+        context.record(
+            "validation", {k: float(v) for k, v in TrainingValidation([held_out], 3)(trainer.average).items()}
+        )
         about = {"sites": [site.spec.name for site in sites]}
         digest = trainer.export(context.folder / "trained-l.safetensors", about)
         context.record("sha256", digest)
