@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # Servers and clusters are started once per process: more of them than four only compete.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help install demo test test-long test-capped docs lint types unit format bench faults-long clean
+.PHONY: help install demo test test-long test-capped rehearsals docs lint types unit format bench faults-long clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -28,7 +28,11 @@ demo: install
 test: lint types unit
 
 test-long: install test-capped
-	$(PYTEST) -m slow --timeout 1800
+	$(PYTEST) -m "slow and not rehearsal" --timeout 1800
+
+# make rehearsals   the accelerator script in small, and a cluster that grows from nothing: ten minutes
+rehearsals: install
+	$(BIN)/python -m pytest -m rehearsal --timeout 1800
 
 # make test-capped   the networks' tests on a processor without AVX-512: torch and oneDNN capped to AVX2
 CAPS := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
@@ -45,7 +49,7 @@ types: install
 	$(BIN)/mypy
 
 unit: install
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not rehearsal"
 
 # make docs   the documentation as a site, in build/site
 docs: install

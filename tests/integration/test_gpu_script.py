@@ -33,7 +33,7 @@ def test_a_section_that_takes_too_long_is_stopped_and_keeps_what_it_has(tmp_path
     assert "== accuracy: stopped" in table(found)
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 @pytest.mark.ray
 @pytest.mark.parametrize("device", ["cpu", twin_device.NAME])
 def test_every_section_runs(tmp_path, device):

@@ -91,6 +91,7 @@ def test_workers_that_cannot_import_end_the_run_with_host_and_cause(catalogue: P
     assert f"on {socket.gethostname()} (" in err
 
 
+@pytest.mark.rehearsal
 def test_a_cluster_that_grows_from_nothing_is_used_while_the_run_goes_on(catalogue: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with running_head(cpus=0) as head:
