@@ -97,7 +97,10 @@ def describe(
     import yaml
 
     from orograph.pipeline.sources.describe import describe as entry_of
+    from orograph.pipeline.vertical.catalogue import VerticalCatalogue
 
+    if frame is not None:
+        VerticalCatalogue.load().frame(frame)
     entry = entry_of(
         tuple(files), frame=frame, surface=surface, thinning=thinning, accuracy_m=accuracy_m, attribution=attribution
     )

@@ -194,7 +194,7 @@ def parse_filter(value: Any, language: Any, crs: Any) -> Filter | None:
         document = expression.to_json()
     except (cql2.ParseError, cql2.ValidationError, ValueError, TypeError, RecursionError) as error:
         raise BadQuery(f"filter is not CQL2: {str(error)[:200]}") from error
-    if not isinstance(document, bool) and "op" not in document:
+    if not isinstance(document, bool) and not (isinstance(document, dict) and "op" in document):
         raise BadQuery(f"filter {text[:60]!r} is not a condition", remedy="compare a property: gsd <= 10")
     return Filter(expression, words, frozenset(_properties(document)))
 

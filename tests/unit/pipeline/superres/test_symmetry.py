@@ -120,7 +120,7 @@ def test_training_keeps_a_network_symmetric_and_moves_it(tmp_path, monkeypatch):
     free.run()
     assert not is_symmetric(free.average)
     free.save()
-    with pytest.raises(ConfigError, match="turn with the ground"):
+    with pytest.raises(ConfigError, match="rotation-equivariant"):
         trainer.start_from(free.checkpoint)
 
 

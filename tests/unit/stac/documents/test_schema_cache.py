@@ -36,6 +36,6 @@ def test_what_is_no_schema_is_refused_and_not_kept(tmp_path, answer):
 def test_only_extension_addresses_are_asked(tmp_path):
     with (
         httpx.Client(transport=httpx.MockTransport(lambda _: pytest.fail("asked"))) as client,
-        pytest.raises(CatalogueError, match="no STAC extension"),
+        pytest.raises(CatalogueError, match="not the address of a STAC extension"),
     ):
         cached_library(["https://internal.example/schema.json"], tmp_path, client)

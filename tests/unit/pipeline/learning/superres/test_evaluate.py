@@ -83,7 +83,7 @@ def test_tiles_follow_opendem_and_phases_are_all_used(tmp_path):
     assert len({tile.name.split()[1] for tile in halved}) == 4
     assert halved[0].pixel_size_m == (10.0, 10.0)
     assert len({tile.name.split()[1] for tile in tiles_of(path, 3, 10.0, "mean")}) == 1
-    with pytest.raises(InputError, match="no tile"):
+    with pytest.raises(InputError, match="does not contain a tile"):
         tiles_of(write(tmp_path / "b.tif", hills(40, 40)), 3, None)
 
 
