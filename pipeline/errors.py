@@ -50,7 +50,7 @@ OrographError
 │   ├── OutOfMemory               the operating system or Ray killed the worker            retryable once
 │   ├── TileQuarantined           three attempts failed
 │   ├── ResourcesMissing          the cluster has no such resource
-│   └── ClusterRefused            the cluster rejected our token
+│   └── ClusterAccessDenied            the cluster rejected our token
 └── CatalogueError                a published item, collection or checksum is wrong
     └── ResultDiffers             two contents under one run key: not reproducible, or damaged
 
@@ -346,7 +346,7 @@ class ResourcesMissing(EngineError):
     """The cluster has no such resource; the job would wait indefinitely."""
 
 
-class ClusterRefused(EngineError):
+class ClusterAccessDenied(EngineError):
     """The cluster rejected our token."""
 
 

@@ -217,8 +217,8 @@ class _Check:
     def _index(self, key: str) -> None:
         folder, data = key.removesuffix(layout.INDEX_NAME), self.store.get(key)
         _, collection, block, _ = key.split("/")
-        told = self.documents.get(layout.collection_key(collection), {}).get("dem:blocks", {}).get(block)
-        if told is not None and hashlib.sha256(data).hexdigest() != told["index_sha256"]:
+        recorded = self.documents.get(layout.collection_key(collection), {}).get("dem:blocks", {}).get(block)
+        if recorded is not None and hashlib.sha256(data).hexdigest() != recorded["index_sha256"]:
             self.report.add("checksum", key, f"has another sha256 than collection {collection} says")
         items = {k: d for k, d in self.documents.items() if k.startswith(folder) and d.get("type") == "Feature"}
         indexed = {item["id"]: item for item in decode_items(data)}
@@ -343,13 +343,13 @@ class _Check:
 def _differing(one: Document, other: Document) -> str:
     """Names of the members in which two forms of an item differ, apart from how they refer to things."""
 
-    def told(item: Document, name: str) -> Any:
+    def recorded(item: Document, name: str) -> Any:
         if name != "assets":
             return item[name]
         return {key: {**asset, "href": None} for key, asset in item[name].items()}
 
     names = ("geometry", "bbox", "properties", "assets", "collection", "stac_version", "stac_extensions")
-    return ", ".join(name for name in names if told(one, name) != told(other, name))
+    return ", ".join(name for name in names if recorded(one, name) != recorded(other, name))
 
 
 def _references(item: Document, key: str) -> tuple[list[Document], Document]:

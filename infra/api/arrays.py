@@ -17,7 +17,7 @@ from orograph.pipeline.core.raster import FloatArray, Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration.prepare import UNDECLARED, read_heights, split_crs
 from orograph.pipeline.errors import BandMismatch, SourceGridError, VerticalFrameMissing
-from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
+from orograph.pipeline.sources.nodata import reject_undeclared, to_void
 
 FRAME = "vertical_frame"
 """Attribute of a DataArray that names the vertical frame of its heights, such as `EPSG:5621`."""
@@ -55,7 +55,7 @@ def to_raster(heights: Heights, frame: str | None = None) -> Raster:
         array = array.isel({array.rio.y_dim: slice(None, None, -1)})
     horizontal, declared = split_crs(CRS.from_wkt(array.rio.crs.to_wkt()), {})
     values = to_void(np.array(array.values, dtype=np.float32), array.rio.nodata)
-    refuse_undeclared(values, source=name)
+    reject_undeclared(values, source=name)
     geobox = GeoBox(values.shape, array.rio.transform(recalc=True), horizontal.to_wkt())
     surface = Surface(str(heights.attrs.get(SURFACE, Surface.DTM)))
     raster = Raster(values, geobox, str(heights.attrs.get(FRAME, declared)), surface)

@@ -14,7 +14,7 @@ from orograph.infra.api.arrays import Heights, known_frame, pixel_size_m, raster
 from orograph.infra.runs.model_weights import reading
 from orograph.pipeline.bare_earth.remove import bare_earth as remove_objects
 from orograph.pipeline.bare_earth.remove import pixel_sizes_m
-from orograph.pipeline.core.bundled_weights import shipped_index
+from orograph.pipeline.core.bundled_weights import bundled_index
 from orograph.pipeline.core.raster import BoolArray
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.core.weights_uri import read_weights_with
@@ -265,7 +265,7 @@ def bare_earth(heights: Heights, *, model: str = "auto", probability: float | No
 
 
 def _model_for(size_m: tuple[float, float]) -> str:
-    for name in shipped_index("bare-earth"):
+    for name in bundled_index("bare-earth"):
         low, high = pixel_sizes_m(name)
         if low <= max(size_m) <= high:
             return name

@@ -14,7 +14,7 @@ from orograph.pipeline.job import Job
 from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.planning.planner import Plan
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
+from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE
 from orograph.stac.publishing.rebuild import rebuild
 
 Area = tuple[float, float, float, float] | str | Path | Sequence[str] | None
@@ -24,7 +24,7 @@ def plan(
     area: Area,
     sources: Sequence[str] | Mapping[str, str | Path | Sequence[str | Path]],
     *,
-    catalogue: str | Path = SHIPPED_CATALOGUE,
+    catalogue: str | Path = BUNDLED_CATALOGUE,
     grids_dir: str | Path | None = None,
     **settings: Any,
 ) -> Plan:
@@ -39,7 +39,7 @@ def plan(
         **settings: Processing settings such as `pixel_size_m`, `target_frame`, `superres`.
 
     Returns:
-        Jobs for `run_tile`, and refusals with their errors for tiles that cannot be made.
+        Jobs for `run_tile`, and rejected tiles with their errors for tiles that cannot be made.
 
     Raises:
         ConfigError: a setting, source or area that makes no sense.

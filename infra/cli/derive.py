@@ -51,7 +51,7 @@ def contours(
         WorkProgress(shown=not as_json),
     ):
         count = write_tile_contours(mosaic, wanted, out_path, spacing_m=spacing, interval_m=interval)
-    _tell({"file": str(out_path), "lines": count}, as_json=as_json)
+    _report({"file": str(out_path), "lines": count}, as_json=as_json)
 
 
 @app.command()
@@ -108,7 +108,7 @@ def _shaded(
         info = write_shading(mosaic, wanted, cog_path, kind)
         if picture:
             write_picture(cog_path, out_path)
-    _tell({"file": str(out_path), **info.statistics[0].to_dict()}, as_json=as_json)
+    _report({"file": str(out_path), **info.statistics[0].to_dict()}, as_json=as_json)
 
 
 @app.command()
@@ -148,7 +148,7 @@ def terrain(
             min_zoom=min_zoom,
             attribution=attribution,
         )
-    _tell({"file": str(out_path), **asdict(info)}, as_json=as_json)
+    _report({"file": str(out_path), **asdict(info)}, as_json=as_json)
 
 
 def _store(url: str | None) -> Store:
@@ -161,7 +161,7 @@ def _store(url: str | None) -> Store:
     return open_store(settings.store, endpoint_url=settings.s3_endpoint_url, must_exist=True)
 
 
-def _tell(result: dict[str, object], *, as_json: bool) -> None:
+def _report(result: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return

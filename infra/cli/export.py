@@ -38,7 +38,7 @@ def export(
         str | None, typer.Option(help="Vertical frame of the files, e.g. EPSG:5773 (EGM96); the tiles' by default.")
     ] = None,
     missing: Annotated[
-        str, typer.Option(help="Where no tile is published: void (nodata) or refuse (cell fails).")
+        str, typer.Option(help="Where no tile is published: void (nodata) or error (cell fails).")
     ] = "void",
     interval: Annotated[float, typer.Option(help="Contour interval, metres.")] = 25.0,
     contour_arc_seconds: Annotated[int, typer.Option(help="Lattice of the contours: 3 or 1.")] = 3,
@@ -115,7 +115,7 @@ def _show(planned: CellPlan, *, dry_run: bool, as_json: bool) -> None:
             {
                 "due": [{"cell": job.tile.id, "tiles": [ref.tile.id for ref in job.inputs]} for job in planned.due],
                 "up_to_date": [job.tile.id for job in planned.up_to_date],
-                "refused": [{"cell": cell.id, **error.to_dict()} for cell, error in planned.refused],
+                "rejected": [{"cell": cell.id, **error.to_dict()} for cell, error in planned.rejected],
             }
         )
         return
@@ -126,7 +126,7 @@ def _show(planned: CellPlan, *, dry_run: bool, as_json: bool) -> None:
         f"{len(planned.due)} {'cell' if len(planned.due) == 1 else 'cells'} to make, {len(planned.up_to_date)} up to date",
         markup=False,
     )
-    for cell, error in planned.refused:
+    for cell, error in planned.rejected:
         err.print(f"{cell.id} rejected: {error}", markup=False)
 
 
@@ -163,6 +163,6 @@ def _copy(store: Store, planned: CellPlan, outcomes: list[Outcome], folder: Path
 
 
 def _end(planned: CellPlan, outcomes: list[Outcome]) -> None:
-    failed = sum(outcome.error is not None for outcome in outcomes) + len(planned.refused)
+    failed = sum(outcome.error is not None for outcome in outcomes) + len(planned.rejected)
     if failed:
-        raise typer.Exit(3 if len(outcomes) + len(planned.up_to_date) + len(planned.refused) > failed else 1)
+        raise typer.Exit(3 if len(outcomes) + len(planned.up_to_date) + len(planned.rejected) > failed else 1)

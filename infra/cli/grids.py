@@ -97,13 +97,13 @@ def fetch(
     if every or not wanted:
         wanted += [name for name, grid in catalogue.grids.items() if every or grid.size_bytes < _LARGE_BYTES]
     unique = tuple(dict.fromkeys(wanted))
-    fetched = fetch_grids(unique, folder, url=url, progress=_told())
+    fetched = fetch_grids(unique, folder, url=url, progress=_reporter())
     for name in fetched:
         out.print(f"{name}  {catalogue.grids[name].licence}  {catalogue.grids[name].attribution}")
     out.print(f"{len(fetched)} fetched, {len(unique) - len(fetched)} were here already, in {folder}")
 
 
-def _told() -> Callable[[str, int, int], None]:
+def _reporter() -> Callable[[str, int, int], None]:
     """A progress callback that says once which grid is coming in."""
     seen: set[str] = set()
 

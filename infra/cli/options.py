@@ -14,7 +14,7 @@ from orograph.infra.runs.request import Request
 from orograph.pipeline.core.network_adjustment import Adjustment, AdjustmentFile
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import ProcessingSettings
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
+from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE
 
 STORE: Final = "OROGRAPH_STORE, else runs/store"
 GRIDS: Final = "OROGRAPH_GRIDS_DIR, else ~/.local/share/orograph/grids"
@@ -87,11 +87,11 @@ GridsDir = Annotated[
 
 def takes_request(command: Callable[..., None]) -> Callable[..., None]:
     """A command that is given a `Request` and the `ProcessingSettings`, made of the options that all planning shares."""
-    return sharing(_asked, "request", "processing")(command)
+    return sharing(_shared, "request", "processing")(command)
 
 
-def _asked(
-    catalogue: Catalogue = SHIPPED_CATALOGUE,
+def _shared(
+    catalogue: Catalogue = BUNDLED_CATALOGUE,
     source: SourceIds = [],  # noqa: B006 - typer reads the default, nothing writes it
     data: DataFiles = [],  # noqa: B006
     tile: TileIds = [],  # noqa: B006

@@ -75,7 +75,7 @@ class _Data:
         return scenes
 
 
-def _asked(
+def _shared(
     image: _IMAGE = None,
     heights: _HEIGHTS = None,
     surface: _SURFACE = None,
@@ -88,7 +88,7 @@ def _asked(
 
 
 @app.command()
-@sharing(_asked, "data")
+@sharing(_shared, "data")
 def train(
     data: _Data,
     model: Annotated[Path, typer.Option("-o", "--out", help="Model file to write.")],
@@ -158,7 +158,7 @@ def predict(
 
 
 @app.command()
-@sharing(_asked, "data")
+@sharing(_shared, "data")
 def evaluate(
     data: _Data,
     model: Annotated[Path, typer.Argument(help="Model file.")],
@@ -252,7 +252,7 @@ def train_surface_command(
     spec = SurfaceSpec(tuple(int(w) for w in windows.split(",")), (smallest, largest), width, cover=cover)
     losses: list[float] = []
 
-    def told(step: int, loss: float) -> None:
+    def report(step: int, loss: float) -> None:
         losses.append(loss)
         if (step + 1) % 50 == 0:
             err.print(f"step {step + 1}/{steps}  loss {sum(losses[-50:]) / 50:.3f}")
@@ -262,7 +262,7 @@ def train_surface_command(
     )
     begin = SurfaceModel.load(start) if start is not None else None
     with WorkProgress():
-        trained = train_surface(places, spec, schedule, name=name, on_step=told, start=begin, checkpoint=checkpoint)
+        trained = train_surface(places, spec, schedule, name=name, on_step=report, start=begin, checkpoint=checkpoint)
     out.print(f"{model}: {trained.save(model)} bytes")
 
 

@@ -46,13 +46,13 @@ def plan(
 def show(planned: Plan, *, as_json: bool, notes: Sequence[str] = ()) -> None:
     """Print a plan as a table or as JSON; rejected tiles set the exit code as in a run."""
     rows = [_row(job, planned) for job in planned.jobs]
-    refused = [{"tile": refusal.tile.id, **refusal.error.to_dict()} for refusal in planned.refusals]
+    rejected = [{"tile": one.tile.id, **one.error.to_dict()} for one in planned.rejected]
     if as_json:
         suspicious = [asdict(warned) for warned in planned.warnings]
         print_json(
             {
                 "tiles": rows,
-                "refused": refused,
+                "rejected": rejected,
                 "suspicious": suspicious,
                 "notes": list(notes),
                 "bytes_to_read": planned.bytes_to_read,
@@ -60,9 +60,9 @@ def show(planned: Plan, *, as_json: bool, notes: Sequence[str] = ()) -> None:
         )
     else:
         _show_table(planned, rows, notes)
-    if refused:
-        denied = any(isinstance(refusal.error, SourceInaccessible) for refusal in planned.refusals)
-        raise typer.Exit(4 if denied else 3 if rows else planned.refusals[0].error.exit_code)
+    if rejected:
+        denied = any(isinstance(one.error, SourceInaccessible) for one in planned.rejected)
+        raise typer.Exit(4 if denied else 3 if rows else planned.rejected[0].error.exit_code)
 
 
 def warn(planned: Plan, notes: Sequence[str] = ()) -> None:
@@ -90,10 +90,10 @@ def _show_table(planned: Plan, rows: list[dict[str, Any]], notes: Sequence[str])
         )
     out.print(table)
     warn(planned, notes)
-    for one in planned.refusals:
+    for one in planned.rejected:
         # The error's own [tile ..., source ...] must not be read as markup.
         err.print(f"rejected: {one.error.at(tile=one.tile.id)}", markup=False)
-    if not rows and not planned.refusals:
+    if not rows and not planned.rejected:
         err.print("nothing to do: no source has data in the area")
 
 

@@ -76,7 +76,7 @@ def run(
         show(planned, as_json=as_json, notes=notes)
         return
     warn(planned, notes)
-    if not planned.jobs and not planned.refusals:
+    if not planned.jobs and not planned.rejected:
         err.print("nothing to do: no source has data in the area")
         return
     check_writable(products)

@@ -11,7 +11,7 @@ from orograph.infra.cli import options
 from orograph.infra.reporting.console import err, out, print_json
 from orograph.infra.runs.request import Request
 from orograph.pipeline.errors import UsageError
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
+from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE
 
 keys = typer.Typer(name="keys", help="API keys of the service.", no_args_is_help=True)
 
@@ -68,7 +68,7 @@ def serve(
         keys_file=keys_file,
     )
     run = RunSettings.with_flags(store=store, engine=engine, grids_dir=grids_dir)
-    asked = Request(catalogue or SHIPPED_CATALOGUE, data=tuple(data), accept_unverified=tuple(accept_unverified))
+    asked = Request(catalogue or BUNDLED_CATALOGUE, data=tuple(data), accept_unverified=tuple(accept_unverified))
     sources = asked.sources() if catalogue or data or accept_unverified else None
     app = create_app(settings, parts_from(run, sources))
     _insist_on_free_port(settings.host, settings.port)

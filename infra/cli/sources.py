@@ -11,7 +11,7 @@ from orograph.infra.cli import options, sources_list, sources_transfer
 from orograph.infra.cli.completion import complete_source
 from orograph.infra.reporting.console import err, out, print_json_line
 from orograph.pipeline.core.surface import Surface
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, Thinning
+from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE, Thinning
 
 if TYPE_CHECKING:
     from orograph.infra.runs.source_indexes import Built
@@ -30,7 +30,7 @@ app.command("mirror")(sources_transfer.mirror)
 def index(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Source ids.", autocompletion=complete_source)],
     *,
-    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
+    catalogue: options.Catalogue = BUNDLED_CATALOGUE,
     data: options.DataFiles = [],  # noqa: B006 - typer reads the default, nothing writes it
     store: options.StoreUrl = None,
     area: options.Area = "",

@@ -10,7 +10,7 @@ import typer
 from orograph.infra.cli import options
 from orograph.infra.cli.completion import complete_source
 from orograph.infra.reporting.console import out, print_json
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, Source, SourceCatalogue
+from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE, Source, SourceCatalogue
 
 if TYPE_CHECKING:
     from orograph.pipeline.sources.selection import SourceFilter
@@ -38,7 +38,7 @@ def filter_of(country: list[str], finest: float, coarsest: float, licence: str, 
 
 def list_(
     *,
-    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
+    catalogue: options.Catalogue = BUNDLED_CATALOGUE,
     country: Countries = [],  # noqa: B006 - typer reads the default, nothing writes it
     finest: Finest = 0.0,
     coarsest: Coarsest = float("inf"),
@@ -89,7 +89,7 @@ def _print_table(sources: list[Source]) -> None:
 def show(
     source_id: Annotated[str, typer.Argument(metavar="ID", help="Source id.", autocompletion=complete_source)],
     *,
-    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
+    catalogue: options.Catalogue = BUNDLED_CATALOGUE,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show a source's catalogue entry, and the values to be confirmed."""
@@ -138,7 +138,7 @@ def _text(value: Any) -> str:
 def map_(
     path: Annotated[Path, typer.Argument(help="Where to write: .png, .svg or .html.")],
     *,
-    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
+    catalogue: options.Catalogue = BUNDLED_CATALOGUE,
     country: Countries = [],  # noqa: B006 - typer reads the default, nothing writes it
     finest: Finest = 0.0,
     coarsest: Coarsest = float("inf"),

@@ -10,7 +10,7 @@ import typer
 from orograph.infra.cli import options
 from orograph.infra.cli.completion import complete_source
 from orograph.infra.reporting.console import err, out, print_json_line
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, SourceCatalogue
+from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE, SourceCatalogue
 
 if TYPE_CHECKING:
     from orograph.infra.runs.source_transfer import Transferred
@@ -25,7 +25,7 @@ def fetch(
     *,
     area: Annotated[str, typer.Option("--area", "-a", help="west,south,east,north in degrees.")],
     to: Annotated[Path, typer.Option("--to", help="Folder; files go into FOLDER/ID.")] = Path("data"),
-    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
+    catalogue: options.Catalogue = BUNDLED_CATALOGUE,
     rate: Rate = 4.0,
     as_json: Json = False,
 ) -> None:
@@ -55,7 +55,7 @@ def mirror(
     *,
     area: Annotated[str, typer.Option("--area", "-a", help="west,south,east,north in degrees.")],
     to: Annotated[str, typer.Option("--to", help="Folder or s3://bucket/prefix.")],
-    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
+    catalogue: options.Catalogue = BUNDLED_CATALOGUE,
     rate: Rate = 4.0,
     as_json: Json = False,
 ) -> None:

@@ -33,7 +33,7 @@ _POLL_S: Final = 1.0
 _RECONNECTS: Final = 10
 _KEPT: Final = 20
 """Ended jobs of one command that stay in the cluster's list."""
-_SHIPPED: Final = {".yaml", ".yml", ".geojson", ".json"}
+_UPLOADED: Final = {".yaml", ".yml", ".geojson", ".json"}
 _RUNNING: Final = {"PENDING", "RUNNING"}
 
 _log = logging.getLogger(__name__)
@@ -78,11 +78,11 @@ def submit(address: str | None, submission: Submission, tell: Callable[[str], No
     """Submit a job, or find the one that already runs; returns the client and the submission id.
 
     Raises:
-        ClusterRefused: the cluster rejects the token.
+        ClusterAccessDenied: the cluster rejects the token.
         ResourcesMissing: no cluster answers at the address.
         UsageError: an environment variable looks like a secret.
     """
-    _refuse_secrets(submission)
+    _reject_secrets(submission)
     client = client_of(address)
     for _ in range(_RECONNECTS):
         former = [job for job in jobs_of(client) if job.key == submission.key]
@@ -184,7 +184,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-def _refuse_secrets(submission: Submission) -> None:
+def _reject_secrets(submission: Submission) -> None:
     marks = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY", "CREDENTIAL")
     for name, _ in submission.environment:
         if any(mark in name.upper() for mark in marks):
@@ -213,13 +213,13 @@ def submission_of(arguments: Sequence[str], environment: Sequence[str], *, insta
         pairs.append((name, value))
     if "OROGRAPH_STORE" in os.environ and not any(name == "OROGRAPH_STORE" for name, _ in pairs):
         pairs.append(("OROGRAPH_STORE", os.environ["OROGRAPH_STORE"]))
-    _refuse_private_store(arguments, dict(pairs))
+    _reject_private_store(arguments, dict(pairs))
     rewritten, files = [], []
     for argument in arguments:
         # A file stands alone, or behind `--aoi=` or `adjustments=`.
         head, equals, last = argument.rpartition("=")
         path = Path(last)
-        if path.suffix in _SHIPPED and path.is_file():
+        if path.suffix in _UPLOADED and path.is_file():
             text = anchored_text(path)
             # The digest makes a changed file another submission.
             name_there = f"inputs/{sha256_of(text)[:12]}-{path.name}"
@@ -232,7 +232,7 @@ def submission_of(arguments: Sequence[str], environment: Sequence[str], *, insta
     return Submission(tuple(rewritten), tuple(files), installed, tuple(pairs))
 
 
-def _refuse_private_store(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+def _reject_private_store(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """A job's working directory is swept away, and its nodes do not see each other's disks."""
     if arguments[0] not in {"run", "export"}:
         return

@@ -90,7 +90,7 @@ def train_together(run: SharedRun, address: str | None = None, report: Rows | No
     run.folder.mkdir(parents=True, exist_ok=True)
     trainer = TorchTrainer(
         _worker,
-        train_loop_config=_told(run),
+        train_loop_config=_as_dict(run),
         scaling_config=ScalingConfig(num_workers=run.workers, use_gpu=on_gpu),
         torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
         run_config=RunConfig(name="ray-train", storage_path=str(run.folder.resolve())),
@@ -141,7 +141,7 @@ def _rows(curves: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(stream)]
 
 
-def _told(run: SharedRun) -> dict[str, Any]:
+def _as_dict(run: SharedRun) -> dict[str, Any]:
     """The run as plain values: Ray sends them, and no class of ours need be found where they are unpacked."""
     return {
         "plan": asdict(run.plan),
@@ -159,39 +159,39 @@ def _told(run: SharedRun) -> dict[str, Any]:
     }
 
 
-def _worker(told: dict[str, Any]) -> None:
+def _worker(config: dict[str, Any]) -> None:
     """Train in one process of the group."""
     import torch
     from ray import train
     from ray.train.torch import prepare_model
 
-    torch.set_num_threads(max(1, told["threads"]))
-    plan = TrainingPlan(**{**told["plan"], "mix": Mix(**told["plan"]["mix"])})
+    torch.set_num_threads(max(1, config["threads"]))
+    plan = TrainingPlan(**{**config["plan"], "mix": Mix(**config["plan"]["mix"])})
     place = train.get_context()
-    crew = DataParallel(
+    parallel = DataParallel(
         place.get_world_rank(),
         place.get_world_size(),
         # A batch has one thinning mode and often no aspect: the gains of others get no gradient.
         lambda module: prepare_model(module, parallel_strategy_kwargs={"find_unused_parameters": True}),
     )
-    held_out = None if told["held_out"] is None else SiteList.model_validate(told["held_out"])
+    held_out = None if config["held_out"] is None else SiteList.model_validate(config["held_out"])
     ground = gathered(
-        SiteList.model_validate(told["training"]),
+        SiteList.model_validate(config["training"]),
         held_out,
-        Path(told["data"]),
-        told["set_aside"],
+        Path(config["data"]),
+        config["set_aside"],
         plan.factor * plan.patch_px,
-        judge=crew.leads,
+        judge=parallel.is_rank_zero,
     )
     trainer = Trainer(
-        plan, ground.training, Path(told["folder"]), told["device"], crew, list(map(Path, told["teachers"]))
+        plan, ground.training, Path(config["folder"]), config["device"], parallel, list(map(Path, config["teachers"]))
     )
-    if not trainer.resume() and told["start"]:
-        trainer.start_from(*[Path(path) for path in told["start"]])
+    if not trainer.resume() and config["start"]:
+        trainer.start_from(*[Path(path) for path in config["start"]])
     validation = None
-    if crew.leads and ground.judging:
+    if parallel.is_rank_zero and ground.judging:
         validation = TrainingValidation(ground.judging, plan.factor, PRESETS[plan.preset].radius_px)
-    trainer.run(validation, None, told["every"], told["until"])
+    trainer.run(validation, None, config["every"], config["until"])
 
 
 def _ours(error: BaseException | None) -> OrographError | None:

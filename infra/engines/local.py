@@ -85,18 +85,18 @@ class _Worker:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        lifeline, self._lifeline = os.pipe()
+        parent_pipe, self._parent_pipe = os.pipe()
         paths = [str(Path(entry or ".").resolve()) for entry in sys.path]
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "orograph.infra.engines.local_worker", str(theirs.fileno()), str(lifeline)],
-                pass_fds=(theirs.fileno(), lifeline),
+                [sys.executable, "-m", "orograph.infra.engines.local_worker", str(theirs.fileno()), str(parent_pipe)],
+                pass_fds=(theirs.fileno(), parent_pipe),
                 env={**os.environ, **worker_env(), "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))},
                 stdin=subprocess.DEVNULL,
                 # Ctrl-C is for the driver, which lets the workers end their tiles or kills them.
                 start_new_session=True,
             )
-        os.close(lifeline)
+        os.close(parent_pipe)
         self.connection = Connection(ours.detach())
         self.attempt: Attempt | None = None
         self.stage: str | None = None
@@ -111,7 +111,7 @@ class _Worker:
             return False
         return True
 
-    def autopsy(self) -> OrographError:
+    def exit_reason(self) -> OrographError:
         """Why the process is gone."""
         code = self.process.wait()
         tile = self.attempt.job.tile.id if self.attempt else None
@@ -131,8 +131,8 @@ class _Worker:
         self.process.wait()
         self.connection.close()
         with contextlib.suppress(OSError):
-            os.close(self._lifeline)
-        self._lifeline = -1
+            os.close(self._parent_pipe)
+        self._parent_pipe = -1
 
 
 class _Pool:
@@ -169,7 +169,7 @@ class _Pool:
                 self.workers.append(idle)
             if not idle.start(self.runner, attempt):
                 # It died while idle: no fault of this tile.
-                self._bury(idle)
+                self._remove_worker(idle)
                 self.schedule.withdrawn(attempt)
 
     def _collect(self) -> Iterator[Outcome]:
@@ -196,8 +196,8 @@ class _Pool:
         try:
             message: tuple[Any, ...] = worker.connection.recv()
         except (EOFError, ConnectionResetError):
-            error = worker.autopsy()
-            self._bury(worker)
+            error = worker.exit_reason()
+            self._remove_worker(worker)
             return error
         if message[0] == "ready":
             self.schedule.began(attempt, time.monotonic())
@@ -215,12 +215,12 @@ class _Pool:
             attempt = worker.attempt
             if attempt is None:
                 continue
-            self._bury(worker)
+            self._remove_worker(worker)
             outcome = settle(self.schedule, attempt, deadline_error(attempt, self.schedule.policy, worker.stage))
             if outcome is not None:
                 yield outcome
 
-    def _bury(self, worker: _Worker) -> None:
+    def _remove_worker(self, worker: _Worker) -> None:
         worker.close()
         self.workers.remove(worker)
 

@@ -1,7 +1,7 @@
 """A worker process of the local engine: `python -m orograph.infra.engines.local_worker CONNECTION LIFELINE`, started by `orograph.infra.engines.local`.
 
 It reads pickled (runner, job) pairs from the connection and answers with a sign that it is ready, events and an end.
-The lifeline is a pipe whose other end only the driver holds: when the driver dies, however it dies, the pipe ends and
+The parent pipe is a pipe whose other end only the driver holds: when the driver dies, however it dies, the pipe ends and
 so does the worker.
 """
 
@@ -19,9 +19,9 @@ from orograph.infra.engines.environment import apply_gdal_env
 
 def main() -> None:
     """Serve jobs until the connection closes."""
-    connection_fd, lifeline_fd = int(sys.argv[1]), int(sys.argv[2])
+    connection_fd, parent_pipe_fd = int(sys.argv[1]), int(sys.argv[2])
     apply_gdal_env()
-    threading.Thread(target=_die_with_driver, args=(lifeline_fd,), daemon=True).start()
+    threading.Thread(target=_die_with_driver, args=(parent_pipe_fd,), daemon=True).start()
     connection = Connection(connection_fd)
     while True:
         try:
@@ -40,8 +40,8 @@ def main() -> None:
         connection.send(("end", end))
 
 
-def _die_with_driver(lifeline_fd: int) -> None:
-    os.read(lifeline_fd, 1)
+def _die_with_driver(parent_pipe_fd: int) -> None:
+    os.read(parent_pipe_fd, 1)
     os._exit(1)
 
 

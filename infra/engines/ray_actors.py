@@ -18,7 +18,7 @@ from orograph.infra.engines.environment import worker_env
 from orograph.infra.engines.node_health import NodeHealth, may_belong_to_node
 from orograph.infra.engines.protocol import Event, EventCallback, Outcome, Receipt, Runner
 from orograph.infra.engines.ray_capacity import Capacity, Demand, capacity_of
-from orograph.infra.engines.ray_worker import Mailbox, PreparedWorker, TileWorker
+from orograph.infra.engines.ray_worker import EventQueue, PreparedWorker, TileWorker
 from orograph.infra.engines.schedule import Attempt, Schedule
 from orograph.pipeline.errors import EngineError, OrographError, OutOfMemory, ResourcesMissing, WorkerLost
 
@@ -28,7 +28,7 @@ _LOOK_S: Final = 2.0
 """How often nodes are counted."""
 _STARTS: Final = 5
 """Failed starts in a row, while no worker is ready, after which the run ends."""
-_LONGEST_HIRE_WAIT_S: Final = 15.0
+_LONGEST_START_WAIT_S: Final = 15.0
 _NODE_LABEL: Final = "ray.io/node-id"
 _HOST: Final = re.compile(r"\bip=([0-9a-fA-F.:]+)")
 
@@ -82,12 +82,12 @@ class Actors:
         self.runner = ray.cloudpickle.dumps(runner)
         self.workers: list[Worker] = []
         # Its process or node may go while workers live: their later messages must still arrive.
-        self.mailbox: Any = ray.remote(num_cpus=0, max_restarts=-1)(Mailbox).remote()
-        self.letters = self.mailbox.fetch.remote()
+        self.queue: Any = ray.remote(num_cpus=0, max_restarts=-1)(EventQueue).remote()
+        self.events = self.queue.fetch.remote()
         self.actor_class = ray.remote(TileWorker)
         self.capacity = Capacity()
         self.looked_s = -_LOOK_S
-        self.hire_after_s = 0.0
+        self.start_after_s = 0.0
         self.failed_starts = 0
         self.last_ready_s = time.monotonic()
 
@@ -96,7 +96,7 @@ class Actors:
         try:
             while not self.schedule.finished:
                 self._look()
-                self._hire()
+                self._start_worker()
                 self._assign()
                 yield from self._collect()
                 self._deliver()
@@ -105,8 +105,8 @@ class Actors:
             self._deliver(wait=True)
         finally:
             for worker in list(self.workers):
-                self._dismiss(worker)
-            self.ray.kill(self.mailbox)
+                self._stop_worker(worker)
+            self.ray.kill(self.queue)
 
     def _look(self) -> None:
         """Count the nodes again."""
@@ -117,17 +117,17 @@ class Actors:
         if self.capacity.rooms:
             self.schedule.release(frozenset(self.capacity.rooms))
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         """As many actors as there is work for, and no more: an idle one would keep a node from being given back."""
         shunned = self.schedule.shunned() | frozenset(self.health.aside)
         for worker in [w for w in self.workers if w.ready and w.attempt is None and w.node in shunned]:
-            self._dismiss(worker)
+            self._stop_worker(worker)
         wanted = self.schedule.wanted(self.capacity.target(self.demand))
-        while len(self.workers) < wanted and time.monotonic() >= self.hire_after_s:
+        while len(self.workers) < wanted and time.monotonic() >= self.start_after_s:
             self.workers.append(Worker(self._started(shunned), self.runner))
         idle = sorted((w for w in self.workers if w.attempt is None), key=lambda worker: worker.ready)
         for worker in idle[: max(0, len(self.workers) - wanted)]:
-            self._dismiss(worker)
+            self._stop_worker(worker)
 
     def _started(self, shunned: frozenset[str]) -> Any:
         resources = self.demand.resources
@@ -144,7 +144,7 @@ class Actors:
             runtime_env={"env_vars": worker_env()},
             **options,
         )
-        return actor.remote(self.mailbox)
+        return actor.remote(self.queue)
 
     def _assign(self) -> None:
         for worker in self.workers:
@@ -181,7 +181,7 @@ class Actors:
             end, worker.ref = self.ray.get(worker.ref), None
         except Exception as error:  # noqa: BLE001 - Ray's errors share no base class
             end = self._translated(error, worker)
-            self._dismiss(worker)
+            self._stop_worker(worker)
         if attempt is None:
             self._started_or_not(worker, end)
             return None
@@ -214,7 +214,7 @@ class Actors:
             self.most_ready = max(self.most_ready, sum(w.ready for w in self.workers))
             return
         if isinstance(end, PreparedWorker):
-            self._dismiss(worker)
+            self._stop_worker(worker)
             error = end.error if isinstance(end.error, OrographError) else EngineError(str(end.error))
             node, label = end.node, end.label
         else:
@@ -222,7 +222,7 @@ class Actors:
             node = label = found[1] if found else "an unknown host"
             error = end
         self.failed_starts += 1
-        self.hire_after_s = time.monotonic() + min(_LONGEST_HIRE_WAIT_S, 0.5 * 2.0**self.failed_starts)
+        self.start_after_s = time.monotonic() + min(_LONGEST_START_WAIT_S, 0.5 * 2.0**self.failed_starts)
         log.warning("no worker on %s: %s", label, error)
         others = bool(set(self.capacity.rooms) - {node, *self.health.aside})
         if self.health.start_failed(node, label, error, others=others):
@@ -264,15 +264,15 @@ class Actors:
 
         With `wait`, those it brings are waited for; it may have left before the last was written, a second has not.
         """
-        done, _ = self.ray.wait([self.letters], timeout=_POST_S if wait else 0)
+        done, _ = self.ray.wait([self.events], timeout=_POST_S if wait else 0)
         if not done:
             return
-        letters = []
+        events = []
         with contextlib.suppress(self.ray.exceptions.RayActorError):
-            letters = self.ray.get(self.letters)
-        self.letters = self.mailbox.fetch.remote()
+            events = self.ray.get(self.events)
+        self.events = self.queue.fetch.remote()
         by_ticket = {w.attempt.ticket: w for w in self.workers if w.attempt is not None}
-        for ticket, stage, fraction in letters:
+        for ticket, stage, fraction in events:
             worker = by_ticket.get(ticket)
             if worker is not None and worker.attempt is not None:
                 worker.stage = stage
@@ -286,7 +286,7 @@ class Actors:
             if attempt is None:
                 continue
             error = deadline_error(attempt, self.schedule.policy, worker.stage)
-            self._dismiss(worker)
+            self._stop_worker(worker)
             outcome = settle(self.schedule, attempt, error)
             if outcome is not None:
                 yield outcome
@@ -300,7 +300,7 @@ class Actors:
                 remedy="look at `ray status`: other jobs may use the resources, or no node grows",
             )
 
-    def _dismiss(self, worker: Worker) -> None:
+    def _stop_worker(self, worker: Worker) -> None:
         worker.ref = None
         self.ray.kill(worker.handle, no_restart=True)
         if worker in self.workers:

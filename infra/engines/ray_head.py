@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from orograph.pipeline.errors import ClusterRefused, OrographError, ResourcesMissing
+from orograph.pipeline.errors import ClusterAccessDenied, OrographError, ResourcesMissing
 
 DASHBOARD: Final = "http://127.0.0.1:8265"
 _GCS_PROGRAM: Final = "gcs_server"
@@ -56,7 +56,7 @@ def client_of(address: str | None) -> Any:
             head of this machine when None.
 
     Raises:
-        ClusterRefused: the cluster rejects the token.
+        ClusterAccessDenied: the cluster rejects the token.
         ResourcesMissing: no cluster answers.
     """
     if address is not None or os.environ.get("RAY_ADDRESS"):
@@ -106,7 +106,7 @@ def _connected(address: str | None) -> Any:
         if address is not None:
             del os.environ["RAY_ADDRESS"]
         if "401" in str(error) or "403" in str(error) or "uthentication" in str(error):
-            raise ClusterRefused(
+            raise ClusterAccessDenied(
                 f"the cluster at {where} rejects the token: {text}",
                 remedy="set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH)",
             ) from error

@@ -37,8 +37,8 @@ class PreparedWorker:
 class TileWorker:
     """One process, one tile at a time."""
 
-    def __init__(self, mailbox: Any) -> None:
-        self._mailbox = mailbox
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
         self._runner: Runner | None = None
 
     def prepare(self, pickled_runner: bytes) -> PreparedWorker:
@@ -70,10 +70,10 @@ class TileWorker:
 
         def post(stage: str, fraction: float) -> None:
             nonlocal begun
-            letter = self._mailbox.post.remote(ticket, stage, fraction)
+            posted = self._queue.post.remote(ticket, stage, fraction)
             if stage != begun:
                 # Should this process be killed in the stage, the driver must be able to name it.
-                ray.wait([letter], timeout=_POST_S)
+                ray.wait([posted], timeout=_POST_S)
                 begun = stage
 
         if self._runner is None:
@@ -81,20 +81,20 @@ class TileWorker:
         return execute(self._runner, job, post)
 
 
-class Mailbox:
+class EventQueue:
     """Holds the workers' signs of life until the driver fetches them."""
 
     def __init__(self) -> None:
-        self._letters: list[tuple[int, str, float]] = []
+        self._events: list[tuple[int, str, float]] = []
 
     def post(self, ticket: int, stage: str, fraction: float) -> None:
         """Leave a sign of life."""
-        self._letters.append((ticket, stage, fraction))
+        self._events.append((ticket, stage, fraction))
 
     def fetch(self) -> list[tuple[int, str, float]]:
         """Take all that has come."""
-        letters, self._letters = self._letters, []
-        return letters
+        events, self._events = self._events, []
+        return events
 
 
 def _sendable(error: Exception) -> OrographError | str:

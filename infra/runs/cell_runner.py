@@ -50,12 +50,12 @@ class CellPlan:
     Attributes:
         due: Cells to make.
         up_to_date: Cells whose present state is made of the present tiles.
-        refused: Cells that cannot be made, with the reason.
+        rejected: Cells that cannot be made, with the reason.
     """
 
     due: tuple[CellJob, ...]
     up_to_date: tuple[CellJob, ...]
-    refused: tuple[tuple[Cell, OrographError], ...] = ()
+    rejected: tuple[tuple[Cell, OrographError], ...] = ()
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -82,18 +82,18 @@ def plan_cells(store: Store, settings: CellSettings, cells: Iterable[Cell] | Non
     """
     refs = {tile: tile_ref(store, tile) for tile in published_tiles(store)}
     wanted = cells_of_tiles(refs) if cells is None else tuple(sorted(set(cells)))
-    due, up_to_date, refused = [], [], []
+    due, up_to_date, rejected = [], [], []
     for cell in wanted:
         touched = sorted(tiles_of_cell(cell))
         job = CellJob(cell, tuple(refs[tile] for tile in touched if tile in refs), settings)
         absent = [tile.id for tile in touched if tile not in refs]
-        if not job.inputs or (absent and settings.missing == "refuse"):
-            refused.append((cell, _uncovered(cell, absent)))
+        if not job.inputs or (absent and settings.missing == "error"):
+            rejected.append((cell, _uncovered(cell, absent)))
         elif store.head(job.manifest_key) is not None and _is_published(store, job):
             up_to_date.append(job)
         else:
             due.append(job)
-    return CellPlan(tuple(due), tuple(up_to_date), tuple(refused))
+    return CellPlan(tuple(due), tuple(up_to_date), tuple(rejected))
 
 
 def _uncovered(cell: Cell, absent: Sequence[str]) -> OutsideCoverage:

@@ -41,7 +41,7 @@ from orograph.pipeline.sources.catalogue import Access
 from orograph.pipeline.sources.file_identity import check_local, local_ref
 from orograph.pipeline.sources.partial import RasterFile, path_of
 from orograph.pipeline.sources.refs import FileRef
-from orograph.pipeline.sources.sidecars import basename, candidates, found_beside
+from orograph.pipeline.sources.sidecars import basename, candidates, find_sidecars
 from orograph.pipeline.sources.untrusted_header import check_raster_file
 
 T = TypeVar("T")
@@ -405,7 +405,7 @@ def _local_path(href: str) -> Path:
 def _check_same_sidecars(file: FileRef, path: Path) -> None:
     """A side-car that came, went or changed since planning changes heights as the file itself does."""
     planned = {sidecar.href: sidecar for sidecar in file.sidecars}
-    found = found_beside(str(path))
+    found = find_sidecars(str(path))
     if set(found) != set(planned):
         raise SourceChanged(
             f"the side-cars of {path.name} are not the planned ones: {', '.join(map(basename, found)) or 'none'} now",

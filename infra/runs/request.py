@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, Files, Source, SourceCatalogue
+from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE, Files, Source, SourceCatalogue
 from orograph.pipeline.sources.readiness import obstacle
 
 if TYPE_CHECKING:  # geometry and rasters are heavy, and `orograph --help` needs neither
@@ -28,7 +28,7 @@ class Request:
         accept_unverified: Sources whose unverified facts the user accepts.
     """
 
-    catalogue: Path = SHIPPED_CATALOGUE
+    catalogue: Path = BUNDLED_CATALOGUE
     source_ids: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     tiles: tuple[str, ...] = ()

@@ -69,7 +69,7 @@ def smoothed(plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_js
             records[job.tile] = [CoregistrationRecord.model_validate(document) for document in documents]
     shifts = smooth_shifts(records)
     jobs = tuple(replace(job, alignment=shifts.get(job.tile, ())) for job in plan.jobs)
-    return Plan(jobs, plan.refusals)
+    return Plan(jobs, plan.rejected)
 
 
 def summarise(
@@ -78,16 +78,16 @@ def summarise(
     """Print the planning's notes, how the run ended and where its results are; returns the exit code."""
     good = sum(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    errors += [refusal.error for refusal in plan.refusals]
+    errors += [one.error for one in plan.rejected]
     if as_json:
-        for refusal in plan.refusals:
-            print_json_line({"event": "tile", "status": "refused", **refusal.error.to_dict(), "tile": refusal.tile.id})
+        for one in plan.rejected:
+            print_json_line({"event": "tile", "status": "rejected", **one.error.to_dict(), "tile": one.tile.id})
         print_json_line(
             {"event": "end", "good": good, "failed": len(errors), "store": settings.store, "notes": list(notes)}
         )
     else:
-        for refusal in plan.refusals:
-            err.print(f"{refusal.tile.id} rejected: {refusal.error}", markup=False)
+        for one in plan.rejected:
+            err.print(f"{one.tile.id} rejected: {one.error}", markup=False)
         for note in notes:
             err.print(f"note: {note}", markup=False)
         tiles = "tile" if good == 1 else "tiles"

@@ -59,7 +59,7 @@ def full_sources(store: Store, manifest: Manifest) -> tuple[SourceRef, ...]:
     return _kept(store, manifest, inputs_key(manifest.tile, manifest.run_key), _REFS, manifest.sources)
 
 
-def told_alignment(store: Store, manifest: Manifest) -> tuple[CoregistrationRecord, ...]:
+def given_alignment(store: Store, manifest: Manifest) -> tuple[CoregistrationRecord, ...]:
     """Return the shifts given to the run that made a tile (`--smooth-shifts`); empty where it estimated its own.
 
     Raises:

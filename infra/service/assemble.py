@@ -84,12 +84,12 @@ class TilePlanner:
     def _aligned_as_before(self, job: Job) -> Job:
         """Return the job with the shifts given to its tile, which agree with its neighbours', if the files are the same."""
         found = self._published(job.tile)
-        if found is None or not (told := self.published.alignment(found)):
+        if found is None or not (given := self.published.alignment(found)):
             return job
         made_with = self.published.manifest(found).settings
         same_method = all(made_with[name] == getattr(job.settings, name) for name in ("coregistration", "max_shift_m"))
         same_files = _contents(self.published.sources(found)) == _contents(job.sources)
-        return replace(job, alignment=told) if same_method and same_files else job
+        return replace(job, alignment=given) if same_method and same_files else job
 
     def _made_of(self, tile: Tile) -> tuple[SourceRef, ...]:
         found = self._published(tile)

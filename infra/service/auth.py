@@ -27,7 +27,7 @@ SCOPES: Final[tuple[Scope, ...]] = ("read", "run", "admin")
 
 _KEY: Final = re.compile(r"oro_([0-9a-f]{8})_([A-Za-z0-9_-]{43})", re.ASCII)
 # Compared with when a key id is unknown, so that unknown and wrong take the same time.
-_NOBODY: Final = hashlib.sha256(b"nobody").hexdigest()
+_UNKNOWN_CALLER: Final = hashlib.sha256(b"nobody").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class KeyRing:
         """The owner of a key, None for an unknown key."""
         match = _KEY.fullmatch(text)
         stored = self._current().get(match[1]) if match else None
-        expected = stored.sha256 if stored else _NOBODY
+        expected = stored.sha256 if stored else _UNKNOWN_CALLER
         same = hmac.compare_digest(_digest(text), expected)
         if stored is None or not same or stored.is_expired:
             return None

@@ -146,7 +146,7 @@ class Dispatcher:
         try:
             self._leases.sign()
         except StoreUnwritable as error:
-            self._refuse_orders(error)
+            self._reject_orders(error)
         for thread in self._threads:
             thread.start()
 
@@ -268,7 +268,7 @@ class Dispatcher:
                 self.read_only = ""
                 self._adopt()
             except StoreUnwritable as error:
-                self._refuse_orders(error)
+                self._reject_orders(error)
                 self._see_others()
             except OrographError as error:
                 _log.warning("lease or adoption failed: %s", redacted(str(error)))
@@ -277,7 +277,7 @@ class Dispatcher:
             if self._stopping.wait(self._lease_s / 3):
                 return
 
-    def _refuse_orders(self, error: OrographError) -> None:
+    def _reject_orders(self, error: OrographError) -> None:
         if not self.read_only:
             _log.warning("the store is read-only: it is served, and orders are rejected: %s", redacted(str(error)))
         self.read_only = redacted(error.message)

@@ -157,9 +157,9 @@ class Orders:
             raise Problem(422, "Bad identifier", error.message) from error
         sources = tuple(sorted(set(inputs.sources)))
         overrides = inputs.settings.model_dump(exclude_none=True)
-        refused = sorted(set(overrides) - set(self._settings.overrides))
-        if refused:
-            raise Problem(403, "Forbidden", f"requests to this service may not change {', '.join(refused)}")
+        forbidden = sorted(set(overrides) - set(self._settings.overrides))
+        if forbidden:
+            raise Problem(403, "Forbidden", f"requests to this service may not change {', '.join(forbidden)}")
         return tile, sources, overrides
 
     def _unplanned(
@@ -187,7 +187,7 @@ class Orders:
             return Placed(known, created=False)
         if self._dispatcher.waiting >= self._settings.queue_limit:
             raise busy("the queue of waiting tiles is full", 30)
-        return self._placed_anew(fresh, plan.result) if known is None else self._again(known, fresh, plan.result)
+        return self._placed_as_new(fresh, plan.result) if known is None else self._again(known, fresh, plan.result)
 
     def _is_recent(self, record: JobRecord) -> bool:
         """Whether a job was successful so lately that its sources need not be looked at again."""
@@ -274,13 +274,13 @@ class Orders:
 
         record = self._book.change(known.id, reopen)
         if record is None:
-            return self._placed_anew(fresh, job)
+            return self._placed_as_new(fresh, job)
         ours = record.created == fresh.created and record.owner == self._dispatcher.owner
         if ours and not record.status.is_final:
             self._enqueue(record, job)
         return Placed(record, created=ours)
 
-    def _placed_anew(self, fresh: JobRecord, job: Job | Callable[[], Job]) -> Placed:
+    def _placed_as_new(self, fresh: JobRecord, job: Job | Callable[[], Job]) -> Placed:
         record, created = self._book.add(fresh)
         if created and not record.status.is_final:
             self._enqueue(record, job)

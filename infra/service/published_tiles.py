@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from orograph.infra.runs.source_records import full_sources, told_alignment
+from orograph.infra.runs.source_records import full_sources, given_alignment
 from orograph.infra.stores.base import Store
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import BadIdentifier, CatalogueError
@@ -158,7 +158,7 @@ class Published:
         Raises:
             CatalogueError: their record in the store is damaged.
         """
-        return told_alignment(self._store, self.manifest(tile))
+        return given_alignment(self._store, self.manifest(tile))
 
     def _read_manifest(self, tile_id: str, run_key: str) -> Manifest:
         key = manifest_key(tile_id, run_key)

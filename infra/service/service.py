@@ -142,7 +142,7 @@ class Guarded:
         self._main = main
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        """Pass on what may be read; refusals are problems."""
+        """Pass on what may be read; rejections are problems."""
         if scope["type"] == "http" and scope["method"] != "OPTIONS":
             try:
                 await may_read(Request({**scope, "app": self._main}))

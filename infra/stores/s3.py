@@ -142,7 +142,7 @@ class S3Store:
                 else:
                     etag, size = self._put_once(request, data, condition)
             except Exception as error:  # noqa: BLE001 - raised again there, unless the write was ours
-                return self._explain_refusal(error, key, write_id, condition)
+                return self._explain_rejection(error, key, write_id, condition)
             return ObjectInfo(key, etag, size, write_id)
 
         return self._try(call, key)
@@ -225,11 +225,11 @@ class S3Store:
         except Exception as error:
             raise translated(error, self._where(upload["Key"])) from error
 
-    def _explain_refusal(self, error: Exception, key: str, write_id: str, condition: dict[str, str]) -> ObjectInfo:
+    def _explain_rejection(self, error: Exception, key: str, write_id: str, condition: dict[str, str]) -> ObjectInfo:
         """After 412, 409 or (compare-and-swap only) 404: ours, lost, or to be tried again. Never guesses."""
         status = status_of(error)
-        refused = bool(condition) and (status in {409, 412} or (status == 404 and "IfMatch" in condition))
-        if not refused or code_of(error) == "NoSuchBucket":
+        conflicting = bool(condition) and (status in {409, 412} or (status == 404 and "IfMatch" in condition))
+        if not conflicting or code_of(error) == "NoSuchBucket":
             raise error
         found = self.head(key)
         if found is not None and found.write_id == write_id:

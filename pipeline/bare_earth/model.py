@@ -17,7 +17,7 @@ from orograph.pipeline.bare_earth.device_features import features_on
 from orograph.pipeline.bare_earth.height_classes import Bins
 from orograph.pipeline.bare_earth.network import STRIDE, SurfaceNet, SurfaceSpec, features
 from orograph.pipeline.bare_earth.ordinal_head import Decoding, OrdinalHead
-from orograph.pipeline.core.bundled_weights import SHIPPED, shipped_index
+from orograph.pipeline.core.bundled_weights import BUNDLED, bundled_index
 from orograph.pipeline.core.model_file import description_of, read_described
 from orograph.pipeline.core.torch_device import device_memory, torch_device
 from orograph.pipeline.core.weights_uri import is_content, parted, reader
@@ -224,7 +224,7 @@ class SurfaceModel:
 
 def bare_earth_names() -> tuple[str, ...]:
     """Names of the models that ship."""
-    return tuple(sorted(shipped_index("bare-earth")))
+    return tuple(sorted(bundled_index("bare-earth")))
 
 
 def load_bare_earth(name: str) -> SurfaceModel:
@@ -235,9 +235,9 @@ def load_bare_earth(name: str) -> SurfaceModel:
         ForeignModel: the file is not a bare-earth model, or its digest differs from the expected one.
     """
     href, expected = parted(name)
-    entry = shipped_index("bare-earth").get(name)
+    entry = bundled_index("bare-earth").get(name)
     if entry is not None:
-        model = SurfaceModel.load(SHIPPED / entry["file"])
+        model = SurfaceModel.load(BUNDLED / entry["file"])
         if model.sha256 != entry["sha256"]:
             raise ForeignModel(
                 f"{entry['file']} has sha256 {model.sha256}, expected {entry['sha256']}", remedy="install it again"

@@ -89,9 +89,9 @@ def features(dsm_m: np.ndarray, pixel_size_m: float, spec: SurfaceSpec, shares: 
     centre = np.sqrt(spec.pixel_size_m[0] * spec.pixel_size_m[1])
     compressed.append(np.full_like(z, np.log2(pixel_size_m / centre)))
     if spec.cover:
-        told = np.zeros((2, *z.shape), dtype=np.float32) if shares is None else np.nan_to_num(shares)
+        values = np.zeros((2, *z.shape), dtype=np.float32) if shares is None else np.nan_to_num(shares)
         known = np.zeros_like(z) if shares is None else np.isfinite(shares).all(axis=0)
-        compressed += [*(told * known), known]
+        compressed += [*(values * known), known]
     return np.stack(compressed).astype(np.float32)
 
 

@@ -93,11 +93,11 @@ class GroundReader:
         worked = replace(lattice, factor=self._factor(lattice.factor))
         ratio = lattice.factor // worked.factor
         size_m = (band.pixel_size_m[0] / ratio, band.pixel_size_m[1] / ratio)
-        above, beside = oblong_halo_px(halo_px(self.model), size_m)
-        row, col = band.row * ratio - above, window.col * ratio - beside
-        rows, cols = band.height * ratio + 2 * above, window.width * ratio + 2 * beside
+        above, aside = oblong_halo_px(halo_px(self.model), size_m)
+        row, col = band.row * ratio - above, window.col * ratio - aside
+        rows, cols = band.height * ratio + 2 * above, window.width * ratio + 2 * aside
         surface = self.reader.read(worked, row, col, rows, cols)
-        inner = slice(above, rows - above), slice(beside, cols - beside)
+        inner = slice(above, rows - above), slice(aside, cols - aside)
         if np.isnan(surface[inner]).all():
             return HeightPatch(_reduced(surface[inner], ratio))
         ground = bare_earth(

@@ -135,7 +135,7 @@ def _page(document: dict[str, Any], folder: Path) -> str:
     for border in document["borders"]:
         figures, sample, raw = border["all_flat_ground"], border["sample_of_20"], border["without_operations"]
         routes = border["two_routes"]
-        told = routes["verdict"] if routes["verdict"] != "impossible" else f"impossible: {routes['reason']}"
+        verdict = routes["verdict"] if routes["verdict"] != "impossible" else f"impossible: {routes['reason']}"
         cells = [
             f"{border['a']} / {border['b']}",
             f"{figures['count']:,}",
@@ -145,7 +145,7 @@ def _page(document: dict[str, Any], folder: Path) -> str:
             f"{figures['nmad_m'] * 100:.2f}",
             f"{sample['mean_absolute_m'] * 100:.2f}",
             "" if routes["difference_m"] is None else f"{routes['difference_m'] * 100:+.2f}",
-            told,
+            verdict,
         ]
         rows.append(cells)
         drawn.append((folder / border["picture"], f"{border['a']} / {border['b']}"))

@@ -7,11 +7,11 @@ from typing import Final
 
 import yaml
 
-SHIPPED: Final = Path(__file__).parents[1] / "weights"
+BUNDLED: Final = Path(__file__).parents[1] / "weights"
 
 
-def shipped_index(kind: str) -> dict[str, dict[str, str]]:
+def bundled_index(kind: str) -> dict[str, dict[str, str]]:
     """Return the bundled weights of a kind (`superres`, `bare-earth`): name to `file` and `sha256`."""
-    path = SHIPPED / "index.yaml"
+    path = BUNDLED / "index.yaml"
     listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
     return {name: entry for name, entry in listed.items() if entry["kind"] == kind}

@@ -167,7 +167,7 @@ def vertical_part_of(code: str) -> VerticalPart | None:
     return _vertical_part(crs, ellipsoidal=len(crs.axis_info) == 3)
 
 
-def says_nothing(part: VerticalPart) -> bool:
+def is_empty_statement(part: VerticalPart) -> bool:
     """Whether a vertical part only states that there is one: unnamed, without code."""
     return part.code is None and bool(_UNNAMED.match(part.name)) and bool(_UNNAMED.match(part.datum))
 

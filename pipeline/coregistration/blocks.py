@@ -81,7 +81,7 @@ def _plain(value: Any) -> Any:
 def observable(pair: Pair, field: DisplacementField, blocks: Blocks, scale: Array) -> Array:
     """Blocks that constrain a horizontal shift by themselves, shape (n,)."""
     smallest = min(*pair.reference.shape, *pair.moving.shape)
-    coarse = pair.thinned(_THINNING) if smallest >= 10 * _THINNING else pair
+    coarse = pair.decimated(_THINNING) if smallest >= 10 * _THINNING else pair
     sums = coarse.sums(field, Blocks.of_counts(coarse.reference.shape, blocks.shape), 4.0 * scale)
     flat = sums.reshape(-1, sums.shape[-1])
     a, _ = matrices(sums)

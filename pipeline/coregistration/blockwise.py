@@ -34,7 +34,7 @@ CELL_M: Final = 2000.0
 UP_STIFFNESS: Final = 5.0
 """Heights bend less than horizontal shifts: a metre sideways changes the height by the slope (here about 0.45)."""
 _STEPS: Final = 5
-_THINNED: Final = 250_000
+_DECIMATED_PX: Final = 250_000
 _NEARLY_PX: Final = 0.1
 _ENOUGH_PX: Final = 0.1
 _IMAGE: Final = 50_000
@@ -79,7 +79,7 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     field = start.with_lattice(np.zeros((3, *blocks.shape)))
     scale = noise_scale(*pair.residuals(field, _SCALE_SAMPLE))
     patch_px = int(np.diff(blocks.row_edges).min()) // patches_per_block(pair, blocks)
-    thin = min(max(1, pair.reference.size // _THINNED), max(1, patch_px // 3))
+    thin = min(max(1, pair.reference.size // _DECIMATED_PX), max(1, patch_px // 3))
     said = gather(pair, field, blocks, scale, thin)
     seen = observable(pair, field, blocks, scale) & method.horizontal
     relative = choose_stiffness(trial, said.trusted(seen), folds)

@@ -114,7 +114,7 @@ def _local_surface(heights: Array, row: int, col: int, a: Array, b: Array, phi: 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mend_rows(heights: Array, threshold: float, first: int, last: int, dirty: bool, out: Array) -> None:
+def _despike_rows(heights: Array, threshold: float, first: int, last: int, dirty: bool, out: Array) -> None:
     """Repair rows `first` to `last` into `out`; clean ones are copied."""
     if not dirty:
         out[first:last] = heights[first:last]
@@ -169,19 +169,19 @@ def spike_threshold_m(heights_m: FloatArray) -> float:
     return max(SPIKE_FACTOR * 1.4826 * float(np.median(second)), 1.0)
 
 
-def mend(heights_m: FloatArray, *, spikes: bool = True, threads: int = 1) -> FloatArray:
+def despike(heights_m: FloatArray, *, spikes: bool = True, threads: int = 1) -> FloatArray:
     """The raster with spikes replaced and voids filled up to two pixels from data; itself if it is clean.
 
     Heights in metres, float32, NaN is void; voids deeper than two pixels stay.
     """
     threshold = float(np.float32(spike_threshold_m(heights_m))) if spikes else float("inf")
     if by_numpy():
-        return cast("FloatArray", cpu_kernels().mend(heights_m, threshold))
+        return cast("FloatArray", cpu_kernels().despike(heights_m, threshold))
     rows = heights_m.shape[0]
     found = in_bands(lambda a, b: (a, bool(_is_dirty(heights_m, threshold, a, b))), rows, threads)
     dirty = dict(found)
     if not any(dirty.values()):
         return heights_m
     out = np.empty_like(heights_m)
-    in_bands(lambda a, b: _mend_rows(heights_m, threshold, a, b, dirty[a], out), rows, threads)
+    in_bands(lambda a, b: _despike_rows(heights_m, threshold, a, b, dirty[a], out), rows, threads)
     return out

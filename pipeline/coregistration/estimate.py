@@ -262,7 +262,7 @@ def slope_spread(pair: Pair, field: DisplacementField, scale: Array) -> SlopeSpr
     for factor in (8, 4, 2, 1):
         if min(pair.reference.shape) < 6 * factor or min(pair.moving.shape) < 6 * factor:
             continue
-        coarse = pair.thinned(factor) if factor > 1 else pair
+        coarse = pair.decimated(factor) if factor > 1 else pair
         sums = coarse.sums(field, Blocks.of(coarse.reference.shape, 1e9), wide)
         if sums[..., 10].sum() < LEAST_SAMPLES and factor > 1:
             continue

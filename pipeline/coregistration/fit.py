@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from orograph.pipeline.core.raster import BoolArray, FloatArray, Raster
 from orograph.pipeline.coregistration.blockwise import fit_field
-from orograph.pipeline.coregistration.despike import mend
+from orograph.pipeline.coregistration.despike import despike
 from orograph.pipeline.coregistration.estimate import (
     LEAST_SAMPLES,
     LEAST_SLOPE_SPREAD,
@@ -174,8 +174,8 @@ def make_pair(
             f"reference in {reference.frame}, raster to be aligned in {moving.frame}",
             remedy="transform both to one vertical frame first: coregistration would absorb the difference of the datums",
         )
-    refuse_undeclared_nodata(reference.heights_m, "reference")
-    refuse_undeclared_nodata(moving.heights_m, "raster to be aligned")
+    reject_undeclared_nodata(reference.heights_m, "reference")
+    reject_undeclared_nodata(moving.heights_m, "raster to be aligned")
     shape = reference.heights_m.shape
     if inliers is None:
         inliers = np.ones(shape, np.bool_)
@@ -184,11 +184,11 @@ def make_pair(
     # The kernels use flat memory; each of them would copy a strided view.
     target, heights = np.ascontiguousarray(reference.heights_m), np.ascontiguousarray(moving.heights_m)
     stable = np.ascontiguousarray(inliers)
-    mended = mend(heights, threads=threads)
-    return Pair(target, heights, mended, stable, reference.geobox, moving.geobox, threads, kernels_for(device))
+    despiked = despike(heights, threads=threads)
+    return Pair(target, heights, despiked, stable, reference.geobox, moving.geobox, threads, kernels_for(device))
 
 
-def refuse_undeclared_nodata(heights: FloatArray, name: str) -> None:
+def reject_undeclared_nodata(heights: FloatArray, name: str) -> None:
     """Reject implausible heights that occur repeatedly, such as -9999 left undeclared.
 
     Raises:
@@ -215,7 +215,7 @@ def coarse_start(pair: Pair, still: DisplacementField, limit_m: float) -> tuple[
     factor = min(8, min(*pair.reference.shape, *pair.moving.shape) // 40)
     if factor < 2:
         return still, 0.0
-    coarse = pair.thinned(factor)
+    coarse = pair.decimated(factor)
     before, _ = coarse.residuals(still)
     if before.size < LEAST_SAMPLES:
         return still, 0.0

@@ -16,7 +16,7 @@ from rasterio.transform import array_bounds
 from orograph.pipeline.core.block_mean import block_mean
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.coregistration.cpu_kernels import cpu_kernels
-from orograph.pipeline.coregistration.despike import mend
+from orograph.pipeline.coregistration.despike import despike
 from orograph.pipeline.coregistration.field import DisplacementField, crs_of
 from orograph.pipeline.coregistration.prepare import Prepared
 from orograph.pipeline.coregistration.result import Coregistration
@@ -102,7 +102,7 @@ def _share_outside(inner: GeoBox, outer: GeoBox) -> float:
 def rows_of(result: Coregistration, pair: Prepared, grid: OutputGrid, *, threads: int = 1) -> Iterator[Rows]:
     """The aligned raster and the displacement on an output grid, strip by strip."""
     step = max(16, STRIP_ROWS // grid.averaged**2)
-    mended = None if grid.working is not None else mend(pair.moving_file.heights_m, spikes=False, threads=threads)
+    despiked = None if grid.working is not None else despike(pair.moving_file.heights_m, spikes=False, threads=threads)
     for first in range(0, grid.geobox.shape.y, step):
         part = slice(first, min(first + step, grid.geobox.shape.y))
         if grid.working is not None:
@@ -111,7 +111,7 @@ def rows_of(result: Coregistration, pair: Prepared, grid: OutputGrid, *, threads
             displacement = np.stack(result.displacement(box, threads=threads))
         else:
             box = grid.geobox[part, :]
-            aligned, _ = _through_nodes(result.field, pair, _finer(box, grid.averaged), mended, threads)
+            aligned, _ = _through_nodes(result.field, pair, _finer(box, grid.averaged), despiked, threads)
             displacement = _at_nodes(result.field, box)[1]
         yield Rows(first, block_mean(aligned, grid.averaged) if grid.averaged > 1 else aligned, displacement)
 
@@ -162,7 +162,7 @@ def _between(size: int, nodes: int, step: int) -> Array:
 
 
 def _through_nodes(
-    field: DisplacementField, pair: Prepared, target: GeoBox, mended: FloatArray | None, threads: int
+    field: DisplacementField, pair: Prepared, target: GeoBox, despiked: FloatArray | None, threads: int
 ) -> tuple[FloatArray, Array]:
     """Read the file's own pixels on a grid of any CRS, displaced by the field: interpolated once, by Keys' kernel."""
     source = pair.moving_file
@@ -175,7 +175,7 @@ def _through_nodes(
     nodes = np.stack([(y - affine.f) / affine.e - 0.5, (x - affine.c) / affine.a - 0.5])
     out = np.full(target.shape.shape, np.nan, np.float32)
     heights = source.heights_m
-    smooth = heights if mended is None else mended
+    smooth = heights if despiked is None else despiked
     resample = cpu_kernels().resample
     in_bands(lambda a, b: resample(heights, smooth, nodes, step, a, b, out), out.shape[0], threads)
     weights = [_between(size, moves.shape[1 + axis], step) for axis, size in enumerate(target.shape.shape)]

@@ -104,7 +104,7 @@ def _flush(acc: Array, first: int, n: int, block: int, col_edges: Array, sums: A
 def accumulate(
     reference: Array,
     moving: Array,
-    mended: Array,
+    despiked: Array,
     holes: bool,
     inliers: Array,
     geometry: Array,
@@ -125,7 +125,7 @@ def accumulate(
     derivatives along east, north and up displacement are the columns. `scale` is the noise (metres) on flat terrain
     and its increase per unit of slope; `holes` is True if `moving` contains voids.
     """
-    flat, truth, cols = mended.ravel(), moving.ravel(), moving.shape[1]
+    flat, truth, cols = despiked.ravel(), moving.ravel(), moving.shape[1]
     target, stable, width = reference.ravel(), inliers.ravel(), reference.shape[1]
     one = np.int64(1)
     moves, at, lanes = scratch()
@@ -140,10 +140,10 @@ def accumulate(
             start, waiting, known = row_edges[block_row], 0, -1
             for r in range(start + (-start) % step, row_edges[block_row + 1], step):
                 known = displace(geometry, polynomial, lattice, r, left, one, n, moves, known)
-                beside = place(geometry, moving.shape, r, left, one, n, moves, at, lanes)
+                contiguous = place(geometry, moving.shape, r, left, one, n, moves, at, lanes)
                 if not choose(target, stable, truth, holes, r * width + left, one, n, at, lanes):
                     continue
-                compare(flat, cols, geometry, n, beside, at, lanes)
+                compare(flat, cols, geometry, n, contiguous, at, lanes)
                 _weigh(scale, gate, n, lanes, acc)
                 waiting += 1
                 if waiting == _FLUSH_ROWS:
@@ -157,7 +157,7 @@ def accumulate(
 def residuals(
     reference: Array,
     moving: Array,
-    mended: Array,
+    despiked: Array,
     holes: bool,
     inliers: Array,
     geometry: Array,
@@ -173,7 +173,7 @@ def residuals(
 
     `first` and `last` are rows of the decimated grid; `out` and `slope` are float32 of the decimated shape.
     """
-    flat, truth, cols = mended.ravel(), moving.ravel(), moving.shape[1]
+    flat, truth, cols = despiked.ravel(), moving.ravel(), moving.shape[1]
     target, stable, width = reference.ravel(), inliers.ravel(), reference.shape[1]
     moves, at, lanes = scratch()
     for left in range(0, out.shape[1], LANES):
@@ -182,10 +182,10 @@ def residuals(
             out[i, left : left + n] = np.nan
             slope[i, left : left + n] = np.nan
             known = displace(geometry, polynomial, lattice, i * step, left * step, step, n, moves, known)
-            beside = place(geometry, moving.shape, i * step, left * step, step, n, moves, at, lanes)
+            contiguous = place(geometry, moving.shape, i * step, left * step, step, n, moves, at, lanes)
             if not choose(target, stable, truth, holes, (i * width + left) * step, step, n, at, lanes):
                 continue
-            compare(flat, cols, geometry, n, beside, at, lanes)
+            compare(flat, cols, geometry, n, contiguous, at, lanes)
             for j in range(n):
                 if lanes[COUNTS + j] > ZERO:
                     out[i, left + j] = lanes[RESIDUAL + j]
@@ -195,7 +195,7 @@ def residuals(
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
 def warp(
     moving: Array,
-    mended: Array,
+    despiked: Array,
     holes: bool,
     geometry: Array,
     polynomial: Array,
@@ -206,9 +206,9 @@ def warp(
 ) -> None:
     """Write rows `first` to `last` of the displaced raster; void exactly where the nearest sampled pixel is void.
 
-    Read by the interpolating cubic spline of `mended`; `holes` is True if `moving` contains voids.
+    Read by the interpolating cubic spline of `despiked`; `holes` is True if `moving` contains voids.
     """
-    coefficients = spline.coefficients(mended)
+    coefficients = spline.coefficients(despiked)
     flat, truth, cols = coefficients.ravel(), moving.ravel(), moving.shape[1]
     width, one = np.uint64(cols), np.int64(1)
     moves, at, lanes = scratch()
@@ -216,15 +216,15 @@ def warp(
         n, known = min(LANES, out.shape[1] - left), -1
         for r in range(first, last):
             known = displace(geometry, polynomial, lattice, r, left, one, n, moves, known)
-            beside = place(geometry, moving.shape, r, left, one, n, moves, at, lanes)
+            contiguous = place(geometry, moving.shape, r, left, one, n, moves, at, lanes)
             end: Any = np.int64(0)
             while end < n:
-                begin, end = end, n if beside else side_by_side(end, n, at)
+                begin, end = end, n if contiguous else side_by_side(end, n, at)
                 if at[FIRST + begin] < 0:
                     _warp_outside(moving, coefficients, geometry, r, left, begin, end, moves, out)
                     continue
                 line = out[r, left + begin : left + end]
-                _warp_beside(flat[at[FIRST + begin] :], width, lanes[begin:], line)
+                _warp_contiguous(flat[at[FIRST + begin] :], width, lanes[begin:], line)
                 if holes:
                     for j in range(begin, end):
                         if np.isnan(truth[np.uint64(at[NEAREST + j])]):
@@ -232,7 +232,7 @@ def warp(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
-def _warp_beside(flat: Array, width: Any, lanes: Array, line: Array) -> None:
+def _warp_contiguous(flat: Array, width: Any, lanes: Array, line: Array) -> None:
     """Heights of pixels whose first taps are the first ones of `flat`."""
     for j in range(line.size):
         line[j] = taps.spline(flat, np.uint64(j), width, lanes[S + j], lanes[T + j]) + lanes[RAISE + j]
@@ -293,13 +293,13 @@ def north_range(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
-def resample(moving: Array, mended: Array, nodes: Array, spacing: int, first: int, last: int, out: Array) -> None:
+def resample(moving: Array, despiked: Array, nodes: Array, spacing: int, first: int, last: int, out: Array) -> None:
     """Write rows read through a lattice of sample places: `nodes` (2, rows, columns) are row and column of the raster.
 
     There is a node at every `spacing`-th pixel of the output; positions between are bilinear.
     """
     rows, cols = moving.shape
-    flat = mended.ravel()
+    flat = despiked.ravel()
     for r in range(first, last):
         i = min(r // spacing, nodes.shape[1] - 2)
         s = (r - i * spacing) / spacing
@@ -318,4 +318,4 @@ def resample(moving: Array, mended: Array, nodes: Array, spacing: int, first: in
                 row, col = int(y), int(x)
                 out[r, c] = taps.keys(flat, np.uint64((row - 1) * cols + col - 1), np.uint64(cols), y - row, x - col)
             else:
-                out[r, c] = taps.keys_at_edge(mended, y, x)
+                out[r, c] = taps.keys_at_edge(despiked, y, x)

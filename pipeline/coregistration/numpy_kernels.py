@@ -65,7 +65,7 @@ def _derivatives(t: Array) -> list[Array]:
 def _compare(
     reference: Array,
     moving: Array,
-    mended: Array,
+    despiked: Array,
     holes: bool,
     inliers: Array,
     field: tuple[Array, Array, Array],
@@ -86,7 +86,7 @@ def _compare(
     if height < 4 or width < 4:
         return moves[0].astype(np.float32), moves[0].astype(np.float32), moves[0].astype(np.float32), counts & False
     row, col = y.astype(np.int64), x.astype(np.int64)
-    flat = mended.reshape(-1)
+    flat = despiked.reshape(-1)
     if holes:
         near = (y + 0.5).astype(np.int64) * width + (x + 0.5).astype(np.int64)
         counts &= ~np.isnan(moving.reshape(-1)[near])
@@ -111,7 +111,7 @@ def _compare(
 def accumulate(
     reference: Array,
     moving: Array,
-    mended: Array,
+    despiked: Array,
     holes: bool,
     inliers: Array,
     geometry: Array,
@@ -138,7 +138,7 @@ def accumulate(
         return
     cols = np.arange(reference.shape[1])
     field = (geometry, polynomial, lattice)
-    residual, ge, gn, counts = _compare(reference, moving, mended, holes, inliers, field, rows, cols)
+    residual, ge, gn, counts = _compare(reference, moving, despiked, holes, inliers, field, rows, cols)
     sigma = np.float32(scale[0]) + np.float32(scale[1]) * np.sqrt(ge * ge + gn * gn)
     precision = 1.0 / (sigma * sigma)
     with np.errstate(invalid="ignore"):
@@ -158,7 +158,7 @@ def accumulate(
 def residuals(
     reference: Array,
     moving: Array,
-    mended: Array,
+    despiked: Array,
     holes: bool,
     inliers: Array,
     geometry: Array,
@@ -173,14 +173,14 @@ def residuals(
     """See `kernels.residuals`."""
     rows, cols = np.arange(first, last) * step, np.arange(out.shape[1]) * step
     field = (geometry, polynomial, lattice)
-    residual, ge, gn, counts = _compare(reference, moving, mended, holes, inliers, field, rows, cols)
+    residual, ge, gn, counts = _compare(reference, moving, despiked, holes, inliers, field, rows, cols)
     out[first:last] = np.where(counts, residual, np.nan)
     slope[first:last] = np.where(counts, np.sqrt(ge * ge + gn * gn), np.nan)
 
 
 def warp(
     moving: Array,
-    mended: Array,
+    despiked: Array,
     holes: bool,
     geometry: Array,
     polynomial: Array,
@@ -198,7 +198,7 @@ def warp(
     if holes:
         near = np.where(inside, np.floor(y + 0.5) * width + np.floor(x + 0.5), 0).astype(np.int64)
         inside &= ~np.isnan(moving.reshape(-1)[near])
-    heights = _papered(mended).astype(np.float64)
+    heights = _papered(despiked).astype(np.float64)
     pad = [(min(_PAD, max(size - 1, 0)),) * 2 for size in heights.shape]
     coefficients = spline_filter(np.pad(heights, pad, mode="reflect", reflect_type="odd"), 3, mode="mirror")
     values = map_coordinates(coefficients, [y + pad[0][0], x + pad[1][0]], order=3, mode="mirror", prefilter=False)
@@ -243,8 +243,8 @@ def thin_rows(heights: Array, inliers: Array, factor: int, first: int, last: int
     out[first:last] = np.where(2 * n < values.shape[2], np.nan, median)
 
 
-def mend(heights: Array, threshold: float) -> Array:
-    """See `despike.mend`: spikes replaced, voids of up to two pixels filled; the raster itself when it is clean."""
+def despike(heights: Array, threshold: float) -> Array:
+    """See `despike.despike`: spikes replaced, voids of up to two pixels filled; the raster itself when it is clean."""
     clean = heights
     if np.isfinite(threshold):
         spikes = _spikes(heights, threshold)
@@ -300,7 +300,7 @@ def _local_surfaces(around: Array) -> Array:
     return np.where(total > 0, out, np.nan)
 
 
-def resample(moving: Array, mended: Array, nodes: Array, spacing: int, first: int, last: int, out: Array) -> None:
+def resample(moving: Array, despiked: Array, nodes: Array, spacing: int, first: int, last: int, out: Array) -> None:
     """See `kernels.resample`; by the cubic spline, which is as sharp."""
     rows, cols = np.arange(first, last) / spacing, np.arange(out.shape[1]) / spacing
     down, across = _straight(rows, nodes.shape[1]), _straight(cols, nodes.shape[2])
@@ -312,7 +312,7 @@ def resample(moving: Array, mended: Array, nodes: Array, spacing: int, first: in
     if not inside.any():
         return
     top, bottom = max(int(y[inside].min()) - _PAD, 0), min(int(y[inside].max()) + _PAD + 2, moving.shape[0])
-    part = _papered(mended[top:bottom]).astype(np.float64)
+    part = _papered(despiked[top:bottom]).astype(np.float64)
     values = map_coordinates(
         spline_filter(part, 3, mode="mirror"), [y - top, x], order=3, mode="mirror", prefilter=False
     )

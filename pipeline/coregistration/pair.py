@@ -15,7 +15,7 @@ from odc.geo.geobox import GeoBox
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.coregistration import kernels
 from orograph.pipeline.coregistration.cpu_kernels import by_numpy, cpu_kernels
-from orograph.pipeline.coregistration.despike import mend
+from orograph.pipeline.coregistration.despike import despike
 from orograph.pipeline.coregistration.field import DisplacementField, geometry_of
 from orograph.pipeline.coregistration.threads import in_bands
 from orograph.pipeline.coregistration.torch_kernels import COMPILED, Kernels
@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 RESIDUALS: Final = 100_000
 """Number of pixels for spreads before and after."""
 _BANDS: Final = 24
-_KEPT_THINNED: Final = 8
+_KEPT_COARSE: Final = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +60,10 @@ class Blocks:
         ]
         return cls(*(edge.astype(np.int64) for edge in edges))
 
-    def numbers(self, thinned: tuple[int, int], step: int) -> Array:
+    def numbers(self, decimated: tuple[int, int], step: int) -> Array:
         """Number of the block of each pixel in an image of every `step`-th pixel."""
-        row = np.searchsorted(self.row_edges, np.arange(thinned[0]) * step, side="right") - 1
-        col = np.searchsorted(self.col_edges, np.arange(thinned[1]) * step, side="right") - 1
+        row = np.searchsorted(self.row_edges, np.arange(decimated[0]) * step, side="right") - 1
+        col = np.searchsorted(self.col_edges, np.arange(decimated[1]) * step, side="right") - 1
         return row[:, None] * self.shape[1] + col[None, :]
 
     @property
@@ -87,20 +87,20 @@ class Pair:
     Attributes:
         reference: float32 on `geobox`.
         moving: float32 on `moving_geobox`.
-        mended: `moving` prepared for interpolation.
+        despiked: `moving` prepared for interpolation.
         inliers: True on stable terrain, on `geobox`.
         engine: The pixel kernels.
     """
 
     reference: FloatArray
     moving: FloatArray
-    mended: FloatArray
+    despiked: FloatArray
     inliers: BoolArray
     geobox: GeoBox
     moving_geobox: GeoBox
     threads: int = 1
     engine: Kernels = COMPILED
-    _thinned: dict[int, Pair] = field(default_factory=dict, repr=False)
+    _decimated: dict[int, Pair] = field(default_factory=dict, repr=False)
 
     @property
     def pixel_m(self) -> float:
@@ -110,7 +110,7 @@ class Pair:
     @property
     def holes(self) -> bool:
         """Whether the moving raster contains voids; a clean raster is identical to its repaired one."""
-        return self.mended is not self.moving
+        return self.despiked is not self.moving
 
     def _geometry(self, field: DisplacementField) -> Array:
         return geometry_of(self.geobox, field.geobox, self.moving_geobox)
@@ -119,24 +119,24 @@ class Pair:
         """Row and column interval that gives at most about `most` pixels."""
         return max(1, int(np.ceil(np.sqrt(self.reference.size / most))))
 
-    def _thinned_residuals(self, field: DisplacementField, most: float) -> tuple[Array, Array, int]:
+    def _coarse_residuals(self, field: DisplacementField, most: float) -> tuple[Array, Array, int]:
         step = self.step(most)
         shape = tuple(-(-size // step) for size in self.reference.shape)
         out, slope = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        arguments = (self.reference, self.moving, self.mended, self.holes, self.inliers, self._geometry(field))
+        arguments = (self.reference, self.moving, self.despiked, self.holes, self.inliers, self._geometry(field))
         shaped = (*arguments, field.polynomial, field.nodes, step)
         in_bands(lambda a, b: self.engine.residuals(*shaped, a, b, out, slope), shape[0], self.threads)
         return out, slope, step
 
     def residuals(self, field: DisplacementField, most: float = RESIDUALS) -> tuple[Array, Array]:
         """Residuals (metres) and slopes where both rasters have heights, of at most about `most` pixels."""
-        out, slope, _ = self._thinned_residuals(field, most)
+        out, slope, _ = self._coarse_residuals(field, most)
         good = np.isfinite(out)
         return out[good], slope[good]
 
     def residual_image(self, field: DisplacementField, most: float) -> tuple[Array, int]:
         """Residuals of every n-th row and column, NaN where there are none, and n."""
-        out, _, step = self._thinned_residuals(field, most)
+        out, _, step = self._coarse_residuals(field, most)
         return out, step
 
     def sums(
@@ -144,7 +144,7 @@ class Pair:
     ) -> Array:
         """Normal equations by block from every `step`-th row, shape (rows, columns, 11); see `kernels.accumulate`."""
         out = np.zeros((*blocks.shape, kernels.SUMS))
-        arguments = (self.reference, self.moving, self.mended, self.holes, self.inliers, self._geometry(field))
+        arguments = (self.reference, self.moving, self.despiked, self.holes, self.inliers, self._geometry(field))
         shaped = (*arguments, field.polynomial, field.nodes, scale, gate, step, blocks.row_edges, blocks.col_edges)
         per_band = max(1, blocks.shape[0] // _BANDS)
         in_bands(
@@ -152,21 +152,21 @@ class Pair:
         )
         return out
 
-    def thinned(self, factor: int) -> Pair:
+    def decimated(self, factor: int) -> Pair:
         """Decimate both rasters by medians of squares of `factor` pixels; small results are cached."""
-        if factor < _KEPT_THINNED:
-            return self._made_thin(factor)
-        if factor not in self._thinned:
-            self._thinned[factor] = self._made_thin(factor)
-        return self._thinned[factor]
+        if factor < _KEPT_COARSE:
+            return self._decimate(factor)
+        if factor not in self._decimated:
+            self._decimated[factor] = self._decimate(factor)
+        return self._decimated[factor]
 
-    def _made_thin(self, factor: int) -> Pair:
+    def _decimate(self, factor: int) -> Pair:
         ref_box, moving_box = _thin_box(self.geobox, factor), _thin_box(self.moving_geobox, factor)
         reference = _thin(self.reference, self.inliers, factor, self.threads)
         everywhere = np.ones((1, 1), np.bool_)
-        moving = _thin(self.mended, everywhere, factor, self.threads)
-        mended = mend(moving, spikes=False)
-        return Pair(reference, moving, mended, np.isfinite(reference), ref_box, moving_box, self.threads, self.engine)
+        moving = _thin(self.despiked, everywhere, factor, self.threads)
+        despiked = despike(moving, spikes=False)
+        return Pair(reference, moving, despiked, np.isfinite(reference), ref_box, moving_box, self.threads, self.engine)
 
 
 def _thin_box(geobox: GeoBox, factor: int) -> GeoBox:

@@ -29,7 +29,7 @@ from orograph.pipeline.core.pixel_is import PixelIs
 from orograph.pipeline.core.raster import BoolArray, FloatArray, Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration.cpu_kernels import cpu_kernels
-from orograph.pipeline.coregistration.despike import mend
+from orograph.pipeline.coregistration.despike import despike
 from orograph.pipeline.coregistration.field import crs_of, require_metric
 from orograph.pipeline.coregistration.threads import in_bands
 from orograph.pipeline.errors import NodataError, SourceCorrupt, SourceGridError, SourceMissing, VerticalError
@@ -125,7 +125,7 @@ def read_heights(path: Path, *, band: int | None = None, nodata: float | None = 
         raise SourceCorrupt(f"cannot be read: {error}", source=str(path)) from error
     if crs is None:
         raise SourceGridError("the file has no CRS", source=str(path), remedy="assign it with gdal_edit.py -a_srs")
-    refuse_undeclared_zeros(heights, source=path.name)
+    reject_undeclared_zeros(heights, source=path.name)
     horizontal, frame = split_crs(CRS.from_user_input(crs.to_wkt()), tags)
     if tags.get("AREA_OR_POINT", "Area").lower() == "point":
         notes.append(f"{path.name}: pixels are points; the grid was moved by half a pixel, as GDAL does")
@@ -146,7 +146,7 @@ def _one_band(path: Path, nodata: float | None) -> tuple[Raster, tuple[str, ...]
     declared = Declared(nodata=() if nodata is None else (nodata,))
     with opened_heights(path, declared) as raster:
         grid, facts, heights = raster.geobox, raster.facts, raster.read_all()
-    refuse_undeclared_zeros(heights, source=path.name)
+    reject_undeclared_zeros(heights, source=path.name)
     notes = []
     if facts.converted:
         scaled = f"heights were scaled by {facts.scale:g}, offset {facts.offset:g}, unit {facts.unit}"
@@ -204,7 +204,7 @@ def _to_metres(heights: FloatArray, file: Any, number: int, path: Path, notes: l
     notes.append(f"{path.name}: heights were scaled by {scale:g}, offset {offset:g}, unit {unit or 'metre'}")
 
 
-def refuse_undeclared_zeros(heights_m: FloatArray, *, source: str) -> None:
+def reject_undeclared_zeros(heights_m: FloatArray, *, source: str) -> None:
     """Reject a raster in which 0 marks voids without being declared.
 
     Zeros of sea and polders join the land smoothly; zeros of a fill value end in a cliff.
@@ -383,9 +383,9 @@ def _warped(raster: Raster, target: CRS) -> Raster:
     transform, width, height = calculate_default_transform(here.to_wkt(), target.to_wkt(), cols, rows, *bounds)
     out = np.full((height, width), np.nan, np.float32)
     nodes = _sample_places(source, here, GeoBox((height, width), transform, target.to_wkt()), target)
-    mended = mend(raster.heights_m, spikes=False)
+    despiked = despike(raster.heights_m, spikes=False)
     resample = cpu_kernels().resample
-    in_bands(lambda a, b: resample(raster.heights_m, mended, nodes, _NODE_PX, a, b, out), height, 1)
+    in_bands(lambda a, b: resample(raster.heights_m, despiked, nodes, _NODE_PX, a, b, out), height, 1)
     return replace(raster, heights_m=out, geobox=GeoBox((height, width), transform, target.to_wkt()))
 
 

@@ -106,7 +106,7 @@ class CoregistrationRequest:
 def peak_bytes(shape: tuple[int, int]) -> int:
     """Memory above imports of `coregister_files` for two float32 rasters of a shape in one CRS, pictures included.
 
-    The pair, its mask and the mended copy of the raster while fitting; strips, GDAL's cache of 64 MB, samples and
+    The pair, its mask and the despiked copy of the raster while fitting; strips, GDAL's cache of 64 MB, samples and
     pictures do not grow with it.
     """
     return int(shape[0] * shape[1] * 4 * 4) + 450_000_000

@@ -178,7 +178,7 @@ def side_by_side(begin: int, n: int, at: Array) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
-def _compare_beside(flat: Array, width: Any, per_x: Any, per_y: Any, n: int, lanes: Array) -> None:
+def _compare_contiguous(flat: Array, width: Any, per_x: Any, per_y: Any, n: int, lanes: Array) -> None:
     """Residuals and slopes of `n` pixels whose first taps are the first ones of `flat`."""
     for j in range(n):
         i = np.uint64(j)
@@ -189,11 +189,11 @@ def _compare_beside(flat: Array, width: Any, per_x: Any, per_y: Any, n: int, lan
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
-def compare(flat: Array, cols: int, geometry: Array, n: int, beside: bool, at: Array, lanes: Array) -> None:
+def compare(flat: Array, cols: int, geometry: Array, n: int, contiguous: bool, at: Array, lanes: Array) -> None:
     """Residuals reference - raster - up and the raster's slopes east and north (unitless) of `n` pixels."""
     width, per_x, per_y = np.uint64(cols), np.float32(geometry[8]), np.float32(geometry[9])
     end: Any = np.int64(0)
     while end < n:
-        begin, end = end, n if beside else side_by_side(end, n, at)
+        begin, end = end, n if contiguous else side_by_side(end, n, at)
         if at[FIRST + begin] >= 0:
-            _compare_beside(flat[at[FIRST + begin] :], width, per_x, per_y, end - begin, lanes[begin:])
+            _compare_contiguous(flat[at[FIRST + begin] :], width, per_x, per_y, end - begin, lanes[begin:])

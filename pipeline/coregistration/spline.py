@@ -49,14 +49,14 @@ def paper_over(values: Array) -> None:  # noqa: C901, PLR0912 - loops over pixel
         for r in range(rows):
             for c in range(cols):
                 if np.isnan(before[r, c]):
-                    n, beside = 0, 0.0
+                    n, around = 0, 0.0
                     for i in range(max(r - 1, 0), min(r + 2, rows)):
                         for j in range(max(c - 1, 0), min(c + 2, cols)):
                             if not np.isnan(before[i, j]):
                                 n += 1
-                                beside += before[i, j]
+                                around += before[i, j]
                     if n:
-                        values[r, c] = beside / n
+                        values[r, c] = around / n
     for r in range(rows):
         for c in range(cols):
             if np.isnan(values[r, c]):

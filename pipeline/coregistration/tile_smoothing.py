@@ -146,8 +146,8 @@ def _with_corners(record: CoregistrationRecord, corners: Array, up_error_m: floa
 def smoothed_error_m(record: CoregistrationRecord) -> float:
     """Standard deviation of a smoothed record's upward shift, metres; its own estimate's if none is recorded."""
     own = record.details.get("standard_error_m") or (None, None, None)
-    told = record.details.get("up_error_m", own[2])
-    return 0.0 if told is None else float(told)
+    error_m = record.details.get("up_error_m", own[2])
+    return 0.0 if error_m is None else float(error_m)
 
 
 def corner_displacement(

@@ -74,7 +74,7 @@ class TorchKernels:
         self,
         reference: Array,
         moving: Array,
-        mended: Array,
+        despiked: Array,
         holes: bool,
         inliers: Array,
         geometry: Array,
@@ -94,7 +94,7 @@ class TorchKernels:
         rows = np.arange(row_edges[first] + (-row_edges[first]) % step, row_edges[last], step)
         cols = np.arange(reference.shape[1])
         residual, ge, gn, counts = self._compare(
-            (reference, moving, mended, inliers), holes, (geometry, polynomial, lattice), rows, cols
+            (reference, moving, despiked, inliers), holes, (geometry, polynomial, lattice), rows, cols
         )
         sigma = float(scale[0]) + float(scale[1]) * torch.sqrt(ge * ge + gn * gn)
         precision = 1.0 / (sigma * sigma)
@@ -112,7 +112,7 @@ class TorchKernels:
         self,
         reference: Array,
         moving: Array,
-        mended: Array,
+        despiked: Array,
         holes: bool,
         inliers: Array,
         geometry: Array,
@@ -127,7 +127,7 @@ class TorchKernels:
         """See `kernels.residuals`."""
         rows, cols = np.arange(first, last) * step, np.arange(out.shape[1]) * step
         residual, ge, gn, counts = self._compare(
-            (reference, moving, mended, inliers), holes, (geometry, polynomial, lattice), rows, cols
+            (reference, moving, despiked, inliers), holes, (geometry, polynomial, lattice), rows, cols
         )
         void = float("nan")
         out[first:last] = self._torch.where(counts, residual, void).cpu().numpy()
@@ -136,7 +136,7 @@ class TorchKernels:
     def warp(
         self,
         moving: Array,
-        mended: Array,
+        despiked: Array,
         holes: bool,
         geometry: Array,
         polynomial: Array,
@@ -154,7 +154,7 @@ class TorchKernels:
         near = torch.floor(y + 0.5).long() * shape[1] + torch.floor(x + 0.5).long()
         valid = inside & ~torch.isnan(self._put(moving).reshape(-1)[near]) if holes else inside
         # Two more pixels on all sides, by odd reflection, are all that the sixteen taps can reach beyond an edge.
-        coefficients = _beyond(torch, self._coefficients(mended), 2)
+        coefficients = _beyond(torch, self._coefficients(despiked), 2)
         y, x = y + 2.0, x + 2.0
         row, col = torch.floor(y), torch.floor(x)
         start = (row.long() - 1) * coefficients.shape[1] + col.long() - 1
@@ -187,7 +187,7 @@ class TorchKernels:
         cols: Array,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Residuals, slopes east and north, and whether pixels count, shape (rows, cols)."""
-        torch, (reference, moving, mended, inliers) = self._torch, rasters
+        torch, (reference, moving, despiked, inliers) = self._torch, rasters
         height, width = moving.shape
         y, x, up = self._places(field, rows, cols)
         inside = (y >= 1.0) & (x >= 1.0) & (y < height - 2) & (x < width - 2)
@@ -201,7 +201,7 @@ class TorchKernels:
         if holes:
             near = (y + 0.5).long() * width + (x + 0.5).long()
             counts &= ~torch.isnan(self._send(moving)[near])
-        base, taps = _taps(self._send(mended), (row - 1) * width + col - 1, width)
+        base, taps = _taps(self._send(despiked), (row - 1) * width + col - 1, width)
         s, t = (y - row).float(), (x - col).float()
         by_row, by_col = _weights(_KEYS, s), _weights(_KEYS, t)
         along_x = _tensor(taps, by_row, _derivatives(_KEYS, t))

@@ -44,10 +44,10 @@ def judge(pair: Pair, found: Estimate, before: Array, after: Array, limit_m: flo
         return Verdict(CoregistrationStatus.UNOBSERVABLE, reason, _VERTICAL)
     if length_m > limit_m:
         return beyond(length_m, limit_m, pair.pixel_m)
-    return _by_what_is_left(found, before, after, length_m)
+    return _by_residuals(found, before, after, length_m)
 
 
-def _by_what_is_left(found: Estimate, before: Array, after: Array, length_m: float) -> Verdict:
+def _by_residuals(found: Estimate, before: Array, after: Array, length_m: float) -> Verdict:
     """The verdict on an observed shift within the limit."""
     if not found.settled:
         return Verdict(

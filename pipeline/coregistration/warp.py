@@ -10,7 +10,7 @@ from odc.geo.geobox import GeoBox
 from orograph.pipeline.core.raster import FloatArray, Raster
 from orograph.pipeline.coregistration import spline
 from orograph.pipeline.coregistration.cpu_kernels import cpu_kernels
-from orograph.pipeline.coregistration.despike import mend
+from orograph.pipeline.coregistration.despike import despike
 from orograph.pipeline.coregistration.field import DisplacementField, geometry_of
 from orograph.pipeline.coregistration.threads import in_bands
 from orograph.pipeline.coregistration.torch_kernels import Kernels, kernels_for
@@ -46,7 +46,7 @@ def warp(
         part = heights[top:bottom]
         local = geometry.copy()
         local[4] -= top
-        whole = mend(part, spikes=False)
+        whole = despike(part, spikes=False)
         chosen.warp(part, whole, whole is not part, local, *shaped, first, last, out)
 
     in_bands(band, out.shape[0], threads, per_band=BAND_ROWS)

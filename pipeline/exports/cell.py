@@ -309,15 +309,15 @@ def _sources(manifests: Sequence[Manifest]) -> tuple[SourceRef, ...]:
 def _models(manifests: Sequence[Manifest]) -> dict[str, str]:
     """All models used by any of the tiles."""
     found: dict[str, dict[str, None]] = {}
-    for name, told in (item for manifest in manifests for item in manifest.models.items()):
-        found.setdefault(name, {}).update(dict.fromkeys(told.split("+")))
+    for name, joined in (item for manifest in manifests for item in manifest.models.items()):
+        found.setdefault(name, {}).update(dict.fromkeys(joined.split("+")))
     return {name: "+".join(parts) for name, parts in found.items()}
 
 
 def _of_tile(manifest: Manifest, record: CoregistrationRecord) -> CoregistrationRecord:
     """Summary of a tile's record: the estimate, whether it was applied, and the tile."""
-    told = {name: record.details[name] for name in ("applied",) if name in record.details}
-    return record.model_copy(update={"details": {**told, "tile": manifest.tile}})
+    kept = {name: record.details[name] for name in ("applied",) if name in record.details}
+    return record.model_copy(update={"details": {**kept, "tile": manifest.tile}})
 
 
 def _arc_seconds(settings: CellSettings) -> Iterator[int]:

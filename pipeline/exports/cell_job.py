@@ -35,7 +35,7 @@ class CellSettings(BaseModel):
 
     products: tuple[Product, ...] = PRODUCTS
     frame: str | None = None
-    missing: Literal["void", "refuse"] = "void"
+    missing: Literal["void", "error"] = "void"
     contour_interval_m: float = Field(default=25.0, gt=0)
     contour_arc_seconds: Literal[1, 3] = 3
     contour_formats: tuple[Literal["shp", "gpkg", "fgb"], ...] = ("shp", "gpkg", "fgb")

@@ -27,7 +27,7 @@ from orograph.pipeline.formats.hillshade import hillshade
 from orograph.pipeline.formats.vertical_datum import VERTICAL_DATUM_TAG, VERTICAL_NAME_TAG
 from orograph.pipeline.sources.fact_reader import read_facts
 from orograph.pipeline.sources.facts import Declared, Facts
-from orograph.pipeline.sources.sidecars import basename, found_beside, with_sidecars, without_sidecars
+from orograph.pipeline.sources.sidecars import basename, find_sidecars, with_sidecars, without_sidecars
 from orograph.pipeline.sources.single_raster import HeightRaster
 from orograph.pipeline.sources.suspicion import Suspicion, examine
 
@@ -92,7 +92,7 @@ def inspect(path: Path) -> Inspection:
         raise ExportError(f"{path} is not a file")
     if ".hgt" in path.name.lower():
         return _inspect_hgt(path)
-    sidecars = found_beside(str(path))
+    sidecars = find_sidecars(str(path))
     try:
         with with_sidecars() if sidecars else without_sidecars(), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -40,7 +40,7 @@ _METRES_PER_DEGREE: Final = 111_200.0
 _MAX_BLOCK_PIXELS: Final = 16_000_000
 FloatArray = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
-Missing = Literal["void", "refuse"]
+Missing = Literal["void", "error"]
 Shift = Callable[[SampleGrid], FloatArray]
 """Metres to add at the points of a lattice, to move heights from the tiles' frame to another."""
 
@@ -140,8 +140,8 @@ class Mosaic:
             spacing_y_m: Distance of rows.
             level: Overview to read, from `level_for`; the same for all blocks that must agree.
         """
-        if self._missing == "refuse":
-            self._refuse_missing(east_m, north_m)
+        if self._missing == "error":
+            self._reject_missing(east_m, north_m)
         pixel = self.pixel_size_m * 2**level
         reach_x = np.maximum(1, np.rint(spacing_x_m / pixel)).astype(np.int64)
         reach_y = np.maximum(1, np.rint(spacing_y_m / pixel)).astype(np.int64)
@@ -207,7 +207,7 @@ class Mosaic:
         values[values == dataset.nodata] = np.nan
         block[top - window.row : bottom - window.row, left - window.col : right - window.col] = values
 
-    def _refuse_missing(self, east_m: Points, north_m: Points) -> None:
+    def _reject_missing(self, east_m: Points, north_m: Points) -> None:
         columns, rows = (np.floor(values / TILE_SIZE_M).astype(np.int64) for values in (east_m, north_m))
         for pair in np.unique(columns * 1000 + rows).tolist():
             tile = Tile(pair // 1000 * TILE_SIZE_KM, pair % 1000 * TILE_SIZE_KM)

@@ -24,7 +24,7 @@ _MAGIC: Final = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS = 254, 256, 257, 258, 259, 277, 278
 _STRIP_OFFSETS, _STRIP_COUNTS, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 273, 279, 322, 323, 324, 325
 _POINTERS: Final = (34665, 34853, 40965)  # EXIF, GPS and interoperability directories
-_LETTERS: Final = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+_STRUCT_CODES: Final = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 _MOST_DIRECTORIES: Final = 64
 _MOST_ENTRIES: Final = 512
 _MOST_BLOCKS: Final = 4_000_000
@@ -196,7 +196,7 @@ class _Parser:
         return int(tag), entry
 
     def values(self, entry: _Entry) -> npt.NDArray[np.int64]:
-        letter = _LETTERS.get(entry.kind)
+        letter = _STRUCT_CODES.get(entry.kind)
         if letter is None:
             raise SourceCorrupt(f"a TIFF tag of type {entry.kind}", source=self.buffer.source)
         data = self.buffer.get(entry.offset, entry.size) if entry.offset else entry.inline[: entry.size]

@@ -216,7 +216,7 @@ def _fit_lattice(task: _Task) -> Payload:
 def _fit_network(task: _Task) -> Payload:
     from orograph.pipeline.implicit.network import NetworkShape, Training, train_network
 
-    _refuse_border(task)
+    _reject_border(task)
     options = task.options
     shape = NetworkShape.for_parameters(options.parameters, options.scale)
     training = Training(steps=options.steps, seed=options.seed, frames=options.frames)
@@ -227,7 +227,7 @@ def _fit_residual(task: _Task) -> Payload:
     """Train the network on the lattice's errors, sampled where they are large; drop it if it does not help."""
     from orograph.pipeline.implicit.network import NetworkShape, Training, train_network
 
-    _refuse_border(task)
+    _reject_border(task)
     options = task.options
     shape = NetworkShape.for_parameters(int(options.parameters * options.residual_share), options.scale, layers=4)
     grid = LatticeShape.for_parameters(options.parameters - shape.parameters, task.heights_m.shape)
@@ -245,7 +245,7 @@ def _fit_residual(task: _Task) -> Payload:
     return encode_sum(base, residual) if after < before else base
 
 
-def _refuse_border(task: _Task) -> None:
+def _reject_border(task: _Task) -> None:
     if task.surroundings_m is not None:
         raise ConfigError(
             f"{task.options.kind} cannot share borders with its neighbours", remedy="fit lattice or adaptive"

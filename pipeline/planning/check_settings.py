@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orograph.pipeline.core.bundled_weights import shipped_index
+from orograph.pipeline.core.bundled_weights import bundled_index
 from orograph.pipeline.core.weights_uri import is_own
 from orograph.pipeline.coregistration.methods import parse_method
 from orograph.pipeline.errors import ConfigError
@@ -42,6 +42,6 @@ def runs_on_device(settings: ProcessingSettings) -> bool:
 
 
 def _check_bare_earth(name: str) -> None:
-    known = (*_BARE_EARTH_WITHOUT_WEIGHTS, *shipped_index("bare-earth"))
+    known = (*_BARE_EARTH_WITHOUT_WEIGHTS, *bundled_index("bare-earth"))
     if name not in known and not is_own(name):
         raise ConfigError(f"unknown bare-earth model {name!r}", remedy=f"use one of: {', '.join(known)}")

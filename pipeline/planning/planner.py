@@ -42,7 +42,7 @@ from orograph.pipeline.sources.file_identity import local_ref
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.readiness import check_ready
 from orograph.pipeline.sources.refs import FileRef, SourceRef, ThinningCheck
-from orograph.pipeline.sources.sidecars import found_beside, remote_candidates
+from orograph.pipeline.sources.sidecars import find_sidecars, remote_candidates
 from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
 from orograph.pipeline.sources.source_index import SourceIndex
 from orograph.pipeline.superres.thinning_check import check_thinning, relies_on_thinning, sample_points_deg
@@ -51,7 +51,7 @@ _PROBES_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RejectedTile:
     """A tile that cannot be planned, and why."""
 
     tile: Tile
@@ -68,7 +68,7 @@ class Plan:
     """
 
     jobs: tuple[Job, ...]
-    refusals: tuple[Refusal, ...] = ()
+    rejected: tuple[RejectedTile, ...] = ()
     read_bytes: Mapping[str, int] = field(default_factory=dict)
     distinct_bytes: int | None = None
     warnings: tuple[Warned, ...] = ()
@@ -140,20 +140,20 @@ class Planner:
             SuspiciousSamples: in a strict plan.
         """
         jobs: list[Job] = []
-        refusals: list[Refusal] = []
+        rejected: list[RejectedTile] = []
         for tile in tiles:
             try:
                 jobs.append(self.job(tile))
             except OutsideCoverage as error:
                 if asked_for:
-                    refusals.append(Refusal(tile, error))
+                    rejected.append(RejectedTile(tile, error))
             except OrographError as error:
-                refusals.append(Refusal(tile, error.at(tile=tile.id, stage="plan")))
+                rejected.append(RejectedTile(tile, error.at(tile=tile.id, stage="plan")))
         read_bytes, distinct = self._bytes_to_read([job.tile.id for job in jobs])
         warnings = self._warnings(jobs)
         if self.strict:
             require_none(warnings)
-        return Plan(tuple(jobs), tuple(refusals), read_bytes, distinct, warnings)
+        return Plan(tuple(jobs), tuple(rejected), read_bytes, distinct, warnings)
 
     def _warnings(self, jobs: Sequence[Job]) -> tuple[Warned, ...]:
         """Suspicious samples of the planned local files, looked at once per source."""
@@ -314,7 +314,7 @@ class Planner:
 
     def _found_sidecars(self, href: str, source: Source) -> Iterator[FileRef]:
         if "://" not in href:
-            yield from map(local_ref, found_beside(href))
+            yield from map(local_ref, find_sidecars(href))
         elif not isinstance(source.data, CellTemplate) if source.sidecars is None else source.sidecars:
             for name in remote_candidates(href):
                 with contextlib.suppress(SourceMissing, SourceInaccessible, SourceCorrupt):

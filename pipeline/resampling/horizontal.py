@@ -104,9 +104,9 @@ def _pin(crs: str, area: tuple[float, float, float, float], source_id: str) -> H
         skipped = group.transformers[0]
         better = f"{skipped.description} ({skipped.accuracy} m) needs {', '.join(_grid_names(skipped.definition))}"
     elif not group.best_available and group.unavailable_operations:
-        lacking = group.unavailable_operations[0]
-        grids = ", ".join(grid.short_name for grid in lacking.grids)
-        better = f"{lacking.name} ({lacking.accuracy} m) needs {grids}"
+        unavailable = group.unavailable_operations[0]
+        grids = ", ".join(grid.short_name for grid in unavailable.grids)
+        better = f"{unavailable.name} ({unavailable.accuracy} m) needs {grids}"
     return HorizontalOperation(
         definition=best.definition, description=best.description, accuracy_m=accuracy, better=better
     )

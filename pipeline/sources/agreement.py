@@ -18,10 +18,10 @@ from orograph.pipeline.core.crs_identity import (
     FileCrs,
     VerticalPart,
     file_crs,
+    is_empty_statement,
     places_deg,
     same_horizontal,
     same_vertical,
-    says_nothing,
     vertical_part_of,
 )
 from orograph.pipeline.core.height_unit import height_unit, unit_of_length
@@ -129,7 +129,7 @@ def check_place(crs: str, bounds: Bounds, label: str) -> None:
 
 def own_vertical(own: FileCrs | None, datum: str | None, label: str) -> VerticalPart | None:
     """Return the vertical part of a file's CRS or metadata; None if the file has neither."""
-    part = None if own is None or own.vertical is None or says_nothing(own.vertical) else own.vertical
+    part = None if own is None or own.vertical is None or is_empty_statement(own.vertical) else own.vertical
     tagged = None if datum is None else vertical_part_of(datum)
     if part is not None and tagged is not None and datum is not None and not same_vertical(part, datum):
         raise SourceGridError(
@@ -175,7 +175,7 @@ def agreed_unit(statement: Statement, own: FileCrs | None, declared: Declared, l
     if statement.unit:
         said["the band"] = _known_unit(statement.unit, f"heights of {label} are declared in")
     part = None if own is None else own.vertical
-    if part is not None and says_nothing(part):
+    if part is not None and is_empty_statement(part):
         # GDAL reports metre for the band if the axis declares no unit.
         said = {who: unit for who, unit in said.items() if unit[1] != 1.0}
     elif part is not None:

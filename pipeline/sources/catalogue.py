@@ -21,7 +21,7 @@ from orograph.pipeline.errors import ConfigError, SourceUnknown
 from orograph.pipeline.sources.land_cover import LandCover
 from orograph.pipeline.sources.sensor import SensorModel, bundled_sensor
 
-SHIPPED_CATALOGUE: Final = Path(__file__).with_name("bundled")
+BUNDLED_CATALOGUE: Final = Path(__file__).with_name("bundled")
 """Folder of YAML files, one per country or group."""
 
 YAML_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -303,7 +303,7 @@ class SourceCatalogue(_Frozen):
         return self
 
     @classmethod
-    def load(cls, path: Path = SHIPPED_CATALOGUE) -> Self:
+    def load(cls, path: Path = BUNDLED_CATALOGUE) -> Self:
         """Read a YAML catalogue, or a folder of them; relative hrefs and grid paths are taken from the file's folder.
 
         Raises:

@@ -40,7 +40,7 @@ def to_void(array: npt.NDArray[Any], declared: float | None, extra: tuple[float,
     return heights
 
 
-def refuse_undeclared(heights_m: FloatArray, *, source: str | None = None) -> None:
+def reject_undeclared(heights_m: FloatArray, *, source: str | None = None) -> None:
     """Reject heights that contain values which can only be undeclared voids.
 
     Args:
@@ -72,7 +72,7 @@ def refuse_undeclared(heights_m: FloatArray, *, source: str | None = None) -> No
         )
 
 
-def refuse_undeclared_raw(
+def reject_undeclared_raw(
     samples: npt.NDArray[Any], valid: npt.NDArray[np.bool_], *, source: str | None = None
 ) -> None:
     """Reject raw samples of converted heights (scale, offset, feet) that can only be undeclared voids.

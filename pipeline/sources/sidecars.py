@@ -41,7 +41,7 @@ def remote_candidates(href: str) -> Iterator[str]:
         yield from (href + suffix for suffix in APPENDED)
 
 
-def found_beside(path: str) -> tuple[str, ...]:
+def find_sidecars(path: str) -> tuple[str, ...]:
     """Side-cars of a local raster, also inside a zip archive (`/vsizip/...`); none for remote names.
 
     A `.prj` next to a shapefile of the same name belongs to the shapefile.

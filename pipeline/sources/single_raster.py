@@ -28,7 +28,7 @@ from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ConfigError, OrographError, SourceCorrupt, SourceGridError, SourceMissing
 from orograph.pipeline.sources.fact_reader import gdal_path, read_facts
 from orograph.pipeline.sources.facts import Declared, Facts
-from orograph.pipeline.sources.nodata import HUGE, refuse_undeclared, refuse_undeclared_raw, to_void
+from orograph.pipeline.sources.nodata import HUGE, reject_undeclared, reject_undeclared_raw, to_void
 from orograph.pipeline.sources.partial import RasterFile, ensure
 from orograph.pipeline.sources.sidecars import with_sidecars, without_sidecars
 
@@ -154,7 +154,7 @@ class HeightRaster:
         height = self.height - row if height is None else height
         width = self.width - col if width is None else width
         heights = self._heights(*self._raw(row, col, height, width))
-        refuse_undeclared(heights, source=self.source or self.name)
+        reject_undeclared(heights, source=self.source or self.name)
         return gated(heights, self.name, self.source)
 
     def read_unchecked(self, row: int, col: int, height: int, width: int) -> FloatArray:
@@ -274,7 +274,7 @@ class HeightRaster:
             heights[mask == 0] = np.nan
         if facts.converted:
             if checked:
-                refuse_undeclared_raw(samples, ~np.isnan(heights), source=self.source or self.name)
+                reject_undeclared_raw(samples, ~np.isnan(heights), source=self.source or self.name)
             scaled = (samples.astype(np.float64) * facts.scale + facts.offset) * facts.metres
             heights = np.where(np.isnan(heights), np.float32(np.nan), scaled).astype(np.float32)
             heights[~(np.abs(heights) < HUGE)] = np.nan
@@ -321,7 +321,7 @@ def gated(heights_m: FloatArray, path: str, source: str | None) -> FloatArray:
     return heights_m
 
 
-def refuse_overwriting(source: Path, target: Path) -> None:
+def reject_overwriting(source: Path, target: Path) -> None:
     """Reject an output that would replace its own input: repeating the command would convert it twice.
 
     Raises:

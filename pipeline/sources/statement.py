@@ -23,7 +23,7 @@ from orograph.pipeline.sources.sidecars import (
     PROJECTION,
     WORLD,
     basename,
-    found_beside,
+    find_sidecars,
     text_of,
     with_sidecars,
     without_sidecars,
@@ -81,7 +81,7 @@ def statement_of(path: str, label: str) -> Statement:
         BandMismatch: more than one band of heights.
         SourceGridError: file and side-car contradict each other.
     """
-    names = found_beside(path)
+    names = find_sidecars(path)
     with without_sidecars():
         alone = _opened_statement(path, label)
     if not names:

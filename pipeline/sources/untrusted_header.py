@@ -77,10 +77,10 @@ def check_raster_file(path: Path, limits: Limits | None = None) -> RasterHeader:
     if path.suffix.lower() == ".hgt" and size in _HGT_SIZES:
         side = round((size / 2) ** 0.5)
         return RasterHeader("SRTMHGT", side, side, 1, size, 1)
-    raise SourceCorrupt(_what_it_is(start, size), source=source, remedy="sources are GeoTIFF, COG or HGT files")
+    raise SourceCorrupt(_describe(start, size), source=source, remedy="sources are GeoTIFF, COG or HGT files")
 
 
-def _what_it_is(start: bytes, size: int) -> str:
+def _describe(start: bytes, size: int) -> str:
     text = start.lstrip().lower()
     if not size:
         return "the file is empty"

@@ -26,8 +26,8 @@ from orograph.pipeline.superres.edge_padding import context_px, mask_fine, with_
 
 FORMAT: Final = "orograph-linear-1"
 NAME: Final = "best-linear"
-SHIPPED: Final = Path(__file__).parents[1] / "weights" / "best-linear-x3.safetensors"
-SHIPPED_SHA256: Final = "9159c45066facf6c50a4ab100cb2af45ad854a49ff6a2a6f8c23f2309c5ffec6"
+BUNDLED: Final = Path(__file__).parents[1] / "weights" / "best-linear-x3.safetensors"
+BUNDLED_SHA256: Final = "9159c45066facf6c50a4ab100cb2af45ad854a49ff6a2a6f8c23f2309c5ffec6"
 _SEED: Final = 977
 
 Kernels = npt.NDArray[np.float64]
@@ -133,6 +133,6 @@ class LinearFilter:
         return mask_fine(fine, valid, factor), None
 
 
-def shipped_linear() -> LinearFilter:
+def bundled_linear() -> LinearFilter:
     """Return the bundled filters for x3; `best-linear-x3.md` next to them describes the training data."""
-    return LinearFilter.read(SHIPPED, SHIPPED_SHA256)
+    return LinearFilter.read(BUNDLED, BUNDLED_SHA256)

@@ -6,23 +6,23 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from orograph.pipeline.core.bundled_weights import shipped_index
+from orograph.pipeline.core.bundled_weights import bundled_index
 from orograph.pipeline.sources.sensor import RESOLVER, SensorModel
 from orograph.pipeline.superres.resolver import Resolver
 
 
 def bundled_factories() -> dict[str, Callable[..., Resolver]]:
     """Factories of the bundled networks; torch is imported when a network is made."""
-    return {name: partial(_net, name) for name in shipped_index("superres")} | {
+    return {name: partial(_net, name) for name in bundled_index("superres")} | {
         "best-linear": _linear,
         RESOLVER: _sensor,
     }
 
 
 def _linear() -> Resolver:
-    from orograph.pipeline.superres.best_linear import shipped_linear
+    from orograph.pipeline.superres.best_linear import bundled_linear
 
-    return shipped_linear()
+    return bundled_linear()
 
 
 def _sensor(sensor: SensorModel | None = None, noise_m: float = 0.0) -> Resolver:
@@ -36,7 +36,7 @@ def _net(name: str, **options: Any) -> Resolver:
     from orograph.pipeline.superres.inference import net_resolver
 
     alone = net_resolver(name, **options)
-    partner = shipped_index("superres").get(name, {}).get("ensemble_with")
+    partner = bundled_index("superres").get(name, {}).get("ensemble_with")
     if partner is None or not options.get("ensemble"):
         return alone
     return Ensemble(name, (alone, net_resolver(partner, **options)))

@@ -18,9 +18,9 @@ from orograph.pipeline.errors import AllVoid
 from orograph.pipeline.formats import cog
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.sources.facts import Declared
-from orograph.pipeline.sources.single_raster import HeightRaster, opened_heights, refuse_overwriting
+from orograph.pipeline.sources.single_raster import HeightRaster, opened_heights, reject_overwriting
 from orograph.pipeline.superres.resolver import Resolver
-from orograph.pipeline.superres.thinning_evidence import PLACES, log_odds_at, overruled
+from orograph.pipeline.superres.thinning_evidence import PLACES, contradicted, log_odds_at
 
 _LOG = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def superresolve_file(
         NodataError: The heights contain an undeclared void value.
         ModelError: The network gave NaN or infinity.
     """
-    refuse_overwriting(source, target)
+    reject_overwriting(source, target)
     with opened_heights(source, Declared(nodata=extra_nodata)) as raster:
         size, coarse = raster.pixel_size_m, raster.geobox
         shape = (coarse.shape[0] * factor, coarse.shape[1] * factor)
@@ -127,7 +127,7 @@ def _checked(raster: HeightRaster, declared: Thinning) -> Thinning:
     if declared is not Thinning.AVERAGED:
         return declared
     found = (log_odds_at(raster, place) for place in range(PLACES))
-    if overruled([odds for odds in found if odds is not None]):
+    if contradicted([odds for odds in found if odds is not None]):
         _LOG.warning("%s is declared averaged but its heights are samples; it is treated as decimated", raster.name)
         return Thinning.DECIMATED
     return declared

@@ -115,7 +115,7 @@ class NetResolver:
     def has_gate(self) -> bool:
         """Whether the weights come with a gate that does something."""
         gate = Gate.from_tensors(self.weights.tensors)
-        return gate is not None and not (max(gate.closed_below) <= 0.0 and min(gate.opening) >= 1.0)
+        return gate is not None and not (max(gate.cubic_below) <= 0.0 and min(gate.share) >= 1.0)
 
     @property
     def radius_px(self) -> int:

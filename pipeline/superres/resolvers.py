@@ -50,10 +50,10 @@ def check_resolver(name: str, options: Collection[str] = ()) -> None:
     """
     if name not in _factories() and not is_own(name):
         raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(resolver_names())}")
-    refused = set(options) - _named_options(name)
-    if refused and not takes_options(name):
+    unknown = set(options) - _named_options(name)
+    if unknown and not takes_options(name):
         raise ConfigError(
-            f"{name!r} takes no options, given are {', '.join(sorted(refused))}",
+            f"{name!r} takes no options, given are {', '.join(sorted(unknown))}",
             remedy="ensemble, gate, device and precision are for networks such as superres-s",
         )
 

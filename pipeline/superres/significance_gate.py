@@ -32,20 +32,20 @@ class Gate:
     """Opening by ratio of squared change to squared error.
 
     Attributes:
-        closed_below: Ratio below which a block keeps cubic, by mode.
-        opening: Share of the correction that open blocks take, by mode; 1 and a ratio of 0 switch the gate off.
+        cubic_below: Ratio below which a block keeps cubic, by mode.
+        share: Share of the correction that open blocks take, by mode; 1 and a ratio of 0 switch the gate off.
     """
 
-    closed_below: tuple[float, ...]
-    opening: tuple[float, ...]
+    cubic_below: tuple[float, ...]
+    share: tuple[float, ...]
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Self | None:
         """Return the gate stored with a network's weights, or None."""
         if "gate.thresholds" not in tensors:
             return None
-        ratio, opening = tensors["gate.thresholds"].T.tolist()
-        return cls(tuple(ratio), tuple(opening))
+        ratio, share = tensors["gate.thresholds"].T.tolist()
+        return cls(tuple(ratio), tuple(share))
 
     def __call__(
         self,
@@ -67,15 +67,15 @@ class Gate:
             origin_px: Row and column of the first coarse pixel on the source's global lattice.
         """
         index = MODES.index(mode)
-        least, share = self.closed_below[index], self.opening[index]
+        least, share = self.cubic_below[index], self.share[index]
         if least <= 0.0 and share >= 1.0:
             return fine, sigma
         ratio = change_ratio(fine, cubic, sigma, factor, origin_px)
         # Ramps are inside open blocks, so that a closed block is cubic to its last pixel.
         coarse = minimum_filter((ratio >= least).astype(np.float32) * np.float32(share), size=3, mode="nearest")
-        opening, _ = Interpolant("bilinear")(coarse, factor=factor)
-        withheld = (1.0 - opening) * (fine - cubic)
-        return np.where(opening == 0.0, cubic, fine - withheld), np.hypot(sigma, withheld)
+        taken, _ = Interpolant("bilinear")(coarse, factor=factor)
+        withheld = (1.0 - taken) * (fine - cubic)
+        return np.where(taken == 0.0, cubic, fine - withheld), np.hypot(sigma, withheld)
 
 
 def change_ratio(

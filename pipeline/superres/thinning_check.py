@@ -20,7 +20,7 @@ from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import ThinningCheck
 from orograph.pipeline.sources.sensor import RESOLVER
 from orograph.pipeline.sources.single_raster import HeightRaster
-from orograph.pipeline.superres.thinning_evidence import PLACES, log_odds_at, overruled
+from orograph.pipeline.superres.thinning_evidence import PLACES, contradicted, log_odds_at
 
 SUPERRES_FROM: Final = 1.5
 """A source is super-resolved when its pixel is at least this many target pixels."""
@@ -74,7 +74,7 @@ def check_thinning(source: Source, hrefs: Sequence[str], opened: Callable[[str],
             found = log_odds_at(raster, place)
         if found is not None:
             odds.append(found)
-    used = Thinning.DECIMATED if overruled(odds) else source.thinning
+    used = Thinning.DECIMATED if contradicted(odds) else source.thinning
     if used is not source.thinning:
         _LOG.warning("%s is declared averaged but its heights are samples; it is treated as decimated", source.id)
     return ThinningCheck(used=used, windows=len(odds), log_odds=round(float(np.median(odds)), 3) if odds else None)

@@ -4,7 +4,7 @@ Means have lost half their amplitude at the shortest wavelength; samples have no
 to the next shows it, independent of the amplitude of the relief. The evidence is a logistic regression on eight such
 ratios, fitted on decimated and averaged lidar DTMs; it classifies 84 to 100 % of the windows of 60 to 90 pixels on
 held-out sites correctly. Only one error is dangerous, decimated terrain declared as averaged, so only that declaration
-is ever overruled.
+is ever contradicted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.sources.single_raster import HeightRaster
 
-OVERRULED_BELOW: Final = -1.0
+CONTRADICTED_BELOW: Final = -1.0
 """Log-odds of averaging below which a declaration of averaging is not believed."""
 
 LEAST_PX: Final = 24
@@ -68,17 +68,17 @@ def log_odds_at(raster: HeightRaster, place: int) -> float | None:
     return averaging_log_odds(raster.read(row, column, side, side))
 
 
-def overruled(odds: Sequence[float]) -> bool:
+def contradicted(odds: Sequence[float]) -> bool:
     """Whether the evidence of several windows contradicts averaging: by its median."""
-    return bool(odds) and float(np.median(odds)) < OVERRULED_BELOW
+    return bool(odds) and float(np.median(odds)) < CONTRADICTED_BELOW
 
 
-def believable(declared: Thinning, heights_m: FloatArray) -> Thinning:
+def accepted_thinning(declared: Thinning, heights_m: FloatArray) -> Thinning:
     """The declared mode, or decimated where averaging was declared and the heights contradict it."""
     if declared is not Thinning.AVERAGED:
         return declared
     odds = averaging_log_odds(heights_m)
-    return Thinning.DECIMATED if odds is not None and overruled([odds]) else declared
+    return Thinning.DECIMATED if odds is not None and contradicted([odds]) else declared
 
 
 def _curvature(z: npt.NDArray[np.float64], lag: int) -> float:

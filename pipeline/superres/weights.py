@@ -12,7 +12,7 @@ from typing import Any, Final
 from safetensors.torch import load as load_bytes
 from torch import Tensor
 
-from orograph.pipeline.core.bundled_weights import SHIPPED, shipped_index
+from orograph.pipeline.core.bundled_weights import BUNDLED, bundled_index
 from orograph.pipeline.core.weights_uri import Read, is_content, is_own, parted, reader
 from orograph.pipeline.errors import ModelError, SourceMissing
 
@@ -53,13 +53,13 @@ def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None
     """
     href, pin = parted(name)
     expected = sha256 or pin
-    entry = shipped_index("superres").get(href)
+    entry = bundled_index("superres").get(href)
     if entry is not None:
-        return _parsed(href, (SHIPPED / entry["file"]).read_bytes(), expected or entry["sha256"])
+        return _parsed(href, (BUNDLED / entry["file"]).read_bytes(), expected or entry["sha256"])
     if not is_own(name):
         raise ModelError(
             f"{href!r} is neither a bundled model nor a .safetensors file",
-            remedy=f"bundled: {', '.join(sorted(shipped_index('superres'))) or 'none'}; pickled formats are rejected: they can run code",
+            remedy=f"bundled: {', '.join(sorted(bundled_index('superres'))) or 'none'}; pickled formats are rejected: they can run code",
         )
     if "://" in href or is_content(href):
         if expected is None:

@@ -45,19 +45,19 @@ def coregister(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
         One record per source; `applied` in its details records whether the shift was applied.
     """
     if assembly.job.alignment:
-        return _as_told(assembly)
+        return _as_given(assembly)
     records: list[CoregistrationRecord] = []
     for number, source in enumerate(assembly.sources):
         records.append(_against_better(assembly, assembly.sources[:number], source))
     return tuple(records)
 
 
-def _as_told(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
+def _as_given(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
     """Fold in the shifts the job brings, which a second pass has made continuous over neighbouring tiles."""
-    told = {record.source: record for record in assembly.job.alignment}
+    given = {record.source: record for record in assembly.job.alignment}
     records = []
     for source in assembly.sources:
-        record = told.get(source.ref.source.id)
+        record = given.get(source.ref.source.id)
         if record is None:
             name = source.ref.source.id
             record = CoregistrationRecord(source=name, reference=name, method="none", status="none")

@@ -52,7 +52,7 @@ class TileAssembly:
         self.nodes = NodeGrid.around(self._reach)
         self._stack = ExitStack()
         self.sources: list[PreparedSource] = []
-        self.refused: list[OutsideAreaOfUse] = []
+        self.rejected: list[OutsideAreaOfUse] = []
         try:
             for number, ref in enumerate(job.sources, start=1):
                 prepared = self._prepare(number, ref, paths[ref.source.id], grids_dir)
@@ -107,7 +107,7 @@ class TileAssembly:
                 surface = surface.adjusted(adjustment)
         except OutsideAreaOfUse as error:
             # Another source may cover the tile; if none does, this is the error the tile ends with.
-            self.refused.append(error.at(tile=self.job.tile.id, source=source.id, stage="vertical"))
+            self.rejected.append(error.at(tile=self.job.tile.id, source=source.id, stage="vertical"))
             return None
         # A rough geoid asks for a denser lattice than projections do.
         nodes = NodeGrid.around(self._reach, surface.step_x)

@@ -232,9 +232,9 @@ def draft_manifest(
     settings = job.settings
     geobox = job.tile.geobox(settings.pixel_size_m)
     quality = tally.result(next(s for product, s in products if s is not None and product.info.name == "elevation"))
-    if assembly.refused:
-        told = {str(error.source): error.message for error in assembly.refused}
-        quality = quality.model_copy(update={"details": {**quality.details, "sources_refused": told}})
+    if assembly.rejected:
+        reasons = {str(error.source): error.message for error in assembly.rejected}
+        quality = quality.model_copy(update={"details": {**quality.details, "sources_rejected": reasons}})
     # A source wholly hidden by better ones did not contribute, and neither did its upsampling or bare-earth model.
     shown = [source for source in assembly.sources if source.ref.source.id in quality.source_fractions]
     below = {source.ref.source.id: source.ground for source in shown if source.ground is not None}

@@ -60,7 +60,7 @@ def run_tile(
             with clock.of("open"):
                 assembly = stack.enter_context(TileAssembly(job, paths, grids_dir))
             if not assembly.sources:
-                raise assembly.refused[0]
+                raise assembly.rejected[0]
             progress("coregister", 0.0)
             with clock.of("coregister"):
                 alignment = coregister(assembly)
@@ -81,7 +81,7 @@ def estimate_alignment(
     try:
         with TileAssembly(job, paths, grids_dir) as assembly:
             if not assembly.sources:
-                raise assembly.refused[0]
+                raise assembly.rejected[0]
             return coregister(assembly)
     except OrographError as error:
         raise error.at(tile=job.tile.id, stage="coregister") from error.__cause__

@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing
 from orograph.pipeline.formats.vertical_datum import declared_datum
-from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
+from orograph.pipeline.sources.nodata import reject_undeclared, to_void
 from orograph.pipeline.validation.control import Control
 
 Array = npt.NDArray[Any]
@@ -85,7 +85,7 @@ def sample_heights(path: Path, x: Array, y: Array, pixel_m: float) -> Sampled:
     with rasterio.open(path) as file:
         for window, chosen, row, col in _strips(file, x, y):
             heights = to_void(file.read(1, window=window), file.nodatavals[0]).astype(np.float64)
-            refuse_undeclared(heights.astype(np.float32), source=path.name)
+            reject_undeclared(heights.astype(np.float32), source=path.name)
             heights = heights * file.scales[0] + file.offsets[0]
             out[:, chosen] = _at(heights, row - window.row_off, col - window.col_off, pixel_m)
     return Sampled(*out)

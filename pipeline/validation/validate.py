@@ -219,8 +219,8 @@ def _compare(path: Path, control: Control, grids_dir: Path, asked: ValidationOpt
     operation = VerticalCatalogue.load().operation(other, frame, grids_dir=grids_dir, epoch=asked.epoch)
     truth = part.height_m + operation.shift(lon, lat)
     x, y = x[inside], y[inside]
-    uncertainty = asked.uncertainty or _beside(path, "uncertainty")
-    index = asked.source_index or _beside(path, "source_index")
+    uncertainty = asked.uncertainty or _sibling(path, "uncertainty")
+    index = asked.source_index or _sibling(path, "source_index")
     stated = (
         sample_nearest(uncertainty, *_moved(facts.crs, uncertainty, x, y)) if uncertainty else np.full(x.size, np.nan)
     )
@@ -249,7 +249,7 @@ def _degrees(control: Control) -> tuple[Array, Array]:
     return places_in(control, CRS.from_epsg(4258))
 
 
-def _beside(path: Path, product: str) -> Path | None:
+def _sibling(path: Path, product: str) -> Path | None:
     """Another product of a tile, next to its elevation; None for other rasters."""
     if not path.name.endswith(_ELEVATION):
         return None

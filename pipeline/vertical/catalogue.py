@@ -23,7 +23,7 @@ from orograph.pipeline.vertical.grids import GridFile, verified
 from orograph.pipeline.vertical.operation import Area, Operation, Step
 from orograph.pipeline.vertical.user_grid import user_step
 
-SHIPPED: Final = Path(__file__).with_name("catalogue.yaml")
+BUNDLED: Final = Path(__file__).with_name("catalogue.yaml")
 OPENDEM_ACCURACY_M: Final = 0.15
 """OpenDEM's constants: decimetre values of tilted planes; its borders met at 0.10 to 0.11 m."""
 
@@ -61,7 +61,7 @@ class VerticalCatalogue(BaseModel):
         return self
 
     @classmethod
-    def load(cls, path: Path = SHIPPED) -> VerticalCatalogue:
+    def load(cls, path: Path = BUNDLED) -> VerticalCatalogue:
         """Read a catalogue file, once per process.
 
         Raises:

@@ -18,7 +18,7 @@ from orograph.pipeline.formats.vertical_datum import vertical_tags
 from orograph.pipeline.manifest import OperationRecord
 from orograph.pipeline.sources.catalogue import UserGrid
 from orograph.pipeline.sources.facts import Declared
-from orograph.pipeline.sources.single_raster import HeightRaster, opened_heights, refuse_overwriting
+from orograph.pipeline.sources.single_raster import HeightRaster, opened_heights, reject_overwriting
 from orograph.pipeline.vertical import DeltaSurface, VerticalCatalogue, delta_surface
 
 WINDOW_PX: Final = 2048
@@ -88,7 +88,7 @@ def harmonise(source: Path, out: Path, request: HarmoniseRequest, grids_dir: Pat
         NodataError: it contains values that can only be undeclared nodata.
         VerticalError: see `VerticalCatalogue.operation` and `delta_surface`.
     """
-    refuse_overwriting(source, out)
+    reject_overwriting(source, out)
     declared = Declared(
         horizontal_crs=request.horizontal_crs,
         vertical_frame=request.frame_from,

@@ -139,7 +139,7 @@ class DeltaSurface:
         operation = self.operation
         finite = self.nodes_m[np.isfinite(self.nodes_m)]
         extra = () if self.adjustment is None else (NETWORK_ADJUSTMENT,)
-        told = () if self.adjustment is None else (f"network adjustment {self.adjustment.model_dump_json()}",)
+        notes = () if self.adjustment is None else (f"network adjustment {self.adjustment.model_dump_json()}",)
         return OperationRecord(
             source=source_id,
             frame_from=operation.frame_from,
@@ -151,7 +151,7 @@ class DeltaSurface:
             shift_min_m=round(float(finite.min()), 4),
             shift_max_m=round(float(finite.max()), 4),
             derived=operation.derived or self.adjustment is not None,
-            notes=operation.notes + told,
+            notes=operation.notes + notes,
         )
 
 

@@ -86,7 +86,7 @@ class SchemaLibrary:
 
     @cached_property
     def _registry(self) -> Registry[Any]:
-        contents = {**_shipped(), **_of_folder(self._folder)}
+        contents = {**_bundled(), **_of_folder(self._folder)}
         # Filed under the address they are referred to by: some of pystac's files carry a slip in their `$id`.
         resources = [
             (uri, Resource.from_contents(schema, default_specification=DRAFT7)) for uri, schema in contents.items()
@@ -111,7 +111,7 @@ def _of_folder(folder: Path | None) -> dict[str, Document]:
     }
 
 
-def _shipped() -> dict[str, Document]:
+def _bundled() -> dict[str, Document]:
     """Schemas that come with the installed packages, by the address they are referred to."""
     found = {PROFILE_URI: profile_schema()}
     base = importlib.resources.files("pystac") / "validation" / "jsonschemas"

@@ -25,7 +25,7 @@ _KEY: Final = re.compile(
     rf"{pending_prefix()}(?P<collection>[^/]+)/[^/]+/(?P<item>[A-Za-z0-9_]+)\.[0-9a-f]{{32}}", re.ASCII
 )
 
-MOURNING: Final = timedelta(hours=1)
+WORKER_TIMEOUT: Final = timedelta(hours=1)
 """A worker that has not written its item this long after its note is taken for dead."""
 
 
@@ -42,7 +42,7 @@ class Note:
 
     def may_go(self, digest: str | None, now: datetime) -> bool:
         """Whether the note has done its work, given the sha256 of the item that was put in the index."""
-        return digest != self.replaces or now - self.written > MOURNING
+        return digest != self.replaces or now - self.written > WORKER_TIMEOUT
 
 
 def leave_note(store: ObjectStore, collection: str, item_id: str, present: bytes | None, wanted: bytes) -> None:

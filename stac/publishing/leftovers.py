@@ -54,12 +54,12 @@ def leftovers(store: ObjectStore) -> Iterator[Leftover]:
             manifest = Manifest.from_json(store.get(f"{run}/{MANIFEST_NAME}"))
         except (KeyError, ValueError):
             continue
-        yield from (Leftover(info.key, info.size_bytes, finished=True) for info in _beside(manifest, objects))
+        yield from (Leftover(info.key, info.size_bytes, finished=True) for info in _others_of_run(manifest, objects))
 
 
 def remove_leftovers(store: ObjectStore, manifest: Manifest) -> int:
     """Remove the leftovers next to a committed manifest; how many objects there were."""
-    found = _beside(manifest, store.list(f"{run_prefix(manifest.tile, manifest.run_key)}/"))
+    found = _others_of_run(manifest, store.list(f"{run_prefix(manifest.tile, manifest.run_key)}/"))
     for info in found:
         store.delete(info.key)
     return len(found)
@@ -75,7 +75,7 @@ def _sets(objects: Iterable[ObjectInfo]) -> dict[str, list[ObjectInfo]]:
     return sets
 
 
-def _beside(manifest: Manifest, objects: Iterable[ObjectInfo]) -> list[ObjectInfo]:
+def _others_of_run(manifest: Manifest, objects: Iterable[ObjectInfo]) -> list[ObjectInfo]:
     """Objects of other sets than the manifest's that were never published."""
     return [
         info

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from orograph.pipeline.core.bundled_weights import shipped_index
+from orograph.pipeline.core.bundled_weights import bundled_index
 from orograph.pipeline.learning.superres.evaluate import tiles_of
 from orograph.pipeline.learning.superres.metrics import counted
 from orograph.pipeline.superres.resolvers import resolver
@@ -62,7 +62,7 @@ def capped(tmp_path_factory):
 
 def test_networks_give_the_same_heights_on_both_processors(capped):
     here = network_heights("fp32", coarse_heights(DTM if DTM.exists() else None))
-    assert here.keys() >= {*shipped_index("superres"), "bare-earth-2m", "bare-earth-30m"}
+    assert here.keys() >= {*bundled_index("superres"), "bare-earth-2m", "bare-earth-30m"}
     assert len(capped) == 2 * len(here)
     for name, heights in here.items():
         np.testing.assert_allclose(capped[f"fp32 {name}"], heights, rtol=0, atol=TOLERANCE_M, err_msg=name)
@@ -82,7 +82,7 @@ def test_networks_gain_the_same_on_both_processors(capped, shared):
         return 100 * (1 - own / base)
 
     here = network_heights("bf16", coarse)
-    for name in shipped_index("superres"):
+    for name in bundled_index("superres"):
         assert gain_percent(here[name]) > 5
         assert gain_percent(capped[f"bf16 {name}"]) == pytest.approx(gain_percent(here[name]), abs=TOLERANCE_POINTS)
 

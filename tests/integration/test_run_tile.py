@@ -142,7 +142,7 @@ def test_every_bad_input_is_one_typed_error_and_the_others_go_on(tmp_path, fine)
     assert isinstance(ends["E4100N3000"].error, SourceCorrupt)
     assert isinstance(ends["E4400N3000"].error, AllVoid)
     assert isinstance(ends["E4300N3000"].error, VerticalError)
-    assert plan.refusals[0].tile.id == "E5000N3000"
+    assert plan.rejected[0].tile.id == "E5000N3000"
     for tile, outcome in ends.items():
         if outcome.error is not None:
             assert outcome.error.tile == tile
@@ -414,11 +414,11 @@ def test_a_source_that_no_operation_reaches_is_told(tmp_path, fine):
     assert code == 0, outcomes[0].error
     manifest = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
     assert set(manifest.quality.source_fractions) == {"fine"}
-    (refused,) = manifest.quality.details["sources_refused"].items()
-    assert refused[0] == "abroad"
-    assert "EPSG:5710" in refused[1]
-    assert "area of use" in refused[1]
-    assert str(tmp_path) not in refused[1]
+    (rejected,) = manifest.quality.details["sources_rejected"].items()
+    assert rejected[0] == "abroad"
+    assert "EPSG:5710" in rejected[1]
+    assert "area of use" in rejected[1]
+    assert str(tmp_path) not in rejected[1]
 
 
 @pytest.mark.parametrize(("model", "shown"), [("bare-earth-30m", True), ("opening", False)])

@@ -99,7 +99,7 @@ def test_the_cluster_wants_its_token(head: RayHead, token: str, words: str) -> N
         head, "submit", "--", "doctor", RAY_AUTH_MODE="token" if token else "disabled", RAY_AUTH_TOKEN=token
     )
     assert ended.returncode == 1
-    assert "ClusterRefused" in ended.stderr
+    assert "ClusterAccessDenied" in ended.stderr
     assert words in ended.stderr
 
 

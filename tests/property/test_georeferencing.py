@@ -78,7 +78,7 @@ def test_samples_lie_where_the_file_says(
             assert value == np.float32(ground(tile, plane, east_m, north_m))
         # Any lattice of points sampled across the file holds the plane, wherever it begins.
         lattice = inside(tile, offset, steps)
-        with Mosaic({tile: path}, missing="refuse") as mosaic:
+        with Mosaic({tile: path}, missing="error") as mosaic:
             heights = mosaic.sample(lattice)
     truth = ground(tile, plane, *lattice.project())
     # float32 heights round by up to 1/4096 m, a metre of misplacement shows as 2 cm.

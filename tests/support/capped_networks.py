@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from orograph.pipeline.bare_earth.model import bare_earth_names, load_bare_earth
-from orograph.pipeline.core.bundled_weights import shipped_index
+from orograph.pipeline.core.bundled_weights import bundled_index
 from orograph.pipeline.core.precision import checked_precision
 from orograph.pipeline.learning.superres.degrade import thin
 from orograph.pipeline.learning.superres.evaluate import tiles_of
@@ -20,7 +20,7 @@ from tests.support.superres_fixtures import hills
 def network_heights(precision: str, coarse: np.ndarray) -> dict[str, np.ndarray]:
     """Heights by network: upsampled ones of super-resolution, heights above ground of bare earth."""
     asked = checked_precision(precision)
-    out = {name: resolver(name, precision=asked)(coarse)[0] for name in sorted(shipped_index("superres"))}
+    out = {name: resolver(name, precision=asked)(coarse)[0] for name in sorted(bundled_index("superres"))}
     town = hills(92, 92) / 20
     town[40:52, 40:52] += 8.0
     for name in bare_earth_names():

@@ -75,7 +75,7 @@ class Deeds:
 
     @staticmethod
     def memory(_argument: str) -> None:
-        raise OutOfMemory("allocation refused")
+        raise OutOfMemory("allocation failed")
 
     @staticmethod
     def hog(_argument: str) -> None:

@@ -128,10 +128,10 @@ def load_imagenet(network: DilatedResNet, path: Path) -> None:
         missing = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise ForeignModel(f"{path.name} does not fit the network: {error}") from error
-    lacking = [name for name in missing.missing_keys if not name.endswith("num_batches_tracked")]
-    if lacking or missing.unexpected_keys:
+    absent = [name for name in missing.missing_keys if not name.endswith("num_batches_tracked")]
+    if absent or missing.unexpected_keys:
         raise ForeignModel(
-            f"{path.name} is for another network: missing {lacking[:3]}, unexpected {missing.unexpected_keys[:3]}",
+            f"{path.name} is for another network: missing {absent[:3]}, unexpected {missing.unexpected_keys[:3]}",
             remedy="choose the depth the weights are for",
         )
 

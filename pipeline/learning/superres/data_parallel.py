@@ -36,7 +36,7 @@ class DataParallel:
     wrap: Callable[[nn.Module], nn.Module] = _as_it_is
 
     @property
-    def leads(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether this process keeps what a run leaves."""
         return self.rank == 0
 

@@ -79,7 +79,7 @@ def digest_of(weights: Sequence[Path]) -> str:
     Raises:
         SourceMissing: A file does not exist.
     """
-    lacking = [path for path in weights if not path.is_file()]
-    if lacking:
-        raise SourceMissing(f"weights {lacking[0]} do not exist", source=str(lacking[0]))
+    absent = [path for path in weights if not path.is_file()]
+    if absent:
+        raise SourceMissing(f"weights {absent[0]} do not exist", source=str(absent[0]))
     return "+".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in weights)

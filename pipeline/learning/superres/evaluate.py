@@ -34,11 +34,11 @@ from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.sources.single_raster import opened_heights
 from orograph.pipeline.superres.best_linear import FORMAT as LINEAR_FORMAT
 from orograph.pipeline.superres.best_linear import NAME as BEST_LINEAR
-from orograph.pipeline.superres.best_linear import LinearFilter, shipped_linear
+from orograph.pipeline.superres.best_linear import LinearFilter, bundled_linear
 from orograph.pipeline.superres.interpolants import INTERPOLANTS
 from orograph.pipeline.superres.resolver import Resolver
 from orograph.pipeline.superres.resolvers import resolver
-from orograph.pipeline.superres.thinning_evidence import believable
+from orograph.pipeline.superres.thinning_evidence import accepted_thinning
 
 REFERENCE: Final = "gdal-cubic"
 _LEAST_PX: Final = 2 * BORDER_PX + 30
@@ -139,12 +139,12 @@ def evaluate(
         cubic, _ = reference(coarse, factor=factor)
         mask = counted(np.isfinite(tile.fine_m) & np.isfinite(cubic))
         for name, tally in tallies.items():
-            told = (declared or {}).get(name, thinning)
+            mode = (declared or {}).get(name, thinning)
             method = methods.get(name, reference)
             if not name.endswith("unguarded"):
-                told = believable(told, coarse)
-            fine, sigma = method(coarse, factor=factor, thinning=told, pixel_size_m=coarse_size)
-            _count(tally, method, fine, sigma, cubic, tile, mask, factor, told)
+                mode = accepted_thinning(mode, coarse)
+            fine, sigma = method(coarse, factor=factor, thinning=mode, pixel_size_m=coarse_size)
+            _count(tally, method, fine, sigma, cubic, tile, mask, factor, mode)
             if listener is not None:
                 listener(name, tile, fine)
     return {
@@ -165,7 +165,7 @@ def _count(
     tile: EvaluationTile,
     mask: BoolArray,
     factor: int,
-    told: Thinning,
+    mode: Thinning,
 ) -> None:
     tally.tiles.append(figures(fine, tile.fine_m, mask, tile.pixel_size_m))
     worse, blocks = blocks_worse(fine, cubic, tile.fine_m, mask)
@@ -174,10 +174,10 @@ def _count(
     if sigma is None:
         return
     free = mask.copy()
-    if told is Thinning.DECIMATED and factor % 2:
+    if mode is Thinning.DECIMATED and factor % 2:
         free[factor // 2 :: factor, factor // 2 :: factor] = False  # reproduced samples do not test the band
     error = np.abs(fine - tile.fine_m)[free]
-    wide = getattr(method, "wide_ratio", lambda _: 1.96)(told)
+    wide = getattr(method, "wide_ratio", lambda _: 1.96)(mode)
     band = sigma[free]
     tally.covered.append((int((error <= band).sum()), int((error <= wide * band).sum()), int(free.sum())))
 
@@ -234,8 +234,8 @@ def best_linear(fit_on: Sequence[EvaluationTile], factor: int, thinning: Thinnin
     if fit_on:
         fine = [cropped(tile.fine_m, factor) for tile in fit_on]
         return fit_on_pairs(((thin(heights, factor, thinning), heights) for heights in fine), factor, thinning)
-    shipped = shipped_linear()
-    return shipped if factor == shipped.factor else None
+    bundled = bundled_linear()
+    return bundled if factor == bundled.factor else None
 
 
 def line_up(
@@ -277,8 +277,8 @@ def line_up(
         methods |= _variants(name, label, factor, precision=precision, ensemble=ensemble)
         if wrong_mode and getattr(methods[label], "factor", factor) == factor:
             for suffix in ("", " unguarded"):
-                methods[f"{label} told {other.value}{suffix}"] = methods[label]
-                declared[f"{label} told {other.value}{suffix}"] = other
+                methods[f"{label} as {other.value}{suffix}"] = methods[label]
+                declared[f"{label} as {other.value}{suffix}"] = other
     return methods, declared
 
 

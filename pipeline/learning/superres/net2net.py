@@ -13,7 +13,7 @@ from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.superres.network import Preset, TerrainNet
 
 
-def grown(small: TerrainNet, preset: Preset) -> TerrainNet:
+def widened(small: TerrainNet, preset: Preset) -> TerrainNet:
     """A network of another preset that computes what `small` does, to the rounding of sums.
 
     Args:

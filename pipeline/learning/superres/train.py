@@ -29,7 +29,7 @@ from orograph.pipeline.learning.superres.dataset import Batch, Mix, Sampler, Sit
 from orograph.pipeline.learning.superres.distillation import Teacher, digest_of
 from orograph.pipeline.learning.superres.fit_linear import accumulated
 from orograph.pipeline.learning.superres.muon import Muon
-from orograph.pipeline.learning.superres.net2net import grown
+from orograph.pipeline.learning.superres.net2net import widened
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.interpolants import interpolant_kernels
 from orograph.pipeline.superres.network import MODES, PRESETS, Preset, TerrainNet
@@ -134,14 +134,14 @@ def pair_loss(
     batch: Batch,
     plan: TrainingPlan,
     plain: bool,
-    crew: DataParallel = ALONE,
+    parallel: DataParallel = ALONE,
     aim: Tensor | None = None,
 ) -> tuple[Tensor, float]:
     """Weighted error of a batch relative to the base's, and the same for plain squares without gradient.
 
     The error is that against `aim` (the truth when None); the figure without gradient is always against the truth.
 
-    Of a batch shared by a crew both are such that their means over the crew are those of the whole batch.
+    Of a batch shared by several processes, the mean of each over the processes is that of the whole batch.
     """
     device = net.head.device
     coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)
@@ -159,25 +159,25 @@ def pair_loss(
     scale = base_square.clamp_min(1e-6)
     square = error.square()
     missed = square.detach() if aim is None else (predicted.detach() - fine)[inner].square()
-    relative = crew.mean((missed * counts).sum()) / crew.mean((base_square * total).sum()).clamp_min(1e-9)
+    relative = parallel.mean((missed * counts).sum()) / parallel.mean((base_square * total).sum()).clamp_min(1e-9)
     if not plain:
         ratio = square / scale[:, None, None, None]
         square = 2.0 * scale[:, None, None, None] * (torch.sqrt(1.0 + ratio) - 1.0)
     per_patch = (square * counts).sum(dim=(1, 2, 3)) / total
     weight = scale ** (-plan.roughness_power / 2.0)
-    return (weight * per_patch).sum() / crew.mean((weight * scale).sum()), float(relative)
+    return (weight * per_patch).sum() / parallel.mean((weight * scale).sum()), float(relative)
 
 
 class _Loss(nn.Module):
     """The loss as a module, which is what takes gradients from one process to another."""
 
-    def __init__(self, net: TerrainNet, plan: TrainingPlan, crew: DataParallel) -> None:
+    def __init__(self, net: TerrainNet, plan: TrainingPlan, parallel: DataParallel) -> None:
         super().__init__()
-        self.net, self.plan, self.crew = net, plan, crew
+        self.net, self.plan, self.parallel = net, plan, parallel
 
     def forward(self, drawn: list[Batch], plain: bool, aim: Tensor | None = None) -> tuple[Tensor, float]:
         """See `pair_loss`."""
-        return pair_loss(self.net, drawn[0], self.plan, plain, self.crew, aim)
+        return pair_loss(self.net, drawn[0], self.plan, plain, self.parallel, aim)
 
 
 class Trainer:
@@ -188,7 +188,7 @@ class Trainer:
         sites: Sites in memory.
         folder: Where checkpoints, curves and weights go; created if missing.
         device: Torch device.
-        crew: The processes that train together, each with its own trainer.
+        parallel: The processes that train together, each with its own trainer.
         teachers: Weights or checkpoints of the networks the plan names as its teacher.
 
     Raises:
@@ -201,10 +201,10 @@ class Trainer:
         sites: Sequence[Site],
         folder: Path,
         device: str = "cpu",
-        crew: DataParallel = ALONE,
+        parallel: DataParallel = ALONE,
         teachers: Sequence[Path] = (),
     ) -> None:
-        self.plan, self.folder, self.device, self.crew = plan, folder, torch_device(device), crew
+        self.plan, self.folder, self.device, self.parallel = plan, folder, torch_device(device), parallel
         if (digest_of(teachers) if teachers else "") != plan.teacher:
             raise ConfigError("the teachers are not those of the plan", remedy="name the weights the run began with")
         self.teacher = (
@@ -242,7 +242,7 @@ class Trainer:
             Muon(kernels, lr=plan.rate, decay=_DECAY),
             torch.optim.Adam(others, lr=plan.rate, betas=(0.9, 0.98), fused=True),
         )
-        self._loss = crew.wrap(_Loss(self.net, plan, crew))
+        self._loss = parallel.wrap(_Loss(self.net, plan, parallel))
 
     @property
     def checkpoint(self) -> Path:
@@ -266,7 +266,7 @@ class Trainer:
                 remedy="use --free, or start from rotation-equivariant weights; any weights may be the teacher",
             )
         if begin.preset != self.net.preset:
-            begin = grown(begin, self.net.preset)
+            begin = widened(begin, self.net.preset)
             if self.symmetry is not None:
                 self.symmetry.hold(begin)
         self.net.load_state_dict(begin.state_dict())
@@ -342,7 +342,7 @@ class Trainer:
                 }
                 row |= {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - burnt}
                 window = {mode.value: [] for mode in MODES}
-                if not self.crew.leads:
+                if not self.parallel.is_rank_zero:
                     continue
                 if validate is not None:
                     row |= validate(self.average)
@@ -383,7 +383,7 @@ class Trainer:
         """This step's batch, what is aimed at (the truth when None), and whether there is a truth."""
         unseen = _drawn(self.plan, self.step) < self.plan.unseen
         batch = self.sampler.unseen(self.step) if unseen else self.sampler.draw(self.step)
-        own = self.crew.share(batch)
+        own = self.parallel.share(batch)
         if self.teacher is None:
             return own, None, True
         if unseen:
@@ -405,7 +405,7 @@ class Trainer:
 
 
 def _drawn(plan: TrainingPlan, step: int) -> float:
-    """A number in [0, 1) by seed and step, the same for all of a crew."""
+    """A number in [0, 1) by seed and step, the same in all processes."""
     return float(np.random.default_rng((plan.seed, step, 2)).random())
 
 

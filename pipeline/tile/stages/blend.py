@@ -119,13 +119,13 @@ def _offset(
     smooth = bend.surface(difference, both, near | rim)
     weight = np.where(near, 1 - _smoothstep(away / width_px), np.float32(0)).astype(np.float32)
     noise_weight = 1 - _smoothstep(away / max(width_px / _NOISE_SHARE, 1.0))
-    weight *= _beside_sea(upper_m, lower_m, near, (rows, cols), width_px)
+    weight *= _next_to_sea(upper_m, lower_m, near, (rows, cols), width_px)
     rest = (difference - np.nan_to_num(smooth))[rows, cols]
     offset = np.where(near, np.nan_to_num(smooth) * weight + rest * np.minimum(noise_weight, weight), np.float32(0))
     return offset.astype(np.float32), weight
 
 
-def _beside_sea(
+def _next_to_sea(
     upper_m: FloatArray,
     lower_m: FloatArray,
     near: BoolArray,

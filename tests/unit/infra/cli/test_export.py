@@ -36,7 +36,7 @@ def test_plan_make_copy_and_again(store: str, tmp_path: Path) -> None:
     assert json.loads(plan.stdout) == {
         "due": [{"cell": "N47E010", "tiles": ["E4300N2650"]}],
         "up_to_date": [],
-        "refused": [],
+        "rejected": [],
     }
     made = invoke(*words, "--copy-to", tmp_path)
     assert made.exit_code == 0, made.output
@@ -46,9 +46,9 @@ def test_plan_make_copy_and_again(store: str, tmp_path: Path) -> None:
 
 
 def test_refusals_and_bad_words(store: str) -> None:
-    refused = invoke("export", "--store", store, "--cell", "N47E010", "--missing", "refuse", "--dry-run", "--json")
-    assert "not published" in json.loads(refused.stdout)["refused"][0]["message"]
-    assert invoke("export", "--store", store, "--cell", "N47E010", "--missing", "refuse").exit_code == 1
+    rejected = invoke("export", "--store", store, "--cell", "N47E010", "--missing", "error", "--dry-run", "--json")
+    assert "not published" in json.loads(rejected.stdout)["rejected"][0]["message"]
+    assert invoke("export", "--store", store, "--cell", "N47E010", "--missing", "error").exit_code == 1
     for words in (("--product", "kmz"), ("--cell", "47N010E"), ("--interval", "0"), ("--missing", "guess")):
         result = invoke("export", "--store", store, *words)
         assert getattr(result.exception, "exit_code", None) == 2, (words, result.output)

@@ -62,7 +62,7 @@ def published_cell(world: World, collection: str, item_id: str = CELL.id) -> Man
 
 def test_every_product_of_a_cell(world: World) -> None:
     world.publish(tiles_of_cell(CELL))
-    assert run(world, CellSettings(missing="refuse"), [CELL]) == {"N47E010": Status.DONE}
+    assert run(world, CellSettings(missing="error"), [CELL]) == {"N47E010": Status.DONE}
     manifest = published_cell(world, "dem-eu-geographic")
     names = {asset.name: asset.filename for asset in manifest.assets}
     assert names == {
@@ -137,17 +137,17 @@ def test_frames_are_moved_and_recorded(world: World) -> None:
 
 def test_missing_parents_are_void_or_refused(world: World) -> None:
     world.publish([Tile.parse("E4350N2700")])
-    refused = plan_cells(world.store, CellSettings(products=("hgt3",), missing="refuse"), [CELL])
-    assert refused.due == ()
-    assert isinstance(refused.refused[0][1], OutsideCoverage)
-    assert "E4300N2700" in str(refused.refused[0][1])
+    rejected = plan_cells(world.store, CellSettings(products=("hgt3",), missing="error"), [CELL])
+    assert rejected.due == ()
+    assert isinstance(rejected.rejected[0][1], OutsideCoverage)
+    assert "E4300N2700" in str(rejected.rejected[0][1])
     run(world, QUICK, [CELL])
     samples = read_hgt(
         Path(world.store.url) / published_cell(world, "dem-eu-exports", "N47E010_hgt3").asset("hgt3").key
     )[1]
     assert 0.1 < (samples == -32768).mean() < 0.9
     nowhere = plan_cells(world.store, QUICK, [Cell(60, 10)])
-    assert [cell.id for cell, _ in nowhere.refused] == ["N60E010"]
+    assert [cell.id for cell, _ in nowhere.rejected] == ["N60E010"]
 
 
 def test_exports_in_another_frame_or_format_leave_the_first_published(world: World) -> None:

@@ -15,7 +15,14 @@ from pyproj.exceptions import ProjError
 from rasterio.io import MemoryFile
 from rasterio.transform import from_bounds
 
-from orograph.pipeline.core.crs_identity import Bounds, FileCrs, file_crs, same_horizontal, same_vertical, says_nothing
+from orograph.pipeline.core.crs_identity import (
+    Bounds,
+    FileCrs,
+    file_crs,
+    is_empty_statement,
+    same_horizontal,
+    same_vertical,
+)
 
 EUROPE: Final = AreaOfInterest(-32, 27, 45, 82)
 NO_GRID: Final = {"9895", "32600"}
@@ -168,4 +175,4 @@ def test_vertical_parts_without_code_go_by_name(name: str, datum: str, frame: st
 def test_an_unnamed_vertical_part_says_nothing() -> None:
     part = upright("unknown").vertical
     assert part is not None
-    assert says_nothing(part)
+    assert is_empty_statement(part)

@@ -26,7 +26,7 @@ def test_the_choice_ends_with_an_error_too(monkeypatch):
 
 
 def test_both_modules_offer_the_kernels_that_are_used():
-    for name in ("evaluate", "north_range", "resample", "thin_rows", "mend"):
+    for name in ("evaluate", "north_range", "resample", "thin_rows", "despike"):
         assert callable(getattr(numpy_kernels, name))
     for name in ("evaluate", "north_range", "resample", "accumulate", "warp", "residuals"):
         assert callable(getattr(kernels, name))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from orograph.pipeline.coregistration.despike import mend, spike_threshold_m
+from orograph.pipeline.coregistration.despike import despike, spike_threshold_m
 from tests.support.pairs import plane_raster
 
 
@@ -14,23 +14,23 @@ def noisy(rows=60, columns=50):
 
 def test_a_clean_raster_is_its_own_mended_one():
     heights = noisy()
-    assert mend(heights) is heights
+    assert despike(heights) is heights
 
 
 def test_a_spike_is_replaced_by_its_surroundings():
     clean = noisy()
     spoiled = clean.copy()
     spoiled[20, 30] += 400.0
-    mended = mend(spoiled)
-    assert mended[20, 30] == pytest.approx(clean[20, 30], abs=0.5)
-    np.testing.assert_array_equal(np.delete(mended.ravel(), 20 * 50 + 30), np.delete(clean.ravel(), 20 * 50 + 30))
-    assert mend(spoiled, spikes=False)[20, 30] == spoiled[20, 30]
+    despiked = despike(spoiled)
+    assert despiked[20, 30] == pytest.approx(clean[20, 30], abs=0.5)
+    np.testing.assert_array_equal(np.delete(despiked.ravel(), 20 * 50 + 30), np.delete(clean.ravel(), 20 * 50 + 30))
+    assert despike(spoiled, spikes=False)[20, 30] == spoiled[20, 30]
 
 
 def test_a_cliff_is_not_a_spike():
     heights = noisy()
     heights[:, 25:] += 300.0
-    np.testing.assert_array_equal(mend(heights), heights)
+    np.testing.assert_array_equal(despike(heights), heights)
 
 
 def test_voids_are_filled_from_two_pixels_and_deep_ones_stay():
@@ -38,22 +38,22 @@ def test_voids_are_filled_from_two_pixels_and_deep_ones_stay():
     heights = plane.copy()
     heights[10, 10] = np.nan
     heights[20:30, 20:30] = np.nan
-    mended = mend(heights)
-    assert mended[10, 10] == pytest.approx(plane[10, 10], abs=0.05)
-    assert np.isfinite(mended[20:22]).all()
-    assert np.isnan(mended[23:27, 23:27]).all()
+    despiked = despike(heights)
+    assert despiked[10, 10] == pytest.approx(plane[10, 10], abs=0.05)
+    assert np.isfinite(despiked[20:22]).all()
+    assert np.isnan(despiked[23:27, 23:27]).all()
 
 
 def test_only_voids_stay_void():
     heights = np.full((5, 6), np.nan, np.float32)
-    assert np.isnan(mend(heights)).all()
+    assert np.isnan(despike(heights)).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 3)])
 def test_small_rasters_have_no_spikes(shape):
     heights = np.full(shape, 5.0, np.float32)
     assert spike_threshold_m(heights) == np.inf
-    np.testing.assert_array_equal(mend(heights), heights)
+    np.testing.assert_array_equal(despike(heights), heights)
 
 
 def test_the_threshold_is_at_least_a_metre_and_grows_with_noise():
@@ -65,4 +65,4 @@ def test_the_threshold_is_at_least_a_metre_and_grows_with_noise():
 def test_threads_do_not_change_a_bit():
     heights = noisy(150, 50)
     heights[70:72, 5:9] = np.nan
-    np.testing.assert_array_equal(mend(heights, threads=2), mend(heights))
+    np.testing.assert_array_equal(despike(heights, threads=2), despike(heights))

@@ -18,8 +18,8 @@ def residuals(moving=RASTER.heights_m, inliers=EVERYWHERE, step=1):
     shape = -(-40 // step), -(-90 // step)
     out, slope = np.empty(shape, np.float32), np.empty(shape, np.float32)
     holes = bool(np.isnan(moving).any())
-    mended = RASTER.heights_m
-    kernels.residuals(RASTER.heights_m, moving, mended, holes, inliers, *SHAPED, step, 0, shape[0], out, slope)
+    despiked = RASTER.heights_m
+    kernels.residuals(RASTER.heights_m, moving, despiked, holes, inliers, *SHAPED, step, 0, shape[0], out, slope)
     return out, slope
 
 

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import cpu_kernels, fit
-from orograph.pipeline.coregistration.despike import mend
+from orograph.pipeline.coregistration.despike import despike
 from orograph.pipeline.coregistration.fit import make_pair
 
 
@@ -44,19 +44,19 @@ def compiled(pair):
     result = fit(pair[0], pair[1], method="blockwise(nuth-kaab)")
     ready = make_pair(pair[0], pair[1], None, 1)
     return {
-        "mended": mend(pair[1].heights_m),
+        "despiked": despike(pair[1].heights_m),
         "result": result,
         "aligned": result.apply(pair[1]).heights_m,
-        "thinned": ready.thinned(4).reference,
+        "decimated": ready.decimated(4).reference,
         "residuals": ready.residual_image(result.field, 1e9)[0],
         "moves": np.stack(result.displacement(pair[0].geobox)),
     }
 
 
 def test_the_same_numbers(pair, compiled, by_numpy):
-    np.testing.assert_allclose(mend(pair[1].heights_m), compiled["mended"], atol=2e-3)
+    np.testing.assert_allclose(despike(pair[1].heights_m), compiled["despiked"], atol=2e-3)
     ready = make_pair(pair[0], pair[1], None, 2)
-    np.testing.assert_array_equal(ready.thinned(4).reference, compiled["thinned"])
+    np.testing.assert_array_equal(ready.decimated(4).reference, compiled["decimated"])
     field = compiled["result"].field
     np.testing.assert_allclose(ready.residual_image(field, 1e9)[0], compiled["residuals"], atol=2e-3)
     aligned = compiled["result"].apply(pair[1], threads=2).heights_m

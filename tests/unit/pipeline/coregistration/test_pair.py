@@ -57,7 +57,7 @@ def test_normal_equations_of_a_plane_are_its_slopes(pair):
 
 
 def test_decimation_keeps_the_plane_and_the_extent(pair):
-    thin = pair.thinned(4)
+    thin = pair.decimated(4)
     assert thin.reference.shape == (16, 12)
     assert thin.pixel_m == 4 * PIXEL_M
     # Medians over every other pixel of a cell are half a pixel to the north-west of its centre.
@@ -71,7 +71,7 @@ def test_cells_with_fewer_than_half_of_their_pixels_are_void():
     inliers = np.ones((8, 8), bool)
     inliers[:2, :2] = [[True, False], [False, False]]
     inliers[:2, 2:4] = [[True, True], [False, False]]
-    thin = make_pair(raster, raster, inliers, 1).thinned(2)
+    thin = make_pair(raster, raster, inliers, 1).decimated(2)
     assert np.isnan(thin.reference[0, 0])
     assert np.isfinite(thin.reference[0, 1])
 

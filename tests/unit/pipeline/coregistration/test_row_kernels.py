@@ -31,8 +31,8 @@ def run(row, first, n, *, east_m=0.0, north_m=0.0):
     field = still_with(RASTER.geobox, east_m=east_m, north_m=north_m, up_m=2.0)
     moves, at, lanes = scratch()
     displace(GEOMETRY, field.polynomial, field.nodes, row, first, ONE, n, moves, -1)
-    beside = place(GEOMETRY, (20, 30), row, first, ONE, n, moves, at, lanes)
-    return beside, moves, at, lanes
+    contiguous = place(GEOMETRY, (20, 30), row, first, ONE, n, moves, at, lanes)
+    return contiguous, moves, at, lanes
 
 
 def test_a_run_is_displaced_alike():
@@ -43,8 +43,8 @@ def test_a_run_is_displaced_alike():
 
 def test_pixels_are_read_at_their_displaced_place():
     # 7 m east reads 0.7 pixels further west; 4 m south reads 0.4 pixels further north.
-    beside, _, at, lanes = run(5, 4, 6, east_m=7.0, north_m=-4.0)
-    assert beside
+    contiguous, _, at, lanes = run(5, 4, 6, east_m=7.0, north_m=-4.0)
+    assert contiguous
     assert at[FIRST] == 3 * 30 + 2
     assert at[NEAREST] == 5 * 30 + 3
     np.testing.assert_allclose(lanes[S : S + 6], 0.6, atol=1e-5)
@@ -52,8 +52,8 @@ def test_pixels_are_read_at_their_displaced_place():
 
 
 def test_pixels_without_sixteen_neighbours_are_outside():
-    beside, _, at, _ = run(5, 0, 4)
-    assert not beside
+    contiguous, _, at, _ = run(5, 0, 4)
+    assert not contiguous
     assert at[FIRST] == OUTSIDE
     assert at[FIRST + 1] == 4 * 30
     assert side_by_side(0, 4, at) == 1

@@ -23,7 +23,7 @@ CELL = Cell(47, 10)
 
 @pytest.fixture(scope="module")
 def mosaic(tmp_path_factory: pytest.TempPathFactory) -> Mosaic:
-    return Mosaic(write_tiles(tmp_path_factory.mktemp("tiles"), tiles_of_cell(CELL), 100, plane), missing="refuse")
+    return Mosaic(write_tiles(tmp_path_factory.mktemp("tiles"), tiles_of_cell(CELL), 100, plane), missing="error")
 
 
 def test_pixels_frame_and_place(tmp_path: Path, mosaic: Mosaic) -> None:

@@ -84,7 +84,7 @@ def test_heights_without_ground_are_refused(bad: float) -> None:
 def test_neighbours_share_edges_bit_for_bit(tmp_path: Path) -> None:
     tiles = tiles_of_cell(HERE) | tiles_of_cell(EAST) | tiles_of_cell(NORTH)
     files = write_tiles(tmp_path, tiles, 100, hills)
-    with Mosaic(files, missing="refuse") as mosaic:
+    with Mosaic(files, missing="error") as mosaic:
         here, east, north = (sample_cell(mosaic, cell, 3) for cell in (HERE, EAST, NORTH))
     np.testing.assert_array_equal(here[:, -1], east[:, 0])
     np.testing.assert_array_equal(here[0], north[-1])
@@ -94,7 +94,7 @@ def test_neighbours_share_edges_bit_for_bit(tmp_path: Path) -> None:
 
 def test_samples_are_the_truth_of_their_place(tmp_path: Path) -> None:
     files = write_tiles(tmp_path, tiles_of_cell(HERE), 100, plane)
-    with Mosaic(files, missing="refuse") as mosaic:
+    with Mosaic(files, missing="error") as mosaic:
         values = sample_cell(mosaic, HERE, 3)
     truth = plane(*point_lattice(HERE, 1201).project())
     assert np.abs(values - truth).max() <= 0.5002

@@ -32,7 +32,7 @@ def corner_lattice(steps: int = 1200, count: int = 200) -> SampleGrid:
 @pytest.mark.parametrize("steps", [1200, 3600])
 def test_planes_are_kept(flat: dict[Tile, Path], steps: int) -> None:
     lattice = corner_lattice(steps)
-    with Mosaic(flat, missing="refuse") as mosaic:
+    with Mosaic(flat, missing="error") as mosaic:
         heights = mosaic.sample(lattice)
     np.testing.assert_allclose(heights, plane(*lattice.project()), atol=2e-4, rtol=0)
 
@@ -58,7 +58,7 @@ def test_missing_tiles_are_void_or_refused(flat: dict[Tile, Path]) -> None:
     inside = (east > 4_350_000) & (north > 2_700_000)
     assert np.isnan(heights[inside & (east > 4_350_100) & (north > 2_700_100)]).all()
     assert np.isfinite(heights[~inside]).all()
-    with Mosaic(three, missing="refuse") as mosaic, pytest.raises(OutsideCoverage, match="E4350N2700"):
+    with Mosaic(three, missing="error") as mosaic, pytest.raises(OutsideCoverage, match="E4350N2700"):
         mosaic.sample(lattice)
 
 

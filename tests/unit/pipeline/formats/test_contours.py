@@ -91,7 +91,7 @@ def test_ends_match_on_the_border_between_cells(tmp_path: Path) -> None:
     here, east, north = Cell(47, 10), Cell(47, 11), Cell(48, 10)
     tiles = tiles_of_cell(here) | tiles_of_cell(east) | tiles_of_cell(north)
     files = write_tiles(tmp_path, tiles, 100, hills)
-    with Mosaic(files, missing="refuse") as mosaic:
+    with Mosaic(files, missing="error") as mosaic:
         a, b, c = (trace(mosaic.sample(point_lattice(cell, 1201)), 25.0) for cell in (here, east, north))
     on_east = edge_ends(a, 0, 1200.0)
     assert len(on_east) > 100

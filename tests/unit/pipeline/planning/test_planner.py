@@ -53,8 +53,8 @@ def test_a_tile_without_data_is_refused_when_asked_for(tmp_path):
     path = write_source(tmp_path / "a.tif", "EPSG:3035", (4_010_000.0, 3_010_000.0, 4_012_000.0, 3_012_000.0), 10)
     plan = planner(source(path)).plan([Tile(4500, 3000), TILE])
     assert [job.tile for job in plan.jobs] == [TILE]
-    assert isinstance(plan.refusals[0].error, OutsideCoverage)
-    assert plan.refusals[0].error.tile == "E4500N3000"
+    assert isinstance(plan.rejected[0].error, OutsideCoverage)
+    assert plan.rejected[0].error.tile == "E4500N3000"
 
 
 def test_covered_tiles_are_those_files_touch(tmp_path):

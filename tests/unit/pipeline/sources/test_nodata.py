@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from orograph.pipeline.errors import NodataError
-from orograph.pipeline.sources.nodata import refuse_undeclared, to_void
+from orograph.pipeline.sources.nodata import reject_undeclared, to_void
 
 
 def test_several_values_at_once_keep_true_zeros():
@@ -36,16 +36,16 @@ def test_values_compare_in_the_files_own_type():
 def test_undeclared_sentinels_are_refused_with_the_value(value):
     heights = np.array([12.0, np.nan, value], dtype=np.float32)
     with pytest.raises(NodataError, match=f"add {value:g} to the source") as caught:
-        refuse_undeclared(heights, source="x")
+        reject_undeclared(heights, source="x")
     assert caught.value.source == "x"
 
 
 def test_heights_beyond_the_earth_are_refused():
     with pytest.raises(NodataError, match="unit"):
-        refuse_undeclared(np.array([29032.0], dtype=np.float32))
+        reject_undeclared(np.array([29032.0], dtype=np.float32))
 
 
 def test_real_heights_pass():
-    refuse_undeclared(np.array([-430.0, 0.0, 8848.86, np.nan], dtype=np.float32))
-    refuse_undeclared(np.full((2, 2), np.nan, dtype=np.float32))
-    refuse_undeclared(np.empty((0,), dtype=np.float32))
+    reject_undeclared(np.array([-430.0, 0.0, 8848.86, np.nan], dtype=np.float32))
+    reject_undeclared(np.full((2, 2), np.nan, dtype=np.float32))
+    reject_undeclared(np.empty((0,), dtype=np.float32))

@@ -18,7 +18,7 @@ from orograph.pipeline.learning.superres.evaluate import best_linear, evaluate, 
 from orograph.pipeline.learning.superres.fit_linear import fit_linear, fit_on_pairs
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres import resolver
-from orograph.pipeline.superres.best_linear import SHIPPED, LinearFilter, shipped_linear
+from orograph.pipeline.superres.best_linear import BUNDLED, LinearFilter, bundled_linear
 from orograph.pipeline.superres.interpolants import interpolant_kernels
 from tests.support.superres_fixtures import hills
 from tests.support.tiffs import write_heights
@@ -53,7 +53,7 @@ def test_tilings_agree_to_the_bit_and_voids_stay():
 @pytest.mark.parametrize("thinning", Thinning)
 def test_the_shipped_filters_return_samples_and_means(thinning):
     coarse = hills(30, 30)
-    fine, _ = shipped_linear()(coarse, thinning=thinning)
+    fine, _ = bundled_linear()(coarse, thinning=thinning)
     np.testing.assert_allclose(thin(fine, 3, thinning), coarse, atol=1e-3)
 
 
@@ -93,18 +93,18 @@ def test_other_factors_are_fitted_on_sites(tmp_path, factor, modes):
         again(hills(20, 20), factor=factor, thinning=mode)[0], fitted(hills(20, 20), factor=factor, thinning=mode)[0]
     )
     with pytest.raises(ConfigError, match="--fit-on"):
-        shipped_linear()(hills(20, 20), factor=factor)
+        bundled_linear()(hills(20, 20), factor=factor)
 
 
 def test_files_that_are_not_the_filters_are_refused(tmp_path):
     with pytest.raises(ModelError, match="expected 00"):
-        LinearFilter.read(SHIPPED, "00" * 32)
-    (tmp_path / "cut.safetensors").write_bytes(SHIPPED.read_bytes()[:500])
+        LinearFilter.read(BUNDLED, "00" * 32)
+    (tmp_path / "cut.safetensors").write_bytes(BUNDLED.read_bytes()[:500])
     with pytest.raises(ModelError, match="does not contain linear filters"):
         LinearFilter.read(tmp_path / "cut.safetensors")
     with pytest.raises(ModelError, match="of format"):
-        LinearFilter.read(SHIPPED.with_name("superres-s.safetensors"))
-    assert SHIPPED.with_suffix(".md").read_text().count(shipped_linear().name) >= 1
+        LinearFilter.read(BUNDLED.with_name("superres-s.safetensors"))
+    assert BUNDLED.with_suffix(".md").read_text().count(bundled_linear().name) >= 1
 
 
 def test_the_command_fits_on_other_ground_only(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orograph.pipeline.core.bundled_weights import shipped_index
+from orograph.pipeline.core.bundled_weights import bundled_index
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.ensemble import Ensemble
 from orograph.pipeline.superres.resolvers import resolver
@@ -47,7 +47,7 @@ def test_another_factor_is_interpolated_and_partners_ship():
     fine, sigma = resolver("superres-s", ensemble=True)(hills(12, 12), factor=2, thinning=Thinning.AVERAGED)
     assert fine.shape == (24, 24)
     assert sigma is None
-    index = shipped_index("superres")
+    index = bundled_index("superres")
     partners = {name: entry["ensemble_with"] for name, entry in index.items() if "ensemble_with" in entry}
     assert partners == {"superres-s": "superres-s-free", "superres-s-fold": "superres-s-free-fold"}
     assert set(partners.values()) <= set(index)

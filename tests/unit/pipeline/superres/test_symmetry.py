@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.learning.superres.dataset import GridLevel, Site, SiteSpec
 from orograph.pipeline.learning.superres.distillation import turned
-from orograph.pipeline.learning.superres.net2net import grown
+from orograph.pipeline.learning.superres.net2net import widened
 from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.inference import InferenceOptions, NetResolver
@@ -125,7 +125,7 @@ def test_training_keeps_a_network_symmetric_and_moves_it(tmp_path, monkeypatch):
 
 
 def test_a_symmetric_network_grows_into_a_symmetric_one(tmp_path):
-    large = grown(drawn("S"), PRESETS["M"])
+    large = widened(drawn("S"), PRESETS["M"])
     Symmetry(large).hold(large)
     assert is_symmetric(large)
     heights = torch.from_numpy(hills(30, 30))[None, None]
@@ -133,11 +133,11 @@ def test_a_symmetric_network_grows_into_a_symmetric_one(tmp_path):
 
 
 def test_shipped_weights_may_be_trained_on_and_teach():
-    from orograph.pipeline.core.bundled_weights import SHIPPED, shipped_index
+    from orograph.pipeline.core.bundled_weights import BUNDLED, bundled_index
     from orograph.pipeline.learning.superres.train import trained
 
     symmetric = {
-        name: is_symmetric(trained((SHIPPED / entry["file"],), 3)) for name, entry in shipped_index("superres").items()
+        name: is_symmetric(trained((BUNDLED / entry["file"],), 3)) for name, entry in bundled_index("superres").items()
     }
     # Rounded to half precision, the kernels of symmetric bodies are still tied.
     assert symmetric == {name: name in {"superres-s", "superres-s-fold"} for name in symmetric}

@@ -6,10 +6,10 @@ import pytest
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.thinning_evidence import (
     LEAST_PX,
+    accepted_thinning,
     averaging_log_odds,
-    believable,
+    contradicted,
     features,
-    overruled,
 )
 from tests.support.superres_fixtures import hills
 
@@ -38,13 +38,13 @@ def test_means_have_more_odds_of_averaging_than_samples():
 )
 def test_small_flat_and_void_rasters_give_no_evidence(heights):
     assert averaging_log_odds(heights) is None
-    assert believable(Thinning.AVERAGED, heights) is Thinning.AVERAGED
+    assert accepted_thinning(Thinning.AVERAGED, heights) is Thinning.AVERAGED
 
 
 @pytest.mark.parametrize(("odds", "expected"), [([], False), ([-3.0, -2.0, 5.0], True), ([-3.0, 0.0, 5.0], False)])
 def test_the_median_decides(odds, expected):
-    assert overruled(odds) is expected
+    assert contradicted(odds) is expected
 
 
 def test_decimation_is_never_overruled():
-    assert believable(Thinning.DECIMATED, FINE) is Thinning.DECIMATED
+    assert accepted_thinning(Thinning.DECIMATED, FINE) is Thinning.DECIMATED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orograph.pipeline.core.bundled_weights import SHIPPED, shipped_index
+from orograph.pipeline.core.bundled_weights import BUNDLED, bundled_index
 from orograph.pipeline.errors import ModelError, SourceMissing
 from orograph.pipeline.superres.weights import load_weights
 from tests.support.superres_fixtures import made_weights
@@ -47,7 +47,7 @@ def test_absent_and_damaged_files_say_so(tmp_path):
 
 
 def test_what_ships_has_its_pinned_digest_and_fits():
-    for name in shipped_index("superres"):
-        assert load_weights(name).sha256 == shipped_index("superres")[name]["sha256"]
-        assert (SHIPPED / f"{name}.md").exists(), "every model has a card"
-    assert sum(path.stat().st_size for path in SHIPPED.glob("*.safetensors")) <= 8_000_000
+    for name in bundled_index("superres"):
+        assert load_weights(name).sha256 == bundled_index("superres")[name]["sha256"]
+        assert (BUNDLED / f"{name}.md").exists(), "every model has a card"
+    assert sum(path.stat().st_size for path in BUNDLED.glob("*.safetensors")) <= 8_000_000

@@ -32,7 +32,7 @@ def test_a_window_without_data_has_no_layer(tmp_path):
     job = job_of(tmp_path)
     with TileAssembly(job, paths_of(job), tmp_path) as assembly:
         assert assembly.layers(box_of(job, PixelWindow(0, 400, 20, 20))) == ()
-        assert assembly.refused == []
+        assert assembly.rejected == []
 
 
 def test_a_missing_file_is_a_typed_error(tmp_path):

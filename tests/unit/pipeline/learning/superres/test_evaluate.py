@@ -18,7 +18,7 @@ from orograph.pipeline.learning.superres.metrics import blocks_worse, counted, f
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres import resolver
 from orograph.pipeline.superres.file import superresolve_file
-from orograph.pipeline.superres.thinning_evidence import averaging_log_odds, believable
+from orograph.pipeline.superres.thinning_evidence import accepted_thinning, averaging_log_odds
 from tests.support.superres_fixtures import hills, made_weights
 
 
@@ -92,7 +92,7 @@ def test_the_report_ranks_methods_on_the_same_pixels(tmp_path, weights):
     methods, declared = line_up([str(weights)], Thinning.AVERAGED, 3, ensemble=True, wrong_mode=True)
     report = evaluate(tiles, methods, 3, Thinning.AVERAGED, declared)
     rows = report["methods"]
-    assert {"gdal-cubic", "keys6", "tiny", "tiny gated", "tiny x8", "tiny x8 gated", "tiny told decimated"} <= set(rows)
+    assert {"gdal-cubic", "keys6", "tiny", "tiny gated", "tiny x8", "tiny x8 gated", "tiny as decimated"} <= set(rows)
     assert rows["gdal-cubic"]["gain_rmse_percent"] == 0.0
     expected = 100 * (1 - rows["keys6"]["rmse_m"] / rows["gdal-cubic"]["rmse_m"])
     assert rows["keys6"]["gain_rmse_percent"] == pytest.approx(expected, abs=1e-2)
@@ -106,9 +106,9 @@ def test_decimated_terrain_declared_averaged_is_found_out(shared):
     fine = np.where(fine == -9999.0, np.nan, fine).astype(np.float32)
     sampled, averaged = (thin(fine, 3, mode) for mode in Thinning)
     assert averaging_log_odds(sampled) < averaging_log_odds(averaged)
-    assert believable(Thinning.AVERAGED, sampled) is Thinning.DECIMATED
-    assert believable(Thinning.AVERAGED, averaged) is Thinning.AVERAGED
-    assert believable(Thinning.DECIMATED, averaged) is Thinning.DECIMATED, "that error is harmless and stays"
+    assert accepted_thinning(Thinning.AVERAGED, sampled) is Thinning.DECIMATED
+    assert accepted_thinning(Thinning.AVERAGED, averaged) is Thinning.AVERAGED
+    assert accepted_thinning(Thinning.DECIMATED, averaged) is Thinning.DECIMATED, "that error is harmless and stays"
 
 
 def test_nothing_is_told_of_small_or_flat_rasters():

@@ -1,4 +1,4 @@
-"""A grown network gives the answers of the small one."""
+"""A widened network gives the answers of the small one."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from orograph.pipeline.errors import ConfigError
-from orograph.pipeline.learning.superres.net2net import grown
+from orograph.pipeline.learning.superres.net2net import widened
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.network import Condition
 from tests.support.superres_fixtures import hills, made_net
@@ -15,7 +15,7 @@ from tests.support.superres_fixtures import hills, made_net
 def test_a_wider_and_deeper_network_computes_the_same():
     small = made_net()
     preset = replace(small.preset, channels=small.preset.channels + 8, dilations=(*small.preset.dilations, 1))
-    large = grown(small, preset)
+    large = widened(small, preset)
     heights = torch.from_numpy(hills(60, 60))[None, None]
     with torch.no_grad():
         one, other = (net(heights, Condition(Thinning.DECIMATED)) for net in (small, large))
@@ -25,4 +25,4 @@ def test_a_wider_and_deeper_network_computes_the_same():
 def test_a_preset_without_room_is_rejected():
     small = made_net()
     with pytest.raises(ConfigError, match="cannot begin as"):
-        grown(small, replace(small.preset, channels=small.preset.channels - 4))
+        widened(small, replace(small.preset, channels=small.preset.channels - 4))

@@ -31,7 +31,7 @@ from orograph.pipeline.learning.superres.dataset import (
 )
 from orograph.pipeline.learning.superres.distillation import digest_of, turned, turned_back
 from orograph.pipeline.learning.superres.muon import Muon, orthogonalised
-from orograph.pipeline.learning.superres.net2net import grown
+from orograph.pipeline.learning.superres.net2net import widened
 from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
 from orograph.pipeline.learning.superres.validate import TrainingValidation
 from orograph.pipeline.sources.catalogue import Thinning
@@ -301,13 +301,13 @@ def test_a_trunk_keeps_its_rate_and_a_branch_starts_from_it(tmp_path):
 
 def test_a_network_grows_without_changing_its_answers(tmp_path):
     small = made_net("S")
-    large = grown(small, PRESETS["M"])
+    large = widened(small, PRESETS["M"])
     heights = torch.from_numpy(hills(40, 40)[None, None] - 1500.0)
     for mode in Thinning:
         with torch.no_grad():
             assert torch.allclose(large(heights, Condition(mode)), small(heights, Condition(mode)), atol=2e-3)
     with pytest.raises(ConfigError, match="cannot begin"):
-        grown(small, PRESETS["XS"])
+        widened(small, PRESETS["XS"])
     save_file(small.state_dict(), tmp_path / "s.safetensors")
     trainer = Trainer(plan(preset="M", steps=2, symmetric=False), [site()], tmp_path / "m")
     trainer.start_from(tmp_path / "s.safetensors")
