@@ -45,6 +45,11 @@ class Job:
     alignment: tuple[CoregistrationRecord, ...] = ()
 
     @property
+    def id(self) -> str:
+        """Id of the tile."""
+        return self.tile.id
+
+    @property
     def run_key(self) -> str:
         """Identity of the work: 32 hexadecimal digits of a sha256.
 

@@ -113,15 +113,15 @@ def _show(planned: CellPlan, *, dry_run: bool, as_json: bool) -> None:
     if as_json and dry_run:
         print_json(
             {
-                "due": [{"cell": job.tile.id, "tiles": [ref.tile.id for ref in job.inputs]} for job in planned.due],
-                "up_to_date": [job.tile.id for job in planned.up_to_date],
+                "due": [{"cell": job.id, "tiles": [ref.tile.id for ref in job.inputs]} for job in planned.due],
+                "up_to_date": [job.id for job in planned.up_to_date],
                 "rejected": [{"cell": cell.id, **error.to_dict()} for cell, error in planned.rejected],
             }
         )
         return
     if dry_run:
         for job in planned.due:
-            out.print(f"{job.tile.id} from {', '.join(ref.tile.id for ref in job.inputs)}", markup=False)
+            out.print(f"{job.id} from {', '.join(ref.tile.id for ref in job.inputs)}", markup=False)
     err.print(
         f"{len(planned.due)} {'cell' if len(planned.due) == 1 else 'cells'} to make, {len(planned.up_to_date)} up to date",
         markup=False,
@@ -139,9 +139,9 @@ def _run(planned: CellPlan, run: RunSettings, *, as_json: bool) -> list[Outcome]
     from orograph.stac.publishing.rebuild import rebuild
 
     outcomes = []
-    report = JsonCells() if as_json else reporter(len(planned.jobs), as_json=False)
+    report = JsonCells() if as_json else reporter(len(planned.due), as_json=False)
     with report:
-        for outcome in make_engine(run).run(planned.jobs, CellRunner(run), report.event):
+        for outcome in make_engine(run).run(planned.due, CellRunner(run), report.event):
             report.outcome(outcome)
             outcomes.append(outcome)
     if any(outcome.status in {Status.DONE, Status.UP_TO_DATE} for outcome in outcomes):

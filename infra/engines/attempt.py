@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from orograph.infra.engines.memory import reset_peak
-from orograph.infra.engines.protocol import Outcome, Receipt, Runner
+from orograph.infra.engines.protocol import Outcome, Receipt, Runner, Work
 from orograph.infra.engines.schedule import Attempt, Policy, Schedule
 from orograph.pipeline.core.extras import missing_package
 from orograph.pipeline.errors import DeadlineExceeded, DiskFull, EngineError, OrographError, OutOfMemory
-from orograph.pipeline.job import Job, ProgressCallback
+from orograph.pipeline.job import ProgressCallback
 
 _EVENT_INTERVAL_S: Final = 0.25
 
@@ -34,14 +34,14 @@ class Progress:
             self._send(stage, fraction)
 
 
-def execute(runner: Runner, job: Job, send: ProgressCallback) -> Receipt | OrographError:
+def execute(runner: Runner[Work], job: Work, send: ProgressCallback) -> Receipt | OrographError:
     """Run one job; what went wrong is returned, not raised, so that no engine can mangle it."""
     progress = Progress(send)
     reset_peak()
     try:
         return runner(job, progress)
     except Exception as error:  # noqa: BLE001 - a worker must outlive any tile
-        return as_orograph_error(error).at(tile=job.tile.id, stage=progress.stage)
+        return as_orograph_error(error).at(tile=job.id, stage=progress.stage)
 
 
 def as_orograph_error(error: Exception) -> OrographError:
@@ -70,7 +70,7 @@ def deadline_error(attempt: Attempt, policy: Policy, stage: str | None) -> Deadl
     """The error of an attempt that was killed at its deadline."""
     return DeadlineExceeded(
         f"not finished after {policy.deadline_s:g} s, so its worker was killed",
-        tile=attempt.job.tile.id,
+        tile=attempt.job.id,
         stage=stage,
         remedy="raise OROGRAPH_DEADLINE_S if the tile is merely large",
     )

@@ -17,10 +17,9 @@ from typing import Any, Final
 from orograph.infra.engines.attempt import deadline_error, execute, settle
 from orograph.infra.engines.environment import worker_env
 from orograph.infra.engines.memory import usable_workers
-from orograph.infra.engines.protocol import Event, EventCallback, Outcome, Receipt, Runner
+from orograph.infra.engines.protocol import Event, EventCallback, Outcome, Receipt, Runner, Work
 from orograph.infra.engines.schedule import Attempt, Policy, Schedule
 from orograph.pipeline.errors import OrographError, OutOfMemory, WorkerLost
-from orograph.pipeline.job import Job
 
 _LONGEST_WAIT_S: Final = 0.5
 
@@ -52,7 +51,7 @@ class LocalEngine:
         if self._schedule is not None:
             self._schedule.drain()
 
-    def run(self, jobs: Iterable[Job], runner: Runner, on_event: EventCallback) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Work], runner: Runner[Work], on_event: EventCallback) -> Iterator[Outcome]:
         """Run every job and yield its outcome; one tile's failure never stops the others."""
         self._schedule = Schedule(jobs, self.policy)
         # Starting a process takes longer than a small tile.
@@ -62,13 +61,13 @@ class LocalEngine:
         return _run_here(self._schedule, runner, on_event)
 
 
-def _run_here(schedule: Schedule, runner: Runner, on_event: EventCallback) -> Iterator[Outcome]:
+def _run_here(schedule: Schedule, runner: Runner[Any], on_event: EventCallback) -> Iterator[Outcome]:
     while not schedule.finished:
         attempt = schedule.next_attempt(time.monotonic())
         if attempt is None:
             time.sleep(min(_LONGEST_WAIT_S, schedule.wake_s(time.monotonic()) or 0.0))
             continue
-        tile = attempt.job.tile.id
+        tile = attempt.job.id
         number = attempt.number
         end = execute(
             runner,
@@ -102,7 +101,7 @@ class _Worker:
         self.stage: str | None = None
         self._oom_kills = 0
 
-    def start(self, runner: Runner, attempt: Attempt) -> bool:
+    def start(self, runner: Runner[Any], attempt: Attempt) -> bool:
         """Send a job; False when the process is already gone."""
         self.attempt, self.stage, self._oom_kills = attempt, None, _oom_kills()
         try:
@@ -114,7 +113,7 @@ class _Worker:
     def exit_reason(self) -> OrographError:
         """Why the process is gone."""
         code = self.process.wait()
-        tile = self.attempt.job.tile.id if self.attempt else None
+        tile = self.attempt.job.id if self.attempt else None
         if code == -9 and _oom_kills() > self._oom_kills:
             return OutOfMemory(
                 "the operating system killed the worker for its memory",
@@ -138,7 +137,7 @@ class _Worker:
 class _Pool:
     """Keeps every worker busy with one job, replaces the dead, kills the late."""
 
-    def __init__(self, schedule: Schedule, size: int, runner: Runner, on_event: EventCallback) -> None:
+    def __init__(self, schedule: Schedule, size: int, runner: Runner[Any], on_event: EventCallback) -> None:
         self.schedule = schedule
         self.size = size
         self.runner = runner
@@ -204,7 +203,7 @@ class _Pool:
             return None
         if message[0] == "event":
             worker.stage = message[1]
-            self.on_event(Event(attempt.job.tile.id, message[1], message[2], attempt.number))
+            self.on_event(Event(attempt.job.id, message[1], message[2], attempt.number))
             return None
         end: Receipt | OrographError = message[1]
         return end

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from orograph.pipeline.core.runnable import Runnable
 from orograph.pipeline.errors import (
     DiskFull,
     GridCorrupt,
@@ -31,12 +32,13 @@ _WITH_LOCAL_FILES: Final = (SourceMissing, SourceChanged, SourceCorrupt)
 _DEVICE_WORDS: Final = ("CUDA", "cuDNN", "NVML", "NVIDIA")
 
 
-def may_belong_to_node(error: OrographError, job: Job) -> bool:
+def may_belong_to_node(error: OrographError, job: Runnable) -> bool:
     """Whether another node may succeed: grids, scratch, packages, GPUs, and files that are read from the node's own mounts."""
     if isinstance(error, _ALWAYS):
         return True
     if isinstance(error, _WITH_LOCAL_FILES):
-        files = [file for ref in job.sources if error.source in {None, ref.source.id} for file in ref.files]
+        sources = job.sources if isinstance(job, Job) else ()
+        files = [file for ref in sources if error.source in {None, ref.source.id} for file in ref.files]
         hrefs = [file.href for file in files] or [error.source or ""]
         return any("://" not in href or href.startswith("file://") for href in hrefs)
     return any(word in error.message for word in _DEVICE_WORDS)

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from orograph.pipeline.core.runnable import Runnable
 from orograph.pipeline.errors import OrographError
-from orograph.pipeline.job import Job, ProgressCallback
+from orograph.pipeline.job import ProgressCallback
+
+Work = TypeVar("Work", bound=Runnable)
 
 
 class Status(StrEnum):
@@ -51,7 +54,8 @@ class Receipt:
     peak_rss_mb: float = 0.0
 
 
-Runner = Callable[[Job, ProgressCallback], Receipt]
+Runner = Callable[[Work, ProgressCallback], Receipt]
+"""Makes one result; `Job`s have the `TileRunner`, `CellJob`s the `CellRunner`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ EventCallback = Callable[[Event], None]
 class Outcome:
     """How one job ended, with the error if it failed, after how many attempts."""
 
-    job: Job
+    job: Runnable
     status: Status
     receipt: Receipt | None = None
     error: OrographError | None = None
@@ -83,15 +87,13 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, jobs: Iterable[Job], runner: Runner, on_event: EventCallback) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Work], runner: Runner[Work], on_event: EventCallback) -> Iterator[Outcome]:
         """Run every job; one tile's failure never stops the others."""
         ...
 
 
-class DrainingEngine(Protocol):
+class DrainingEngine(Engine, Protocol):
     """An engine that can stop after its running tiles."""
-
-    name: str
 
     @property
     def workers(self) -> int:
@@ -100,8 +102,4 @@ class DrainingEngine(Protocol):
 
     def drain(self) -> None:
         """Start nothing more."""
-        ...
-
-    def run(self, jobs: Iterable[Job], runner: Runner, on_event: EventCallback) -> Iterator[Outcome]:
-        """Run every job."""
         ...

@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orograph.infra.engines.protocol import EventCallback, Outcome, Runner
+from orograph.infra.engines.protocol import EventCallback, Outcome, Runner, Work
 from orograph.infra.engines.ray_actors import Actors
 from orograph.infra.engines.ray_capacity import Demand, capacity_of, check_fits, has_autoscaler
 from orograph.infra.engines.schedule import Policy, Schedule
-from orograph.pipeline.job import Job
 
 _GROWING_START_S: Final = 1800.0
 
@@ -85,7 +84,7 @@ class RayEngine:
         if self._schedule is not None:
             self._schedule.drain()
 
-    def run(self, jobs: Iterable[Job], runner: Runner, on_event: EventCallback) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Work], runner: Runner[Work], on_event: EventCallback) -> Iterator[Outcome]:
         """Run every job and yield its outcome; one tile's failure never stops the others.
 
         Raises:

@@ -68,7 +68,7 @@ class Actors:
         schedule: Schedule,
         demand: Demand,
         patience_s: float,
-        runner: Runner,
+        runner: Runner[Any],
         on_event: EventCallback,
     ) -> None:
         self.ray = ray
@@ -189,7 +189,7 @@ class Actors:
 
     def _ended(self, node: str, attempt: Attempt, end: Receipt | OrographError) -> Outcome | None:
         """Try a fault of the node elsewhere; anything else is for the schedule."""
-        tile = attempt.job.tile.id
+        tile = attempt.job.id
         if isinstance(end, OrographError):
             if attempt.number <= self.schedule.policy.attempts and may_belong_to_node(end, attempt.job):
                 others = set(self.capacity.rooms) - {node, *attempt.tried_on, *self.health.aside}
@@ -277,7 +277,7 @@ class Actors:
             if worker is not None and worker.attempt is not None:
                 worker.stage = stage
                 attempt = worker.attempt
-                self.on_event(Event(attempt.job.tile.id, stage, fraction, attempt.number))
+                self.on_event(Event(attempt.job.id, stage, fraction, attempt.number))
 
     def _kill_overdue(self) -> Iterator[Outcome]:
         late = {attempt.ticket for attempt in self.schedule.overdue(time.monotonic())}

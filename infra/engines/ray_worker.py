@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from orograph.infra.engines.protocol import Receipt, Runner
+    from orograph.pipeline.core.runnable import Runnable
     from orograph.pipeline.errors import OrographError
-    from orograph.pipeline.job import Job
 
 _POST_S: Final = 2.0
 """How long a worker waits for its sign of life to arrive; without an answer it goes on."""
@@ -39,7 +39,7 @@ class TileWorker:
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
-        self._runner: Runner | None = None
+        self._runner: Runner[Any] | None = None
 
     def prepare(self, pickled_runner: bytes) -> PreparedWorker:
         """Import all that jobs need and check the node, so that the first job's deadline is for the job alone."""
@@ -60,7 +60,7 @@ class TileWorker:
             return PreparedWorker(node, label, _sendable(error))
         return PreparedWorker(node, label)
 
-    def run(self, job: Job, ticket: int) -> Receipt | OrographError:
+    def run(self, job: Runnable, ticket: int) -> Receipt | OrographError:
         """Run one job; errors are returned, because Ray wraps or loses those that are raised."""
         import ray
 

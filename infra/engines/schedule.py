@@ -14,8 +14,8 @@ from typing import Final
 
 from orograph.infra.engines.protocol import Outcome, Receipt, Status
 from orograph.infra.stores.retry import Backoff
+from orograph.pipeline.core.runnable import Runnable
 from orograph.pipeline.errors import OrographError, OutOfMemory, TileQuarantined
-from orograph.pipeline.job import Job
 
 _OUT_OF_MEMORY_ATTEMPTS: Final = 2
 
@@ -50,7 +50,7 @@ class Attempt:
 
     ticket: int
     number: int
-    job: Job
+    job: Runnable
     started_s: float = 0.0
     memory_failures: int = 0
     starting: bool = False
@@ -60,13 +60,13 @@ class Attempt:
 class Schedule:
     """Hands out attempts and takes back their ends; pulls jobs from the iterable only when asked for work."""
 
-    def __init__(self, jobs: Iterable[Job], policy: Policy) -> None:
+    def __init__(self, jobs: Iterable[Runnable], policy: Policy) -> None:
         self.policy = policy
-        self._jobs: Iterator[Job] = iter(jobs)
+        self._jobs: Iterator[Runnable] = iter(jobs)
         self._tickets = count()
         self._waiting: list[tuple[float, int, Attempt]] = []
         self._running: dict[int, Attempt] = {}
-        self._ahead: deque[Job] = deque()
+        self._ahead: deque[Runnable] = deque()
         self._exhausted = False
         self._draining = False
 
@@ -139,7 +139,7 @@ class Schedule:
     def failed(self, attempt: Attempt, error: OrographError, now_s: float) -> Outcome | None:
         """An attempt failed: None when it will be tried again, the outcome when this is the end of it."""
         del self._running[attempt.ticket]
-        error = error.at(tile=attempt.job.tile.id)
+        error = error.at(tile=attempt.job.id)
         memory_failures = attempt.memory_failures + isinstance(error, OutOfMemory)
         if not error.retryable:
             return Outcome(attempt.job, Status.FAILED, None, error, attempt.number)
@@ -212,7 +212,7 @@ def _quarantined(attempt: Attempt, error: OrographError) -> TileQuarantined:
     times = "once" if attempt.number == 1 else f"{attempt.number} times"
     quarantined = TileQuarantined(
         f"failed {times}; the last error was {type(error).__name__}: {error.message}",
-        tile=attempt.job.tile.id,
+        tile=attempt.job.id,
         source=error.source,
         stage=error.stage,
         remedy=error.remedy or "look at the run report, fix the cause, and run the same command again",

@@ -18,8 +18,8 @@ from typing import Final
 
 from orograph.infra.engines.protocol import Outcome, Receipt, Status
 from orograph.infra.engines.schedule import Attempt, Policy, Schedule
+from orograph.pipeline.core.runnable import Runnable
 from orograph.pipeline.errors import WorkerLost
-from orograph.pipeline.job import Job
 
 CPU: Final = "cpu"
 GPU: Final = "gpu"
@@ -184,7 +184,7 @@ class Simulator:
     """Runs jobs on a modelled cluster; one use each."""
 
     def __init__(
-        self, jobs: Iterable[Job], stages: Sequence[StageModel], cluster: ClusterModel, policy: Policy
+        self, jobs: Iterable[Runnable], stages: Sequence[StageModel], cluster: ClusterModel, policy: Policy
     ) -> None:
         for stage in stages:
             if not cluster.node.capacity(stage.resource) > 0:
@@ -262,7 +262,7 @@ class Simulator:
         if task.place < len(task.stages):
             outcome = self.schedule.failed(attempt, WorkerLost("the simulated worker died"), self.now_s)
         else:
-            receipt = Receipt(attempt.job.tile.id, attempt.job.run_key, Status.DONE, attempt.job.manifest_key)
+            receipt = Receipt(attempt.job.id, attempt.job.run_key, Status.DONE, attempt.job.manifest_key)
             outcome = self.schedule.succeeded(attempt, receipt)
         if outcome is not None:
             self.outcomes.append(outcome)
@@ -294,7 +294,7 @@ class Simulator:
 
 
 def simulate(
-    jobs: Iterable[Job], stages: Sequence[StageModel], cluster: ClusterModel, policy: Policy | None = None
+    jobs: Iterable[Runnable], stages: Sequence[StageModel], cluster: ClusterModel, policy: Policy | None = None
 ) -> SimulatedRun:
     """Simulate a run of jobs that all take the modelled stages."""
     return Simulator(jobs, stages, cluster, policy or Policy()).run()

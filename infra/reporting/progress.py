@@ -121,7 +121,7 @@ class LiveBars(_Base):
 
     def outcome(self, outcome: Outcome) -> None:
         """Drop the tile's bar, print its line."""
-        task = self._tiles.pop(outcome.job.tile.id, None)
+        task = self._tiles.pop(outcome.job.id, None)
         if task is not None:
             self._progress.remove_task(task)
         self._ended += 1
@@ -141,7 +141,7 @@ def overall(event: Event) -> float:
 
 def describe(outcome: Outcome) -> str:
     """A tile's end in one line."""
-    tile = outcome.job.tile.id
+    tile = outcome.job.id
     if outcome.receipt is not None and outcome.status is Status.DONE:
         seconds = sum(outcome.receipt.seconds.values())
         return f"{tile} done in {seconds:.1f} s, {outcome.receipt.bytes_written / 2**20:.1f} MB"
@@ -154,7 +154,7 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
     """A tile's end as JSON-ready values."""
     receipt = outcome.receipt
     document: dict[str, Any] = {
-        "tile": outcome.job.tile.id,
+        "tile": outcome.job.id,
         "run_key": outcome.job.run_key,
         "status": str(outcome.status),
         "attempts": outcome.attempts,
@@ -184,4 +184,4 @@ class JsonCells(JsonLines):
     def outcome(self, outcome: Outcome) -> None:
         """A line when a cell ends."""
         error = outcome.error.to_dict() if outcome.error else None
-        print_json_line({"event": "cell", "cell": outcome.job.tile.id, "status": str(outcome.status), "error": error})
+        print_json_line({"event": "cell", "cell": outcome.job.id, "status": str(outcome.status), "error": error})

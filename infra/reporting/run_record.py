@@ -69,7 +69,7 @@ class Journal:
 
     def outcome(self, outcome: Outcome) -> None:
         """A tile ended."""
-        self._running.pop(outcome.job.tile.id, None)
+        self._running.pop(outcome.job.id, None)
         self._ended.append(_ending(outcome))
         self._write_if_due()
 
@@ -165,7 +165,7 @@ def _reads(made: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 def _ending(outcome: Outcome) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "tile": outcome.job.tile.id,
+        "tile": outcome.job.id,
         "run_key": outcome.job.run_key,
         "status": str(outcome.status),
         "attempts": outcome.attempts,

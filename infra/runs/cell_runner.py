@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from orograph.infra.engines.memory import peak_rss_mb
 from orograph.infra.engines.protocol import Receipt, Status
@@ -31,7 +31,7 @@ from orograph.pipeline.errors import (
 )
 from orograph.pipeline.exports.cell_job import CellJob, CellSettings, TileRef
 from orograph.pipeline.exports.cell_lattice import cells_of_tiles, tiles_of_cell
-from orograph.pipeline.job import Job, ProgressCallback, TileResult
+from orograph.pipeline.job import ProgressCallback
 from orograph.pipeline.manifest import Manifest, manifest_key
 from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.vertical import Operation, VerticalCatalogue
@@ -56,11 +56,6 @@ class CellPlan:
     due: tuple[CellJob, ...]
     up_to_date: tuple[CellJob, ...]
     rejected: tuple[tuple[Cell, OrographError], ...] = ()
-
-    @property
-    def jobs(self) -> tuple[Job, ...]:
-        """The due cells for an engine: of a job engines see the tile's id and the keys, which a cell's job has too."""
-        return tuple(cast("Job", job) for job in self.due)
 
 
 def published_tiles(store: Store) -> tuple[Tile, ...]:
@@ -105,7 +100,7 @@ def _uncovered(cell: Cell, absent: Sequence[str]) -> OutsideCoverage:
 
 
 def _is_published(store: Store, job: CellJob) -> bool:
-    shown = items_of_cell(job.tile.id, job.settings.products, job.settings.frame)
+    shown = items_of_cell(job.id, job.settings.products, job.settings.frame)
     return all(present_run_key(store, collection, item_id) == job.run_key for collection, item_id in shown)
 
 
@@ -137,35 +132,34 @@ class CellRunner:
 
     settings: RunSettings
 
-    def __call__(self, job: Job, progress: ProgressCallback) -> Receipt:
+    def __call__(self, job: CellJob, progress: ProgressCallback) -> Receipt:
         """Make a cell unless it is made already.
 
         Raises:
             OrographError: naming cell and stage.
         """
-        cell_job = cast("CellJob", job)
         try:
-            return self._run(job, cell_job, progress)
+            return self._run(job, progress)
         except OrographError as error:
-            raise error.at(tile=cell_job.tile.id) from error.__cause__
+            raise error.at(tile=job.id) from error.__cause__
 
-    def _run(self, job: Job, cell_job: CellJob, progress: ProgressCallback) -> Receipt:
+    def _run(self, job: CellJob, progress: ProgressCallback) -> Receipt:
         started, cpu = time.monotonic(), time.process_time()
         store = open_store(self.settings.store, endpoint_url=self.settings.s3_endpoint_url)
         done = is_done(store, job)
         read = written = 0
         if done is None:
-            self._check_budget(cell_job)
-            with ScratchFolder(self.settings.scratch, cell_job.tile.id) as folder:
-                done, read = self._make(store, cell_job, folder, progress)
+            self._check_budget(job)
+            with ScratchFolder(self.settings.scratch, job.id) as folder:
+                done, read = self._make(store, job, folder, progress)
             written = sum(asset.size_bytes for asset in done.assets)
         progress("publish", 0.0)
         publish_item(store, done)
         return Receipt(
-            tile=cell_job.tile.id,
-            run_key=cell_job.run_key,
+            tile=job.id,
+            run_key=job.run_key,
             status=Status.DONE if written else Status.UP_TO_DATE,
-            manifest_key=cell_job.manifest_key,
+            manifest_key=job.manifest_key,
             seconds={"export": round(time.monotonic() - started, 3)},
             cpu_seconds={"export": round(time.process_time() - cpu, 3)},
             bytes_read=read,
@@ -193,7 +187,7 @@ class CellRunner:
         made.mkdir()
         result = export_cell(job, files, manifests, made, operation=operation, progress=progress)
         progress("commit", 0.0)
-        return commit_tile(store, cast("TileResult", result)), read
+        return commit_tile(store, result), read
 
     def _check_budget(self, job: CellJob) -> None:
         from orograph.pipeline.exports.cell import peak_bytes

@@ -16,10 +16,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from typing import Protocol
 
 from orograph.infra.stores.base import Store, sha256_of, sha256_of_object
+from orograph.pipeline.core.runnable import Runnable
 from orograph.pipeline.errors import CatalogueError, ObjectExists, ResultDiffers, StoreError, StoreUnavailable
-from orograph.pipeline.job import Job, TileResult
 from orograph.pipeline.manifest import Asset, Manifest, Product, asset_set
 from orograph.stac.publishing.leftovers import remove_leftovers
 
@@ -27,7 +28,25 @@ _LOG = logging.getLogger(__name__)
 _MANIFEST_TYPE = "application/json"
 
 
-def commit_tile(store: Store, result: TileResult) -> Manifest:
+class Result(Protocol):
+    """A job's files on local disk and its manifest once they are assets: `TileResult`, `CellResult`."""
+
+    @property
+    def job(self) -> Runnable:
+        """The work."""
+        ...
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """The files."""
+        ...
+
+    def manifest(self, assets: tuple[Asset, ...]) -> Manifest:
+        """The manifest, once the files are committed."""
+        ...
+
+
+def commit_tile(store: Store, result: Result) -> Manifest:
     """Put a tile's products and its manifest into the store; safe to repeat and to race.
 
     Returns:
@@ -54,7 +73,7 @@ def commit_tile(store: Store, result: TileResult) -> Manifest:
     return winner
 
 
-def is_done(store: Store, job: Job) -> Manifest | None:
+def is_done(store: Store, job: Runnable) -> Manifest | None:
     """The manifest, when the job was finished by anyone at any time; one request.
 
     Raises:
@@ -68,13 +87,13 @@ def is_done(store: Store, job: Job) -> Manifest | None:
     try:
         manifest = Manifest.from_json(data)
     except ValueError as error:
-        raise CatalogueError(f"{job.manifest_key} is damaged: {error}", tile=job.tile.id, remedy=remedy) from error
-    if (manifest.tile, manifest.run_key) != (job.tile.id, job.run_key):
-        raise CatalogueError(f"{job.manifest_key} is not this job's manifest", tile=job.tile.id, remedy=remedy)
+        raise CatalogueError(f"{job.manifest_key} is damaged: {error}", tile=job.id, remedy=remedy) from error
+    if (manifest.tile, manifest.run_key) != (job.id, job.run_key):
+        raise CatalogueError(f"{job.manifest_key} is not this job's manifest", tile=job.id, remedy=remedy)
     return manifest
 
 
-def _assets(job: Job, products: tuple[Product, ...]) -> tuple[Asset, ...]:
+def _assets(job: Runnable, products: tuple[Product, ...]) -> tuple[Asset, ...]:
     """The products as assets of one set."""
     digests = [sha256_of(product.path) for product in products]
     name = asset_set({product.info.filename: digest for product, digest in zip(products, digests, strict=True)})
@@ -89,11 +108,11 @@ def _assets(job: Job, products: tuple[Product, ...]) -> tuple[Asset, ...]:
     )
 
 
-def _winner(store: Store, job: Job) -> Manifest:
+def _winner(store: Store, job: Runnable) -> Manifest:
     """The manifest that is in the store now."""
     manifest = is_done(store, job)
     if manifest is None:
-        raise StoreUnavailable(f"{job.manifest_key} is gone after it was written", tile=job.tile.id, stage="commit")
+        raise StoreUnavailable(f"{job.manifest_key} is gone after it was written", tile=job.id, stage="commit")
     return manifest
 
 
@@ -109,7 +128,7 @@ def _report_difference(ours: Manifest, winner: Manifest) -> None:
     )
 
 
-def _put_asset(store: Store, job: Job, asset: Asset, product: Product) -> bool:
+def _put_asset(store: Store, job: Runnable, asset: Asset, product: Product) -> bool:
     """Put a product and compare it; False where another worker finished the job and removed this set meanwhile."""
     # An interrupted run or another worker may have been first; the comparison below decides.
     with contextlib.suppress(ObjectExists):
@@ -123,14 +142,12 @@ def _put_asset(store: Store, job: Job, asset: Asset, product: Product) -> bool:
         except KeyError:
             if store.head(job.manifest_key) is not None:
                 return False
-            raise StoreUnavailable(
-                f"{asset.key} is gone after it was written", tile=job.tile.id, stage="commit"
-            ) from None
+            raise StoreUnavailable(f"{asset.key} is gone after it was written", tile=job.id, stage="commit") from None
         if found == expected:
             return True
     raise ResultDiffers(
         f"{asset.key} contains {found[1]} bytes of sha256 {found[0][:12]}, expected {expected[1]} of {expected[0][:12]}",
-        tile=job.tile.id,
+        tile=job.id,
         stage="commit",
         remedy=f"if no manifest refers to it, delete {asset.key.rsplit('/', 1)[0]}/ and run again",
     )

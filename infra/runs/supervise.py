@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-from orograph.infra.engines.protocol import DrainingEngine, EventCallback, Outcome, Runner, Status
+from orograph.infra.engines.protocol import DrainingEngine, EventCallback, Outcome, Runner, Status, Work
 from orograph.infra.reporting.run_record import Journal, run_name
 from orograph.infra.reporting.telemetry import LazyRayMetrics, Metrics, NoMetrics, configure_logging
 from orograph.infra.stores.open import open_store
-from orograph.pipeline.job import Job
+from orograph.pipeline.core.runnable import Runnable
 from orograph.pipeline.settings import RunSettings
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Supervised:
         self.interrupted = True
         self.engine.drain()
 
-    def run(self, jobs: Iterable[Job], runner: Runner, on_event: EventCallback) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Work], runner: Runner[Work], on_event: EventCallback) -> Iterator[Outcome]:
         """Run every job and yield its outcome; the report is written when the iterator ends, however it ends."""
         callback = _Callback(self.journal, self.metrics, on_event)
         ended = False
@@ -73,7 +73,7 @@ class Supervised:
             self.journal.finish(interrupted=self.interrupted or not ended)
 
 
-def supervised(engine: DrainingEngine, settings: RunSettings, jobs: Sequence[Job]) -> Supervised:
+def supervised(engine: DrainingEngine, settings: RunSettings, jobs: Sequence[Runnable]) -> Supervised:
     """The engine with a record in the run's store, numbers for Prometheus on Ray, and log lines where no progress is shown.
 
     `OROGRAPH_LOG` is `json` for log lines in any case, `off` for none.
@@ -129,7 +129,7 @@ def draining_on_signals(engine: Any) -> Iterator[None]:
 
 
 def _log_outcome(outcome: Outcome) -> None:
-    fields = {"tile": outcome.job.tile.id, "job": outcome.job.run_key, "attempt": outcome.attempts}
+    fields = {"tile": outcome.job.id, "job": outcome.job.run_key, "attempt": outcome.attempts}
     if outcome.error is None:
         log.info("%s", outcome.status, extra=fields)
         return

@@ -98,7 +98,7 @@ class Machinery:
     """
 
     engine: Engine
-    runner: Runner
+    runner: Runner[Job]
     planner: JobPlanner
     publish: Publisher
     settings_for: SettingsOf
@@ -221,11 +221,11 @@ class Dispatcher:
             # Either dismissed by its owner, whose request wrote the record, or left for adoption by a stop.
             return
         except OrographError as error:
-            outcome, item_key = Outcome(job, Status.FAILED, error=error.at(tile=job.tile.id)), ""
+            outcome, item_key = Outcome(job, Status.FAILED, error=error.at(tile=job.id)), ""
         except Exception as error:  # noqa: BLE001 - whatever happened, the record must end
             _log.exception("job %s failed unexpectedly", id_)
             message = f"unexpected {type(error).__name__}: {error}"
-            outcome, item_key = Outcome(job, Status.FAILED, error=OrographError(message, tile=job.tile.id)), ""
+            outcome, item_key = Outcome(job, Status.FAILED, error=OrographError(message, tile=job.id)), ""
         self._book.change(id_, lambda found: _ended(found, outcome, item_key) if self._is_ours(found) else None)
 
     def _planned(self, id_: str, record: JobRecord, plan: Callable[[], Job]) -> Job | None:

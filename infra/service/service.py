@@ -27,6 +27,7 @@ from orograph.infra.service.published_tiles import Published
 from orograph.infra.service.readiness import Readiness
 from orograph.infra.service.settings import ServiceSettings
 from orograph.infra.stores.base import Store
+from orograph.pipeline.job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Parts:
     planner: JobPlanner
     settings_for: SettingsOf
     engine: Engine
-    runner: Runner
+    runner: Runner[Job]
     publish: Publisher
 
 

@@ -139,7 +139,7 @@ class _Maker:
         return makers[name]()
 
     def _geographic(self) -> Iterator[Product]:
-        cell, settings = self.job.tile, self.job.settings
+        cell, settings = self.job.cell, self.job.settings
         path = self.folder / f"{cell.id}_dem.tif"
         how = cog.Encoding(settings.compression, settings.lerc_max_error_m)
         done = write_geographic(self.mosaic, cell, path, frame=self.frame, shift=self.shift, encoding=how)
@@ -154,7 +154,7 @@ class _Maker:
         yield _product(path, "dem", f"Elevation of {cell.id}, 1 arc-second", COG_TYPE, ("data",), (band,))
 
     def _hgt(self, arc_seconds: int) -> Iterator[Product]:
-        cell = self.job.tile
+        cell = self.job.cell
         zipped = self.job.settings.zip_hgt or arc_seconds == 3
         name = f"{cell.id}.SRTMGL3.hgt.zip" if arc_seconds == 3 else hgt_name(cell, zipped=zipped)
         samples = sample_cell(self.mosaic, cell, arc_seconds, self.shift)
@@ -173,7 +173,7 @@ class _Maker:
         yield _product(path, f"hgt{arc_seconds}", title, media, ("data",), (band,))
 
     def _contours(self) -> Iterator[Product]:
-        cell, settings = self.job.tile, self.job.settings
+        cell, settings = self.job.cell, self.job.settings
         steps = SAMPLES[settings.contour_arc_seconds] - 1
         heights = self.mosaic.sample(point_lattice(cell, steps + 1), self.shift)
         found = trace(heights, settings.contour_interval_m)
@@ -188,7 +188,7 @@ class _Maker:
             yield _product(path, f"contours_{kind}", title, _CONTOUR_TYPES[kind], ("data",))
 
     def _zipped_shapefile(self, found: Any, steps: int) -> Path:
-        cell = self.job.tile
+        cell = self.job.cell
         parts = self.folder / f"{cell.id}_contours"
         parts.mkdir()
         write_contours(found, parts / f"{cell.id}.shp", place=cell_place(cell, steps), crs=GEOGRAPHIC_CRS)
@@ -222,10 +222,10 @@ def _product(
 
 
 def _quality(job: CellJob, mosaic: Mosaic, shift: FrameShift | None, manifests: Sequence[Manifest]) -> Quality:
-    heights = mosaic.sample(point_lattice(job.tile, SAMPLES[3]), shift)
+    heights = mosaic.sample(point_lattice(job.cell, SAMPLES[3]), shift)
     valid = heights[np.isfinite(heights)].astype(np.float64)
     if not valid.size:
-        raise AllVoid("the published tiles contain no height in this cell", tile=job.tile.id)
+        raise AllVoid("the published tiles contain no height in this cell", tile=job.cell.id)
     fractions: dict[str, float] = {}
     for manifest in manifests:
         for source, fraction in manifest.quality.source_fractions.items():
@@ -259,10 +259,10 @@ def _draft(
     records = [OperationRecord.model_validate_json(text) for text in operations]
     if operation is not None and operation.steps:
         records.append(_export_record(job, operation))
-    geobox = cell_geobox(job.tile, PIXELS)
+    geobox = cell_geobox(job.cell, PIXELS)
     surfaces = {manifest.surface for manifest in manifests}
     return {
-        "tile": job.tile.id,
+        "tile": job.cell.id,
         "run_key": job.run_key,
         "processing_version": PROCESSING_VERSION,
         "software": software_versions(),
@@ -276,7 +276,7 @@ def _draft(
             "crs": GEOGRAPHIC_CRS,
             "transform": list(geobox.affine)[:6],
             "shape": list(geobox.shape.shape),
-            "bounds": list(job.tile.bounds_deg),
+            "bounds": list(job.cell.bounds_deg),
         },
         "surface": surfaces.pop() if len(surfaces) == 1 else "mixed",
         "vertical_frame": frame,
@@ -331,7 +331,7 @@ def _frozen(record: OperationRecord) -> str:
 
 
 def _export_record(job: CellJob, operation: Operation) -> OperationRecord:
-    shifts = FrameShift(operation)(point_lattice(job.tile, 31))
+    shifts = FrameShift(operation)(point_lattice(job.cell, 31))
     return OperationRecord(
         source="export",
         frame_from=operation.frame_from,

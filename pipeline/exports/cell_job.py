@@ -69,17 +69,22 @@ class TileRef:
 
 @dataclass(frozen=True, slots=True)
 class CellJob:
-    """Job for one cell, with the same interface as a tile's job.
+    """Job for one cell: a `Runnable`, as a tile's job is.
 
     Attributes:
-        tile: The cell; engines use this name.
+        cell: The cell.
         inputs: The published tiles that it intersects, sorted.
         settings: Settings of its products.
     """
 
-    tile: Cell
+    cell: Cell
     inputs: tuple[TileRef, ...]
     settings: CellSettings
+
+    @property
+    def id(self) -> str:
+        """Id of the cell."""
+        return self.cell.id
 
     @property
     def run_key(self) -> str:
@@ -87,7 +92,7 @@ class CellJob:
         document = {
             "processing_version": PROCESSING_VERSION,
             "settings": self.settings.model_dump(mode="json"),
-            "cell": self.tile.id,
+            "cell": self.cell.id,
             # Hash the heights too: under one run key, a network on another processor differs in the last bits.
             "tiles": sorted([ref.tile.id, ref.run_key, ref.elevation_sha256] for ref in self.inputs),
         }
@@ -96,9 +101,9 @@ class CellJob:
     @property
     def prefix(self) -> str:
         """Key prefix of everything this job writes."""
-        return run_prefix(self.tile.id, self.run_key)
+        return run_prefix(self.cell.id, self.run_key)
 
     @property
     def manifest_key(self) -> str:
         """Key of the manifest; it exists exactly when the job is done."""
-        return manifest_key(self.tile.id, self.run_key)
+        return manifest_key(self.cell.id, self.run_key)

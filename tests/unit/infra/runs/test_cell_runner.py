@@ -45,12 +45,12 @@ def world(tmp_path: Path) -> World:
 def run(world: World, settings: CellSettings, cells: list[Cell] | None = None) -> dict[str, Status]:
     planned = plan_cells(world.store, settings, cells)
     runner = CellRunner(RunSettings(store=world.store.url, scratch=world.folder))
-    outcomes = LocalEngine().run(planned.jobs, runner, lambda _: None)
+    outcomes = LocalEngine().run(planned.due, runner, lambda _: None)
     found = {}
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
-        found[outcome.job.tile.id] = outcome.status
+        found[outcome.job.id] = outcome.status
     return found
 
 
@@ -91,7 +91,7 @@ def test_a_changed_tile_makes_exactly_its_cells_due(world: World) -> None:
     world.publish(tiles)
     assert published_tiles(world.store) == tuple(tiles)
     first = plan_cells(world.store, QUICK)
-    assert [job.tile.id for job in first.due] == [
+    assert [job.id for job in first.due] == [
         "N46E009", "N46E010", "N46E011", "N46E012", "N47E009", "N47E010", "N47E011", "N47E012",
     ]  # fmt: skip
     run(world, QUICK)
@@ -100,7 +100,7 @@ def test_a_changed_tile_makes_exactly_its_cells_due(world: World) -> None:
     assert len(again.up_to_date) == 8
     world.publish(tiles[1:], edition="2")
     changed = plan_cells(world.store, QUICK)
-    assert {job.tile.id for job in changed.due} == {"N46E011", "N46E012", "N47E011", "N47E012"}
+    assert {job.id for job in changed.due} == {"N46E011", "N46E012", "N47E011", "N47E012"}
     assert set(run(world, QUICK).values()) == {Status.DONE}
     assert plan_cells(world.store, QUICK).due == ()
     # Back to the first edition: everything is there already, only the items are repointed.
@@ -194,7 +194,7 @@ def test_memory_is_projected_before_anything_is_read(world: World) -> None:
     world.publish([Tile.parse("E4350N2700")])
     planned = plan_cells(world.store, CellSettings(contour_arc_seconds=1), [CELL])
     runner = CellRunner(RunSettings(store=world.store.url, scratch=world.folder, memory_limit_mb=100))
-    (outcome,) = LocalEngine().run(planned.jobs, runner, lambda _: None)
+    (outcome,) = LocalEngine().run(planned.due, runner, lambda _: None)
     assert isinstance(outcome.error, MemoryBudgetExceeded)
     assert not list(world.store.list("tiles/N47E010/"))
 
