@@ -11,13 +11,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from orograph.infra.api.arrays import Heights, known_frame, pixel_size_m, raster_array, to_array, to_raster
-from orograph.infra.runs.model_weights import reading
+from orograph.infra.runs.model_weights import weights_reader
 from orograph.pipeline.bare_earth.remove import bare_earth as remove_objects
 from orograph.pipeline.bare_earth.remove import pixel_sizes_m
 from orograph.pipeline.core.bundled_weights import bundled_index
 from orograph.pipeline.core.raster import BoolArray
 from orograph.pipeline.core.surface import Surface
-from orograph.pipeline.core.weights_uri import read_weights_with
 from orograph.pipeline.coregistration import Coregistration as Fitted
 from orograph.pipeline.coregistration import fit
 from orograph.pipeline.coregistration.prepare import prepare_pair
@@ -225,12 +224,11 @@ def superresolve(
         ConfigError: no such model or option.
         PackageMissing: torch is not installed.
     """
-    read_weights_with(reading(RunSettings.with_flags()))
     if options and not takes_options(model):
         raise ConfigError(f"{model} takes no options, given are {', '.join(sorted(options))}")
     raster = to_raster(heights)
     mode = Thinning(thinning)
-    up = resolver(model, **options)
+    up = resolver(model, fetch=weights_reader(RunSettings.with_flags()), **options)
     size_m = pixel_size_m(raster.geobox)
     fine, sigma = up(raster.heights_m, factor=factor, thinning=mode, pixel_size_m=size_m, origin_px=(0, 0))
     geobox = raster.geobox.zoom_to(shape=fine.shape)

@@ -39,15 +39,13 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
     """Compare interpolants and networks on measured heights, by OpenDEM's protocol and beyond."""
-    from orograph.infra.runs.model_weights import reading
-    from orograph.pipeline.core.weights_uri import read_weights_with
+    from orograph.infra.runs.model_weights import weights_reader
     from orograph.pipeline.errors import ConfigError
     from orograph.pipeline.learning.superres.evaluate import EvaluationTile, best_linear, line_up, tiles_of
     from orograph.pipeline.learning.superres.evaluate import evaluate as run
     from orograph.pipeline.learning.superres.plots import MapWriter, plot_gains
     from orograph.pipeline.settings import RunSettings
 
-    read_weights_with(reading(RunSettings.with_flags()))
     if reference_by not in {"decimation", "mean"}:
         raise ConfigError(f"--reference-by {reference_by}", remedy="decimation or mean")
     seen = {path.resolve() for path in dtms} & {path.resolve() for path in fit_on or ()}
@@ -67,7 +65,7 @@ def evaluate(
         err.print(f"no best linear filter is bundled for x{factor}; fit one with --fit-on DTM")
     names = model or ["superres-s"]
     methods, declared = line_up(
-        names, thinning, factor, ensemble=ensemble, wrong_mode=wrong_mode, opendem=opendem,
+        names, thinning, factor, fetch=weights_reader(RunSettings.with_flags()), ensemble=ensemble, wrong_mode=wrong_mode, opendem=opendem,
         precision=checked_precision(precision), linear=linear,
     )  # fmt: skip
     listener = None if maps is None else MapWriter(maps)

@@ -31,15 +31,17 @@ def plan(
 ) -> None:
     """List tiles, sources, bytes to read and memory, and change nothing."""
     del settings_table
-    from orograph.infra.runs.model_weights import named_by_content
+    from orograph.infra.runs.model_weights import WeightsReader, named_by_content
     from orograph.infra.runs.replacements import planned_notes
     from orograph.infra.stores.open import open_store
     from orograph.pipeline.settings import RunSettings
 
     settings = RunSettings.with_flags(store=store, grids_dir=grids_dir)
-    processing, _ = named_by_content(processing, settings)
+    processing, weights = named_by_content(processing, settings)
     planned = request.plan(processing, settings)
-    notes = planned_notes(open_store(settings.store, endpoint_url=settings.s3_endpoint_url), planned.jobs)
+    notes = planned_notes(
+        open_store(settings.store, endpoint_url=settings.s3_endpoint_url), planned.jobs, WeightsReader(at_hand=weights)
+    )
     show(planned, as_json=as_json, notes=notes)
 
 

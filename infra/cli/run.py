@@ -49,7 +49,7 @@ def run(
     del settings_table
     from orograph.infra.cli.plan import show, warn
     from orograph.infra.engines.make import check_gpus, make_engine
-    from orograph.infra.runs.model_weights import keep_models, named_by_content
+    from orograph.infra.runs.model_weights import WeightsReader, keep_models, named_by_content
     from orograph.infra.runs.replacements import check_frames, planned_notes
     from orograph.infra.runs.run import execute_plan, smoothed, summarise
     from orograph.infra.stores.open import check_writable, open_store
@@ -69,7 +69,7 @@ def run(
     processing, weights = named_by_content(processing, settings)
     planned = request.plan(processing, settings, keep=not dry_run)
     products = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
-    notes = planned_notes(products, planned.jobs)
+    notes = planned_notes(products, planned.jobs, WeightsReader(at_hand=weights))
     if not replace_frame:
         check_frames(products, planned.jobs)
     if dry_run:

@@ -57,14 +57,13 @@ def superres(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a sentence.")] = False,
 ) -> None:
     """Super-resolve a raster on its own grid, with an error for each pixel."""
-    from orograph.infra.runs.model_weights import reading
-    from orograph.pipeline.core.weights_uri import is_own, read_weights_with
+    from orograph.infra.runs.model_weights import weights_reader
+    from orograph.pipeline.core.weights_uri import is_own
     from orograph.pipeline.settings import RunSettings
     from orograph.pipeline.sources.sensor import RESOLVER, read_sensor
     from orograph.pipeline.superres import resolver, takes_sensor
     from orograph.pipeline.superres.file import superresolve_file
 
-    read_weights_with(reading(RunSettings.with_flags()))
     options: dict[str, object] = {}
     if model.startswith("superres-") or is_own(model):
         options = {
@@ -80,7 +79,7 @@ def superres(
         err.print(f"{model} is not a network: --ensemble, --gate, --noise-m, --device and --precision have no effect")
     if sensor is not None and not takes_sensor(model):
         err.print(f"--sensor has no effect on {model}: use --model {RESOLVER}")
-    up = resolver(model, **options)
+    up = resolver(model, fetch=weights_reader(RunSettings.with_flags()), **options)
     trained = getattr(up, "factor", factor)
     if trained != factor:
         err.print(f"{model} was trained for x{trained}; x{factor} is interpolated with keys6, without an error band")

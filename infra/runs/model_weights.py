@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orograph.infra.runs.fetch import Fetcher
 from orograph.infra.stores.base import Store
-from orograph.pipeline.core.weights_uri import Read, by_content, parted, pinned, read_weights_with
+from orograph.infra.stores.open import open_store
+from orograph.pipeline.core.weights_uri import by_content, parted, pinned
 from orograph.pipeline.errors import ModelError, ObjectExists, SourceMissing
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
 
@@ -23,8 +25,6 @@ def named_by_content(
     processing: ProcessingSettings, settings: RunSettings
 ) -> tuple[ProcessingSettings, dict[str, bytes]]:
     """Return settings that name user-supplied weights by their content, and these weights by their sha256.
-
-    From here on this process finds them by these names.
 
     Raises:
         SourceMissing: there is nothing at a path or URL.
@@ -45,7 +45,6 @@ def named_by_content(
             raise ModelError(f"weights at {href} have another sha256 than {digest}", remedy="name the weights meant")
         weights[digest] = content
         names[setting] = by_content(digest)
-    read_weights_with(reading(settings, at_hand=weights))
     return processing.model_copy(update=names), weights
 
 
@@ -56,19 +55,37 @@ def keep_models(store: Store, weights: Mapping[str, bytes]) -> None:
             store.put(model_key(digest), content, if_absent=True, media_type="application/octet-stream")
 
 
-def reading(settings: RunSettings, store: Store | None = None, at_hand: Mapping[str, bytes] | None = None) -> Read:
-    """Loads weights that are neither bundled nor local files: by content from memory or a store, or from a URL."""
+@dataclass(frozen=True, slots=True)
+class WeightsReader:
+    """Reads weights that are neither bundled nor local files: by content from memory or a store, or from a URL.
 
-    def read(name: str) -> bytes:
+    Equal readers share the models that a process has loaded.
+
+    Attributes:
+        endpoint_url: Endpoint of S3 stores and sources.
+        store: URL or path of the run's store; None where there is none.
+        at_hand: Weights by sha256 that are in no store yet; does not count for equality: content under a digest is the same.
+    """
+
+    endpoint_url: str | None = None
+    store: str | None = None
+    at_hand: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    def __call__(self, name: str) -> bytes:
+        """Content of a URL or of `sha256:<hex>`.
+
+        Raises:
+            SourceMissing: there is no store, or it does not contain the weights.
+        """
         if "://" in name:
-            return Fetcher(endpoint_url=settings.s3_endpoint_url).read(name)
+            return Fetcher(endpoint_url=self.endpoint_url).read(name)
         _, digest = parted(name)
-        if digest is not None and at_hand is not None and digest in at_hand:
-            return at_hand[digest]
-        if store is None or digest is None:
+        if digest is not None and digest in self.at_hand:
+            return self.at_hand[digest]
+        if self.store is None or digest is None:
             raise SourceMissing(f"no store to read {name} from", remedy="name the file or URL of the weights")
         try:
-            return store.get(model_key(digest))
+            return open_store(self.store, endpoint_url=self.endpoint_url).get(model_key(digest))
         except KeyError as error:
             raise SourceMissing(
                 f"the store does not contain {model_key(digest)}",
@@ -76,4 +93,12 @@ def reading(settings: RunSettings, store: Store | None = None, at_hand: Mapping[
                 remedy="plan the run again from the weights",
             ) from error
 
-    return read
+
+def weights_reader(settings: RunSettings) -> WeightsReader:
+    """Reader of weights without a store: of URLs alone."""
+    return WeightsReader(settings.s3_endpoint_url)
+
+
+def stored_weights_reader(settings: RunSettings) -> WeightsReader:
+    """Reader of the weights in a run's store."""
+    return WeightsReader(settings.s3_endpoint_url, settings.store)

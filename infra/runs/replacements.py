@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from orograph.infra.stores.base import Store
 from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.job import Job
 from orograph.pipeline.tile.model_choices import substitutions, upsampler_of
@@ -19,16 +20,19 @@ _MODELS: Final = {"superres": "upsampling", "bare_earth": "bare earth"}
 _NAMED_TILES: Final = 3
 
 
-def planned_notes(store: Store, jobs: Sequence[Job]) -> tuple[str, ...]:
-    """Sentences on what a run does other than its command may suggest: models substituted, published models replaced."""
+def planned_notes(store: Store, jobs: Sequence[Job], fetch: Read | None = None) -> tuple[str, ...]:
+    """Sentences on what a run does other than its command may suggest: models substituted, published models replaced.
+
+    `fetch` reads weights that are named by their content.
+    """
     frames = (
         f"published in {frame}, planned in {wanted}: {_listed(names)}"
         for (frame, wanted), names in _other_frames(store, jobs).items()
     )
-    return (*substitutions(jobs), *frames, *replaced_models(store, jobs))
+    return (*substitutions(jobs, fetch), *frames, *replaced_models(store, jobs, fetch))
 
 
-def replaced_models(store: Store, jobs: Sequence[Job]) -> tuple[str, ...]:
+def replaced_models(store: Store, jobs: Sequence[Job], fetch: Read | None = None) -> tuple[str, ...]:
     """One sentence for each published model that planned jobs replace by another."""
     tiles: dict[str, list[str]] = defaultdict(list)
     published = _published(store, jobs)
@@ -39,7 +43,7 @@ def replaced_models(store: Store, jobs: Sequence[Job]) -> tuple[str, ...]:
         models = present.get("dem:models", {})
         for kind, title in _MODELS.items():
             before, asked = models.get(kind), getattr(job.settings, kind)
-            if before is not None and not _agrees(kind, models, job):
+            if before is not None and not _agrees(kind, models, job, fetch):
                 tiles[f"published {title} by {before} is replaced ({kind} is {asked})"].append(job.tile.id)
     return tuple(f"{sentence}: {_listed(names)}" for sentence, names in tiles.items())
 
@@ -82,12 +86,12 @@ def _published(store: Store, jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _agrees(kind: str, published: Mapping[str, str], job: Job) -> bool:
+def _agrees(kind: str, published: Mapping[str, str], job: Job, fetch: Read | None) -> bool:
     """Whether published models may be those of a job: `auto` chooses, several sources have several names."""
     asked = getattr(job.settings, kind)
     names = {asked}
     if kind == "superres":
-        names |= {upsampler_of(ref.source, job.settings) for ref in job.sources}
+        names |= {upsampler_of(ref.source, job.settings, fetch) for ref in job.sources}
     digests = published.get(f"{kind}_sha256", "").split("+")
     return (
         asked == "auto" or not names.isdisjoint(published[kind].split("+")) or asked.removeprefix("sha256:") in digests

@@ -13,7 +13,7 @@ from orograph.infra.objects.sparse import SparseCopy
 from orograph.infra.runs.commit import commit_tile, is_done
 from orograph.infra.runs.contents import with_contents
 from orograph.infra.runs.fetch import Fetcher
-from orograph.infra.runs.model_weights import reading
+from orograph.infra.runs.model_weights import stored_weights_reader
 from orograph.infra.runs.node_needs import NodeNeeds
 from orograph.infra.runs.packed_jobs import unpacked
 from orograph.infra.runs.scratch import ScratchFolder
@@ -22,7 +22,6 @@ from orograph.infra.runs.source_records import keep_inputs
 from orograph.infra.stores.base import Store
 from orograph.infra.stores.open import open_store
 from orograph.pipeline.core.timing import StageClock
-from orograph.pipeline.core.weights_uri import read_weights_with
 from orograph.pipeline.errors import ObjectExists, OrographError
 from orograph.pipeline.file_lists import list_product
 from orograph.pipeline.job import Job, ProgressCallback, TileResult
@@ -52,7 +51,6 @@ class EstimateRunner:
         tiles = TileRunner(self.settings)
         use_grids(self.settings.grids_dir)
         store = open_store(self.settings.store, endpoint_url=self.settings.s3_endpoint_url)
-        read_weights_with(reading(self.settings, store))
         key = estimate_key(job)
         if store.head(key) is not None:
             return tiles.receipt(job, clock, Status.UP_TO_DATE)
@@ -60,7 +58,9 @@ class EstimateRunner:
         with ScratchFolder(self.settings.scratch, job.tile.id) as folder:
             paths = tiles.fetch(job, folder, progress, clock)
             with clock.of("coregister"):
-                records = estimate_alignment(job, paths, grids_dir=self.settings.grids_dir)
+                records = estimate_alignment(
+                    job, paths, grids_dir=self.settings.grids_dir, weights=stored_weights_reader(self.settings)
+                )
         document = canonical_json([record.model_dump(mode="json") for record in records])
         with contextlib.suppress(ObjectExists):  # another worker wrote the same estimate
             store.put(key, document, if_absent=True, media_type="application/json")
@@ -98,7 +98,6 @@ class TileRunner:
         clock = StageClock()
         use_grids(self.settings.grids_dir)
         store = open_store(self.settings.store, endpoint_url=self.settings.s3_endpoint_url)
-        read_weights_with(reading(self.settings, store))
         with clock.of("look"):
             done = is_done(store, job)
         if done is not None:
@@ -109,7 +108,15 @@ class TileRunner:
         with ScratchFolder(self.settings.scratch, job.tile.id) as folder:
             files = SourceAccess(self.settings, folder / "sources")
             rasters = self.fetch(job, folder, progress, clock, files)
-            result = run_tile(job, rasters, folder, grids_dir=self.settings.grids_dir, progress=progress, clock=clock)
+            result = run_tile(
+                job,
+                rasters,
+                folder,
+                grids_dir=self.settings.grids_dir,
+                weights=stored_weights_reader(self.settings),
+                progress=progress,
+                clock=clock,
+            )
             self._check_unchanged(job)
             result = with_contents(result, rasters)
             files_list = list_product(result.draft["sources"], folder)

@@ -20,7 +20,7 @@ from orograph.pipeline.bare_earth.ordinal_head import Decoding, OrdinalHead
 from orograph.pipeline.core.bundled_weights import BUNDLED, bundled_index
 from orograph.pipeline.core.model_file import description_of, read_described
 from orograph.pipeline.core.torch_device import device_memory, torch_device
-from orograph.pipeline.core.weights_uri import is_content, parted, reader
+from orograph.pipeline.core.weights_uri import Read, is_content, parted
 from orograph.pipeline.errors import ConfigError, ForeignModel, HeightsNotFinite
 
 FORMAT: Final = "orograph-bare-earth"
@@ -227,8 +227,8 @@ def bare_earth_names() -> tuple[str, ...]:
     return tuple(sorted(bundled_index("bare-earth")))
 
 
-def load_bare_earth(name: str) -> SurfaceModel:
-    """Return a model by its registry name, or by the path of a weights file.
+def load_bare_earth(name: str, fetch: Read | None = None) -> SurfaceModel:
+    """Return a model by its registry name, by the path of a weights file, or by content, which `fetch` reads.
 
     Raises:
         ConfigError: no model has that name.
@@ -243,11 +243,10 @@ def load_bare_earth(name: str) -> SurfaceModel:
                 f"{entry['file']} has sha256 {model.sha256}, expected {entry['sha256']}", remedy="install it again"
             )
         return model
-    read = reader()
-    if is_content(href) and read is not None:
+    if is_content(href) and fetch is not None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.safetensors"
-            path.write_bytes(read(href))
+            path.write_bytes(fetch(href))
             return _checked(SurfaceModel.load(path), href, expected)
     if not Path(href).is_file():
         known = ", ".join(bare_earth_names()) or "none"

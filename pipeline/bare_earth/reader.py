@@ -12,12 +12,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from orograph.pipeline.bare_earth.remove import bare_earth, halo_px, pixel_sizes_m, takes_land_cover
+from orograph.pipeline.bare_earth.remove import bare_earth, halo_px, pixel_sizes_m, takes_land_cover, weights_sha256
 from orograph.pipeline.bare_earth.square_pixels import halo_px as oblong_halo_px
 from orograph.pipeline.core.block_mean import block_mean
 from orograph.pipeline.core.pixel_size import RowBand, row_bands
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.core.surface import Surface
+from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.resampling.node_grid import IndexWindow
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.land_cover import LandCover
@@ -45,9 +46,9 @@ def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
     )
 
 
-def averaged_px(model: str, resolution_m: float) -> int | None:
+def averaged_px(model: str, resolution_m: float, fetch: Read | None = None) -> int | None:
     """The fewest source pixels, along each axis, whose mean is of a size the model works at; None if there is none."""
-    low, high = pixel_sizes_m(model)
+    low, high = pixel_sizes_m(model, fetch)
     fewest = max(1, math.ceil(low / resolution_m))
     return fewest if fewest * resolution_m <= high else None
 
@@ -75,12 +76,24 @@ class GroundReader:
         model: Name of the bare-earth model.
         land_cover: Land-cover map for the model, if the source has one and the model uses one.
         device: Torch device the model runs on.
+        fetch: Reads weights that are named by their content.
     """
 
     reader: SourceReader
     model: str
     land_cover: LandCover | None = None
     device: str = "cpu"
+    fetch: Read | None = None
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Digest of the model's weights; the filter has none."""
+        return weights_sha256(self.model, self.fetch)
+
+    @property
+    def map_sha256(self) -> str | None:
+        """Digest of the land-cover map that the model uses, if any."""
+        return self.land_cover.sha256 if self.land_cover and takes_land_cover(self.model, self.fetch) else None
 
     def read(self, lattice: SourceGrid, window: IndexWindow) -> HeightPatch:
         """Return the DTM in a lattice window."""
@@ -93,7 +106,7 @@ class GroundReader:
         worked = replace(lattice, factor=self._factor(lattice.factor))
         ratio = lattice.factor // worked.factor
         size_m = (band.pixel_size_m[0] / ratio, band.pixel_size_m[1] / ratio)
-        above, aside = oblong_halo_px(halo_px(self.model), size_m)
+        above, aside = oblong_halo_px(halo_px(self.model, self.fetch), size_m)
         row, col = band.row * ratio - above, window.col * ratio - aside
         rows, cols = band.height * ratio + 2 * above, window.width * ratio + 2 * aside
         surface = self.reader.read(worked, row, col, rows, cols)
@@ -107,6 +120,7 @@ class GroundReader:
             origin_px=(row, col),
             shares=self._shares(worked, row, col, rows, cols),
             device=self.device,
+            fetch=self.fetch,
         )
         # Keep voids NaN: zeros would dilute the neighbours' uncertainty and share when averaged.
         void = np.isnan(ground.heights_m)
@@ -117,18 +131,18 @@ class GroundReader:
     @property
     def multiple(self) -> int:
         """Return the number that a lattice's factor must be a multiple of for the model to work below it."""
-        return averaged_px(self.model, self.reader.source.resolution_m) or 1
+        return averaged_px(self.model, self.reader.source.resolution_m, self.fetch) or 1
 
     def _factor(self, factor: int) -> int:
         """The coarsest division of the lattice the model works at; the lattice's own where there is none."""
-        low, high = pixel_sizes_m(self.model)
+        low, high = pixel_sizes_m(self.model, self.fetch)
         fits = [
             k for k in range(1, factor + 1) if factor % k == 0 and low <= self.reader.source.resolution_m * k <= high
         ]
         return max(fits, default=factor)
 
     def _shares(self, lattice: SourceGrid, row: int, col: int, rows: int, cols: int) -> FloatArray | None:
-        if self.land_cover is None or not takes_land_cover(self.model):
+        if self.land_cover is None or not takes_land_cover(self.model, self.fetch):
             return None
         affine = lattice.scaled_affine * lattice.affine.translation(col, row)
         return self.land_cover.shares(affine, self.reader.source.horizontal_crs, (rows, cols))

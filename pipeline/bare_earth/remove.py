@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from orograph.pipeline.bare_earth.square_pixels import Squares
 from orograph.pipeline.core.raster import BoolArray, FloatArray
+from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import AllVoid, ConfigError, HeightsNotFinite
 from orograph.pipeline.implicit.fill import fill_voids
 
@@ -55,6 +56,7 @@ def bare_earth(
     origin_px: tuple[int, int] = (0, 0),
     shares: FloatArray | None = None,
     device: str = "cpu",
+    fetch: Read | None = None,
 ) -> BareEarth:
     """Remove canopy and buildings from a DSM.
 
@@ -71,6 +73,7 @@ def bare_earth(
         shares: (2, rows, columns), share of trees and of buildings by a land-cover map, NaN where unknown; only for
             models trained with it.
         device: Torch device the model runs on; the filter runs on the processor.
+        fetch: Reads weights that are named by their content.
 
     Raises:
         ConfigError: an unknown model or device, a pixel size it was not trained for, land cover it cannot use, or a
@@ -93,7 +96,13 @@ def bare_earth(
         if model == "opening":
             return _by_opening(seen, size_m)
         return ground_of(
-            _loaded(model, device), seen, size_m, probability=probability, smooth=smooth, origin_px=origin, shares=cover
+            _loaded(model, device, fetch),
+            seen,
+            size_m,
+            probability=probability,
+            smooth=smooth,
+            origin_px=origin,
+            shares=cover,
         )
 
     sizes_m = pixel_size_m if isinstance(pixel_size_m, tuple) else (pixel_size_m, pixel_size_m)
@@ -125,13 +134,13 @@ def _on_oblong(
 
 
 @lru_cache(maxsize=4)
-def _loaded(name: str, device: str = "cpu") -> SurfaceModel:
+def _loaded(name: str, device: str = "cpu", fetch: Read | None = None) -> SurfaceModel:
     from orograph.pipeline.bare_earth.model import load_bare_earth
 
-    return load_bare_earth(name).on(device)
+    return load_bare_earth(name, fetch).on(device)
 
 
-def halo_px(model: str) -> int:
+def halo_px(model: str, fetch: Read | None = None) -> int:
     """Pixels of context the stage needs around a window.
 
     Raises:
@@ -139,23 +148,23 @@ def halo_px(model: str) -> int:
     """
     if model == "opening":
         return _OPENING_HALO_PX
-    spec = _loaded(model).spec
+    spec = _loaded(model, fetch=fetch).spec
     return spec.halo_px + round(_REACH_SIGMAS * max(1.0, _SMOOTH_M / spec.pixel_size_m[0]))
 
 
-def pixel_sizes_m(model: str) -> tuple[float, float]:
+def pixel_sizes_m(model: str, fetch: Read | None = None) -> tuple[float, float]:
     """Smallest and largest pixel size a model works at, metres."""
-    return (0.5, 5.0) if model == "opening" else _loaded(model).spec.pixel_size_m
+    return (0.5, 5.0) if model == "opening" else _loaded(model, fetch=fetch).spec.pixel_size_m
 
 
-def takes_land_cover(model: str) -> bool:
+def takes_land_cover(model: str, fetch: Read | None = None) -> bool:
     """Whether a model can use shares of trees and buildings."""
-    return model != "opening" and _loaded(model).spec.cover
+    return model != "opening" and _loaded(model, fetch=fetch).spec.cover
 
 
-def weights_sha256(model: str) -> str | None:
+def weights_sha256(model: str, fetch: Read | None = None) -> str | None:
     """Digest of a model's weights; the filter has none."""
-    return None if model == "opening" else _loaded(model).sha256
+    return None if model == "opening" else _loaded(model, fetch=fetch).sha256
 
 
 def ground_of(

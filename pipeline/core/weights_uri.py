@@ -13,23 +13,11 @@ from orograph.pipeline.core.hashing import file_sha256
 from orograph.pipeline.errors import ConfigError, SourceMissing
 
 Read = Callable[[str], bytes]
-"""Reads the whole content of a URL or of `sha256:<hex>`."""
+"""Reads the whole content of a URL or of `sha256:<hex>`; hashable, so that loaded models are cached by reader and name."""
 
 SUFFIX: Final = ".safetensors"
 _PIN: Final = "#sha256="
 _CONTENT: Final = "sha256:"
-
-_readers: list[Read] = []
-
-
-def read_weights_with(read: Read) -> None:
-    """Set the process-wide loader for weights in a store or at a URL."""
-    _readers[:] = [read]
-
-
-def reader() -> Read | None:
-    """Return the loader set by `read_weights_with`."""
-    return _readers[0] if _readers else None
 
 
 def by_content(digest: str) -> str:

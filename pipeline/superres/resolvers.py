@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from functools import cache, partial
 from typing import Any, Final
 
-from orograph.pipeline.core.weights_uri import is_own
+from orograph.pipeline.core.weights_uri import Read, is_own
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.superres.resolver import Resolver
 
@@ -21,13 +21,14 @@ def resolver_names() -> tuple[str, ...]:
     return tuple(sorted(_factories()))
 
 
-def resolver(name: str, **options: Any) -> Resolver:
+def resolver(name: str, *, fetch: Read | None = None, **options: Any) -> Resolver:
     """Return the resolver of that name.
 
     Args:
         name: An exact interpolant (`nearest`, `bilinear`, `gdal-cubic`, `keys6`, `bspline`, `lanczos3`), the fitted
             `best-linear`, `sensor` for the best linear filter of a sensor model, a bundled network (`superres-s`), or
             weights in a `.safetensors` file, by path, URL with `#sha256=<hex>`, or `sha256:<hex>`.
+        fetch: Reads weights by URL or content.
         **options: Options of the resolver's factory (networks: see `InferenceOptions`); exact interpolants have none.
 
     Raises:
@@ -38,7 +39,7 @@ def resolver(name: str, **options: Any) -> Resolver:
     if factory is None:
         from orograph.pipeline.superres.inference import net_resolver
 
-        return net_resolver(name, **options)
+        return net_resolver(name, fetch=fetch, **options)
     return factory(**options)
 
 

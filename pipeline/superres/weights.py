@@ -13,7 +13,7 @@ from safetensors.torch import load as load_bytes
 from torch import Tensor
 
 from orograph.pipeline.core.bundled_weights import BUNDLED, bundled_index
-from orograph.pipeline.core.weights_uri import Read, is_content, is_own, parted, reader
+from orograph.pipeline.core.weights_uri import Read, is_content, is_own, parted
 from orograph.pipeline.errors import ModelError, SourceMissing
 
 FORMAT: Final = "orograph-superres-2"
@@ -45,7 +45,7 @@ def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None
     Args:
         name: A bundled name, a path, a URL, or `sha256:<hex>`; a path or URL may end in `#sha256=<hex>`.
         sha256: Expected digest; required for URLs, known for bundled names.
-        fetch: Loader of weights that are neither bundled nor a file; if None, the loader set by `read_weights_with`.
+        fetch: Reads weights that are neither bundled nor a file; None where there is none.
 
     Raises:
         SourceMissing: The file does not exist.
@@ -64,19 +64,18 @@ def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None
     if "://" in href or is_content(href):
         if expected is None:
             raise ModelError(f"{href} needs a sha256", remedy="append #sha256=<hex> to the URL")
-        return _read(href, expected) if fetch is None else _parsed(href, fetch(href), expected)
+        if fetch is None:
+            raise ModelError(f"no loader is set for {href}", remedy="download it and pass the file")
+        return _read(href, expected, fetch)
     if not Path(href).exists():
         raise SourceMissing(f"no weights at {href}", source=href)
     return _parsed(href, Path(href).read_bytes(), expected)
 
 
 @lru_cache(maxsize=4)
-def _read(href: str, expected: str) -> Weights:
+def _read(href: str, expected: str, fetch: Read) -> Weights:
     """Cached per process; content under a digest never changes."""
-    read = reader()
-    if read is None:
-        raise ModelError(f"no loader is set for {href}", remedy="download it and pass the file")
-    return _parsed(href, read(href), expected)
+    return _parsed(href, fetch(href), expected)
 
 
 def compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.bare_earth.reader import GroundReader, model_for
+from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import OutsideAreaOfUse
 from orograph.pipeline.job import Job
 from orograph.pipeline.resampling.node_grid import NodeGrid, NodeMapping, Target
@@ -43,10 +44,18 @@ class TileAssembly:
         job: The job.
         paths: Local files or sparse copies of each source, by source id, in the order of the job's file references.
         grids_dir: Folder of geoid grids.
+        weights: Reads models that are neither bundled nor local files.
     """
 
-    def __init__(self, job: Job, paths: MappingABC[str, Sequence[RasterFile]], grids_dir: Path) -> None:
+    def __init__(
+        self,
+        job: Job,
+        paths: MappingABC[str, Sequence[RasterFile]],
+        grids_dir: Path,
+        weights: Read | None = None,
+    ) -> None:
         self.job = job
+        self._weights = weights
         west, south, east, north = job.tile.bounds_m
         self._reach = (west - HALO_M, south - HALO_M, east + HALO_M, north + HALO_M)
         self.nodes = NodeGrid.around(self._reach)
@@ -114,7 +123,9 @@ class TileAssembly:
         delta = surface.nodes_m[: nodes.rows, : nodes.cols]
         record = surface.record(source.id)
         model = model_for(source, settings.bare_earth, settings.pixel_size_m)
-        ground = None if model is None else GroundReader(reader, model, source.land_cover, settings.device)
+        ground = (
+            None if model is None else GroundReader(reader, model, source.land_cover, settings.device, self._weights)
+        )
         multiple = 1 if ground is None else ground.multiple
         return PreparedSource(
             index=number,
@@ -128,6 +139,7 @@ class TileAssembly:
                 settings.pixel_size_m,
                 settings.superres,
                 multiple,
+                fetch=self._weights,
                 **_options(ref, settings),
             ),
             mapping=NodeMapping.build(nodes, pinned(ref), delta),

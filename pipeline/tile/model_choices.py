@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from orograph.pipeline.bare_earth.reader import AUTO, model_for
 from orograph.pipeline.core.surface import Surface
+from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import OrographError
 from orograph.pipeline.job import Job
 from orograph.pipeline.settings import ProcessingSettings
@@ -17,16 +18,16 @@ from orograph.pipeline.superres import resolver, takes_options, takes_sensor
 from orograph.pipeline.tile.prepared_source import IN_PLACE, zoom_of
 
 
-def upsampler_of(source: Source, settings: ProcessingSettings) -> str | None:
+def upsampler_of(source: Source, settings: ProcessingSettings, fetch: Read | None = None) -> str | None:
     """Name of the resolver that upsamples a source; None where it is not upsampled."""
     zoom = 1 if settings.superres == "none" else zoom_of(source.resolution_m, settings.pixel_size_m)
     if zoom == 1:
         return None
-    factor = _trained_factor(settings.superres)
+    factor = _trained_factor(settings.superres, fetch)
     return settings.superres if factor in (None, zoom) else IN_PLACE
 
 
-def substitutions(jobs: Iterable[Job]) -> tuple[str, ...]:
+def substitutions(jobs: Iterable[Job], fetch: Read | None = None) -> tuple[str, ...]:
     """One sentence for each source and requested model that cannot be used on it."""
     tiles: dict[str, int] = defaultdict(int)
     known: dict[tuple[str, ProcessingSettings], tuple[str, ...]] = {}
@@ -34,19 +35,19 @@ def substitutions(jobs: Iterable[Job]) -> tuple[str, ...]:
         for ref in job.sources:
             pair = ref.source.id, job.settings
             if pair not in known:
-                known[pair] = _of_source(ref.source, job.settings)
+                known[pair] = _of_source(ref.source, job.settings, fetch)
             for sentence in known[pair]:
                 tiles[sentence] += 1
     return tuple(f"{sentence} ({count} {'tile' if count == 1 else 'tiles'})" for sentence, count in tiles.items())
 
 
-def _of_source(source: Source, settings: ProcessingSettings) -> tuple[str, ...]:
+def _of_source(source: Source, settings: ProcessingSettings, fetch: Read | None) -> tuple[str, ...]:
     found = []
-    upsampler = upsampler_of(source, settings)
+    upsampler = upsampler_of(source, settings, fetch)
     if upsampler not in (None, settings.superres):
         found.append(
             f"{source.id} is upsampled by {upsampler}: {settings.superres} is trained for factor "
-            f"{_trained_factor(settings.superres)}, {source.resolution_m:g} m to {settings.pixel_size_m:g} m is "
+            f"{_trained_factor(settings.superres, fetch)}, {source.resolution_m:g} m to {settings.pixel_size_m:g} m is "
             f"{zoom_of(source.resolution_m, settings.pixel_size_m)}"
         )
     wants_auto = settings.bare_earth == AUTO and source.surface is Surface.DSM
@@ -59,11 +60,11 @@ def _of_source(source: Source, settings: ProcessingSettings) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=16)
-def _trained_factor(name: str) -> int | None:
+def _trained_factor(name: str, fetch: Read | None) -> int | None:
     """Factor a network was trained for; None for resolvers that take any."""
     if not takes_options(name) or takes_sensor(name):
         return None
     factor: int | None = None
     with contextlib.suppress(OrographError):  # weights that only workers can read are checked there
-        factor = getattr(resolver(name), "factor", None)
+        factor = getattr(resolver(name, fetch=fetch), "factor", None)
     return factor

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from orograph.pipeline.bare_earth.reader import GroundReader, HeightPatch, stacked
 from orograph.pipeline.core.pixel_size import row_bands
 from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import SourceGridError
 from orograph.pipeline.manifest import OperationRecord
 from orograph.pipeline.resampling.node_grid import IndexWindow, NodeMapping, Target, resample, window_needed
@@ -58,6 +59,8 @@ class View:
         pixel_size_m: float,
         superres: str,
         multiple: int = 1,
+        *,
+        fetch: Read | None = None,
         **options: Any,
     ) -> View:
         """The view for a target pixel size; `superres` names a resolver, which takes the options, or is `none`.
@@ -74,7 +77,7 @@ class View:
             tuple(replace(lattice, factor=factor) for lattice in lattices),
             zoom,
             max(1.0, pixel_size_m / fine_m),
-            _resolver_for(zoom, superres, options) if zoom > 1 or denoised else None,
+            _resolver_for(zoom, superres, fetch, options) if zoom > 1 or denoised else None,
         )
 
 
@@ -269,12 +272,12 @@ def zoom_of(resolution_m: float, pixel_size_m: float) -> int:
     return 1 if ratio < SUPERRES_FROM else min(LARGEST_ZOOM, max(2, round(ratio + 0.2)))
 
 
-def _resolver_for(zoom: int, superres: str, options: MappingABC[str, Any]) -> Resolver:
+def _resolver_for(zoom: int, superres: str, fetch: Read | None, options: MappingABC[str, Any]) -> Resolver:
     """Return the requested resolver, or an interpolant if it was trained for another factor.
 
     The manifest records the resolver in use, not the requested one.
     """
-    asked = resolver(superres, **options)
+    asked = resolver(superres, fetch=fetch, **options)
     return asked if getattr(asked, "factor", zoom) == zoom else resolver(IN_PLACE)
 
 

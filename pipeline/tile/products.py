@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from orograph.pipeline.bare_earth.reader import GroundReader
-from orograph.pipeline.bare_earth.remove import takes_land_cover, weights_sha256
 from orograph.pipeline.core.grid import TILE_CRS, PixelWindow
 from orograph.pipeline.core.numerics import numerics_of
 from orograph.pipeline.core.palette import source_colour
@@ -269,7 +268,7 @@ def draft_manifest(
         },
         "numerics": numerics_of(
             resolvers,
-            bare_earth=any(weights_sha256(reader.model) for reader in below.values()),
+            bare_earth=any(reader.weights_sha256 for reader in below.values()),
             coregistered=not job.alignment and any(record.sample_count for record in alignment),
             device=settings.device,
         ),
@@ -306,10 +305,9 @@ def _raised(resolvers: Sequence[Resolver]) -> dict[str, str]:
 def _below(readers: Collection[GroundReader]) -> dict[str, str]:
     """Names of the bare-earth models used, the sha256 of their weights and of the maps they were shown, if any."""
     names = sorted({reader.model for reader in readers})
-    digests = [digest for digest in map(weights_sha256, names) if digest]
-    maps = sorted(
-        {reader.land_cover.sha256 for reader in readers if reader.land_cover and takes_land_cover(reader.model)}
-    )
+    by_name = {reader.model: reader.weights_sha256 for reader in readers}
+    digests = [digest for name in names if (digest := by_name[name])]
+    maps = sorted({digest for reader in readers if (digest := reader.map_sha256)})
     return {
         **({"bare_earth": "+".join(names)} if names else {}),
         **({"bare_earth_sha256": "+".join(digests)} if digests else {}),

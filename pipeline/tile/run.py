@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orograph.pipeline.core.grid import PixelWindow, windows
 from orograph.pipeline.core.timing import StageClock
+from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import AllVoid, OrographError, OutsideCoverage
 from orograph.pipeline.formats.hillshade import hillshade
 from orograph.pipeline.job import Job, ProgressCallback, TileResult
@@ -30,6 +31,7 @@ def run_tile(
     folder: Path,
     *,
     grids_dir: Path,
+    weights: Read | None = None,
     progress: ProgressCallback = lambda _stage, _fraction: None,
     clock: StageClock | None = None,
 ) -> TileResult:
@@ -40,6 +42,7 @@ def run_tile(
         paths: Local files or sparse copies of each source, by source id, in the order of the job's references.
         folder: Where products go; it must exist. A failure leaves no file that looks finished.
         grids_dir: Folder of geoid and datum grids.
+        weights: Reads models that are neither bundled nor local files.
         progress: Receives stage and fraction.
         clock: Gathers seconds by stage.
 
@@ -58,7 +61,7 @@ def run_tile(
     try:
         with ExitStack() as stack:
             with clock.of("open"):
-                assembly = stack.enter_context(TileAssembly(job, paths, grids_dir))
+                assembly = stack.enter_context(TileAssembly(job, paths, grids_dir, weights))
             if not assembly.sources:
                 raise assembly.rejected[0]
             progress("coregister", 0.0)
@@ -71,7 +74,7 @@ def run_tile(
 
 
 def estimate_alignment(
-    job: Job, paths: Mapping[str, Sequence[RasterFile]], *, grids_dir: Path
+    job: Job, paths: Mapping[str, Sequence[RasterFile]], *, grids_dir: Path, weights: Read | None = None
 ) -> tuple[CoregistrationRecord, ...]:
     """Run only the coregistration of a tile, for the first of two passes.
 
@@ -79,7 +82,7 @@ def estimate_alignment(
         OutsideCoverage, InputError: see `run_tile`.
     """
     try:
-        with TileAssembly(job, paths, grids_dir) as assembly:
+        with TileAssembly(job, paths, grids_dir, weights) as assembly:
             if not assembly.sources:
                 raise assembly.rejected[0]
             return coregister(assembly)

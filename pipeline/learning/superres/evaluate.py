@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,6 +14,7 @@ import numpy as np
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.core.raster import BoolArray, FloatArray
+from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import ConfigError, InputError
 from orograph.pipeline.learning.superres.baseline_networks import FORMAT, baseline_resolver
 from orograph.pipeline.learning.superres.dataset import read_heights
@@ -243,6 +245,7 @@ def line_up(
     thinning: Thinning,
     factor: int,
     *,
+    fetch: Read | None = None,
     ensemble: bool = False,
     wrong_mode: bool = False,
     opendem: Path | None = None,
@@ -254,6 +257,8 @@ def line_up(
     Variants are: as bundled, with its gate, the ensemble, and with the wrong thinning mode.
 
     With the wrong mode, a network is run twice: with the check of the declaration against the heights, and without.
+
+    `fetch` reads weights that are neither bundled nor local files.
 
     Returns:
         Resolvers by reported name, and the declared mode of those that are given the wrong one.
@@ -274,7 +279,9 @@ def line_up(
         if (earlier := _baseline(name)) is not None:
             methods[label] = earlier
             continue
-        methods |= _variants(name, label, factor, precision=precision, ensemble=ensemble)
+        methods |= _variants(
+            label, factor, partial(resolver, name, fetch=fetch, precision=precision), ensemble=ensemble
+        )
         if wrong_mode and getattr(methods[label], "factor", factor) == factor:
             for suffix in ("", " unguarded"):
                 methods[f"{label} as {other.value}{suffix}"] = methods[label]
@@ -282,9 +289,9 @@ def line_up(
     return methods, declared
 
 
-def _variants(name: str, label: str, factor: int, *, precision: Precision, ensemble: bool) -> dict[str, Resolver]:
+def _variants(label: str, factor: int, make: Callable[..., Resolver], *, ensemble: bool) -> dict[str, Resolver]:
     """Return a network as bundled and with its gate, alone and as the ensemble."""
-    up = resolver(name, precision=precision)
+    up = make()
     out = {label: up}
     if getattr(up, "factor", factor) != factor:
         return out
@@ -292,7 +299,7 @@ def _variants(name: str, label: str, factor: int, *, precision: Precision, ensem
     for x8 in (False, True) if ensemble else (False,):
         for gate in gates:
             full = label + (" x8" if x8 else "") + (" gated" if gate else "")
-            out[full] = resolver(name, precision=precision, ensemble=x8, gate=gate)
+            out[full] = make(ensemble=x8, gate=gate)
     return out
 
 
