@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from orograph.pipeline.bare_earth.remove import bare_earth, halo_px, pixel_sizes_m, takes_land_cover, weights_sha256
 from orograph.pipeline.bare_earth.square_pixels import halo_px as oblong_halo_px
 from orograph.pipeline.core.block_mean import block_mean
+from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.core.pixel_size import RowBand, row_bands
-from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.core.raster import FloatArray, HeightPatch
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.core.weights_uri import Read
-from orograph.pipeline.resampling.node_grid import IndexWindow
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.land_cover import LandCover
 from orograph.pipeline.sources.reader import SourceGrid, SourceReader
@@ -53,20 +53,6 @@ def averaged_px(model: str, resolution_m: float, fetch: Read | None = None) -> i
     return fewest if fewest * resolution_m <= high else None
 
 
-class HeightPatch(NamedTuple):
-    """Bare earth below a window of a DSM, arrays of the window's shape.
-
-    Attributes:
-        heights_m: float32, NaN void.
-        sigma_m: Standard error that bare earth adds to the heights, metres; None if all is void.
-        lowered: Share of each pixel that was lowered, float32, 0 to 1; None if all is void.
-    """
-
-    heights_m: FloatArray
-    sigma_m: FloatArray | None = None
-    lowered: FloatArray | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class GroundReader:
     """Reads a DTM from a DSM source.
@@ -95,13 +81,13 @@ class GroundReader:
         """Digest of the land-cover map that the model uses, if any."""
         return self.land_cover.sha256 if self.land_cover and takes_land_cover(self.model, self.fetch) else None
 
-    def read(self, lattice: SourceGrid, window: IndexWindow) -> HeightPatch:
+    def read(self, lattice: SourceGrid, window: PixelWindow) -> HeightPatch:
         """Return the DTM in a lattice window."""
         size_m = self.reader.source.resolution_m * lattice.factor
         bands = row_bands(lattice.scaled_affine, self.reader.source.horizontal_crs, size_m, window.row, window.height)
         return stacked([self._band(lattice, window, band) for band in bands])
 
-    def _band(self, lattice: SourceGrid, window: IndexWindow, band: RowBand) -> HeightPatch:
+    def _band(self, lattice: SourceGrid, window: PixelWindow, band: RowBand) -> HeightPatch:
         """The rows of a window whose pixels have one shape."""
         worked = replace(lattice, factor=self._factor(lattice.factor))
         ratio = lattice.factor // worked.factor

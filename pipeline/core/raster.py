@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,20 @@ from orograph.pipeline.errors import SourceGridError, VerticalFrameMissing
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+
+
+class HeightPatch(NamedTuple):
+    """Heights of a window with the effect of the models on them, arrays of the window's shape.
+
+    Attributes:
+        heights_m: float32, NaN void.
+        sigma_m: Standard error that super-resolution and bare earth add to the heights, metres; None where they do not.
+        lowered: Share of each pixel that bare earth lowered, float32, 0 to 1; None where it was not used.
+    """
+
+    heights_m: FloatArray
+    sigma_m: FloatArray | None = None
+    lowered: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from orograph.pipeline.core.grid import TILE_CRS
+from orograph.pipeline.core.grid import TILE_CRS, PixelWindow
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.resampling.horizontal import transform
@@ -147,19 +147,9 @@ class NodeMapping:
         return rows, cols
 
 
-@dataclass(frozen=True, slots=True)
-class IndexWindow:
-    """Part of a (magnified) lattice."""
-
-    row: int
-    col: int
-    height: int
-    width: int
-
-
 def window_needed(
     indices: tuple[Float64Array, Float64Array], scale: float, within: tuple[int, ...]
-) -> IndexWindow | None:
+) -> PixelWindow | None:
     """The part of a lattice that the nodes enclose, with the kernel's margin, clipped to the available data.
 
     Args:
@@ -176,12 +166,12 @@ def window_needed(
     row0, col0, row1, col1 = max(row0, within[0]), max(col0, within[1]), min(row1, within[2]), min(col1, within[3])
     if row0 >= row1 or col0 >= col1:
         return None
-    return IndexWindow(row0, col0, row1 - row0, col1 - col0)
+    return PixelWindow(row0, col0, row1 - row0, col1 - col0)
 
 
 def resample(
     heights_m: FloatArray,
-    origin: IndexWindow,
+    origin: PixelWindow,
     mapping: NodeMapping,
     indices: tuple[Float64Array, Float64Array],
     target: Target,

@@ -29,7 +29,7 @@ from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.reader import SourceReader
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.pipeline.superres import takes_options, takes_sensor
-from orograph.pipeline.tile.prepared_source import PreparedSource, View, pinned
+from orograph.pipeline.tile.prepared_source import PreparedSource, SamplingPlan, pinned
 from orograph.pipeline.tile.stages.stage import Layer
 from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
 
@@ -133,7 +133,7 @@ class TileAssembly:
             reader=reader,
             delta_m=delta,
             operation=record,
-            view=View.of(
+            plan=SamplingPlan.of(
                 reader.lattices,
                 source.resolution_m,
                 settings.pixel_size_m,

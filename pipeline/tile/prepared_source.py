@@ -6,18 +6,19 @@ import math
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from orograph.pipeline.bare_earth.reader import GroundReader, HeightPatch, stacked
+from orograph.pipeline.bare_earth.reader import GroundReader, stacked
+from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.core.pixel_size import row_bands
-from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.core.raster import FloatArray, HeightPatch
 from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import SourceGridError
 from orograph.pipeline.manifest import OperationRecord
-from orograph.pipeline.resampling.node_grid import IndexWindow, NodeMapping, Target, resample, window_needed
+from orograph.pipeline.resampling.node_grid import NodeMapping, Target, resample, window_needed
 from orograph.pipeline.sources.reader import SourceGrid, SourceReader
 from orograph.pipeline.sources.refs import HorizontalOperation, SourceRef
 from orograph.pipeline.superres import Resolver, resolver
@@ -36,7 +37,7 @@ MOST_NATIVE_PX: Final = 8_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class SamplingPlan:
     """Resampling of a source for one target pixel size.
 
     Attributes:
@@ -62,8 +63,8 @@ class View:
         *,
         fetch: Read | None = None,
         **options: Any,
-    ) -> View:
-        """The view for a target pixel size; `superres` names a resolver, which takes the options, or is `none`.
+    ) -> SamplingPlan:
+        """The plan for a target pixel size; `superres` names a resolver, which takes the options, or is `none`.
 
         Where pixels are averaged, a `multiple` of so many are. A source with a sensor model is filtered on its own grid
         where it is about as fine as the target.
@@ -81,14 +82,6 @@ class View:
         )
 
 
-class _Seen(NamedTuple):
-    """A source on a target window: heights, their standard deviation, and the share bare earth lowered; see `Layer`."""
-
-    heights_m: FloatArray
-    sigma_m: FloatArray | float
-    lowered: FloatArray | None = None
-
-
 @dataclass(slots=True)
 class PreparedSource:
     """One source of a tile with everything needed to resample it to a window.
@@ -104,7 +97,7 @@ class PreparedSource:
     index: int
     ref: SourceRef
     reader: SourceReader
-    view: View
+    plan: SamplingPlan
     mapping: NodeMapping
     delta_m: npt.NDArray[np.float64]
     operation: OperationRecord
@@ -121,19 +114,23 @@ class PreparedSource:
 
     def layer(self, target: Target) -> Layer | None:
         """Return the source on a target window; None if it has no heights there."""
-        found = self._seen(self.view, target)
-        return None if found is None else Layer(self.index, *found)
+        found = self._sampled(self.plan, target)
+        if found is None:
+            return None
+        return Layer(self.index, found.heights_m, _combined(self.sigma_m, found.sigma_m), found.lowered)
 
     def sampled(self, target: Target) -> FloatArray | None:
         """Heights for estimation at any pixel size, without super-resolution, in bounded memory."""
         multiple = 1 if self.ground is None else self.ground.multiple
-        view = View.of(self.reader.lattices, self.ref.source.resolution_m, target.pixel_size_m, "none", multiple)
+        plan = SamplingPlan.of(
+            self.reader.lattices, self.ref.source.resolution_m, target.pixel_size_m, "none", multiple
+        )
         across = max(1.0, target.pixel_size_m / self.ref.source.resolution_m)
         rows_at_once = max(16, int(MOST_NATIVE_PX / (target.cols * across * across)))
         out = np.full((target.rows, target.cols), np.nan, np.float32)
         for row in range(0, target.rows, rows_at_once):
             part = replace(target, row=target.row + row, rows=min(rows_at_once, target.rows - row))
-            found = self._seen(view, part)
+            found = self._sampled(plan, part)
             if found is not None:
                 out[row : row + part.rows] = found.heights_m
         return None if np.isnan(out).all() else out
@@ -158,80 +155,80 @@ class PreparedSource:
             float(north[inside].max()) + spacing_m,
         )
 
-    def _seen(self, view: View, target: Target) -> _Seen | None:
-        seen: _Seen | None = None
-        for lattice in view.lattices:
-            found = self._on(view, lattice, target)
+    def _sampled(self, plan: SamplingPlan, target: Target) -> HeightPatch | None:
+        patch: HeightPatch | None = None
+        for lattice in plan.lattices:
+            found = self._read_lattice(plan, lattice, target)
             if found is not None:
-                seen = found if seen is None else _beneath(seen, found)
-        return None if seen is None or np.isnan(seen.heights_m).all() else seen
+                patch = found if patch is None else _merged_below(patch, found)
+        return None if patch is None or np.isnan(patch.heights_m).all() else patch
 
-    def _on(self, view: View, lattice: SourceGrid, target: Target) -> _Seen | None:
+    def _read_lattice(self, plan: SamplingPlan, lattice: SourceGrid, target: Target) -> HeightPatch | None:
         part = self.mapping.around(target)
-        indices = part.indices(lattice, view.zoom)
-        within = tuple(bound * view.zoom for bound in lattice.index_bounds)
-        needed = window_needed(indices, view.scale, within)
+        indices = part.indices(lattice, plan.zoom)
+        within = tuple(bound * plan.zoom for bound in lattice.index_bounds)
+        needed = window_needed(indices, plan.scale, within)
         if needed is None:
             return None
-        if view.upscale is not None:
-            return self._upscaled(view, lattice, target, part, needed)
-        return self._placed(self._native(lattice, needed), needed, part, indices, target, view.scale)
+        if plan.upscale is not None:
+            return self._upscaled(plan, lattice, target, part, needed)
+        return self._warped(self._read(lattice, needed), needed, part, indices, target, plan.scale)
 
-    def _placed(
+    def _warped(
         self,
-        ground: HeightPatch,
-        origin: IndexWindow,
+        patch: HeightPatch,
+        origin: PixelWindow,
         part: NodeMapping,
         indices: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
         target: Target,
         scale: float,
-    ) -> _Seen | None:
+    ) -> HeightPatch | None:
         """A lattice window interpolated on the target; None where it is all void."""
-        if np.isnan(ground.heights_m).all():
+        if np.isnan(patch.heights_m).all():
             return None
 
-        def placed(plane: FloatArray | None) -> FloatArray | None:
+        def warped(plane: FloatArray | None) -> FloatArray | None:
             if plane is None:
                 return None
             made = resample(plane, origin, part, indices, target, scale, with_delta=False)
             return np.maximum(made, np.float32(0))
 
-        heights = resample(ground.heights_m, origin, part, indices, target, scale)
-        return _Seen(heights, _combined(self.sigma_m, placed(ground.sigma_m)), placed(ground.lowered))
+        heights = resample(patch.heights_m, origin, part, indices, target, scale)
+        return HeightPatch(heights, warped(patch.sigma_m), warped(patch.lowered))
 
-    def _native(self, lattice: SourceGrid, window: IndexWindow) -> HeightPatch:
+    def _read(self, lattice: SourceGrid, window: PixelWindow) -> HeightPatch:
         """Return a lattice window of the source, or of the DTM below it if bare earth is on."""
         if self.ground is None:
             return HeightPatch(self.reader.read(lattice, window.row, window.col, window.height, window.width))
         return self.ground.read(lattice, window)
 
     def _upscaled(
-        self, view: View, lattice: SourceGrid, target: Target, part: NodeMapping, needed: IndexWindow
-    ) -> _Seen | None:
+        self, plan: SamplingPlan, lattice: SourceGrid, target: Target, part: NodeMapping, needed: PixelWindow
+    ) -> HeightPatch | None:
         """Super-resolve the part of the lattice that is needed, then interpolate."""
-        upscale, zoom = view.upscale, view.zoom
+        upscale, zoom = plan.upscale, plan.zoom
         if upscale is None:
             return None
         row0, col0 = needed.row // zoom, needed.col // zoom
         row1, col1 = -(-(needed.row + needed.height) // zoom), -(-(needed.col + needed.width) // zoom)
         source = self.ref.source
         bands = [
-            self._zoomed(
-                upscale, zoom, lattice, IndexWindow(band.row, col0, band.height, col1 - col0), band.pixel_size_m
+            self._upsampled(
+                upscale, zoom, lattice, PixelWindow(band.row, col0, band.height, col1 - col0), band.pixel_size_m
             )
             for band in row_bands(lattice.affine, source.horizontal_crs, source.resolution_m, row0, row1 - row0)
         ]
         zoomed = stacked(bands)
-        origin = IndexWindow(row0 * zoom, col0 * zoom, *zoomed.heights_m.shape)
-        return self._placed(zoomed, origin, part, part.indices(lattice, zoom), target, view.scale)
+        origin = PixelWindow(row0 * zoom, col0 * zoom, *zoomed.heights_m.shape)
+        return self._warped(zoomed, origin, part, part.indices(lattice, zoom), target, plan.scale)
 
-    def _zoomed(
-        self, upscale: Resolver, zoom: int, lattice: SourceGrid, window: IndexWindow, pixel_size_m: tuple[float, float]
+    def _upsampled(
+        self, upscale: Resolver, zoom: int, lattice: SourceGrid, window: PixelWindow, pixel_size_m: tuple[float, float]
     ) -> HeightPatch:
         """Return a lattice window upsampled by `zoom`; its pixels have one size in metres."""
         halo = upscale.halo_px
         row, col = window.row - halo, window.col - halo
-        native = self._native(lattice, IndexWindow(row, col, window.height + 2 * halo, window.width + 2 * halo))
+        native = self._read(lattice, PixelWindow(row, col, window.height + 2 * halo, window.width + 2 * halo))
         if np.isnan(native.heights_m).all():
             return HeightPatch(np.full((window.height * zoom, window.width * zoom), np.nan, np.float32))
         fine, sigma = upscale(
@@ -285,19 +282,24 @@ def _combined(sigma_m: float, model_sigma: FloatArray | None) -> FloatArray | fl
     return sigma_m if model_sigma is None else np.hypot(np.float32(sigma_m), model_sigma).astype(np.float32)
 
 
-def _beneath(upper: _Seen, lower: _Seen) -> _Seen:
+def _merged_below(upper: HeightPatch, lower: HeightPatch) -> HeightPatch:
     """Both in one, the first where it has heights."""
     empty = np.isnan(upper.heights_m)
-    sigma, lowered = upper.sigma_m, upper.lowered
-    if isinstance(sigma, np.ndarray) or isinstance(lower.sigma_m, np.ndarray):
-        sigma = np.where(empty, lower.sigma_m, sigma).astype(np.float32)
-    if lowered is not None or lower.lowered is not None:
-        lowered = np.where(empty, _or_nothing(lower.lowered), _or_nothing(lowered)).astype(np.float32)
-    return _Seen(np.where(empty, lower.heights_m, upper.heights_m), sigma, lowered)
+
+    def merged(above: FloatArray | None, below: FloatArray | None) -> FloatArray | None:
+        if above is None and below is None:
+            return None
+        return np.where(empty, _or_zero(below), _or_zero(above)).astype(np.float32)
+
+    return HeightPatch(
+        np.where(empty, lower.heights_m, upper.heights_m),
+        merged(upper.sigma_m, lower.sigma_m),
+        merged(upper.lowered, lower.lowered),
+    )
 
 
-def _or_nothing(lowered: FloatArray | None) -> FloatArray | np.float32:
-    return np.float32(0) if lowered is None else lowered
+def _or_zero(plane: FloatArray | None) -> FloatArray | np.float32:
+    return np.float32(0) if plane is None else plane
 
 
 def _repeated(plane: FloatArray | None, zoom: int) -> FloatArray | None:

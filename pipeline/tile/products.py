@@ -242,7 +242,7 @@ def draft_manifest(
         for ref in job.sources
         if ref.source.id in quality.source_fractions
     }
-    resolvers = [source.view.upscale for source in shown if source.view.upscale is not None]
+    resolvers = [source.plan.upscale for source in shown if source.plan.upscale is not None]
     return {
         "tile": job.tile.id,
         "run_key": job.run_key,

@@ -10,11 +10,11 @@ import pytest
 import rasterio
 from affine import Affine
 
-from orograph.pipeline.bare_earth.reader import GroundReader, HeightPatch, averaged_px, model_for, stacked
-from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.bare_earth.reader import GroundReader, averaged_px, model_for, stacked
+from orograph.pipeline.core.grid import PixelWindow, Tile
+from orograph.pipeline.core.raster import HeightPatch
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.job import Job
-from orograph.pipeline.resampling.node_grid import IndexWindow
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.land_cover import LandCover
@@ -64,7 +64,7 @@ def test_fine_surfaces_are_reduced_before_they_are_averaged(tmp_path: Path) -> N
     with SourceReader(dsm, [path]) as reader:
         lattice = replace(reader.lattices[0], factor=10)
         top, left, _, _ = lattice.index_bounds
-        window = IndexWindow(top + 18, left + 18, 6, 6)
+        window = PixelWindow(top + 18, left + 18, 6, 6)
         plain = reader.read(lattice, window.row, window.col, 6, 6)
         heights_m, sigma_m, mask = GroundReader(reader, "opening").read(lattice, window)
         assert sigma_m is not None
@@ -78,7 +78,7 @@ def test_fine_surfaces_are_reduced_before_they_are_averaged(tmp_path: Path) -> N
         # The house covers 4 x 4 of some of the 10 x 10 pixels: a share of each, and nothing where nothing is lowered.
         assert 0.05 < mask.max() <= 1.0
         assert np.array_equal(mask > 0, lowered > 1e-3)
-        beyond = GroundReader(reader, "opening").read(lattice, IndexWindow(top - 500, left, 4, 4))
+        beyond = GroundReader(reader, "opening").read(lattice, PixelWindow(top - 500, left, 4, 4))
         assert np.isnan(beyond[0]).all()
         assert beyond.sigma_m is None
         assert beyond.lowered is None
@@ -95,7 +95,7 @@ def test_a_map_goes_in_and_into_the_run_key(tmp_path: Path) -> None:
     with SourceReader(dsm, [path]) as reader:
         lattice = reader.lattices[0]
         top, left, _, _ = lattice.index_bounds
-        window = IndexWindow(top + 20, left + 20, 16, 16)
+        window = PixelWindow(top + 20, left + 20, 16, 16)
         blind = GroundReader(reader, "bare-earth-30m").read(lattice, window)
         told = GroundReader(reader, "bare-earth-30m", with_map.land_cover).read(lattice, window)
         assert blind.heights_m.shape == told.heights_m.shape
@@ -129,8 +129,8 @@ def test_windows_of_a_grid_of_degrees_agree_also_where_their_shape_changes(tmp_p
         lattice = reader.lattices[0]
         top, left, _, _ = lattice.index_bounds
         ground = GroundReader(reader, "bare-earth-30m")
-        whole = ground.read(lattice, IndexWindow(top + 250, left + 100, 200, 160))
-        part = ground.read(lattice, IndexWindow(top + 330, left + 140, 60, 50))
+        whole = ground.read(lattice, PixelWindow(top + 250, left + 100, 200, 160))
+        part = ground.read(lattice, PixelWindow(top + 330, left + 140, 60, 50))
         for a, b in zip(whole, part, strict=True):
             assert a is not None
             assert b is not None
@@ -164,7 +164,7 @@ def test_a_void_beside_a_house_takes_nothing_from_its_spread(tmp_path: Path) -> 
         for factor in (1, 2):
             lattice = replace(reader.lattices[0], factor=factor)
             top, left, _, _ = lattice.index_bounds
-            inside = IndexWindow(top + 202 // factor, left + 202 // factor, 6 // factor, 6 // factor)
+            inside = PixelWindow(top + 202 // factor, left + 202 // factor, 6 // factor, 6 // factor)
             made[factor] = GroundReader(reader, "opening").read(lattice, inside)
     fine, mean = made[1], made[2]
     assert fine.sigma_m is not None

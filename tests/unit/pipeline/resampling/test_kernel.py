@@ -4,7 +4,8 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from orograph.pipeline.core.block_mean import block_mean
-from orograph.pipeline.resampling.node_grid import IndexWindow, NodeGrid, NodeMapping, Target, resample
+from orograph.pipeline.core.grid import PixelWindow
+from orograph.pipeline.resampling.node_grid import NodeGrid, NodeMapping, Target, resample
 from orograph.pipeline.sources.reader import SourceGrid
 from orograph.pipeline.sources.refs import HorizontalOperation
 
@@ -15,7 +16,7 @@ def on(source, affine, target, *, scale=1.0, shift=(0.0, 0.0, 0.0), delta=0.0):
     nodes = NodeGrid.around(target.bounds_m)
     mapping = NodeMapping.build(nodes, SAME, delta, shift)
     indices = mapping.indices(SourceGrid(affine, ()))
-    return resample(source, IndexWindow(0, 0, *source.shape), mapping, indices, target, scale)
+    return resample(source, PixelWindow(0, 0, *source.shape), mapping, indices, target, scale)
 
 
 def test_the_same_grid_gives_the_same_bits():
