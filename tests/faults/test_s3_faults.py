@@ -6,6 +6,7 @@ Faults 4, 5, 8, 9, 22 of the list in docs/design/072.
 from __future__ import annotations
 
 import os
+import uuid
 from collections import Counter
 from typing import Any
 
@@ -51,20 +52,32 @@ def test_a_conditional_put_survives_a_lost_reply(fault: str, s3_server: S3Server
         assert store.get("new") == b"ours again"
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_any_request_of_a_run_may_fail_once(
-    fault: str, s3_server: S3Server, s3_bucket: str, answered: Counter[str]
-) -> None:
-    """The run heals by itself: nobody has to resume."""
-    undisturbed: dict[str, str] = {}
+@pytest.fixture(scope="module")
+def undisturbed(s3_server: S3Server) -> tuple[dict[str, str], int]:
+    """Objects of a run without faults, and its number of requests."""
+    bucket = f"plain-{uuid.uuid4().hex[:16]}"
+    s3_server.client().create_bucket(Bucket=bucket)
     with FaultyProxy(s3_server.endpoint_url) as proxy:
-        plain = store_behind(proxy, s3_bucket, "plain")
+        plain = store_behind(proxy, bucket)
         make_world(plain, range(1))
         requests = proxy.count
-        undisturbed = snapshot(plain)
+        made = snapshot(plain)
     memory = MemoryStore()
     make_world(memory, range(1))
-    assert snapshot(memory) == undisturbed, "folder, memory and bucket hold the same bytes"
+    assert snapshot(memory) == made, "memory and bucket contain the same bytes"
+    return made, requests
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_any_request_of_a_run_may_fail_once(
+    fault: str,
+    undisturbed: tuple[dict[str, str], int],
+    s3_server: S3Server,
+    s3_bucket: str,
+    answered: Counter[str],
+) -> None:
+    """The run heals by itself: nobody has to resume."""
+    made, requests = undisturbed
     offset = 1 + FAULTS.index(fault) % STRIDE
     for at in range(offset, requests + 1, STRIDE if fault != "hang" else STRIDE * 2):
         with FaultyProxy(s3_server.endpoint_url, at=at, fault=fault) as proxy:
@@ -73,5 +86,5 @@ def test_any_request_of_a_run_may_fail_once(
             assert proxy.fired == 1
             proxy.at = 0
             assert half_published(store) == []
-            assert snapshot(store) == undisturbed, f"request {at}"
+            assert snapshot(store) == made, f"request {at}"
             answered[f"S3 request: {fault}"] += 1

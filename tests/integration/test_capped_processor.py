@@ -1,4 +1,7 @@
-"""Networks on a processor without AVX-512: they run, every command of theirs too, and heights are those of other processors."""
+"""Networks on a processor without AVX-512: they run, and heights are those of other processors.
+
+Commands and trainings run there in `make test-capped`.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,6 @@ except RuntimeError as error:
     fault = str(error)
 print(json.dumps([instruction_set(), supported_precisions("cpu"), fault]))
 """
-
-COMMANDS = (
-    "superres/test_evaluate.py::test_commands_answer_in_json",
-    "superres/test_folds.py::test_one_raster_alone_trains_with_calibrated_bands[None]",
-    "superres/test_baseline_networks.py::test_a_baseline_trains_saves_and_resolves[edsr]",
-    "bare_earth/test_simulated_cover.py::test_a_training_goes_on_from_its_checkpoint",
-)
 
 
 def test_the_cap_takes_effect():
@@ -85,9 +81,3 @@ def test_networks_gain_the_same_on_both_processors(capped, shared):
     for name in bundled_index("superres"):
         assert gain_percent(here[name]) > 5
         assert gain_percent(capped[f"bf16 {name}"]) == pytest.approx(gain_percent(here[name]), abs=TOLERANCE_POINTS)
-
-
-def test_commands_and_trainings_of_networks_run():
-    tests = [f"tests/unit/pipeline/learning/{name}" for name in COMMANDS]
-    said = run_capped("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests)
-    assert f"{len(COMMANDS)} passed" in said
