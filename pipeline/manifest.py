@@ -37,11 +37,11 @@ def asset_set(contents: Mapping[str, str]) -> str:
     return _sha256(dict(contents))[:_SET_DIGITS]
 
 
-class _Frozen(BaseModel):
+class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
 
 
-class CoregistrationRecord(_Frozen):
+class CoregistrationRecord(_Record):
     """Coregistration of a source to the tile's best source; shifts are added to the source's coordinates."""
 
     source: str
@@ -59,7 +59,7 @@ class CoregistrationRecord(_Frozen):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
-class Band(_Frozen):
+class Band(_Record):
     """One band of an asset, as STAC describes bands."""
 
     name: str
@@ -70,7 +70,7 @@ class Band(_Frozen):
     statistics: dict[str, float] = Field(default_factory=dict)
 
 
-class ProductInfo(_Frozen):
+class ProductInfo(_Record):
     """Description of an asset in the manifest and the catalogue."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
@@ -97,7 +97,7 @@ class Asset(ProductInfo):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class OperationRecord(_Frozen):
+class OperationRecord(_Record):
     """A vertical operation applied to a source; its shifts are the extremes over the tile and 5 km around it."""
 
     source: str
@@ -113,7 +113,7 @@ class OperationRecord(_Frozen):
     notes: tuple[str, ...] = ()
 
 
-class Quality(_Frozen):
+class Quality(_Record):
     """Figures of one tile."""
 
     pixels: int
@@ -129,7 +129,7 @@ class Quality(_Frozen):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
-class FileFacts(_Frozen):
+class FileFacts(_Record):
     """Facts about files of a source that are alike, with the origin of each fact.
 
     Attributes:
@@ -145,7 +145,7 @@ class FileFacts(_Frozen):
     said_by: dict[str, str]
 
 
-class Manifest(_Frozen):
+class Manifest(_Record):
     """The record of a finished tile. The first manifest stored under a run key is the result.
 
     Without networks a second worker writes the same bytes. With networks, `numerics` records the arithmetic that

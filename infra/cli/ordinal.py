@@ -121,7 +121,7 @@ def train(
     bins = Bins(0.0, highest, classes, _choice("spacing", spacing))
     with WorkProgress():
         trained = train_image(
-            scenes, spec, HeadKind(_choice("head", head)), bins, schedule, imagenet,
+            scenes, spec, HeadKind(_choice("head", head)), bins=bins, training=schedule, imagenet=imagenet,
             on_epoch=lambda epoch, loss, _model: err.print(f"epoch {epoch + 1}/{epochs}  loss {loss:.4f}"),
         )  # fmt: skip
     out.print(f"{model}: {trained.save(model)} bytes")
@@ -212,7 +212,7 @@ def ablate(
     spec = NetworkSpec(depth, scenes[0][0].image.shape[0], width, True, pooled)
     with WorkProgress():
         results = compare(
-            scenes[0], scenes[1], spec, Bins(0.0, highest, classes), schedule, chosen,
+            scenes[0], scenes[1], spec, bins=Bins(0.0, highest, classes), training=schedule, variants=chosen,
             on_variant=lambda name, row: err.print(name, {k: round(v.rmse_m, 3) for k, v in row.figures.items()}),
         )  # fmt: skip
     print_json({name: row.to_dict() for name, row in results.items()})

@@ -92,7 +92,8 @@ def train(
     from orograph.pipeline.learning.superres.distillation import digest_of
     from orograph.pipeline.learning.superres.folds import gathered
     from orograph.pipeline.learning.superres.model_card import model_card
-    from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
+    from orograph.pipeline.learning.superres.train import Trainer
+    from orograph.pipeline.learning.superres.training_plan import TrainingPlan
     from orograph.pipeline.learning.superres.validate import TrainingValidation
     from orograph.pipeline.superres.network import PRESETS
 
@@ -200,7 +201,9 @@ def _train_baseline(
         digest = fit_linear(sampler).write(weights, about)
     else:
         with WorkProgress():
-            digest, _ = train_baseline(preset, sampler, processor_s, seed, weights, about, precision)
+            digest, _ = train_baseline(
+                preset, sampler, processor_s, seed=seed, path=weights, about=about, precision=precision
+            )
     out.print(f"{weights} sha256 {digest}")
 
 

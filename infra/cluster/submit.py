@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from orograph.infra.cluster.code_bundle import copy_packages, package_digest
-from orograph.infra.cluster.shipped_files import anchored_text
+from orograph.infra.cluster.uploaded_files import anchored_text
 from orograph.infra.engines.environment import GDAL_ENV
 from orograph.infra.engines.ray_head import ClusterJob, client_of, jobs_of
 from orograph.infra.stores.base import sha256_of

@@ -19,7 +19,8 @@ from orograph.pipeline.errors import ConfigError, OrographError
 from orograph.pipeline.learning.superres.data_parallel import DataParallel
 from orograph.pipeline.learning.superres.dataset import Mix, SiteList
 from orograph.pipeline.learning.superres.folds import gathered
-from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
+from orograph.pipeline.learning.superres.train import Trainer
+from orograph.pipeline.learning.superres.training_plan import TrainingPlan
 from orograph.pipeline.learning.superres.validate import TrainingValidation
 from orograph.pipeline.superres.network import PRESETS
 

@@ -111,7 +111,7 @@ class SimulatedRun:
 
 
 @dataclass(slots=True)
-class _Task:
+class _SimulatedTile:
     attempt: Attempt
     stages: Sequence[StageModel]
     factor: float
@@ -133,10 +133,10 @@ class _Node:
     """Shares one node's resources among its tasks."""
 
     model: NodeModel
-    tasks: list[_Task] = field(default_factory=list)
+    tasks: list[_SimulatedTile] = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
 
-    def share(self, resource: str, now_s: float) -> list[_Task]:
+    def share(self, resource: str, now_s: float) -> list[_SimulatedTile]:
         """Divide a resource again after a task began or ended; return the tasks whose rate changed."""
         users = [task for task in self.tasks if task.place >= 0 and task.stage.resource == resource]
         users.sort(key=lambda task: task.entered)
@@ -151,7 +151,7 @@ class _Node:
                 changed.append(task)
         return changed
 
-    def settle(self, task: _Task, now_s: float) -> None:
+    def settle(self, task: _SimulatedTile, now_s: float) -> None:
         """Account for what a task has used since it was last looked at."""
         done = min(task.left, task.rate * (now_s - task.updated_s))
         task.left -= done
@@ -194,7 +194,7 @@ class Simulator:
         self.cluster = cluster
         self.nodes = [_Node(cluster.node) for _ in range(cluster.nodes)]
         self.random = random.Random(cluster.seed)  # noqa: S311 - a simulation must be repeatable
-        self.events: list[tuple[float, int, _Task, _Node, int]] = []
+        self.events: list[tuple[float, int, _SimulatedTile, _Node, int]] = []
         self.serial = 0
         self.now_s = cluster.start_s
         self.driver_free_s = cluster.start_s
@@ -228,14 +228,16 @@ class Simulator:
             spread = self.cluster.spread
             factor = math.exp(self.random.gauss(-spread * spread / 2, spread)) if spread else 1.0
             dies = self.random.random() < self.cluster.loss_rate
-            task = _Task(attempt, self.stages, factor, self.random.randrange(len(self.stages)) if dies else None)
+            task = _SimulatedTile(
+                attempt, self.stages, factor, self.random.randrange(len(self.stages)) if dies else None
+            )
             node.tasks.append(task)
             # The driver hands out one job after the other.
             self.driver_free_s = max(self.driver_free_s, self.now_s) + self.cluster.dispatch_s
             task.version = 1
             self._push(self.driver_free_s, task, node)
 
-    def _advance(self, task: _Task, node: _Node) -> None:
+    def _advance(self, task: _SimulatedTile, node: _Node) -> None:
         """A task's stage has ended (or its dispatch has): the next begins, or the tile has ended."""
         before = None
         if task.place >= 0:
@@ -255,7 +257,7 @@ class Simulator:
                 if changed.rate > 0:
                     self._push(self.now_s + changed.left / changed.rate, changed, node)
 
-    def _end(self, task: _Task, node: _Node) -> None:
+    def _end(self, task: _SimulatedTile, node: _Node) -> None:
         node.tasks.remove(task)
         task.version += 1
         attempt = task.attempt
@@ -267,7 +269,7 @@ class Simulator:
         if outcome is not None:
             self.outcomes.append(outcome)
 
-    def _push(self, moment_s: float, task: _Task, node: _Node) -> None:
+    def _push(self, moment_s: float, task: _SimulatedTile, node: _Node) -> None:
         self.serial += 1
         heapq.heappush(self.events, (moment_s, self.serial, task, node, task.version))
 

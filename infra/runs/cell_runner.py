@@ -15,6 +15,7 @@ from typing import Final
 
 from orograph.infra.engines.memory import peak_rss_mb
 from orograph.infra.engines.protocol import Receipt, Status
+from orograph.infra.reporting.telemetry import log_context
 from orograph.infra.runs.commit import commit_tile, is_done
 from orograph.infra.runs.scratch import ScratchFolder
 from orograph.infra.stores.base import Store, sha256_of
@@ -138,10 +139,11 @@ class CellRunner:
         Raises:
             OrographError: naming cell and stage.
         """
-        try:
-            return self._run(job, progress)
-        except OrographError as error:
-            raise error.at(tile=job.id) from error.__cause__
+        with log_context(tile=job.id, job=job.run_key):
+            try:
+                return self._run(job, progress)
+            except OrographError as error:
+                raise error.at(tile=job.id) from error.__cause__
 
     def _run(self, job: CellJob, progress: ProgressCallback) -> Receipt:
         started, cpu = time.monotonic(), time.process_time()

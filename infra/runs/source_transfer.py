@@ -107,7 +107,15 @@ def fetch_source(
         (records / f"{key}.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         return names
 
-    return _transfer(source, access, hrefs_in(source, access, read, area_deg), known, keep, requests_per_s, on_step)
+    return _transfer(
+        source,
+        access,
+        hrefs_in(source, access, read, area_deg),
+        known=known,
+        keep=keep,
+        requests_per_s=requests_per_s,
+        on_step=on_step,
+    )
 
 
 def mirror_source(
@@ -143,7 +151,15 @@ def mirror_source(
         store.put(f"{source.id}/records/{key}.json", json.dumps(record).encode(), media_type="application/json")
         return names
 
-    done = _transfer(source, access, hrefs_in(source, access, read, area_deg), known, keep, requests_per_s, on_step)
+    done = _transfer(
+        source,
+        access,
+        hrefs_in(source, access, read, area_deg),
+        known=known,
+        keep=keep,
+        requests_per_s=requests_per_s,
+        on_step=on_step,
+    )
     report = {**done.to_dict(), "area_deg": area_deg, "unverified": source.unverified}
     store.put(f"{source.id}/report.json", json.dumps(report, indent=1).encode(), media_type="application/json")
     return done
@@ -166,6 +182,7 @@ def _transfer(
     source: Source,
     access: SourceAccess,
     hrefs: list[str],
+    *,
     known: Callable[[str], bool],
     keep: Callable[[str, FileRef, Path], list[str]],
     requests_per_s: float,

@@ -10,6 +10,7 @@ from pathlib import Path
 from orograph.infra.engines.memory import peak_rss_mb
 from orograph.infra.engines.protocol import Receipt, Status
 from orograph.infra.objects.sparse import SparseCopy
+from orograph.infra.reporting.telemetry import log_context
 from orograph.infra.runs.commit import commit_tile, is_done
 from orograph.infra.runs.contents import with_contents
 from orograph.infra.runs.fetch import Fetcher
@@ -89,10 +90,11 @@ class TileRunner:
         Raises:
             OrographError: naming tile, source and stage.
         """
-        try:
-            return self._run(job, progress)
-        except OrographError as error:
-            raise error.at(tile=job.tile.id) from error.__cause__
+        with log_context(tile=job.id, job=job.run_key):
+            try:
+                return self._run(job, progress)
+            except OrographError as error:
+                raise error.at(tile=job.id) from error.__cause__
 
     def _run(self, job: Job, progress: ProgressCallback) -> Receipt:
         clock = StageClock()
@@ -127,7 +129,7 @@ class TileRunner:
         reads = files.counts()
         local = sum(file.size_bytes for ref in job.sources for file in ref.files if "://" not in file.href)
         read = local + sum(counts["bytes_needed"] for counts in reads.values())
-        return self.receipt(job, clock, Status.DONE, read, written, reads)
+        return self.receipt(job, clock, Status.DONE, read=read, written=written, reads=reads)
 
     def fetch(
         self, job: Job, folder: Path, progress: ProgressCallback, clock: StageClock, files: SourceAccess | None = None
@@ -171,6 +173,7 @@ class TileRunner:
         job: Job,
         clock: StageClock,
         status: Status,
+        *,
         read: int = 0,
         written: int = 0,
         reads: dict[str, dict[str, int]] | None = None,

@@ -32,6 +32,7 @@ _HASHED_UP_TO: Final = 4 * 2**20
 _TEMPORARY: Final = ".temporary"
 _LOCKS: Final = ".locks"
 _LOCK_COUNT: Final = 64
+_FOLDER_ATTEMPTS: Final = 5
 
 
 class LocalStore:
@@ -83,29 +84,35 @@ class LocalStore:
         """Keep an object in one visible step; see `Store.put`."""
         path = self._path(key)
         with _faults(key), self._temporary(data) as temporary:
-            path.parent.mkdir(parents=True, exist_ok=True)
             # Moving or linking keeps what the ETag is made of; the object may be deleted again before it is looked at.
             status = temporary.stat()
             written = ObjectInfo(key, _etag(temporary, status), status.st_size)
-            if if_absent:
-                self._link(key, temporary, path)
-                return written
-            with self._lock(key):
-                current = _info(key, path)
-                if if_match is not None and (current is None or current.etag != if_match):
-                    found = "none" if current is None else current.etag
-                    raise PreconditionFailed(f"{key} has the ETag {found}, expected {if_match}")
-                temporary.replace(path)
-                _sync_folder(path.parent)
-                return written
+            for attempt in range(_FOLDER_ATTEMPTS):
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    self._place(key, temporary, path, if_absent=if_absent, if_match=if_match)
+                except FileNotFoundError:
+                    # A deletion removed the empty folder in between.
+                    if attempt + 1 == _FOLDER_ATTEMPTS:
+                        raise
+                else:
+                    break
+            return written
 
     def delete(self, key: str) -> None:
-        """Forget an object; nothing happens when there is none."""
+        """Forget an object, and folders that become empty; nothing happens when there is none."""
         path = self._path(key)
         if not path.exists():
             return
         with _faults(key), self._lock(key):
             path.unlink(missing_ok=True)
+        for folder in path.relative_to(self.root).parents:
+            if folder == Path():
+                break
+            try:
+                (self.root / folder).rmdir()
+            except OSError:
+                break  # it contains other objects
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key starts with the prefix, sorted by key."""
@@ -118,18 +125,6 @@ class LocalStore:
                 info = self.head(key)
                 if info is not None:
                     yield info
-
-    def sweep(self, older_than_s: float) -> int:
-        """Remove temporary files a killed process left behind; how many there were."""
-        import time
-
-        count = 0
-        for path in (self.root / _TEMPORARY).glob("*"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > older_than_s:
-                    path.unlink()
-                    count += 1
-        return count
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
@@ -149,6 +144,18 @@ class LocalStore:
             yield temporary
         finally:
             temporary.unlink(missing_ok=True)
+
+    def _place(self, key: str, temporary: Path, path: Path, *, if_absent: bool, if_match: str | None) -> None:
+        if if_absent:
+            self._link(key, temporary, path)
+            return
+        with self._lock(key):
+            current = _info(key, path)
+            if if_match is not None and (current is None or current.etag != if_match):
+                found = "none" if current is None else current.etag
+                raise PreconditionFailed(f"{key} has the ETag {found}, expected {if_match}")
+            temporary.replace(path)
+            _sync_folder(path.parent)
 
     def _link(self, key: str, temporary: Path, path: Path) -> None:
         try:

@@ -102,7 +102,7 @@ def _mean(z: np.ndarray, width: int) -> np.ndarray:
     return ndimage.correlate1d(rows, kernel, axis=1, mode="nearest").astype(np.float32)
 
 
-class _Block(nn.Module):
+class _ConvBlock(nn.Module):
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(inside, outside, 3, padding=1)
@@ -124,11 +124,13 @@ class SurfaceNet(nn.Module):
         super().__init__()
         w = spec.width
         widths = (w, 2 * w, 3 * w, 4 * w)
-        self.down = nn.ModuleList(_Block(a, b) for a, b in zip((spec.channels, *widths[:2]), widths[:3], strict=True))
-        self.bottom = _Block(widths[2], widths[3])
+        self.down = nn.ModuleList(
+            _ConvBlock(a, b) for a, b in zip((spec.channels, *widths[:2]), widths[:3], strict=True)
+        )
+        self.bottom = _ConvBlock(widths[2], widths[3])
         self.context = nn.ModuleList(nn.Conv2d(widths[3], widths[3], 3, padding=d, dilation=d) for d in (2, 4))
         pairs = zip((widths[3], widths[2], widths[1]), (widths[2], widths[1], widths[0]), strict=True)
-        self.up = nn.ModuleList(_Block(a + b, b) for a, b in pairs)
+        self.up = nn.ModuleList(_ConvBlock(a + b, b) for a, b in pairs)
         self.last = nn.Conv2d(widths[0], channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -14,8 +14,6 @@ from orograph.pipeline.borders.solve import NetworkResult
 from orograph.pipeline.core.page import facts, page, pictures, table
 from orograph.pipeline.core.pictures import scale_bar
 
-OPENDEM_MEAN_ABSOLUTE_M: Final = {"NL/DE": 0.0955, "BE/NL": 0.1130}
-"""Recomputed from the heights that OpenDEM Europe published for its two borders."""
 _COLUMNS: Final = (
     "border",
     "pixels",

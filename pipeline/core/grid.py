@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from odc.geo import XY
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window as RasterioWindow
 
@@ -210,8 +209,3 @@ def tiles_in(west_m: float, south_m: float, east_m: float, north_m: float) -> tu
     easts = range(math.floor(west_m / size), math.ceil(east_m / size))
     norths = range(math.floor(south_m / size), math.ceil(north_m / size))
     return tuple(Tile(e * TILE_SIZE_KM, n * TILE_SIZE_KM) for n in norths for e in easts)
-
-
-def pixel_size_of(geobox: GeoBox) -> XY[float]:
-    """Pixel size along x and y in CRS units, both positive."""
-    return XY(x=abs(geobox.resolution.x), y=abs(geobox.resolution.y))

@@ -11,10 +11,10 @@ from orograph.pipeline.errors import SourceChanged
 
 _RECENT_S: Final = 2.0
 
-_known: dict[_State, str] = {}
+_known: dict[_FileState, str] = {}
 
 
-class _State(NamedTuple):
+class _FileState(NamedTuple):
     """Return the state of a file; its change time (ctime) advances even if the modification time is set back."""
 
     path: str
@@ -45,6 +45,6 @@ def file_sha256(path: str | Path) -> str:
     return digest
 
 
-def _state(path: str | Path) -> _State:
+def _state(path: str | Path) -> _FileState:
     found = Path(path).stat()
-    return _State(str(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return _FileState(str(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

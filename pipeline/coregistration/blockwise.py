@@ -98,7 +98,7 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
         if move < _ENOUGH_PX * pair.pixel_m and step == finest:
             break
     whole = replace(said.trusted(seen), b=_right(lattice, said.trusted(seen), field.lattice))
-    images, held = _held_out(pair, blocks, trial, whole, field, relative, folds)
+    images, held = _held_out(pair, blocks, trial, whole=whole, field=field, relative=relative, folds=folds)
     table = tabulate(blocks, field, said, seen, pair, images)
     return FieldFit(field, table, relative, nmad(held), float(np.median(held)) if held.size else float("nan"), count)
 
@@ -191,6 +191,7 @@ def _held_out(
     pair: Pair,
     blocks: Blocks,
     lattice: BlockLattice,
+    *,
     whole: Evidence,
     field: DisplacementField,
     relative: float,

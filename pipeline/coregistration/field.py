@@ -54,7 +54,7 @@ class DisplacementField:
 
     @property
     def mean_m(self) -> tuple[float, float, float]:
-        """East, north and up displacement averaged over the grid."""
+        """East, north and up displacement averaged over the grid, without waves: over whole periods these average to zero."""
         p = self.polynomial
         means = p[:, 0] + (p[:, 3] + p[:, 5]) / 3.0
         if self.lattice.size:

@@ -77,11 +77,13 @@ class BlockLattice:
         """
         size = _COMPONENTS * self.order.size
         bands = (self.pairs @ matrices[:, _LOWER[0], _LOWER[1]].ravel()).reshape(size, self.width).T
+        # Set before bending is added: a ridge relative to a stiff prior would pull the field to zero.
+        ridge = 1e-9 * bands[0].max()
         spacing = self.nodes[0] * self.nodes[1] / (self.blocks[0] * self.blocks[1])
         for (filled, values), weight in zip(self.bending, stiffness, strict=True):
             bands[filled] += values * (weight * spacing)
-        bands[0] *= 1.0 + 1e-10
-        bands[0] += 1e-9 * bands[0].max()
+        bands[0] *= 1.0 + 4.0 * np.finfo(np.float64).eps
+        bands[0] += ridge
         vector = np.empty(size)
         for k in range(_COMPONENTS):
             vector[_COMPONENTS * self.order + k] = self.weights.T @ right[:, k]

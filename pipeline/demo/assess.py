@@ -80,7 +80,7 @@ def assess(world: World, jobs: Sequence[Job], elevations: Mapping[str, Path], gr
                 if record.source == "demo-global":
                     found[job.tile.id] = (-record.shift_east_m, -record.shift_north_m)
             for geobox, window in _patches(job):
-                _gather(world, assembly, product, geobox, window, gathered, canopy)
+                _gather(world, assembly, product, geobox=geobox, window=window, gathered=gathered, canopy=canopy)
             steps += _border_steps(world, job, assembly, product)
     high = np.concatenate([part.ravel() for part in canopy]) > _OPEN_M
     errors = tuple(
@@ -102,6 +102,7 @@ def _gather(
     world: World,
     assembly: TileAssembly,
     product: Any,
+    *,
     geobox: GeoBox,
     window: PixelWindow,
     gathered: dict[str, list[FloatArray]],

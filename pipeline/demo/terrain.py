@@ -33,12 +33,12 @@ class TerrainField:
         return cls(spline_filter(values, order=3, output=np.float32), west_m, north_m, spacing_m)
 
     def __call__(self, east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Values at points; beyond the grid, of the nearest edge."""
-        rows = (self.north_m - np.asarray(north_m)) / self.spacing_m
-        cols = (np.asarray(east_m) - self.west_m) / self.spacing_m
-        return map_coordinates(
-            self.coefficients, [rows, cols], output=np.float32, order=3, mode="nearest", prefilter=False
-        )
+        """Values at points, arrays or numbers of one shape after broadcasting; beyond the grid, of the nearest edge."""
+        east, north = np.broadcast_arrays(east_m, north_m)
+        rows, cols = (self.north_m - north) / self.spacing_m, (east - self.west_m) / self.spacing_m
+        places = np.stack([rows.ravel(), cols.ravel()])
+        values = map_coordinates(self.coefficients, places, output=np.float32, order=3, mode="nearest", prefilter=False)
+        return values.reshape(east.shape)
 
 
 def noise(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -43,14 +42,6 @@ Points = npt.NDArray[np.float64]
 Missing = Literal["void", "error"]
 Shift = Callable[[SampleGrid], FloatArray]
 """Metres to add at the points of a lattice, to move heights from the tiles' frame to another."""
-
-
-@dataclass(frozen=True, slots=True)
-class TileFile:
-    """A published elevation COG: the tile and its local path."""
-
-    tile: Tile
-    path: Path
 
 
 def peak_bytes(points: int = BLOCK_POINTS) -> int:

@@ -130,7 +130,7 @@ class _Buffer:
 
 
 @dataclass(slots=True)
-class _Entry:
+class _TagEntry:
     kind: int
     count: int
     inline: bytes
@@ -167,7 +167,7 @@ class _Parser:
             raise SourceCorrupt("a TIFF without an image", source=self.buffer.source)
         return TiffIndex(tuple(levels), self.buffer.parts)
 
-    def directory(self, offset: int) -> tuple[dict[int, _Entry], int]:
+    def directory(self, offset: int) -> tuple[dict[int, _TagEntry], int]:
         """Entries by tag, with all of their values read; offset of the next directory."""
         count_bytes, entry_bytes, next_bytes = (8, 20, 8) if self.big else (2, 12, 4)
         start = self.buffer.get(offset, count_bytes)
@@ -175,7 +175,7 @@ class _Parser:
         if count > _MOST_ENTRIES:
             raise SourceCorrupt(f"a TIFF directory of {count} entries", source=self.buffer.source)
         body = self.buffer.get(offset + count_bytes, count * entry_bytes + next_bytes)
-        entries: dict[int, _Entry] = {}
+        entries: dict[int, _TagEntry] = {}
         for at in range(0, count * entry_bytes, entry_bytes):
             tag, entry = self.entry(body[at : at + entry_bytes])
             entries.setdefault(tag, entry)
@@ -185,24 +185,24 @@ class _Parser:
         following = struct.unpack(self.order + ("Q" if self.big else "I"), body[count * entry_bytes :])[0]
         return entries, int(following)
 
-    def entry(self, data: bytes) -> tuple[int, _Entry]:
+    def entry(self, data: bytes) -> tuple[int, _TagEntry]:
         tag, kind = struct.unpack(self.order + "HH", data[:4])
         count = struct.unpack(self.order + ("Q" if self.big else "I"), data[4 : 12 if self.big else 8])[0]
         value = data[12:] if self.big else data[8:]
-        entry = _Entry(kind, int(count), value, 0)
+        entry = _TagEntry(kind, int(count), value, 0)
         if entry.size > len(value):
             where = struct.unpack(self.order + ("Q" if self.big else "I"), value)[0]
-            entry = _Entry(kind, int(count), b"", int(where))
+            entry = _TagEntry(kind, int(count), b"", int(where))
         return int(tag), entry
 
-    def values(self, entry: _Entry) -> npt.NDArray[np.int64]:
+    def values(self, entry: _TagEntry) -> npt.NDArray[np.int64]:
         letter = _STRUCT_CODES.get(entry.kind)
         if letter is None:
             raise SourceCorrupt(f"a TIFF tag of type {entry.kind}", source=self.buffer.source)
         data = self.buffer.get(entry.offset, entry.size) if entry.offset else entry.inline[: entry.size]
         return np.frombuffer(data, self.order + letter).astype(np.int64)
 
-    def level(self, entries: dict[int, _Entry]) -> IndexedLevel | None:
+    def level(self, entries: dict[int, _TagEntry]) -> IndexedLevel | None:
         def first(tag: int, default: int) -> int:
             return int(self.values(entries[tag])[0]) if tag in entries else default
 

@@ -123,7 +123,7 @@ def fit_model(
     inner_weights = None if weights is None else weights[inner, inner]
     surroundings = heights_m if halo_px else None
     ground = tile if options.kind is Kind.MLP else _bridged(tile)
-    payload = _FITTERS[options.kind](_Task(ground, options, inner_weights, surroundings, halo_px, on_frame))
+    payload = _FITTERS[options.kind](_TileFit(ground, options, inner_weights, surroundings, halo_px, on_frame))
     return ImplicitModel.of_payload(payload, tile, geobox, source=source, frame=frame)
 
 
@@ -147,7 +147,7 @@ def halo_px_needed(shape: tuple[int, int], options: FitOptions) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Task:
+class _TileFit:
     heights_m: np.ndarray
     options: FitOptions
     weights: np.ndarray | None
@@ -175,7 +175,7 @@ def _axis(pixels: int, spacing_px: float) -> Axis:
     return Axis(max(1, round(wanted / 2**levels)), levels)
 
 
-def _fit_adaptive(task: _Task) -> Payload:
+def _fit_adaptive(task: _TileFit) -> Payload:
     rows, cols = adaptive_axes(task.heights_m.shape, task.options.parameters)
     shape = LatticeShape(rows.intervals, cols.intervals)
     hierarchy = analyse(fit_lattice(task.heights_m, shape, task.weights), rows, cols)
@@ -204,7 +204,7 @@ def _importance(weights: np.ndarray, rows: Axis, cols: Axis) -> Float64Array:
     return np.asarray(np.sqrt(np.maximum(weights[np.ix_(at_row, at_col)], floor)))
 
 
-def _fit_lattice(task: _Task) -> Payload:
+def _fit_lattice(task: _TileFit) -> Payload:
     shape = LatticeShape.for_parameters(task.options.parameters, task.heights_m.shape)
     coefficients = fit_lattice(task.heights_m, shape, task.weights)
     payload = encode_lattice(coefficients, task.options.step_m, task.border(shape, 1))
@@ -213,7 +213,7 @@ def _fit_lattice(task: _Task) -> Payload:
     return payload
 
 
-def _fit_network(task: _Task) -> Payload:
+def _fit_network(task: _TileFit) -> Payload:
     from orograph.pipeline.implicit.network import NetworkShape, Training, train_network
 
     _reject_border(task)
@@ -223,7 +223,7 @@ def _fit_network(task: _Task) -> Payload:
     return encode_network(train_network(task.heights_m, shape, training, task.weights, task.on_frame))
 
 
-def _fit_residual(task: _Task) -> Payload:
+def _fit_residual(task: _TileFit) -> Payload:
     """Train the network on the lattice's errors, sampled where they are large; drop it if it does not help."""
     from orograph.pipeline.implicit.network import NetworkShape, Training, train_network
 
@@ -245,7 +245,7 @@ def _fit_residual(task: _Task) -> Payload:
     return encode_sum(base, residual) if after < before else base
 
 
-def _reject_border(task: _Task) -> None:
+def _reject_border(task: _TileFit) -> None:
     if task.surroundings_m is not None:
         raise ConfigError(
             f"{task.options.kind} cannot share borders with its neighbours", remedy="fit lattice or adaptive"

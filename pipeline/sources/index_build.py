@@ -25,7 +25,7 @@ from shapely.geometry.base import BaseGeometry
 from orograph.pipeline.core.hashing import file_sha256
 from orograph.pipeline.errors import OrographError, SourceGridError, SourceMissing
 from orograph.pipeline.sources.catalogue import Files, Source
-from orograph.pipeline.sources.raster_facts import Facts, FactsReader
+from orograph.pipeline.sources.raster_facts import FactsReader, GridFacts
 from orograph.pipeline.sources.refs import FileRef
 from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
 from orograph.pipeline.sources.source_index import (
@@ -217,7 +217,7 @@ class Builder:
 @dataclass(frozen=True, slots=True)
 class _Row:
     href: str
-    facts: Facts | None
+    facts: GridFacts | None
     footprint: BaseGeometry | None
     size_bytes: int
     modified_ns: int | None = None
@@ -339,7 +339,7 @@ def footprints_deg(bounds: npt.NDArray[np.float64], crs: str, source_id: str) ->
     return shapes if shapely.is_valid(shapes).all() else shapely.make_valid(shapes)
 
 
-def _bounds(facts: Facts) -> tuple[float, float, float, float]:
+def _bounds(facts: GridFacts) -> tuple[float, float, float, float]:
     south = facts.north - facts.height_px * facts.pixel_height
     return facts.west, south, facts.west + facts.width_px * facts.pixel_width, facts.north
 

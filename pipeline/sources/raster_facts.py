@@ -20,7 +20,7 @@ from rasterio.errors import RasterioError
 
 from orograph.pipeline.errors import SourceCorrupt
 from orograph.pipeline.sources.catalogue import Source
-from orograph.pipeline.sources.facts import Facts as Header
+from orograph.pipeline.sources.facts import Facts
 from orograph.pipeline.sources.header import read_header
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import FileRef
@@ -39,7 +39,7 @@ _TOLERANCE: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class GridFacts:
     """Grid of one file in its CRS: north-west corner, positive pixel sizes, size and blocks in pixels (None: whole)."""
 
     west: float
@@ -56,7 +56,7 @@ class Facts:
 class _Tags:
     """Tags of a plain GeoTIFF: its grid as the tags have it, and the key of its kind."""
 
-    facts: Facts
+    facts: GridFacts
     kind: tuple[bytes, ...]
 
 
@@ -72,7 +72,7 @@ class FactsReader:
     access: SourceFiles = field(default_factory=LocalFiles)
     _kinds: dict[tuple[bytes, ...], tuple[float, float] | None] = field(default_factory=dict)
 
-    def read(self, file: FileRef) -> Facts:
+    def read(self, file: FileRef) -> GridFacts:
         """Facts of a remote file, from its header.
 
         Raises:
@@ -80,7 +80,7 @@ class FactsReader:
         """
         return self._opened(self.access.opened(file, self.source), None)
 
-    def read_local(self, path: str) -> Facts:
+    def read_local(self, path: str) -> GridFacts:
         """Facts of a local file.
 
         Raises:
@@ -99,17 +99,17 @@ class FactsReader:
         west, north = found.west + offset[0] * found.pixel_width, found.north - offset[1] * found.pixel_height
         return replace(found, west=west, north=north)
 
-    def _opened(self, file: RasterFile, tags: _Tags | None) -> Facts:
+    def _opened(self, file: RasterFile, tags: _Tags | None) -> GridFacts:
         header = read_header(file, self.source)
         affine, (height, width) = header.affine, header.shape
         if tags is not None:
             blocks = tags.facts.block_width_px, tags.facts.block_height_px
         else:
             blocks = _blocks(header.path, self.source)
-        return Facts(affine.c, affine.f, affine.a, -affine.e, width, height, *blocks)
+        return GridFacts(affine.c, affine.f, affine.a, -affine.e, width, height, *blocks)
 
 
-def _offset_px(header: Header, facts: Facts) -> tuple[float, float] | None:
+def _offset_px(header: Facts, facts: GridFacts) -> tuple[float, float] | None:
     """Pixels from the tags' corner to the right one (0 or half a pixel); None where the tags do not give the grid."""
     affine = header.affine
     same_size = header.shape == (facts.height_px, facts.width_px)
@@ -172,7 +172,7 @@ def _grid(tags: dict[int, tuple[int, bytes]]) -> _Tags | None:
         block = width, min(height, _integer(tags[_ROWS_PER_STRIP])) if _ROWS_PER_STRIP in tags else height
     kind = tuple(tags[tag][1] if tag in tags else b"" for tag in _KIND)
     metadata = _STATISTICS.sub(b"", tags[_METADATA][1]) if _METADATA in tags else b""
-    facts = Facts(x - col * dx, y + row * dy, dx, dy, width, height, *block)
+    facts = GridFacts(x - col * dx, y + row * dy, dx, dy, width, height, *block)
     # The pixel size is held against the declared resolution, so it belongs to the kind; rounded, for last bits differ.
     return _Tags(facts, (*kind, metadata, f"{dx:.6g} {dy:.6g}".encode()))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orograph.pipeline.errors import SourceUnverified
-from orograph.pipeline.sources.catalogue import CellTemplate, Files, Portal, Source
+from orograph.pipeline.sources.catalogue import CellTemplate, Portal, Source
 from orograph.pipeline.sources.readiness import archive_of, obstacle
 
 
@@ -66,11 +66,6 @@ def state_of(source: Source) -> str:
     if isinstance(error, SourceUnverified):
         return "unverified"
     return "download" if isinstance(source.data, Portal) else "fetch"
-
-
-def hrefs_of(source: Source) -> tuple[str, ...]:
-    """Return the hrefs of a source's files, or of their listing."""
-    return source.data.hrefs if isinstance(source.data, Files) else (source.data.href,)
 
 
 def document_of(source: Source) -> dict[str, Any]:

@@ -15,9 +15,6 @@ from typing import BinaryIO, Final
 from orograph.pipeline.errors import SourceCorrupt
 from orograph.pipeline.formats.tiff import TYPE_SIZES
 
-ALLOWED_DRIVERS: Final = ("GTiff", "COG", "SRTMHGT")
-"""For `rasterio.open(path, driver=...)`; COG is what GTiff files with the right layout are also called."""
-
 _HGT_SIZES: Final = {1201 * 1201 * 2, 3601 * 3601 * 2, 3601 * 1801 * 2, 1801 * 3601 * 2}
 _WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS = 256, 257, 258, 277, 278
 _TILE_WIDTH, _TILE_HEIGHT, _PLANAR = 322, 323, 284

@@ -187,18 +187,18 @@ class NetResolver:
             self._folded[condition] = found
         return found
 
-    def _blocks(self, shape: tuple[int, ...], origin_px: tuple[int, int]) -> Iterator[_Block]:
+    def _blocks(self, shape: tuple[int, ...], origin_px: tuple[int, int]) -> Iterator[_InferenceBlock]:
         for i in range(origin_px[0] // BLOCK_PX, -(-(origin_px[0] + shape[0]) // BLOCK_PX)):
             for j in range(origin_px[1] // BLOCK_PX, -(-(origin_px[1] + shape[1]) // BLOCK_PX)):
                 row, column = i * BLOCK_PX - origin_px[0], j * BLOCK_PX - origin_px[1]
-                yield _Block(
+                yield _InferenceBlock(
                     row,
                     column,
                     slice(max(0, row), min(shape[0], row + BLOCK_PX)),
                     slice(max(0, column), min(shape[1], column + BLOCK_PX)),
                 )
 
-    def _window(self, block: _Block, padded: FloatArray) -> FloatArray:
+    def _window(self, block: _InferenceBlock, padded: FloatArray) -> FloatArray:
         """A block with its halo, always of one shape; padding beyond the array is flat and never affects a pixel."""
         side = BLOCK_PX + 2 * self.radius_px
         rows = slice(max(0, block.row), min(padded.shape[0], block.row + side))
@@ -210,7 +210,7 @@ class NetResolver:
         return window
 
     def _tried(
-        self, blocks: list[_Block], padded: FloatArray, condition: Condition
+        self, blocks: list[_InferenceBlock], padded: FloatArray, condition: Condition
     ) -> tuple[FloatArray, FloatArray | None] | None:
         """Corrections and error scales of a batch of blocks; None where the device has no memory for so many.
 
@@ -237,7 +237,7 @@ class NetResolver:
 
     def _place(
         self,
-        blocks: list[_Block],
+        blocks: list[_InferenceBlock],
         corrections: FloatArray,
         scales: FloatArray | None,
         padded: FloatArray,
@@ -293,7 +293,7 @@ class NetResolver:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class _InferenceBlock:
     """A lattice block: its corner relative to the array, and the part of it inside the array."""
 
     row: int

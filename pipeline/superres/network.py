@@ -193,8 +193,3 @@ class TerrainNet(nn.Module):
         """
         features = self.features(heights, noise_m, condition, dtype)
         return F.pixel_shuffle(self.base(heights, condition) + self.correction(features, condition), self.factor)
-
-
-def parameter_count(net: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(p.numel() for p in net.parameters())

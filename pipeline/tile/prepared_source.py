@@ -172,13 +172,14 @@ class PreparedSource:
             return None
         if plan.upscale is not None:
             return self._upscaled(plan, lattice, target, part, needed)
-        return self._warped(self._read(lattice, needed), needed, part, indices, target, plan.scale)
+        return self._warped(self._read(lattice, needed), needed, part, indices=indices, target=target, scale=plan.scale)
 
     def _warped(
         self,
         patch: HeightPatch,
         origin: PixelWindow,
         part: NodeMapping,
+        *,
         indices: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
         target: Target,
         scale: float,
@@ -220,7 +221,7 @@ class PreparedSource:
         ]
         zoomed = stacked(bands)
         origin = PixelWindow(row0 * zoom, col0 * zoom, *zoomed.heights_m.shape)
-        return self._warped(zoomed, origin, part, part.indices(lattice, zoom), target, plan.scale)
+        return self._warped(zoomed, origin, part, indices=part.indices(lattice, zoom), target=target, scale=plan.scale)
 
     def _upsampled(
         self, upscale: Resolver, zoom: int, lattice: SourceGrid, window: PixelWindow, pixel_size_m: tuple[float, float]

@@ -68,7 +68,7 @@ def run_tile(
             with clock.of("coregister"):
                 alignment = coregister(assembly)
             progress("coregister", 1.0)
-            return _make(job, assembly, alignment, folder, progress, clock, grids_dir)
+            return _make(job, assembly, alignment, folder=folder, progress=progress, clock=clock, grids_dir=grids_dir)
     except OrographError as error:
         raise error.at(tile=job.tile.id) from None
 
@@ -94,6 +94,7 @@ def _make(
     job: Job,
     assembly: TileAssembly,
     alignment: tuple[CoregistrationRecord, ...],
+    *,
     folder: Path,
     progress: ProgressCallback,
     clock: StageClock,

@@ -131,7 +131,7 @@ class Validation:
 
 
 @dataclass(slots=True)
-class _Gathered:
+class _Columns:
     """Columns of points over all rasters."""
 
     parts: dict[str, list[Array]] = field(default_factory=dict)
@@ -180,7 +180,7 @@ def validate(
         NoOverlap: no point has a height in any raster.
     """
     asked = options or ValidationOptions()
-    gathered = _Gathered()
+    gathered = _Columns()
     for path in rasters:
         _compare(path, control, grids_dir, asked, gathered)
     if not gathered.parts:
@@ -205,7 +205,7 @@ def _frames(facts: RasterFacts, control: Control, asked: ValidationOptions, name
     return str(frame), str(other)
 
 
-def _compare(path: Path, control: Control, grids_dir: Path, asked: ValidationOptions, gathered: _Gathered) -> None:
+def _compare(path: Path, control: Control, grids_dir: Path, asked: ValidationOptions, gathered: _Columns) -> None:
     """Add the points of one raster."""
     facts = raster_facts(path)
     frame, other = _frames(facts, control, asked, path.name)
@@ -308,7 +308,7 @@ def _source_names(path: Path) -> dict[int, str]:
     return {}
 
 
-def _put_together(control: Control, gathered: _Gathered, asked: ValidationOptions) -> Validation:
+def _put_together(control: Control, gathered: _Columns, asked: ValidationOptions) -> Validation:
     columns = {name: gathered.column(name) for name in gathered.parts}
     error, sigma = columns["error_m"], columns["sigma_m"]
     known = np.isfinite(error)

@@ -20,7 +20,6 @@ All references are relative, so a folder, an HTTP server and a bucket serve the 
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import Final
 
 from orograph.pipeline.core.grid import Cell, Tile
@@ -33,8 +32,6 @@ BLOCK_DEG: Final = 5
 INDEX_NAME: Final = "items.parquet"
 VERSION_PREFIX: Final = "item-"
 """Beginning of the names of items next to their assets."""
-
-_BLOCK_ID = re.compile(r"E\d{4}N\d{4}|[NS]\d{2}[EW]\d{3}", re.ASCII)
 
 
 def parse_square(item_id: str) -> Tile | Cell:
@@ -54,11 +51,6 @@ def block_of(item_id: str) -> str:
         east, north = (value // BLOCK_KM * BLOCK_KM for value in (square.east_km, square.north_km))
         return f"E{east:04d}N{north:04d}"
     return Cell(square.lat // BLOCK_DEG * BLOCK_DEG, square.lon // BLOCK_DEG * BLOCK_DEG).id
-
-
-def is_block(text: str) -> bool:
-    """Whether a path part is a block's id."""
-    return _BLOCK_ID.fullmatch(text) is not None
 
 
 def collection_key(collection: str) -> str:

@@ -14,7 +14,8 @@ from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.learning.superres.data_parallel import DataParallel
 from orograph.pipeline.learning.superres.dataset import GridLevel, Mix, Sampler, SiteList, SiteSpec, load_site
 from orograph.pipeline.learning.superres.distillation import digest_of
-from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
+from orograph.pipeline.learning.superres.train import Trainer
+from orograph.pipeline.learning.superres.training_plan import TrainingPlan
 from orograph.pipeline.sources.catalogue import Thinning
 from tests.support.superres_fixtures import hills
 from tests.support.tiffs import write_heights

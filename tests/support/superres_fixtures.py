@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from orograph.pipeline.learning.superres.train import TrainingPlan
+from orograph.pipeline.learning.superres.training_plan import TrainingPlan
 from orograph.pipeline.superres.interpolants import interpolant_kernels
 from orograph.pipeline.superres.network import PRESETS, TerrainNet
 from orograph.pipeline.superres.weights import FORMAT

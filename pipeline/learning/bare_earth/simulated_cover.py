@@ -144,9 +144,33 @@ def street_blocks(shape: tuple[int, ...], pixel_size_m: float, share: float, rng
     angle = rng.uniform(0, np.pi)
     y, x = (np.mgrid[: shape[0], : shape[1]].astype(np.float32) + np.float32(0.5)) * np.float32(pixel_size_m)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    low = _lots(along, across, rng.uniform(14, 32), rng.uniform(14, 36), rng, (3.0, 10.0), rng.uniform(0.5, 0.95))
-    high = _lots(along, across, rng.uniform(22, 60), rng.uniform(22, 60), rng, (9.0, 32.0), rng.uniform(0.6, 1.0))
-    halls = _lots(along, across, rng.uniform(60, 160), rng.uniform(60, 160), rng, (5.0, 16.0), rng.uniform(0.0, 0.3))
+    low = _lots(
+        along,
+        across,
+        rng.uniform(14, 32),
+        breadth_m=rng.uniform(14, 36),
+        rng=rng,
+        heights_m=(3.0, 10.0),
+        built=rng.uniform(0.5, 0.95),
+    )
+    high = _lots(
+        along,
+        across,
+        rng.uniform(22, 60),
+        breadth_m=rng.uniform(22, 60),
+        rng=rng,
+        heights_m=(9.0, 32.0),
+        built=rng.uniform(0.6, 1.0),
+    )
+    halls = _lots(
+        along,
+        across,
+        rng.uniform(60, 160),
+        breadth_m=rng.uniform(60, 160),
+        rng=rng,
+        heights_m=(5.0, 16.0),
+        built=rng.uniform(0.0, 0.3),
+    )
     heights = np.where(halls > 0, halls, np.where(tall, high, low))
     return np.where(settled, heights, 0.0).astype(np.float32)
 
@@ -155,6 +179,7 @@ def _lots(
     along_m: np.ndarray,
     across_m: np.ndarray,
     length_m: float,
+    *,
     breadth_m: float,
     rng: np.random.Generator,
     heights_m: tuple[float, float],

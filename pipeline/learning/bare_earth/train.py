@@ -70,6 +70,7 @@ def train_surface(
     sites: Sequence[SurfaceSite],
     spec: SurfaceSpec,
     training: SurfaceTraining,
+    *,
     bins: Bins | None = None,
     name: str = "untitled",
     on_step: Callable[[int, float], None] | None = None,
@@ -115,7 +116,7 @@ def train_surface(
     average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, training.steps))
-    state = _State(network, average, optimiser, schedule, rng, repr((spec, training, bins)))
+    state = _TrainingState(network, average, optimiser, schedule, rng, repr((spec, training, bins)))
     for step in range(state.resumed(checkpoint), training.steps):
         planes, target = _batch(sites, spec, training, rng)
         weight = 1.0 + (training.open_weight - 1.0) * (target < _OPEN_M).float()
@@ -143,7 +144,7 @@ def train_surface(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _State:
+class _TrainingState:
     """The complete state of a training, stored in one file."""
 
     network: SurfaceNet

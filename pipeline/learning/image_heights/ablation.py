@@ -65,6 +65,7 @@ def ablate(
     train: Sequence[Scene],
     test: Sequence[Scene],
     spec: NetworkSpec,
+    *,
     bins: Bins,
     training: ImageTraining,
     variants: Mapping[str, Variant] = VARIANTS,
@@ -115,7 +116,7 @@ def _trained(
         curve.append((loss, {how: figures.rmse_m for how, figures in row.figures.items()}))
 
     network, classes = replace(spec, aspp=variant.aspp), replace(bins, spacing=variant.spacing)
-    model = train_image(train, network, variant.head, classes, training, on_epoch=judged)
+    model = train_image(train, network, variant.head, bins=classes, training=training, on_epoch=judged)
     row = patches.row({str(how): patches.predicted(model, how) for how in decodings})
     return replace(row, curve=tuple(curve))
 

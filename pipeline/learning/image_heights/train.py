@@ -67,6 +67,7 @@ def train_image(
     scenes: Sequence[Scene],
     spec: NetworkSpec,
     kind: HeadKind,
+    *,
     bins: Bins,
     training: ImageTraining,
     imagenet: Path | None = None,

@@ -159,6 +159,7 @@ def train_baseline(
     kind: str,
     sampler: Sampler,
     processor_s: float,
+    *,
     seed: int,
     path: Path,
     about: Mapping[str, Any] | None = None,

@@ -17,7 +17,7 @@ from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ModelError
 from orograph.pipeline.learning.superres.dataset import Mix, Sampler
 from orograph.pipeline.learning.superres.metrics import blocks_worse
-from orograph.pipeline.learning.superres.train import TrainingPlan
+from orograph.pipeline.learning.superres.training_plan import TrainingPlan
 from orograph.pipeline.learning.superres.validate import HeldOutSites, TrainingValidation
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.error_head import ErrorHead, laplace_loss

@@ -146,7 +146,7 @@ def evaluate(
             if not name.endswith("unguarded"):
                 mode = accepted_thinning(mode, coarse)
             fine, sigma = method(coarse, factor=factor, thinning=mode, pixel_size_m=coarse_size)
-            _count(tally, method, fine, sigma, cubic, tile, mask, factor, mode)
+            _count(tally, method, fine, sigma=sigma, cubic=cubic, tile=tile, mask=mask, factor=factor, mode=mode)
             if listener is not None:
                 listener(name, tile, fine)
     return {
@@ -162,6 +162,7 @@ def _count(
     tally: _Tally,
     method: Resolver,
     fine: FloatArray,
+    *,
     sigma: FloatArray | None,
     cubic: FloatArray,
     tile: EvaluationTile,

@@ -9,103 +9,33 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own name for it
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype, check_trainable
 from orograph.pipeline.core.progress import report as report_progress
 from orograph.pipeline.core.torch_device import torch_device
-from orograph.pipeline.errors import ConfigError, ModelError, OutOfMemory, SourceMissing
+from orograph.pipeline.errors import ConfigError, ModelError, OutOfMemory
 from orograph.pipeline.learning.superres.data_parallel import DataParallel
-from orograph.pipeline.learning.superres.dataset import Batch, Mix, Sampler, Site, turned_copies
+from orograph.pipeline.learning.superres.dataset import Batch, Sampler, Site, turned_copies
 from orograph.pipeline.learning.superres.distillation import Teacher, digest_of
 from orograph.pipeline.learning.superres.fit_linear import accumulated
+from orograph.pipeline.learning.superres.loss import ALONE, Loss
 from orograph.pipeline.learning.superres.muon import Muon
 from orograph.pipeline.learning.superres.net2net import widened
+from orograph.pipeline.learning.superres.trained_weights import below, trained
+from orograph.pipeline.learning.superres.training_plan import TrainingPlan
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.interpolants import interpolant_kernels
-from orograph.pipeline.superres.network import MODES, PRESETS, Preset, TerrainNet
+from orograph.pipeline.superres.network import MODES, PRESETS, TerrainNet
 from orograph.pipeline.superres.symmetry import Symmetry, is_symmetric
 from orograph.pipeline.superres.weights import FORMAT, compact
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPlan:
-    """Everything that shapes the weights besides the data.
-
-    Attributes:
-        preset: Size of the network: XS, S, M or L.
-        factor: Fine pixels along a coarse pixel's side.
-        steps: Optimiser steps.
-        batch: Patches per step.
-        patch_px: Side of a patch in coarse pixels.
-        margin_px: Coarse pixels at a patch's rim excluded from the loss: their context is padding.
-        rate: Peak of the learning rate, reached over `warmup` steps.
-        decay_from: Share of the steps at which a cosine down to a hundredth of the peak begins. Other runs may start
-            from a long run at the peak rate and only decay (`warmup` and `decay_from` small).
-        average: Decay of the exponential moving average of the weights, which is saved.
-        roughness_power: A patch's squared errors are divided by its base RMSE to this power.
-        plain_from: Share of the steps after which robust errors give way to plain squares.
-        mix: Shares of modes, noise and footprints.
-        seed: Seed of everything drawn.
-        precision: Of the body, `fp32` or `bf16`; validation uses the same.
-        taught: Share of a teacher's output in the target; the rest is the truth.
-        teacher: sha256 of the teachers' weights, joined by a plus; empty without one.
-        unseen: Share of batches without fine truth, learnt from the teacher only; see `Sampler.unseen`.
-        symmetric: Whether the network is rotation-equivariant; see `symmetry.py`.
-    """
-
-    preset: str = "S"
-    factor: int = 3
-    steps: int = 20_000
-    batch: int = 7
-    patch_px: int = 48
-    margin_px: int = 8
-    rate: float = 2e-3
-    warmup: int = 200
-    decay_from: float = 0.0
-    average: float = 0.995
-    roughness_power: float = 1.3
-    plain_from: float = 0.75
-    mix: Mix = field(default_factory=Mix)
-    seed: int = 1
-    precision: Precision = DEFAULT_PRECISION
-    taught: float = 0.0
-    teacher: str = ""
-    unseen: float = 0.0
-    symmetric: bool = True
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise ConfigError(f"no preset is called {self.preset!r}", remedy=f"one of: {', '.join(PRESETS)}")
-        if self.steps < 0 or self.batch < 1 or not 0 <= 2 * self.margin_px < self.patch_px:
-            raise ConfigError(f"steps {self.steps}, batch {self.batch}, margin {self.margin_px} px")
-        check_trainable(self.precision)
-        if not 0 <= self.unseen <= 1 or (self.unseen > 0 and not self.teacher):
-            raise ConfigError(f"a share of {self.unseen} without a truth", remedy="name a teacher that answers there")
-        if not 0 <= self.taught <= 1 or (self.taught > 0) != bool(self.teacher):
-            raise ConfigError(f"a share of {self.taught} for the teacher {self.teacher or 'none'}")
-
-    def rate_at(self, step: int) -> float:
-        """Learning rate at a step."""
-        if step < self.warmup:
-            return self.rate * (step + 1) / self.warmup
-        begin = max(self.warmup, self.decay_from * self.steps)
-        progress = max(0.0, step - begin) / max(1.0, self.steps - begin)
-        return self.rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress))))
-
-    def record(self) -> dict[str, Any]:
-        """Return the plan stored with weights; it includes the network's shape, because presets may change."""
-        return asdict(self) | {"network": asdict(PRESETS[self.preset])}
-
 
 _LOG = logging.getLogger(__name__)
 _DECAY = 0.3
@@ -114,7 +44,6 @@ _DECAY = 0.3
 _HOLD_EVERY: Final = 50
 """Steps after which a symmetric network is freed of what rounding has added."""
 
-ALONE: Final = DataParallel()
 Validate = Callable[[nn.Module], dict[str, float]]
 Report = Callable[[dict[str, float]], None]
 
@@ -127,57 +56,6 @@ def fit_bases(sampler: Sampler, draws: int = 400) -> Tensor:
     fit = accumulated(sampler, Thinning.AVERAGED, draws)
     kernels = (interpolant_kernels("keys6", sampler.factor), fit.kernels(Thinning.AVERAGED))
     return torch.from_numpy(np.stack(kernels)).float()
-
-
-def pair_loss(
-    net: TerrainNet,
-    batch: Batch,
-    plan: TrainingPlan,
-    plain: bool,
-    parallel: DataParallel = ALONE,
-    aim: Tensor | None = None,
-) -> tuple[Tensor, float]:
-    """Weighted error of a batch relative to the base's, and the same for plain squares without gradient.
-
-    The error is that against `aim` (the truth when None); the figure without gradient is always against the truth.
-
-    Of a batch shared by several processes, the mean of each over the processes is that of the whole batch.
-    """
-    device = net.head.device
-    coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)
-    noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m).to(device)
-    dtype = body_dtype(plan.precision, str(device))
-    base = net.base(coarse, batch.condition)
-    features = net.features(coarse, noise_m, batch.condition, dtype)
-    predicted = F.pixel_shuffle(base + net.correction(features, batch.condition), plan.factor)
-    rim = plan.margin_px * plan.factor
-    inner = (slice(None), slice(None), slice(rim, -rim or None), slice(rim, -rim or None))
-    counts = torch.from_numpy(batch.valid).to(device)[inner].float()
-    total = counts.sum(dim=(1, 2, 3)).clamp_min(1.0)
-    error = (predicted - (fine if aim is None else aim))[inner]
-    base_square = (((F.pixel_shuffle(base, plan.factor) - fine)[inner].square() * counts).sum(dim=(1, 2, 3))) / total
-    scale = base_square.clamp_min(1e-6)
-    square = error.square()
-    missed = square.detach() if aim is None else (predicted.detach() - fine)[inner].square()
-    relative = parallel.mean((missed * counts).sum()) / parallel.mean((base_square * total).sum()).clamp_min(1e-9)
-    if not plain:
-        ratio = square / scale[:, None, None, None]
-        square = 2.0 * scale[:, None, None, None] * (torch.sqrt(1.0 + ratio) - 1.0)
-    per_patch = (square * counts).sum(dim=(1, 2, 3)) / total
-    weight = scale ** (-plan.roughness_power / 2.0)
-    return (weight * per_patch).sum() / parallel.mean((weight * scale).sum()), float(relative)
-
-
-class _Loss(nn.Module):
-    """The loss as a module, which is what takes gradients from one process to another."""
-
-    def __init__(self, net: TerrainNet, plan: TrainingPlan, parallel: DataParallel) -> None:
-        super().__init__()
-        self.net, self.plan, self.parallel = net, plan, parallel
-
-    def forward(self, drawn: list[Batch], plain: bool, aim: Tensor | None = None) -> tuple[Tensor, float]:
-        """See `pair_loss`."""
-        return pair_loss(self.net, drawn[0], self.plan, plain, self.parallel, aim)
 
 
 class Trainer:
@@ -242,7 +120,7 @@ class Trainer:
             Muon(kernels, lr=plan.rate, decay=_DECAY),
             torch.optim.Adam(others, lr=plan.rate, betas=(0.9, 0.98), fused=True),
         )
-        self._loss = parallel.wrap(_Loss(self.net, plan, parallel))
+        self._loss = parallel.wrap(Loss(self.net, plan, parallel))
 
     @property
     def checkpoint(self) -> Path:
@@ -285,11 +163,11 @@ class Trainer:
             if meta["plan"] != asdict(self.plan):
                 raise ConfigError(f"{self.checkpoint} belongs to another plan", remedy="choose another folder")
             tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118 - no mapping
-        self.net.load_state_dict(_below(tensors, "net."))
-        self.average.load_state_dict(_below(tensors, "average."))
+        self.net.load_state_dict(below(tensors, "net."))
+        self.average.load_state_dict(below(tensors, "average."))
         for index, optimiser in enumerate(self.optimisers):
             state: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in _below(tensors, f"optimiser{index}.").items():
+            for key, tensor in below(tensors, f"optimiser{index}.").items():
                 name, parameter = key.rsplit(".", 1)
                 state.setdefault(int(parameter), {})[name] = tensor
             optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
@@ -418,47 +296,6 @@ def write_curves(rows: Sequence[dict[str, float]], folder: Path) -> None:
         writer.writeheader()
         writer.writerows({k: round(v, 6) for k, v in row.items()} for row in rows)
     part.replace(folder / "curves.csv")
-
-
-def trained(weights: Sequence[Path], factor: int) -> TerrainNet:
-    """Return the network of weights or of a checkpoint's average; for several, their mean.
-
-    Raises:
-        SourceMissing, ModelError: The file does not exist, or contains no tensors.
-        ConfigError: They are not of one known preset.
-    """
-    loaded = [_tensors(path) for path in weights]
-    loaded = [tensors | _below(tensors, "average.") for tensors in loaded]
-    preset = _preset_of(loaded[0])
-    if any(_preset_of(tensors) != preset for tensors in loaded):
-        raise ConfigError("the mean of networks of different presets", remedy="start from branches of one trunk")
-    net = TerrainNet(preset, factor, loaded[0]["bases"].clone())
-    means = {name: torch.stack([each[name].float() for each in loaded]).mean(dim=0) for name in net.state_dict()}
-    net.load_state_dict(means)
-    return net
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise SourceMissing(f"no weights at {path}", source=str(path))
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ModelError(f"weights {path} do not parse: {error}", remedy="a .safetensors file is wanted") from error
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-def _preset_of(tensors: dict[str, Tensor]) -> Preset:
-    """The preset whose network has tensors of these shapes."""
-    depth = len([name for name in tensors if name.startswith("body.") and name.endswith(".first")])
-    channels = tensors["head"].shape[1] if "head" in tensors else 0
-    for preset in PRESETS.values():
-        if (preset.channels, len(preset.dilations)) == (channels, depth):
-            return preset
-    raise ConfigError(f"weights of {depth} blocks of {channels} channels", remedy=f"presets: {', '.join(PRESETS)}")
 
 
 def _blank_bases(factor: int) -> Tensor:

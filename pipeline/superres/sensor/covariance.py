@@ -16,7 +16,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 SPECTRAL_SLOPE: Final = 4.2
-"""Exponent of the terrain's power spectrum; see `docs/design/037-sensor-models.md` for the sites it was measured on."""
+"""Exponent of the terrain's power spectrum; see `docs/design/038-sensor-models.md` for the sites it was measured on."""
 REFERENCE_M: Final = 100.0
 """Wavelength at which a terrain of unit amplitude has a power density of 1 m^4."""
 OCTAVE_VARIANCE: Final = (

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from orograph.pipeline.learning.superres.dataset import GridLevel, Site, SiteSpec
-from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
+from orograph.pipeline.learning.superres.train import Trainer
+from orograph.pipeline.learning.superres.training_plan import TrainingPlan
 from orograph.pipeline.learning.superres.validate import TrainingValidation
 from orograph.pipeline.sources.catalogue import Thinning
 from tests.bench.gpu.accuracy import raster

@@ -47,7 +47,9 @@ def town_pair() -> tuple[np.ndarray, np.ndarray]:
 def tiny_model(name: str = "tiny") -> SurfaceModel:
     ground, above = town()
     training = SurfaceTraining(steps=3, batch=1, crop_px=64)
-    return train_surface([SurfaceSite("town", 2.0, ground, ground + above)], TINY, training, Bins(0, 40, 12), name)
+    return train_surface(
+        [SurfaceSite("town", 2.0, ground, ground + above)], TINY, training, bins=Bins(0, 40, 12), name=name
+    )
 
 
 def test_opening_finds_houses_and_leaves_slopes() -> None:
@@ -128,11 +130,15 @@ def test_model_survives_its_file_and_refuses_other_pixels(tmp_path: Path) -> Non
     model.save(path)
     read = SurfaceModel.load(path)
     further = train_surface(
-        [SurfaceSite("t", 2.0, *town_pair())], TINY, SurfaceTraining(1, 1, 64, open_weight=3.0), read.bins, start=read
+        [SurfaceSite("t", 2.0, *town_pair())],
+        TINY,
+        SurfaceTraining(1, 1, 64, open_weight=3.0),
+        bins=read.bins,
+        start=read,
     )
     assert further.spec == TINY
     with pytest.raises(ConfigError, match="other inputs"):
-        train_surface([SurfaceSite("t", 2.0, *town_pair())], TINY, SurfaceTraining(1, 1, 64), Bins(), start=read)
+        train_surface([SurfaceSite("t", 2.0, *town_pair())], TINY, SurfaceTraining(1, 1, 64), bins=Bins(), start=read)
     assert (read.name, read.spec, read.bins) == ("tiny", TINY, model.bins)
     assert len(read.sha256) == 64
     ground, above = town()

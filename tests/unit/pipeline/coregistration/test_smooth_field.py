@@ -69,3 +69,11 @@ def test_the_banded_solve_is_the_dense_one(nodes):
     right = np.einsum("bp,bi->pi", weights, b)
     expected = np.linalg.solve(dense.reshape(3 * size, -1), right.ravel()).reshape(size, 3).T.reshape(3, *nodes)
     np.testing.assert_allclose(solution, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("stiffness", [1e3, 1e6, 1e8])
+def test_a_stiff_prior_keeps_the_constant_that_the_blocks_give(stiffness):
+    lattice = BlockLattice.over((5, 6), (5, 6))
+    right = np.full((30, 3), 4.0)
+    found = lattice.solve(np.broadcast_to(np.eye(3), (30, 3, 3)), right, stiffness * STIFF)
+    np.testing.assert_allclose(found, 4.0, atol=1e-4)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from orograph.pipeline.demo.terrain import noise, relief
+from orograph.pipeline.demo.terrain import TerrainField, noise, relief
 
 
 def test_noise_has_unit_variance_and_no_short_waves():
@@ -20,3 +20,13 @@ def test_relief_is_the_same_for_a_seed_and_above_the_sea():
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert first.min() > 0
+
+
+def test_a_field_takes_numbers_and_arrays_alike():
+    rows, cols = np.mgrid[0:20, 0:30]
+    field = TerrainField.through(2.0 * cols - 3.0 * rows + 50.0, west_m=100.0, north_m=900.0, spacing_m=10.0)
+    east, north = np.array([150.0, 200.0, 250.0]), np.array([[850.0], [800.0]])
+    expected = 2.0 * (east - 100.0) / 10.0 - 3.0 * (900.0 - north) / 10.0 + 50.0
+    np.testing.assert_allclose(field(east, north), expected, atol=0.1)
+    assert field(150.0, 850.0) == pytest.approx(float(field(east, north)[0, 0]))
+    assert field(150.0, 850.0).shape == ()

@@ -13,7 +13,7 @@ from orograph.pipeline.errors import ConfigError, SourceMissing, SourceUnverifie
 from orograph.pipeline.planning.cells import template_files
 from orograph.pipeline.sources.catalogue import CellTemplate, Portal, SourceCatalogue
 from orograph.pipeline.sources.readiness import check_ready, obstacle
-from orograph.pipeline.sources.selection import SourceFilter, access_of, hrefs_of, state_of
+from orograph.pipeline.sources.selection import SourceFilter, access_of, state_of
 from orograph.pipeline.vertical.catalogue import VerticalCatalogue
 
 CATALOGUE = SourceCatalogue.load()
@@ -52,7 +52,10 @@ def test_an_entry_is_valid(source):
     assert source.licence_url
     assert source.licence_name or source.licence != "proprietary" or source.country in {"GLOBAL", "BE", "CH", "DK"}
     assert 0 not in source.nodata
-    assert all(re.match(r"https?://[a-z0-9.-]+\.[a-z]+(/|$)|s3://[a-z0-9-]+/", href) for href in hrefs_of(source))
+    assert all(
+        re.match(r"https?://[a-z0-9.-]+\.[a-z]+(/|$)|s3://[a-z0-9-]+/", href)
+        for href in getattr(source.data, "hrefs", None) or (source.data.href,)
+    )
     assert not any(line.endswith(".") for line in source.unverified)
     if isinstance(source.data, Portal):
         assert source.data.how

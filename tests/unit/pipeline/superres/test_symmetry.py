@@ -12,7 +12,8 @@ from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.learning.superres.dataset import GridLevel, Site, SiteSpec
 from orograph.pipeline.learning.superres.distillation import turned
 from orograph.pipeline.learning.superres.net2net import widened
-from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
+from orograph.pipeline.learning.superres.train import Trainer
+from orograph.pipeline.learning.superres.training_plan import TrainingPlan
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.inference import InferenceOptions, NetResolver
 from orograph.pipeline.superres.network import MODES, PRESETS, Condition, Preset, TerrainNet
@@ -134,7 +135,7 @@ def test_a_symmetric_network_grows_into_a_symmetric_one(tmp_path):
 
 def test_shipped_weights_may_be_trained_on_and_teach():
     from orograph.pipeline.core.bundled_weights import BUNDLED, bundled_index
-    from orograph.pipeline.learning.superres.train import trained
+    from orograph.pipeline.learning.superres.trained_weights import trained
 
     symmetric = {
         name: is_symmetric(trained((BUNDLED / entry["file"],), 3)) for name, entry in bundled_index("superres").items()

@@ -39,7 +39,9 @@ def plain_site() -> SurfaceSite:
 
 def quick(start: SurfaceModel | None = None, checkpoint: Path | None = None, steps: int = 2) -> SurfaceModel:
     training = SurfaceTraining(steps=steps, batch=1, crop_px=32, margin_px=4, precision="bf16")
-    return train_surface([plain_site()], SPEC, training, Bins(0, 40, 8), "quick", start=start, checkpoint=checkpoint)
+    return train_surface(
+        [plain_site()], SPEC, training, bins=Bins(0, 40, 8), name="quick", start=start, checkpoint=checkpoint
+    )
 
 
 def test_scenes_lie_on_any_ground_and_come_from_the_seed() -> None:

@@ -285,7 +285,12 @@ def test_training_learns_blocks_and_survives_its_file(kind: HeadKind, tmp_path: 
     training = ImageTraining(epochs=4, patches=48, batch=8, crop_px=32, learning_rate=4e-3, backbone_factor=1.0)
     losses: list[float] = []
     model = train_image(
-        [scene()], SMALL, kind, Bins(0, 20, 12), training, on_epoch=lambda _, loss, __: losses.append(loss)
+        [scene()],
+        SMALL,
+        kind,
+        bins=Bins(0, 20, 12),
+        training=training,
+        on_epoch=lambda _, loss, __: losses.append(loss),
     )
     assert losses[-1] < 0.85 * losses[0]
     path = tmp_path / "m.safetensors"
@@ -304,7 +309,7 @@ def test_training_learns_blocks_and_survives_its_file(kind: HeadKind, tmp_path: 
 def test_ablation_judges_every_variant_on_the_same_patches() -> None:
     training = ImageTraining(epochs=1, patches=4, batch=2, crop_px=32)
     chosen = {name: VARIANTS[name] for name in ("mse", "sid without aspp")}
-    table = ablate([scene()], [scene(1)], SMALL, Bins(0, 20, 8), training, chosen)
+    table = ablate([scene()], [scene(1)], SMALL, bins=Bins(0, 20, 8), training=training, variants=chosen)
     assert set(table) == {"constant", "mse", "sid without aspp"}
     assert set(table["sid without aspp"].figures) == {"middle", "expectation"}
     assert table["mse"].figures["middle"].pixels == table["sid without aspp"].figures["middle"].pixels
@@ -317,15 +322,15 @@ def test_ablation_judges_every_variant_on_the_same_patches() -> None:
     bare = SurfaceSite("b", 2.0, np.ones((40, 40), np.float32))
     assert np.array_equal(scene_of(bare).heights_m, scene_of(bare).heights_m)
     with pytest.raises(NoTrainingPixels):
-        ablate([], [scene()], SMALL, Bins(), training)
+        ablate([], [scene()], SMALL, bins=Bins(), training=training)
 
 
 def test_bad_training_data_is_refused(tmp_path: Path) -> None:
     training = ImageTraining(epochs=1, patches=2, batch=2, crop_px=32)
     with pytest.raises(NoTrainingPixels):
-        train_image([], SMALL, HeadKind.ORDINAL, Bins(), training)
+        train_image([], SMALL, HeadKind.ORDINAL, bins=Bins(), training=training)
     with pytest.raises(BandMismatch, match="3 bands, the network takes 4"):
-        train_image([scene()], NetworkSpec(18, 4, 8), HeadKind.ORDINAL, Bins(), training)
+        train_image([scene()], NetworkSpec(18, 4, 8), HeadKind.ORDINAL, bins=Bins(), training=training)
     with pytest.raises(ConfigError, match="smaller than a crop"):
         scene().crop(128, np.random.default_rng(0))
     with pytest.raises(NoTrainingPixels):
@@ -342,7 +347,7 @@ def test_bad_training_data_is_refused(tmp_path: Path) -> None:
         ImageModel.load(other)
     with pytest.raises(SourceMissing):
         ImageModel.load(tmp_path / "none")
-    model = train_image([scene()], SMALL, HeadKind.ORDINAL, Bins(), training)
+    model = train_image([scene()], SMALL, HeadKind.ORDINAL, bins=Bins(), training=training)
     with pytest.raises(BandMismatch):
         model.patch(np.zeros((4, 32, 32), np.float32))
 

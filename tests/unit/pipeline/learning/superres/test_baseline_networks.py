@@ -29,7 +29,7 @@ def sampler():
 @pytest.mark.parametrize("kind", ["srcnn", "edsr"])
 def test_a_baseline_trains_saves_and_resolves(kind, sampler, tmp_path):
     path = tmp_path / f"{kind}.safetensors"
-    _, steps = train_baseline(kind, sampler, 0.2, 1, path)
+    _, steps = train_baseline(kind, sampler, 0.2, seed=1, path=path)
     up = baseline_resolver(path)
     fine, sigma = up(hills(20, 24))
     assert steps >= 1
@@ -75,7 +75,7 @@ def test_other_files_and_names_are_refused(tmp_path, sampler):
     with pytest.raises(ModelError, match="expected orograph-baseline"):
         baseline_resolver(other)
     with pytest.raises(ConfigError, match="srgan"):
-        train_baseline("srgan", sampler, 0.1, 1, tmp_path / "x.safetensors")
+        train_baseline("srgan", sampler, 0.1, seed=1, path=tmp_path / "x.safetensors")
 
 
 def test_opendems_own_weights_beat_cubic_on_alpine_ground(shared):

@@ -32,7 +32,8 @@ from orograph.pipeline.learning.superres.dataset import (
 from orograph.pipeline.learning.superres.distillation import digest_of, turned, turned_back
 from orograph.pipeline.learning.superres.muon import Muon, orthogonalised
 from orograph.pipeline.learning.superres.net2net import widened
-from orograph.pipeline.learning.superres.train import Trainer, TrainingPlan
+from orograph.pipeline.learning.superres.train import Trainer
+from orograph.pipeline.learning.superres.training_plan import TrainingPlan
 from orograph.pipeline.learning.superres.validate import TrainingValidation
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.network import PRESETS, Condition
