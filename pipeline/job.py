@@ -82,7 +82,9 @@ class Job:
                 "files": ref.files_digest,
                 "horizontal": ref.horizontal.identity() if ref.horizontal else None,
                 **_land_cover(ref.source),
-                **({"noise_m": ref.source.noise_m} if ref.source.noise_m else {}),
+                **{
+                    name: value for name in ("noise_m", "horizontal_accuracy_m") if (value := getattr(ref.source, name))
+                },
                 **_sensor(ref, self.settings),
             }
             for ref in self.sources
@@ -129,6 +131,6 @@ def _land_cover(source: Source) -> dict[str, Any]:
 
 
 def _sensor(ref: SourceRef, settings: ProcessingSettings) -> dict[str, Any]:
-    """The sensor model, where the resolver uses one."""
-    used = ref.sensor if settings.superres == RESOLVER else None
+    """The sensor model, which the resolver or the stated error uses."""
+    used = ref.sensor if settings.superres == RESOLVER else ref.source.sensor
     return {} if used is None else {"sensor": used.identity()}

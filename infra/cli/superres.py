@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +13,13 @@ from orograph.infra.reporting.work_progress import WorkProgress
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
 from orograph.pipeline.sources.catalogue import Thinning
 
+if TYPE_CHECKING:
+    from orograph.pipeline.sources.sensor import SensorModel
+
 
 def superres(
     source: Annotated[Path, typer.Argument(help="Raster of heights in metres.")],
-    target: Annotated[Path, typer.Argument(help="COG to write: band 1 heights, band 2 standard error.")],
+    target: Annotated[Path, typer.Argument(help="COG to write: band 1 heights, band 2 their error.")],
     factor: Annotated[int, typer.Option(min=1, help="Fine pixels along a coarse pixel's side.")] = 3,
     thinning: Annotated[Thinning, typer.Option(help="How the raster was made from finer measurements.")] = (
         Thinning.DECIMATED
@@ -47,7 +51,17 @@ def superres(
     ] = False,
     sensor: Annotated[
         str | None,
-        typer.Option(help="With --model sensor: srtm, nasadem, glo-30, aw3d30, eu-dem, or a YAML file of parameters."),
+        typer.Option(
+            help="srtm, nasadem, glo-30, aw3d30, eu-dem, or a YAML file of parameters: --model sensor filters by it, "
+            "others add its noise and blur to the error."
+        ),
+    ] = None,
+    accuracy_m: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Standard deviation of the source's heights, for the error; without it band 2 is of the interpolation alone.",
+        ),
     ] = None,
     nodata: Annotated[list[float] | None, typer.Option(help="Void values the file does not declare.")] = None,
     lerc_m: Annotated[float | None, typer.Option(help="Largest error of LERC compression; lossless without.")] = None,
@@ -60,9 +74,10 @@ def superres(
     from orograph.infra.runs.model_weights import weights_reader
     from orograph.pipeline.core.weights_uri import is_own
     from orograph.pipeline.settings import RunSettings
-    from orograph.pipeline.sources.sensor import RESOLVER, read_sensor
+    from orograph.pipeline.sources.sensor import read_sensor
     from orograph.pipeline.superres import resolver, takes_sensor
     from orograph.pipeline.superres.file import superresolve_file
+    from orograph.pipeline.superres.interpolation_error import StatedError
 
     options: dict[str, object] = {}
     if model.startswith("superres-") or is_own(model):
@@ -77,22 +92,22 @@ def superres(
         options = {"noise_m": noise_m} if sensor is None else {"sensor": read_sensor(sensor)}
     elif ensemble or gate or noise_m or device != "cpu" or precision != DEFAULT_PRECISION:
         err.print(f"{model} is not a network: --ensemble, --gate, --noise-m, --device and --precision have no effect")
-    if sensor is not None and not takes_sensor(model):
-        err.print(f"--sensor has no effect on {model}: use --model {RESOLVER}")
+    known = None if sensor is None else read_sensor(sensor)
     up = resolver(model, fetch=weights_reader(RunSettings.with_flags()), **options)
     trained = getattr(up, "factor", factor)
     if trained != factor:
-        err.print(f"{model} was trained for x{trained}; x{factor} is interpolated with keys6, without an error band")
+        err.print(f"{model} was trained for x{trained}; x{factor} is interpolated with keys6")
     with WorkProgress(shown=not as_json):
         report = superresolve_file(
             source,
             target,
-            up,
+            up if takes_sensor(model) else StatedError(up, known),
             factor,
             thinning,
             extra_nodata=tuple(nodata or ()),
             lerc_max_error_m=lerc_m,
             trust_thinning=trust_thinning,
+            accuracy_m=_own_accuracy_m(accuracy_m, known, noise_m),
         )
     if picture is not None:
         from orograph.pipeline.core.pictures import draw_file_comparison
@@ -109,15 +124,22 @@ def superres(
                 "shape": list(report.shape),
                 "pixel_size_m": list(report.pixel_size_m),
                 "median_sigma_m": report.median_sigma_m,
+                "error_band": report.band,
                 "model": up.name,
                 "factor": factor,
                 "thinning": report.thinning.value,
             }
         )
         return
-    band = (
-        ""
-        if report.median_sigma_m is None
-        else f", standard error of the upsampling {report.median_sigma_m:.2f} m in the median (the source's own error is not in it)"
-    )
+    band = "" if report.median_sigma_m is None else f", {report.band} {report.median_sigma_m:.2f} m in the median"
+    if accuracy_m is None and band:
+        band += " (without the source's own error: give --accuracy-m)"
     out.print(f"{report.path}: {report.shape[1]} x {report.shape[0]} pixels of {report.pixel_size_m[0]:.2f} m{band}")
+
+
+def _own_accuracy_m(accuracy_m: float | None, sensor: SensorModel | None, noise_m: float) -> float | None:
+    """A source's accuracy without the noise that the upsampling's error includes."""
+    if accuracy_m is None:
+        return None
+    included = noise_m**2 if sensor is None else sensor.typical_variance
+    return math.sqrt(max(accuracy_m**2 - included, 0.0))

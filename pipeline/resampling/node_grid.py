@@ -85,6 +85,10 @@ class Target:
         rows, cols = geobox.shape.shape
         return cls(size, round(-geobox.affine.f / size), round(geobox.affine.c / size), rows, cols)
 
+    def grown(self, by: int) -> Target:
+        """The window with so many pixels more on each side."""
+        return Target(self.pixel_size_m, self.row - by, self.col - by, self.rows + 2 * by, self.cols + 2 * by)
+
     @property
     def bounds_m(self) -> tuple[float, float, float, float]:
         """West, south, east, north in metres."""

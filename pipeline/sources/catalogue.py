@@ -209,6 +209,7 @@ class Source(_Frozen):
             have them and cells of a template may not.
         priority: Larger wins where sources overlap; equal priorities go by resolution.
         accuracy_m: Standard deviation of a height on open terrain, metres.
+        horizontal_accuracy_m: Standard deviation of a position along each axis, metres; it counts by slope.
         noise_m: Standard deviation from pixel to pixel, metres. A network then treats samples as uncertain; at 0 it
             reproduces them exactly.
         epoch: Decimal year of the data's coordinates, for time-dependent operations.
@@ -247,6 +248,7 @@ class Source(_Frozen):
     sidecars: bool | None = None
     priority: int = 0
     accuracy_m: float = Field(gt=0)
+    horizontal_accuracy_m: float = Field(default=0.0, ge=0)
     noise_m: float = Field(default=0.0, ge=0)
     epoch: float | None = Field(default=None, ge=1900, le=2100)
     start: datetime | None = None

@@ -17,6 +17,7 @@ BUNDLED: Final = Path(__file__).with_name("sensors.yaml")
 
 RESOLVER: Final = "sensor"
 """Name of the resolver that uses sensor models."""
+_TYPICAL_SLOPE: Final = 0.4
 _BOX_SIGMA: Final = 1.0 / math.sqrt(12.0)
 """Standard deviation of a box of unit width."""
 
@@ -49,6 +50,8 @@ class SensorModel(BaseModel):
         noise_range_m: Range of the noise's correlation, metres; 0 for white noise.
         step_m: Step heights are rounded to, metres.
         canopy_share: Share of the canopy's height that the sensor measures: 1 at its top, 0 at the terrain below it.
+        error_factor: Factor of the stated errors on level terrain: measured over modelled.
+        error_factor_per_slope: Increase of that factor per square of the slope; radar fails on cliffs beyond its model.
         errors: Standard errors of the parameters.
         origin: How the values were obtained.
     """
@@ -63,6 +66,8 @@ class SensorModel(BaseModel):
     noise_range_m: float = Field(default=0.0, ge=0)
     step_m: float = Field(default=0.0, ge=0)
     canopy_share: float | None = Field(default=None, ge=0, le=1)
+    error_factor: float = Field(default=1.0, gt=0)
+    error_factor_per_slope: float = Field(default=0.0, ge=0)
     errors: SensorErrors = SensorErrors()
     origin: str = ""
 
@@ -82,9 +87,14 @@ class SensorModel(BaseModel):
         """Variance of rounding, square metres."""
         return self.step_m**2 / 12.0
 
+    @property
+    def typical_variance(self) -> float:
+        """Variance of a height's noise on the hills and mountains that accuracies are stated for, square metres."""
+        return self.noise_m**2 + self.step_variance + (_TYPICAL_SLOPE * self.noise_per_slope_m) ** 2
+
     def identity(self) -> dict[str, object]:
-        """Parameters that change heights, for run keys."""
-        return self.model_dump(mode="json", exclude={"errors", "origin", "canopy_share"})
+        """Parameters that change heights or their stated errors, for run keys."""
+        return self.model_dump(mode="json", exclude={"errors", "origin"})
 
 
 @lru_cache(maxsize=1)

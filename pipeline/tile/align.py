@@ -120,13 +120,17 @@ def _align(assembly: TileAssembly, best: PreparedSource, source: PreparedSource)
     record = result.record(ids["source"], ids["reference"])
     applied = is_moved(source.ref.source) and record.status in _FOLDED_IN
     if applied:
-        error_m = math.sqrt(max(float(result.covariance[2, 2]), 0.0))
-        # To a micrometre, like the shift itself: the same on every instruction set.
-        rounded_m = round(error_m, 6) if math.isfinite(error_m) else 0.0
-        source.shift(result.displacement(source.mapping.nodes.geobox), rounded_m)
+        east, north, up = (float(result.covariance[k, k]) for k in range(3))
+        source.shift(result.displacement(source.mapping.nodes.geobox), _rounded_m(up), _rounded_m((east + north) / 2.0))
     return record.model_copy(
         update={"details": {**record.details, "applied": applied, "sample_m": geobox.resolution.x}}
     )
+
+
+def _rounded_m(variance: float) -> float:
+    """Standard error to a micrometre, like the shift itself: the same on every instruction set."""
+    error_m = math.sqrt(max(variance, 0.0))
+    return round(error_m, 6) if math.isfinite(error_m) else 0.0
 
 
 def _overlap_grid(assembly: TileAssembly, best: PreparedSource, source: PreparedSource) -> GeoBox | None:

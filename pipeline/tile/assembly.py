@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 import numpy as np
 from odc.geo.geobox import GeoBox
 
+from orograph.pipeline.bare_earth.canopy_error import canopy_reader
 from orograph.pipeline.bare_earth.reader import GroundReader, model_for
 from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import OutsideAreaOfUse
@@ -29,7 +30,7 @@ from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.reader import SourceReader
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.pipeline.superres import takes_options, takes_sensor
-from orograph.pipeline.tile.prepared_source import PreparedSource, SamplingPlan, pinned
+from orograph.pipeline.tile.prepared_source import PreparedSource, SamplingPlan, pinned, zoom_of
 from orograph.pipeline.tile.stages.stage import Layer
 from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
 
@@ -140,12 +141,26 @@ class TileAssembly:
                 settings.superres,
                 multiple,
                 fetch=self._weights,
+                stated=source.sensor,
                 **_options(ref, settings),
             ),
             mapping=NodeMapping.build(nodes, pinned(ref), delta),
-            sigma_m=math.hypot(source.accuracy_m, record.accuracy_m, settings.rounding_m),
+            sigma_m=math.hypot(_systematic_m(ref, settings), record.accuracy_m, settings.rounding_m),
             ground=ground,
+            canopy=None if ground is not None else canopy_reader(source, reader),
+            horizontal_m=source.horizontal_accuracy_m,
         )
+
+
+def _systematic_m(ref: SourceRef, settings: ProcessingSettings) -> float:
+    """A source's accuracy without the noise that its upsampling states separately, metres."""
+    accuracy, averaged_down = ref.source.accuracy_m, settings.pixel_size_m >= 2.0 * ref.source.resolution_m
+    if ref.source.sensor is not None and not averaged_down:
+        return math.sqrt(max(accuracy**2 - ref.source.sensor.typical_variance, 0.0))
+    uses_noise = takes_sensor(settings.superres) or takes_options(settings.superres)
+    if ref.source.noise_m and uses_noise and zoom_of(ref.source.resolution_m, settings.pixel_size_m) > 1:
+        return math.sqrt(max(accuracy**2 - ref.source.noise_m**2, 0.0))
+    return accuracy
 
 
 def _options(ref: SourceRef, settings: ProcessingSettings) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from orograph.pipeline.bare_earth.canopy_error import CanopyReader
 from orograph.pipeline.bare_earth.reader import GroundReader, stacked
 from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.core.pixel_size import row_bands
@@ -19,10 +20,14 @@ from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import SourceGridError
 from orograph.pipeline.manifest import OperationRecord
 from orograph.pipeline.resampling.node_grid import NodeMapping, Target, resample, window_needed
+from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.sources.reader import SourceGrid, SourceReader
 from orograph.pipeline.sources.refs import HorizontalOperation, SourceRef
-from orograph.pipeline.superres import Resolver, resolver
+from orograph.pipeline.sources.sensor import SensorModel
+from orograph.pipeline.superres import Resolver, resolver, takes_sensor
+from orograph.pipeline.superres.interpolation_error import StatedError
 from orograph.pipeline.superres.thinning_check import SUPERRES_FROM
+from orograph.pipeline.tile.errors import add_local_errors, local_reach_px, rounded
 from orograph.pipeline.tile.stages.stage import Layer
 
 LARGEST_ZOOM: Final = 10
@@ -30,6 +35,14 @@ LARGEST_ZOOM: Final = 10
 
 IN_PLACE: Final = "keys6"
 """Fallback when the network was trained for another factor."""
+
+
+_AVERAGING_SCALE: Final = 1.5
+"""Kernel width from which a resampling averages pixels and its interpolation error is negligible."""
+
+
+_SAME_PX: Final = 0.01
+"""Pixels whose centres are closer than this share of a pixel are the same."""
 
 
 MOST_NATIVE_PX: Final = 8_000_000
@@ -62,23 +75,24 @@ class SamplingPlan:
         multiple: int = 1,
         *,
         fetch: Read | None = None,
+        stated: SensorModel | None = None,
         **options: Any,
     ) -> SamplingPlan:
         """The plan for a target pixel size; `superres` names a resolver, which takes the options, or is `none`.
 
         Where pixels are averaged, a `multiple` of so many are. A source with a sensor model is filtered on its own grid
-        where it is about as fine as the target.
+        where it is about as fine as the target; with `stated`, its noise there is at least part of the error.
         """
         zoom = zoom_of(resolution_m, pixel_size_m) if superres != "none" else 1
         factor = 1 if zoom > 1 else max(1, int(pixel_size_m / resolution_m))
         factor -= factor % multiple if factor > multiple else 0
         fine_m = resolution_m * factor / zoom
-        denoised = factor == 1 and options.get("sensor") is not None
+        native = factor == 1 and (options.get("sensor") or stated) is not None
         return cls(
             tuple(replace(lattice, factor=factor) for lattice in lattices),
             zoom,
             max(1.0, pixel_size_m / fine_m),
-            _resolver_for(zoom, superres, fetch, options) if zoom > 1 or denoised else None,
+            _resolver_for(zoom, superres, fetch, options, stated) if zoom > 1 or native else None,
         )
 
 
@@ -92,6 +106,8 @@ class PreparedSource:
         delta_m: Vertical operation at the mapping's nodes.
         sigma_m: Standard deviation from source, datum, alignment and lossy storage, metres.
         ground: Reads the DTM below a DSM; None for DTMs or if bare earth is off.
+        canopy: Reads a DSM that stays one, with the error of that; None for DTMs and without a land-cover map.
+        horizontal_m: Standard deviation of positions along each axis, metres; it counts by slope.
     """
 
     index: int
@@ -103,21 +119,51 @@ class PreparedSource:
     operation: OperationRecord
     sigma_m: float
     ground: GroundReader | None = None
+    canopy: CanopyReader | None = None
+    horizontal_m: float = 0.0
 
-    def shift(self, shift_m: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike], error_m: float = 0.0) -> None:
+    def shift(
+        self,
+        shift_m: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike],
+        error_m: float = 0.0,
+        horizontal_error_m: float = 0.0,
+    ) -> None:
         """Fold a displacement (east, north, up; numbers or node arrays, metres) into the mapping.
 
-        How well its upward part is known (`error_m`, a standard deviation) belongs to every height that it moves.
+        The standard deviations of its upward part and of its horizontal part along each axis belong to every height
+        that it moves.
         """
         self.mapping = NodeMapping.build(self.mapping.nodes, pinned(self.ref), self.delta_m, shift_m)
         self.sigma_m = math.hypot(self.sigma_m, error_m)
+        self.horizontal_m = math.hypot(self.horizontal_m, horizontal_error_m)
 
     def layer(self, target: Target) -> Layer | None:
         """Return the source on a target window; None if it has no heights there."""
-        found = self._sampled(self.plan, target)
+        size_m, plan = target.pixel_size_m, self.plan
+        resampled = plan.upscale is None and plan.scale < _AVERAGING_SCALE and not self._coincides(size_m)
+        reach = local_reach_px(resampled, self.horizontal_m)
+        wider = target.grown(reach)
+        found = self._sampled(plan, wider)
         if found is None:
             return None
-        return Layer(self.index, found.heights_m, _combined(self.sigma_m, found.sigma_m), found.lowered)
+        averaged = self.ref.thinning is Thinning.AVERAGED or plan.lattices[0].factor > 1
+        sigma = add_local_errors(
+            found.heights_m,
+            _combined(self.sigma_m, found.sigma_m),
+            wider,
+            averaged if resampled else None,
+            self.horizontal_m,
+        )
+        core = slice(reach, reach + target.rows), slice(reach, reach + target.cols)
+        heights, lowered = np.ascontiguousarray(found.heights_m[core]), found.lowered
+        if np.isnan(heights).all():
+            return None
+        return Layer(
+            self.index,
+            heights,
+            rounded(sigma[core] if isinstance(sigma, np.ndarray) else sigma),
+            None if lowered is None else np.ascontiguousarray(lowered[core]),
+        )
 
     def sampled(self, target: Target) -> FloatArray | None:
         """Heights for estimation at any pixel size, without super-resolution, in bounded memory."""
@@ -153,6 +199,15 @@ class PreparedSource:
             float(north[inside].min()) - spacing_m,
             float(east[inside].max()) + spacing_m,
             float(north[inside].max()) + spacing_m,
+        )
+
+    def _coincides(self, pixel_size_m: float) -> bool:
+        """Whether the pixels of source and target are the same, to a hundredth, at every node."""
+        rows, cols = self.mapping.indices(self.plan.lattices[0])
+        east, north = self.mapping.nodes.coordinates()
+        return all(
+            _whole_and_constant(apart)
+            for apart in (cols + 0.5 - east / pixel_size_m, rows + 0.5 + north / pixel_size_m)
         )
 
     def _sampled(self, plan: SamplingPlan, target: Target) -> HeightPatch | None:
@@ -199,6 +254,8 @@ class PreparedSource:
 
     def _read(self, lattice: SourceGrid, window: PixelWindow) -> HeightPatch:
         """Return a lattice window of the source, or of the DTM below it if bare earth is on."""
+        if self.canopy is not None and self.ground is None:
+            return self.canopy.read(lattice, window)
         if self.ground is None:
             return HeightPatch(self.reader.read(lattice, window.row, window.col, window.height, window.width))
         return self.ground.read(lattice, window)
@@ -270,17 +327,29 @@ def zoom_of(resolution_m: float, pixel_size_m: float) -> int:
     return 1 if ratio < SUPERRES_FROM else min(LARGEST_ZOOM, max(2, round(ratio + 0.2)))
 
 
-def _resolver_for(zoom: int, superres: str, fetch: Read | None, options: MappingABC[str, Any]) -> Resolver:
-    """Return the requested resolver, or an interpolant if it was trained for another factor.
+def _resolver_for(
+    zoom: int, superres: str, fetch: Read | None, options: MappingABC[str, Any], stated: SensorModel | None
+) -> Resolver:
+    """Return the requested resolver, or an interpolant if it was trained for another factor, with a stated error.
 
     The manifest records the resolver in use, not the requested one.
     """
+    if takes_sensor(superres):
+        return resolver(superres, fetch=fetch, **options)
+    if zoom == 1:
+        return StatedError(resolver("nearest"), stated)
     asked = resolver(superres, fetch=fetch, **options)
-    return asked if getattr(asked, "factor", zoom) == zoom else resolver(IN_PLACE)
+    return StatedError(asked if getattr(asked, "factor", zoom) == zoom else resolver(IN_PLACE), stated)
 
 
 def _combined(sigma_m: float, model_sigma: FloatArray | None) -> FloatArray | float:
     return sigma_m if model_sigma is None else np.hypot(np.float32(sigma_m), model_sigma).astype(np.float32)
+
+
+def _whole_and_constant(apart: npt.NDArray[np.float64]) -> bool:
+    """Whether offsets in pixels are one whole number."""
+    known = apart[np.isfinite(apart)]
+    return known.size > 0 and bool(np.abs(known - np.rint(known[0])).max() < _SAME_PX)
 
 
 def _merged_below(upper: HeightPatch, lower: HeightPatch) -> HeightPatch:

@@ -41,10 +41,12 @@ class Relief:
     Attributes:
         noise_m: Standard deviation of the source's noise.
         amplitude: Power density of the terrain at a wavelength of 100 m, m^4.
+        error_factor: Factor of the stated error, from the sensor model and the slope.
     """
 
     noise_m: Array
     amplitude: Array
+    error_factor: Array
 
 
 def gaussian_taps(sigma: float, radius: int) -> Array:
@@ -58,13 +60,17 @@ def _smoothed(heights: Array, sigma: float) -> Array:
     return np.asarray(correlate1d(correlate1d(heights, taps, axis=0, mode="nearest"), taps, axis=1, mode="nearest"))
 
 
-def noise_by_slope(heights: Array, sensor: SensorModel, pixel_size_m: tuple[float, float]) -> Array:
-    """Standard deviation of the noise at every height of a continuous array, metres."""
-    variance = np.full(heights.shape, sensor.noise_m**2 + sensor.step_variance)
-    if sensor.noise_per_slope_m > 0.0:
-        rows, columns = np.gradient(_smoothed(heights, _SLOPE_PX))
-        slope_squared = np.square(rows / pixel_size_m[1]) + np.square(columns / pixel_size_m[0])
-        variance += sensor.noise_per_slope_m**2 * slope_squared
+def slope_squared(heights: Array, sensor: SensorModel, pixel_size_m: tuple[float, float]) -> Array:
+    """Square of the smoothed slope, or zero where the sensor model does not depend on it."""
+    if sensor.noise_per_slope_m == 0.0 and sensor.error_factor_per_slope == 0.0:
+        return np.zeros(heights.shape)
+    rows, columns = np.gradient(_smoothed(heights, _SLOPE_PX))
+    return np.asarray(np.square(rows / pixel_size_m[1]) + np.square(columns / pixel_size_m[0]))
+
+
+def noise_by_slope(squared: Array, sensor: SensorModel) -> Array:
+    """Standard deviation of the noise on slopes whose square is given, metres."""
+    variance = sensor.noise_m**2 + sensor.step_variance + sensor.noise_per_slope_m**2 * squared
     return np.maximum(np.sqrt(variance), LEAST_NOISE_M)
 
 
@@ -98,7 +104,8 @@ def relief(
         origin_px: Row and column of the first pixel on the source's global lattice.
     """
     inner = (slice(REACH_PX, -REACH_PX), slice(REACH_PX, -REACH_PX))
-    noise = noise_by_slope(context, sensor, pixel_size_m)[inner]
+    squared = slope_squared(context, sensor, pixel_size_m)[inner]
+    noise = noise_by_slope(squared, sensor)
     band = (_smoothed(context, _BAND_PX[0]) - _smoothed(context, _BAND_PX[1]))[inner]
     of_terrain, of_noise = band_energies(sensor, pixel_size_m)
     lattice = _Lattice.of(valid.shape, origin_px)
@@ -111,7 +118,8 @@ def relief(
     own = np.maximum(energy - expected, _LEAST_SHARE * energy) / (of_terrain + per_amplitude * of_noise)
     logarithm = np.where(count > 0.0, np.log(np.maximum(own, _LEAST_AMPLITUDE)), 0.0)
     amplitude = np.exp(lattice.spread(logarithm))
-    return Relief(np.sqrt(np.square(noise) + per_amplitude * amplitude), amplitude)
+    error_factor = sensor.error_factor + sensor.error_factor_per_slope * squared
+    return Relief(np.sqrt(np.square(noise) + per_amplitude * amplitude), amplitude, error_factor)
 
 
 @dataclass(frozen=True, slots=True)

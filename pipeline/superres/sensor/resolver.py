@@ -29,7 +29,7 @@ distribution. From simulated sensors over eight terrains, `docs/benchmarks/index
 def _filtered(
     heights: Array,
     level: Array,
-    noise: Array,
+    error: Array,
     kernels: Array,
     variances: Array,
     factor: int,
@@ -57,7 +57,7 @@ def _filtered(
                 i, j = row * factor + p // factor, column * factor + p % factor
                 fine[i, j] = centre + total[p]
                 variance = variances[lower, p] + share * (variances[lower + 1, p] - variances[lower, p])
-                sigma[i, j] = noise[row, column] * math.sqrt(variance)
+                sigma[i, j] = error[row, column] * math.sqrt(variance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,8 @@ class SensorFilter:
         level = np.clip(level, 0.0, LEVELS.size - 1.0)
         fine = np.empty((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.float32)
         sigma = np.empty_like(fine)
-        _filtered(window, level, local.noise_m, bank.kernels, bank.variances, factor, fine, sigma)
-        sigma *= np.float32(BAND)
+        error = local.noise_m * local.error_factor * BAND
+        _filtered(window, level, error, bank.kernels, bank.variances, factor, fine, sigma)
         return mask_fine(fine, valid, factor), mask_fine(sigma, valid, factor)
 
 

@@ -53,3 +53,23 @@ def test_bounds_contain_the_file(assembly):
     assert south <= BOUNDS_M[1]
     assert east >= BOUNDS_M[2]
     assert north >= BOUNDS_M[3]
+
+
+def test_a_window_has_the_bits_of_a_larger_one(assembly):
+    (source,) = assembly.sources
+    source.horizontal_m = 3.0
+    small = source.layer(target(assembly, PixelWindow(265, 125, 10, 8)))
+    large = source.layer(target(assembly, INSIDE))
+    cut = slice(5, 15), slice(5, 13)
+    np.testing.assert_array_equal(small.sigma_m, large.sigma_m[cut])
+    np.testing.assert_array_equal(small.heights_m, large.heights_m[cut])
+    assert (small.sigma_m > source.sigma_m * 0.98).all()
+
+
+def test_heights_of_the_same_pixels_have_no_resampling_error(tmp_path):
+    job = job_of(tmp_path, described={"resolution_m": 50.0}, pixel_size_m=50.0)
+    with TileAssembly(job, paths_of(job), tmp_path) as opened:
+        (source,) = opened.sources
+        geobox = job.tile.geobox(50.0)
+        layer = source.layer(Target.of(PixelWindow(520, 240, 20, 20).geobox(geobox, 0)))
+    assert layer.sigma_m == pytest.approx(source.sigma_m, rel=0.02)

@@ -125,7 +125,7 @@ def test_a_raster_becomes_a_cog_with_its_error_band(tmp_path, weights):
         assert out.shape == (270, 330)
         assert out.res == (10.0, 10.0)
         assert out.bounds == rasterio.open(source).bounds
-        assert out.descriptions == ("elevation", "standard error")
+        assert out.descriptions == ("elevation", "interpolation error")
         fine = out.read(1, masked=True)
     assert np.ma.getmaskarray(fine)[60:90, 60:120].all()
     np.testing.assert_allclose(fine[1::3, 1::3].filled(np.nan), heights, atol=1e-3)

@@ -12,6 +12,7 @@ from orograph.pipeline.superres.sensor.relief import (
     gaussian_taps,
     noise_by_slope,
     relief,
+    slope_squared,
 )
 
 SENSOR = SensorModel(footprint_m=15.0, noise_m=1.5, noise_per_slope_m=4.0)
@@ -32,10 +33,10 @@ def test_gaussian_taps_sum_to_one_and_are_symmetric():
 def test_noise_grows_with_the_slope():
     rows, cols = np.mgrid[0:60, 0:60]
     plane = 15.0 * cols + 0.0 * rows
-    noise = noise_by_slope(plane, SENSOR, SIZE)
+    noise = noise_by_slope(slope_squared(plane, SENSOR, SIZE), SENSOR)
     assert noise[30, 30] == pytest.approx(np.hypot(1.5, 4.0 * 0.5))
     silent = SensorModel(footprint_m=0.0, noise_m=0.0)
-    np.testing.assert_array_equal(noise_by_slope(plane, silent, SIZE), LEAST_NOISE_M)
+    np.testing.assert_array_equal(noise_by_slope(slope_squared(plane, silent, SIZE), silent), LEAST_NOISE_M)
 
 
 def test_rougher_terrain_has_the_larger_amplitude():

@@ -1,0 +1,52 @@
+"""Uncertainty of a DSM that keeps its canopy and buildings, where a land-cover map shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from orograph.pipeline.core.grid import PixelWindow
+from orograph.pipeline.core.raster import HeightPatch
+from orograph.pipeline.core.surface import Surface
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.land_cover import LandCover
+from orograph.pipeline.sources.reader import SourceGrid, SourceReader
+
+CANOPY_M: Final = 17.0
+"""Root mean square height of a closed European forest."""
+BUILT_M: Final = 5.0
+"""Root mean square height of a built-up pixel, streets included."""
+
+
+@dataclass(frozen=True, slots=True)
+class CanopyReader:
+    """Reads a DSM with the error of taking it for terrain.
+
+    Attributes:
+        reader: Of the source.
+        land_cover: Map of trees and buildings.
+        share: Share of the canopy's height that the sensor measures.
+    """
+
+    reader: SourceReader
+    land_cover: LandCover
+    share: float = 1.0
+
+    def read(self, lattice: SourceGrid, window: PixelWindow) -> HeightPatch:
+        """Return the DSM in a lattice window; its sigma is zero where the map is silent or shows open terrain."""
+        heights = self.reader.read(lattice, window.row, window.col, window.height, window.width)
+        affine = lattice.scaled_affine * lattice.affine.translation(window.col, window.row)
+        crs = self.reader.source.horizontal_crs
+        trees, built = np.nan_to_num(self.land_cover.shares(affine, crs, (window.height, window.width)))
+        squares = trees * (self.share * CANOPY_M) ** 2 + built * BUILT_M**2
+        return HeightPatch(heights, np.sqrt(squares).astype(np.float32))
+
+
+def canopy_reader(source: Source, reader: SourceReader) -> CanopyReader | None:
+    """The reader of a DSM whose canopy stays; None for DTMs and without a land-cover map."""
+    if source.surface is not Surface.DSM or source.land_cover is None:
+        return None
+    share = None if source.sensor is None else source.sensor.canopy_share
+    return CanopyReader(reader, source.land_cover, 1.0 if share is None else share)

@@ -1,0 +1,33 @@
+"""Roughness: second differences by cell, voids, windows."""
+
+import numpy as np
+import pytest
+
+from orograph.pipeline.superres.roughness import reach_px, roughness, spread
+
+
+def test_a_parabola_has_constant_second_differences():
+    columns = np.arange(40, dtype=np.float32)
+    heights = np.broadcast_to(0.5 * columns**2, (30, 40)).astype(np.float32)
+    one, two, _, _ = roughness(heights, (0, 0))
+    assert one[15, 20] == pytest.approx(1.0**2 / 2.0), "along columns 1 m, along rows 0"
+    assert two[15, 20] == pytest.approx(4.0**2 / 2.0)
+
+
+def test_voids_are_skipped():
+    heights = np.zeros((20, 20), np.float32)
+    heights[5:9, 5:9] = np.nan
+    one, two, _, _ = roughness(heights, (0, 0))
+    assert (one == 0.0).all()
+    assert (two == 0.0).all()
+
+
+@pytest.mark.parametrize("cell", [1, 4])
+def test_windows_agree_bit_for_bit(cell):
+    heights = np.random.default_rng(0).normal(0, 1, (60, 70)).astype(np.float32)
+    whole = roughness(heights, (3, 5), cell)
+    part = roughness(heights[10:, 7:], (13, 12), cell)
+    reach = reach_px(cell) + cell
+    for k in range(2):
+        first = spread(whole[k], *whole[2:], cell)[10 + reach : -reach, 7 + reach : -reach]
+        np.testing.assert_array_equal(spread(part[k], *part[2:], cell)[reach:-reach, reach:-reach], first)
