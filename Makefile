@@ -66,6 +66,7 @@ faults-long: install
 
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps stackstac==0.5.1
 	$(BIN)/python -m pytest $(BENCH) -m bench -s --timeout 3600
 
 clean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,14 +24,22 @@ def skip_or_fail(component: str, message: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Callable[[str], Path]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Path of a real file below `../shared`; the test is skipped where it is absent."""
+    schemas: list[Path] = []
 
     def find(relative: str) -> Path:
         path = SHARED / relative
         if not path.exists():
             skip_or_fail("shared", f"real data {relative} is not on this machine")
-        return path
+        if relative != "stac-schemas":
+            return path
+        if not schemas:
+            # Extensions that the folder has no schema of are described next to the tests.
+            schemas.append(tmp_path_factory.mktemp("schemas") / relative)
+            for folder in (Path(__file__).parent / "support" / relative, path):
+                shutil.copytree(folder, schemas[0], dirs_exist_ok=True)
+        return schemas[0]
 
     return find
 

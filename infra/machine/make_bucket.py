@@ -1,4 +1,7 @@
-"""Make a bucket if it is not there: `python -m orograph.infra.machine.make_bucket s3://name`, for servers that start empty."""
+"""Make a bucket if it is not there: `python -m orograph.infra.machine.make_bucket s3://name`, for servers that start empty.
+
+The server is that of the store: `OROGRAPH_S3_ENDPOINT_URL`, or AWS.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 
 from orograph.infra.stores.s3 import split_s3_url
 from orograph.infra.stores.s3_client import S3Options, code_of, make_client, translated
+from orograph.pipeline.settings import RunSettings
 
 
 def make_bucket(url: str, endpoint_url: str | None = None) -> None:
@@ -23,4 +27,4 @@ def make_bucket(url: str, endpoint_url: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    make_bucket(sys.argv[1])
+    make_bucket(sys.argv[1], RunSettings.with_flags().s3_endpoint_url)

@@ -80,7 +80,7 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
         app.include_router(router)
     app.include_router(files_router(parts.store), prefix="/files", dependencies=[Depends(may_read)])
     app.add_api_route("/stac", _to_search, include_in_schema=False)
-    app.mount("/stac", Guarded(search_app(parts.store), app))
+    app.mount("/stac", Guarded(search_app(parts.store, maps_path="../map"), app))
     app.mount("/static", StaticFiles(directory=FOLDER), name="static")
     _add_middleware(app, settings)
     app.add_middleware(CountedRequests, numbers=service.numbers)

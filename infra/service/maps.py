@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
 from orograph.infra.service import shading
+from orograph.infra.service.job_documents import link
 from orograph.infra.service.job_records import JobStatus
 from orograph.infra.service.point_heights import MOST_SAMPLES, sampled
 from orograph.infra.service.preview import LAYERS, MAX_ZOOM, MIN_ZOOM, TILE_PX, Address, Layer
@@ -32,15 +33,12 @@ _MOST_POINTS: Final = 100
 async def state(service: TheService, _caller: Reader) -> dict[str, Any]:
     """Bounds, layers, legends, sources, and whether the caller may order."""
     published = await asyncio.to_thread(service.published.all)
-    boxes = [tile.item["bbox"] for tile in published.values()]
-    bounds = [f(box[i] for box in boxes) for i, f in ((0, min), (1, min), (2, max), (3, max))] if boxes else None
-    gsd = min((float(tile.properties.get("gsd", 10.0)) for tile in published.values()), default=10.0)
     return {
-        "bounds": bounds,
+        "bounds": _bounds_deg(published),
         "tiles": len(published),
         "tileSize": TILE_PX,
         "minZoom": MIN_ZOOM,
-        "maxZoom": _native_zoom(gsd),
+        "maxZoom": _max_zoom(published),
         "layers": list(LAYERS),
         "sources": _sources(service, published),
         "auth": service.gate.rule,
@@ -49,6 +47,24 @@ async def state(service: TheService, _caller: Reader) -> dict[str, Any]:
             "uncertainty": [{"value": value, "colour": _hex(colour)} for value, colour in shading.UNCERTAINTY_STOPS],
         },
     }
+
+
+@router.get("/{layer}/tilejson.json", summary="TileJSON of a layer")
+async def tilejson(layer: Layer, request: Request, service: TheService, _caller: Reader) -> dict[str, Any]:
+    """The layer's address template, zooms, bounds and attribution as TileJSON 3.0.0, for QGIS and web maps."""
+    published = await asyncio.to_thread(service.published.all)
+    address = link(request, "", f"/map/{layer}/", "")["href"]
+    document = {
+        "tilejson": "3.0.0",
+        "name": f"Orograph, {layer}",
+        "attribution": "; ".join(filter(None, (source["attribution"] for source in _sources(service, published)))),
+        "scheme": "xyz",
+        "tiles": [f"{address}{{z}}/{{x}}/{{y}}.png"],
+        "minzoom": MIN_ZOOM,
+        "maxzoom": _max_zoom(published),
+        "bounds": _bounds_deg(published),
+    }
+    return {name: value for name, value in document.items() if value is not None}
 
 
 @router.get("/tiles", summary="Tiles with state and quality")
@@ -155,6 +171,15 @@ async def _picture(
     if if_none_match and picture.etag in if_none_match:
         return Response(status_code=304, headers=headers)
     return Response(picture.body, media_type="image/png", headers=headers)
+
+
+def _bounds_deg(published: dict[str, PublishedTile]) -> list[float] | None:
+    boxes = [tile.item["bbox"] for tile in published.values()]
+    return [f(box[i] for box in boxes) for i, f in ((0, min), (1, min), (2, max), (3, max))] if boxes else None
+
+
+def _max_zoom(published: dict[str, PublishedTile]) -> int:
+    return _native_zoom(min((float(tile.properties.get("gsd", 10.0)) for tile in published.values()), default=10.0))
 
 
 def _native_zoom(gsd_m: float) -> int:

@@ -29,9 +29,14 @@ EXTENSIONS: Final = (
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "https://stac-extensions.github.io/version/v1.2.0/schema.json",
     "https://stac-extensions.github.io/grid/v1.1.0/schema.json",
+    "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
+    "https://stac-extensions.github.io/render/v2.0.0/schema.json",
     PROFILE_URI,
 )
+"""Every extension that items declare; an item declares those whose fields it has."""
 _RASTER_URI: Final = EXTENSIONS[1]
+_CLASSIFICATION_URI: Final = EXTENSIONS[6]
+_RENDER_URI: Final = EXTENSIONS[7]
 SOURCE_INDEX: Final = "source_index"
 _STATISTICS: Final = ("minimum", "maximum", "mean", "stddev", "count", "valid_percent")
 _LICENCE_ID: Final = re.compile(r"^[\w\-.+]+$", re.ASCII)
@@ -78,11 +83,16 @@ def item_from_manifest(
     assets = {asset.name: _asset(asset, asset_href, pixel_size) for asset in shown.get(item_id, ())}
     if SOURCE_INDEX in assets:
         assets[SOURCE_INDEX]["bands"][0]["classification:classes"] = _classes(manifest)
-    has_rasters = any("raster:spatial_resolution" in asset for asset in assets.values())
+    renders = _renders(manifest, assets)
+    absent = {
+        _RASTER_URI: not any("raster:spatial_resolution" in asset for asset in assets.values()),
+        _CLASSIFICATION_URI: SOURCE_INDEX not in assets,
+        _RENDER_URI: not renders,
+    }
     return {
         "type": "Feature",
         "stac_version": STAC_VERSION,
-        "stac_extensions": [uri for uri in EXTENSIONS if has_rasters or uri != _RASTER_URI],
+        "stac_extensions": [uri for uri in EXTENSIONS if not absent.get(uri)],
         "id": item_id,
         "collection": collection.id,
         "geometry": {"type": "Polygon", "coordinates": [ring]},
@@ -90,7 +100,7 @@ def item_from_manifest(
         "properties": {
             **_properties(manifest, square, made, nominal or made, collection),
             **_titled(collection, item_id),
-            **_renders(manifest, assets),
+            **renders,
         },
         "links": [*_catalogue_links(collection, asset_href), *_links(manifest, asset_href, predecessor)],
         "assets": assets,

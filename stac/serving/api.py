@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from html import escape
 from typing import Annotated, Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urljoin
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -32,7 +32,7 @@ from orograph.stac.serving.file_routes import CORS_EXPOSED, files_router
 from orograph.stac.serving.openapi30 import OPENAPI30_TYPE, as_openapi30
 from orograph.stac.serving.query import Query as ItemQuery
 from orograph.stac.serving.query import members_of_url, parse_query
-from orograph.stac.serving.search import API, FILES, ItemIndex, Page
+from orograph.stac.serving.search import API, FILES, MAPS, ItemIndex, Page
 
 _PROBLEM_TYPE: Final = "application/problem+json"
 _BODY_MAX: Final = 1 << 20
@@ -59,13 +59,16 @@ _DOCS: Final = (
 )
 
 
-def search_app(store: ObjectStore, *, files_url: str | None = None, max_age_s: float = 2.0) -> FastAPI:
+def search_app(
+    store: ObjectStore, *, files_url: str | None = None, maps_path: str | None = None, max_age_s: float = 2.0
+) -> FastAPI:
     """A STAC API over the catalogue of a store.
 
     Args:
         store: The store that contains the catalogue.
         files_url: Address under which the store's keys are found by clients; when None the application serves the
             published keys itself below `/files`.
+        maps_path: Where a map service draws the published tiles, relative to the API, such as `../map`; for links.
         max_age_s: How long answers may lag behind a publication.
     """
     app = FastAPI(title="Orograph catalogue", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
@@ -81,7 +84,9 @@ def search_app(store: ObjectStore, *, files_url: str | None = None, max_age_s: f
     app.add_middleware(EntityTags)
     app.add_middleware(HeadAsGet, except_at=lambda path: path.startswith(own_files))
     app.add_middleware(GzipExcept, except_below=own_files)
-    app.include_router(search_router(ItemIndex(store, max_age_s=max_age_s), files_url))
+    app.include_router(
+        search_router(ItemIndex(store, max_age_s=max_age_s, has_maps=maps_path is not None), files_url, maps_path)
+    )
     _add_description(app)
     if files_url is None:
         app.include_router(files_router(store), prefix="/files")
@@ -89,10 +94,10 @@ def search_app(store: ObjectStore, *, files_url: str | None = None, max_age_s: f
     return app
 
 
-def search_router(index: ItemIndex, files_url: str | None = None) -> APIRouter:
+def search_router(index: ItemIndex, files_url: str | None = None, maps_path: str | None = None) -> APIRouter:
     """The routes of `search_app`, without the files, the description and the error handler."""
     router = APIRouter()
-    api = _Endpoints(index, files_url)
+    api = _Endpoints(index, files_url, maps_path)
     extra = {"parameters": [{"name": n, "in": "query", "description": d, "schema": s} for n, d, s in _PARAMETERS]}
     paged = {"parameters": [p for p in extra["parameters"] if p["name"] not in {"ids", "collections", "intersects"}]}
     body = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
@@ -130,8 +135,9 @@ async def _json_body(request: Request) -> Document:
 class _Endpoints:
     """The API's answers; each is a plain function of the request, run in the server's thread pool."""
 
-    def __init__(self, index: ItemIndex, files_url: str | None) -> None:
+    def __init__(self, index: ItemIndex, files_url: str | None, maps_path: str | None) -> None:
         self._index = index
+        self._maps_path = maps_path
         self._files_url = None if files_url is None else files_url.rstrip("/")
 
     def landing(self, request: Request) -> Response:
@@ -145,14 +151,14 @@ class _Endpoints:
     def collections(self, request: Request) -> Response:
         """All collections."""
         found = self._index.snapshot().collections.values()
-        return _json(collections_document(found, _base(request), self._files(request)))
+        return _json(collections_document(found, _base(request), self._files(request), self._maps(request)))
 
     def collection(self, collection: str, request: Request) -> Response:
         """One collection."""
         found = self._index.snapshot().collections.get(collection)
         if found is None:
             return _problem(404, f"collection {collection[:60]!r} not found")
-        return _json(public_collection(found, _base(request), self._files(request)))
+        return _json(public_collection(found, _base(request), self._files(request), self._maps(request)))
 
     def items(self, collection: str, request: Request) -> Response:
         """Items of one collection."""
@@ -217,12 +223,16 @@ class _Endpoints:
         return Response(data, media_type=ITEM_TYPE)
 
     def _addressed(self, body: bytes, request: Request) -> bytes:
-        for mark, address in ((FILES, self._files(request)), (API, _base(request))):
+        addresses = ((FILES, self._files(request)), (API, _base(request)), (MAPS, self._maps(request) or ""))
+        for mark, address in addresses:
             body = body.replace(f'"{mark}'.encode(), orjson.dumps(address)[:-1])
         return body
 
     def _files(self, request: Request) -> str:
         return self._files_url or f"{_base(request)}/files"
+
+    def _maps(self, request: Request) -> str | None:
+        return None if self._maps_path is None else urljoin(f"{_base(request)}/", self._maps_path)
 
 
 def _next_by_url(request: Request, parameters: dict[str, str], page: Page) -> list[Document]:

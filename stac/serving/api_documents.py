@@ -7,6 +7,7 @@ from typing import Final
 
 from orograph.stac.documents import layout
 from orograph.stac.documents.json import ITEM_TYPE, Document
+from orograph.stac.serving.map_links import with_map_links
 from orograph.stac.serving.openapi30 import OPENAPI30_TYPE
 
 SCHEMA_TYPE: Final = "application/schema+json"
@@ -62,12 +63,12 @@ def landing_document(base: str, collections: Iterable[Document]) -> Document:
     }
 
 
-def public_collection(collection: Document, base: str, files: str) -> Document:
+def public_collection(collection: Document, base: str, files: str, maps: str | None = None) -> Document:
     """A published collection with the API's links instead of the static catalogue's, without the publisher's notes."""
     here = f"{base}/collections/{collection['id']}"
     key = layout.collection_key(collection["id"])
     kept = [link for link in collection["links"] if link["rel"] == "license"]
-    return {
+    document = {
         **{name: value for name, value in collection.items() if name != "dem:blocks"},
         "links": [
             _link("self", here),
@@ -83,12 +84,13 @@ def public_collection(collection: Document, base: str, files: str) -> Document:
             for name, asset in collection["assets"].items()
         },
     }
+    return document if maps is None else with_map_links(document, maps)
 
 
-def collections_document(collections: Iterable[Document], base: str, files: str) -> Document:
+def collections_document(collections: Iterable[Document], base: str, files: str, maps: str | None = None) -> Document:
     """All collections."""
     return {
-        "collections": [public_collection(collection, base, files) for collection in collections],
+        "collections": [public_collection(collection, base, files, maps) for collection in collections],
         "links": [_link("self", f"{base}/collections"), _link("root", f"{base}/"), _link("parent", f"{base}/")],
     }
 
@@ -100,7 +102,7 @@ _TIME: Final = {"type": "string", "format": "date-time"}
 QUERYABLES: Final[Document] = {
     "id": {"title": "Tile or cell", **_TEXT},
     "collection": {"title": "Collection", **_TEXT},
-    "geometry": {"title": "Footprint", "$ref": "https://geojson.org/schema/Geometry.json"},
+    "geometry": {"title": "Footprint", "format": "geometry-polygon"},
     "datetime": {"title": "Nominal date of the catalogue's epoch", **_TIME},
     "start_datetime": {"title": "Begin of the oldest survey", **_TIME},
     "end_datetime": {"title": "End of the newest survey", **_TIME},

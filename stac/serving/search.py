@@ -2,7 +2,7 @@
 
 A snapshot is immutable and swapped as a whole. It is brought up to date by comparing the hashes of the blocks' index
 files which the collection records, so a publication costs a search one HEAD a collection and the changed blocks.
-An item is kept as the bytes it is answered with; `FILES` and `API` stand where the addresses go.
+An item is kept as the bytes it is answered with; `FILES`, `API` and `MAPS` stand where the addresses go.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ from orograph.stac.documents.index import decode_items
 from orograph.stac.documents.json import ITEM_TYPE, Document
 from orograph.stac.serving.api_documents import QUERYABLES
 from orograph.stac.serving.bad_query import BadQuery
+from orograph.stac.serving.map_links import with_map_links
 from orograph.stac.serving.query import Filter, Query, microseconds
 
 FILES: Final = "@files@"
 API: Final = "@api@"
+MAPS: Final = "@maps@"
 _REPLACED_LINKS: Final = ("root", "parent", "collection", "self")
 
 
@@ -251,13 +253,20 @@ class ItemIndex:
     Args:
         store: The store that contains the catalogue.
         max_age_s: How long a snapshot is used before the store is asked whether it is still right.
+        has_maps: A map service draws the published tiles; items link to it.
         clock: Seconds that only grow.
     """
 
     def __init__(
-        self, store: ObjectStore, *, max_age_s: float = 2.0, clock: Callable[[], float] = time.monotonic
+        self,
+        store: ObjectStore,
+        *,
+        max_age_s: float = 2.0,
+        has_maps: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._has_maps = has_maps
         self._max_age_s = max_age_s
         self._clock = clock
         self._lock = threading.Lock()
@@ -303,13 +312,13 @@ class ItemIndex:
         if known is not None and known.digest == digest:
             return known
         try:
-            return read_part(self._store.get(layout.index_key(collection, block)), digest)
+            return read_part(self._store.get(layout.index_key(collection, block)), digest, has_maps=self._has_maps)
         except KeyError:
             return None
 
 
-def read_part(data: bytes, digest: str) -> Part:
-    """The items of an index file, ready to be answered with."""
+def read_part(data: bytes, digest: str, *, has_maps: bool = False) -> Part:
+    """The items of an index file, ready to be answered with, with links to the map service where there is one."""
     items = decode_items(data)
     return Part(
         digest=digest,
@@ -317,12 +326,12 @@ def read_part(data: bytes, digest: str) -> Part:
         bounds_deg=np.array([item["bbox"] for item in items], dtype=np.float64).reshape(-1, 4),
         times_us=np.array([_times(item["properties"]) for item in items], dtype=np.int64).reshape(-1, 3),
         geometries=shapely.from_geojson([orjson.dumps(item["geometry"]).decode() for item in items]),
-        bodies=tuple(orjson.dumps(_answer(item)) for item in items),
+        bodies=tuple(orjson.dumps(_answer(item, has_maps=has_maps)) for item in items),
         properties=frozenset(name for item in items for name in item["properties"]),
     )
 
 
-def _answer(item: Document) -> Document:
+def _answer(item: Document, *, has_maps: bool) -> Document:
     """The item with placeholders for addresses in links and assets."""
     collection, item_id = item["collection"], item["id"]
     above = f"{API}/collections/{collection}"
@@ -335,7 +344,8 @@ def _answer(item: Document) -> Document:
         {"rel": "canonical", "href": f"{FILES}/{layout.item_key(collection, item_id)}", "type": ITEM_TYPE},
     ]
     assets = {name: _addressed(asset) for name, asset in item["assets"].items()}
-    return {**item, "links": links, "assets": assets}
+    answer = {**item, "links": links, "assets": assets}
+    return with_map_links(answer, MAPS, item["properties"].get("renders", {})) if has_maps else answer
 
 
 def _addressed(member: Document) -> Document:

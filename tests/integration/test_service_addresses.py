@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import morecantile
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -13,7 +14,9 @@ from pystac_client import Client
 from orograph.infra.service.app import create_app
 from orograph.infra.service.settings import ServiceSettings
 from orograph.pipeline.errors import ConfigError
+from orograph.stac.documents.schemas import SchemaLibrary
 from orograph.stac.serving.api import search_app
+from orograph.stac.serving.map_links import WEB_MAP_LINKS_URI
 from tests.support.live import live
 from tests.support.service_world import EAST, WEST, World
 
@@ -62,7 +65,41 @@ def test_every_link_of_the_mounted_api_is_answered(world: World) -> None:
             assert client.request(method, link, json={} if method == "POST" else None).status_code == 200, link
         item = client.get("/stac/search?limit=1").json()["features"][0]
         for link in links(item):
-            assert client.head(link).status_code == 200, link
+            assert client.get(at_tile(link, item)).status_code in {200, 204}, link
+
+
+def at_tile(template: str, item: dict[str, Any]) -> str:
+    """The address of the map tile of zoom 9 in an item's middle; other addresses stay."""
+    west, south, east, north = item["bbox"]
+    tile = morecantile.tms.get("WebMercatorQuad").tile((west + east) / 2, (south + north) / 2, 9)
+    return template.replace("{z}/{x}/{y}", f"{tile.z}/{tile.x}/{tile.y}")
+
+
+def test_items_and_collection_link_to_map_tiles(world: World, shared: Any) -> None:
+    library = SchemaLibrary(shared("stac-schemas"))
+    with TestClient(service(world), base_url="http://127.0.0.1:8090") as client:
+        item = client.get("/stac/search?limit=1").json()["features"][0]
+        collection = client.get("/stac/collections/dem-eu").json()
+        for document in (item, collection):
+            assert list(library.faults(document)) == []
+            assert WEB_MAP_LINKS_URI in document["stac_extensions"]
+            templates = [link["href"] for link in document["links"] if link["rel"] == "xyz"]
+            assert [template.split("/map/")[1] for template in templates] == [
+                "relief/{z}/{x}/{y}.png",
+                "hillshade/{z}/{x}/{y}.png",
+            ]
+            picture = client.get(at_tile(templates[0], item))
+            assert picture.content.startswith(b"\x89PNG")
+        described = next(link for link in item["links"] if link["rel"] == "tilejson")
+        tilejson = client.get(described["href"]).json()
+        assert (tilejson["tilejson"], tilejson["tiles"]) == ("3.0.0", templates[:1])
+        assert tilejson["bounds"] == pytest.approx(collection["extent"]["spatial"]["bbox"][0], abs=1e-6)
+        assert tilejson["minzoom"] < tilejson["maxzoom"]
+        assert described["render"] in item["properties"]["renders"]
+    with TestClient(search_app(world.store)) as alone:
+        item = alone.get("/search?limit=1").json()["features"][0]
+        assert not [link for link in item["links"] if link["rel"] in {"xyz", "tilejson"}]
+        assert WEB_MAP_LINKS_URI not in item["stac_extensions"]
 
 
 @pytest.mark.parametrize("is_stripped", [True, False], ids=["proxy strips the path", "proxy keeps the path"])
