@@ -43,11 +43,12 @@ def complete_product(incomplete: str) -> list[str]:
 def _sources(ctx: Any) -> list[tuple[str, str]]:
     import yaml
 
-    from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE, YAML_LOADER
+    from orograph.pipeline.core.yaml_text import parse_yaml
+    from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE
 
     with suppress(OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         place = Path(ctx.params.get("catalogue") or BUNDLED_CATALOGUE)
         parts = sorted(place.glob("*.yaml")) if place.is_dir() else [place]
-        documents = [yaml.load(part.read_text(encoding="utf-8"), Loader=YAML_LOADER) for part in parts]  # noqa: S506
+        documents = [parse_yaml(part.read_text(encoding="utf-8")) for part in parts]
         return [(str(entry["id"]), str(entry.get("title", ""))) for one in documents for entry in one["sources"]]
     return []

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import httpx
-
 from orograph.infra.runs.fetch import Fetcher
 from orograph.infra.stores.http_client import http_client
 from orograph.infra.stores.retry import Backoff, retrying
@@ -33,6 +31,8 @@ def read_document(href: str, *, endpoint_url: str | None = None, backoff: Backof
 
 
 def _get(href: str) -> bytes:
+    import httpx
+
     try:
         answer = http_client(follow_redirects=True).get(href)
     except httpx.HTTPError as error:

@@ -36,11 +36,18 @@ from orograph.pipeline.sources.index_build import (
     still_there,
     unchanged,
 )
+from orograph.pipeline.sources.index_rows import numbers
 from orograph.pipeline.sources.listings import Bounds, Read, read_listing
 from orograph.pipeline.sources.readiness import check_ready
 from orograph.pipeline.sources.refs import FileRef
 from orograph.pipeline.sources.source_files import SourceFiles
-from orograph.pipeline.sources.source_index import DamagedIndex, SourceIndex, declaration_digest, location_digest
+from orograph.pipeline.sources.source_index import (
+    DamagedIndex,
+    OtherVersion,
+    SourceIndex,
+    declaration_digest,
+    location_digest,
+)
 
 _ROOT: Final = "inputs/sources"
 _MEDIA_TYPE: Final = "application/vnd.apache.parquet"
@@ -70,6 +77,9 @@ def load_index(store: Store, source_id: str) -> SourceIndex | None:
     try:
         return SourceIndex.from_bytes(store.get(key))
     except KeyError:
+        return None
+    except OtherVersion:
+        _log.warning("%s is of another version of Orograph; it is made again", key)
         return None
     except DamagedIndex as error:
         raise CatalogueError(
@@ -174,7 +184,7 @@ def update_index(
     old, fixed = _with_parts(source, old, begun)
     kept = unchanged(listing, old, source)
     if with_sha256 and old is not None:
-        kept[(kept >= 0) & ~old.table.column("pinned").to_numpy()[kept] & listing.is_local] = -1
+        kept[(kept >= 0) & ~numbers(old.rows.column("pinned"))[kept] & listing.is_local] = -1
     if old is not None:
         recent = (kept >= 0) & (kept < fixed)
         kept = np.where(recent, kept, still_there(listing, np.where(recent, -1, kept), old, files.probe, source))
@@ -189,9 +199,7 @@ def update_index(
         done = min(done + len(positions), len(due))
         size_bytes += int(np.sum(table.column("size_bytes").to_numpy()))
         on_step(TransferStep(done, len(due), size_bytes))
-    index = SourceIndex(
-        source.id, merged(kept, old, tables), declaration_digest(source), location_digest(source), area_deg
-    )
+    index = SourceIndex.of(source, merged(kept, old, tables), area_deg)
     keep_index(store, index)
     parts.clear()
     return Built(index, int((kept >= 0).sum()), sum(len(positions) for positions, _ in tables), tuple(builder.faults))
@@ -219,7 +227,7 @@ def _with_parts(source: Source, old: SourceIndex | None, begun: pa.Table | None)
     declaration = declaration_digest(source)
     tables = [begun] if old is None or old.declaration != declaration else [begun, old.table]
     table = pa.concat_tables(tables).combine_chunks()
-    return SourceIndex(source.id, table, declaration, location_digest(source)), begun.num_rows
+    return SourceIndex.of(source, table), begun.num_rows
 
 
 class _Parts:
@@ -252,7 +260,7 @@ class _Parts:
         """Keep one chunk."""
         if table.num_rows:
             source = self._source
-            part = SourceIndex(source.id, table, declaration_digest(source), location_digest(source))
+            part = SourceIndex.of(source, table)
             self._store.put(f"{self._prefix}{self._count:06d}.parquet", part.to_bytes(), media_type=_MEDIA_TYPE)
             self._count += 1
 

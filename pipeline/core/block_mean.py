@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from orograph.pipeline.core.compiled import compiled
 from orograph.pipeline.core.raster import FloatArray
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def block_mean(heights_m: FloatArray, factor: int) -> FloatArray:
     """Means over blocks of `factor` squared; a block is void unless half of it is valid.
 

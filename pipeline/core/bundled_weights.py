@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import yaml
+from orograph.pipeline.core.yaml_text import parse_yaml
 
 BUNDLED: Final = Path(__file__).parents[1] / "weights"
 
@@ -13,5 +13,5 @@ BUNDLED: Final = Path(__file__).parents[1] / "weights"
 def bundled_index(kind: str) -> dict[str, dict[str, str]]:
     """Return the bundled weights of a kind (`superres`, `bare-earth`): name to `file` and `sha256`."""
     path = BUNDLED / "index.yaml"
-    listed = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
+    listed = (parse_yaml(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
     return {name: entry for name, entry in listed.items() if entry["kind"] == kind}

@@ -9,7 +9,7 @@ import numpy as np
 
 from orograph.pipeline.core.raster import BoolArray, FloatArray, Raster
 from orograph.pipeline.coregistration.estimate import nmad
-from orograph.pipeline.coregistration.fit import fit
+from orograph.pipeline.coregistration.fitting import fit
 from orograph.pipeline.coregistration.methods import Method
 from orograph.pipeline.coregistration.row_blocks import sampled, sampling_step, strips
 from orograph.pipeline.coregistration.status import CoregistrationStatus

@@ -21,7 +21,7 @@ from orograph.pipeline.coregistration.cpu_kernels import before_compiled
 from orograph.pipeline.coregistration.cross_validation import HeldOut, held_out
 from orograph.pipeline.coregistration.estimate import nmad
 from orograph.pipeline.coregistration.files import Sample, sample_of, write_json, write_rasters
-from orograph.pipeline.coregistration.fit import fit
+from orograph.pipeline.coregistration.fitting import fit
 from orograph.pipeline.coregistration.grids import choose_grid, true_north_deg
 from orograph.pipeline.coregistration.notices import height_bias, mask_use
 from orograph.pipeline.coregistration.page import write_page

@@ -8,7 +8,7 @@ from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
-from orograph.pipeline.coregistration.fit import fit
+from orograph.pipeline.coregistration.fitting import fit
 
 _SIDE = 240
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,6 @@ from orograph.pipeline.errors import (
     ConfigError,
     OrographError,
     OutsideCoverage,
-    SourceCorrupt,
-    SourceInaccessible,
     SourceMissing,
 )
 from orograph.pipeline.job import Job
@@ -42,7 +39,8 @@ from orograph.pipeline.sources.file_identity import local_ref
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.readiness import check_ready
 from orograph.pipeline.sources.refs import FileRef, SourceRef, ThinningCheck
-from orograph.pipeline.sources.sidecars import find_sidecars, remote_candidates
+from orograph.pipeline.sources.remote_sidecars import remote_sidecars
+from orograph.pipeline.sources.sidecars import find_sidecars
 from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
 from orograph.pipeline.sources.source_index import SourceIndex
 from orograph.pipeline.superres.thinning_check import check_thinning, relies_on_thinning, sample_points_deg
@@ -88,7 +86,7 @@ class Plan:
 
 @dataclass(slots=True)
 class _FilesOfTile:
-    """Files of a source that touch a tile, whether any reaches into it, and the bytes needed of each."""
+    """Files of a source that touch a tile, side-cars included, whether any reaches into it, and the bytes needed of each."""
 
     refs: tuple[FileRef, ...]
     is_inside: bool
@@ -182,7 +180,7 @@ class Planner:
                 refs.append(
                     SourceRef(
                         source=source,
-                        files=self._complete(found.refs, source),
+                        files=found.refs,
                         horizontal=pin_operation(source, tile_bounds_deg(tile)),
                         thinning_check=self._thinning_check(source),
                     )
@@ -238,7 +236,7 @@ class Planner:
         if not found:
             return None
         within = tile_area_deg(tile, 0.0)
-        files = tuple(ref for ref, _ in found)
+        files = self._complete([ref for ref, _ in found], source)
         return _FilesOfTile(files, any(s.intersects(within) for _, s in found), tuple(f.size_bytes for f in files))
 
     def _index(self, source: Source) -> SourceIndex | None:
@@ -261,7 +259,7 @@ class Planner:
         """Files that stand for the source: of a list all, else the first at each of nine points over its area."""
         index = self._index(source)
         if isinstance(source.data, Files) and index is not None:
-            return [str(href) for href in index.hrefs.to_pylist()]
+            return index.hrefs
         found: list[str] = []
         for bounds_deg in sample_points_deg(source):
             place = box(*bounds_deg)
@@ -308,17 +306,14 @@ class Planner:
         if file.sidecars:
             return file
         if file.href not in self._sidecars:
-            self._sidecars[file.href] = tuple(self._found_sidecars(file.href, source))
+            self._sidecars[file.href] = self._found_sidecars(file.href, source)
         found = self._sidecars[file.href]
         return file.model_copy(update={"sidecars": found}) if found else file
 
-    def _found_sidecars(self, href: str, source: Source) -> Iterator[FileRef]:
+    def _found_sidecars(self, href: str, source: Source) -> tuple[FileRef, ...]:
         if "://" not in href:
-            yield from map(local_ref, find_sidecars(href))
-        elif not isinstance(source.data, CellTemplate) if source.sidecars is None else source.sidecars:
-            for name in remote_candidates(href):
-                with contextlib.suppress(SourceMissing, SourceInaccessible, SourceCorrupt):
-                    yield self.probe(name, source)
+            return tuple(map(local_ref, find_sidecars(href)))
+        return remote_sidecars(href, source, self.probe)
 
     def _bytes_to_read(self, tiles: Sequence[str]) -> tuple[dict[str, int], int]:
         """Bytes by tile, and of all tiles together: never more of a file than there is of it."""

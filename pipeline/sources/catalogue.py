@@ -17,16 +17,13 @@ from pyproj.exceptions import CRSError
 from orograph.pipeline.core.height_unit import height_unit
 from orograph.pipeline.core.pixel_is import PixelIs
 from orograph.pipeline.core.surface import Surface
+from orograph.pipeline.core.yaml_text import parse_yaml
 from orograph.pipeline.errors import ConfigError, SourceUnknown
 from orograph.pipeline.sources.land_cover import LandCover
 from orograph.pipeline.sources.sensor import SensorModel, bundled_sensor
 
 BUNDLED_CATALOGUE: Final = Path(__file__).with_name("bundled")
 """Folder of YAML files, one per country or group."""
-
-YAML_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's loader where it is installed: it is ten times as fast, and every command reads the catalogue."""
-
 
 _MOST_NAMED: Final = 20
 """Larger catalogues name only similar ids in errors."""
@@ -322,7 +319,7 @@ class SourceCatalogue(_Frozen):
     @classmethod
     def _load_file(cls, path: Path) -> Self:
         try:
-            document = yaml.load(path.read_text(encoding="utf-8"), Loader=YAML_LOADER)  # noqa: S506 - both are safe loaders
+            document = parse_yaml(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"source catalogue {path} cannot be read: {error}") from error
         try:

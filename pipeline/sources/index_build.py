@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
 import glob
 import os
-import re
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import shapely
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
@@ -25,16 +20,20 @@ from shapely.geometry.base import BaseGeometry
 from orograph.pipeline.core.hashing import file_sha256
 from orograph.pipeline.errors import OrographError, SourceGridError, SourceMissing
 from orograph.pipeline.sources.catalogue import Files, Source
+from orograph.pipeline.sources.index_rows import numbers
+from orograph.pipeline.sources.local_listing import (
+    LocalListing,
+    matching_files,
+    named_files,
+    sidecar_text,
+    sidecars_of,
+)
 from orograph.pipeline.sources.raster_facts import FactsReader, GridFacts
 from orograph.pipeline.sources.refs import FileRef
+from orograph.pipeline.sources.remote_sidecars import remote_sidecars
+from orograph.pipeline.sources.sidecars import APPENDED
 from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
-from orograph.pipeline.sources.source_index import (
-    FOOTPRINT_CRS,
-    SCHEMA,
-    SourceIndex,
-    declaration_digest,
-    location_digest,
-)
+from orograph.pipeline.sources.source_index import FOOTPRINT_CRS, SCHEMA, SourceIndex, declaration_digest
 
 CHUNK_FILES: Final = 4_000
 """Files read between two steps of progress; also the unit that is kept while a long build goes on."""
@@ -53,12 +52,14 @@ class Listing:
         states: Size in bytes, time of change in ns, inode of local files; -1 for remote ones. Shape (files, 3).
         footprints: In degrees, by href, where the listing itself has them.
         identities: Identity by href, where the listing itself has it.
+        sidecars: `sidecar_text` of local files that have side-cars, by href.
     """
 
     hrefs: list[str]
     states: npt.NDArray[np.int64]
     footprints: Mapping[str, BaseGeometry] = field(default_factory=dict)
     identities: Mapping[str, FileRef] = field(default_factory=dict)
+    sidecars: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_local(self) -> npt.NDArray[np.bool_]:
@@ -84,53 +85,69 @@ def list_files(source: Source, access: SourceFiles) -> Listing:
     if not isinstance(source.data, Files):
         raise TypeError(f"source {source.id} is not a list of files")
     groups = [_group(href, source, access) for href in source.data.hrefs]
+    sidecars = {path: text for group in groups for path, text in group.sidecars.items()}
     if len(groups) == 1:
-        return Listing(*groups[0])
-    hrefs = [href for names, _ in groups for href in names]
-    states = np.concatenate([states for _, states in groups])
+        return Listing(groups[0].paths, groups[0].states, sidecars=sidecars)
+    hrefs = [href for group in groups for href in group.paths]
+    states = np.concatenate([group.states for group in groups])
     first = {href: position for position, href in reversed(list(enumerate(hrefs)))}
     positions = sorted(first.values())
-    return Listing([hrefs[position] for position in positions], states[positions])
+    return Listing([hrefs[position] for position in positions], states[positions], sidecars=sidecars)
 
 
-def _group(href: str, source: Source, access: SourceFiles) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Files of one href or pattern, sorted, and their states."""
+def _group(href: str, source: Source, access: SourceFiles) -> LocalListing:
+    """Files of one href or pattern, sorted; remote ones have states of -1."""
     if "://" in href:
         found = access.listed(href, source)
-        return found, np.full((len(found), 3), _NOT_LOCAL, np.int64)
+        return LocalListing(found, np.full((len(found), 3), _NOT_LOCAL, np.int64))
     if not glob.has_magic(href):
-        return [href], np.array([_state(href, source.id)], np.int64)
-    paths, states = _matching(href)
-    if not paths:
+        return named_files([href], source.id)
+    matching = matching_files(href)
+    if not matching.paths:
         raise SourceMissing(
             f"no file matches {href}", source=source.id, remedy="check the pattern in the source catalogue"
         )
-    return paths, states
+    return matching
 
 
 def listed(entries: Sequence[tuple[str, BaseGeometry | None]], source_id: str) -> Listing:
     """A listing of hrefs with the footprints (degrees) from their catalogue."""
     unique = dict(entries)
-    states = [(_NOT_LOCAL,) * 3 if "://" in href else _state(href, source_id) for href in unique]
+    local = named_files([href for href in unique if "://" not in href], source_id)
+    states = np.full((len(unique), 3), _NOT_LOCAL, np.int64)
+    states[["://" not in href for href in unique]] = local.states
     footprints = {href: shape for href, shape in unique.items() if shape is not None}
-    return Listing(list(unique), np.array(states, np.int64).reshape(-1, 3), footprints)
+    return Listing(list(unique), states, footprints, sidecars=local.sidecars)
 
 
 def unchanged(listing: Listing, old: SourceIndex | None, source: Source) -> npt.NDArray[np.int64]:
     """Return, per listed file, the row of an old index that is still valid; -1 if the file must be read."""
     if old is None or old.declaration != declaration_digest(source) or not len(old):
         return np.full(len(listing.hrefs), -1, np.int64)
-    hrefs = pa.array(listing.hrefs, pa.string())
-    if old.hrefs.equals(pa.chunked_array([hrefs])):
-        rows = np.arange(len(hrefs), dtype=np.int64)
+    known = old.hrefs
+    if known == listing.hrefs:
+        rows = np.arange(len(known), dtype=np.int64)
     else:
-        rows = pc.index_in(hrefs, value_set=old.hrefs.combine_chunks()).fill_null(-1).to_numpy().astype(np.int64)
+        row_of = {href: row for row, href in reversed(list(enumerate(known)))}
+        rows = np.array([row_of.get(href, -1) for href in listing.hrefs], np.int64)
     kept = rows.copy()
     for number, name in enumerate(("size_bytes", "modified_ns", "inode")):
-        column = old.table.column(name).fill_null(_NOT_LOCAL).to_numpy()
-        same = listing.states[:, number] == column[rows]
+        same = listing.states[:, number] == numbers(old.rows.column(name), _NOT_LOCAL)[rows]
         kept[listing.is_local & ~same] = -1
+    kept[~_same_sidecars(listing, old, kept)] = -1
     return kept
+
+
+def _same_sidecars(listing: Listing, old: SourceIndex, kept: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Mark local files whose side-cars are those of their rows; a side-car can change the facts of a raster."""
+    column = old.rows.column("sidecars")
+    same = np.ones(len(kept), bool)
+    if not listing.sidecars and column.null_count == len(column):
+        return same
+    texts = column.to_pylist()
+    for position in np.flatnonzero((kept >= 0) & listing.is_local).tolist():
+        same[position] = listing.sidecars.get(listing.hrefs[position]) == texts[kept[position]]
+    return same
 
 
 @dataclass(slots=True)
@@ -174,8 +191,10 @@ class Builder:
                 return self._local_row(href, listing, position)
             known = listing.identities.get(href) or self.probe(href, self.source)
             footprint = listing.footprints.get(href)
-            facts = self._facts.read(known) if footprint is None else None
-            return _Row(href, facts, footprint, known.size_bytes, etag=known.etag)
+            sidecars = remote_sidecars(href, self.source, self.probe)
+            described = known.model_copy(update={"sidecars": sidecars})
+            facts = self._facts.read(described) if footprint is None else None
+            return _Row(href, facts, footprint, known.size_bytes, etag=known.etag, sidecars=sidecar_text(sidecars))
         except SourceMissing as error:
             if not self.missing_is_void:
                 self.faults.append(Fault(href, error.at(source=self.source.id)))
@@ -185,9 +204,11 @@ class Builder:
 
     def _local_row(self, href: str, listing: Listing, position: int) -> _Row:
         size, modified_ns, inode = listing.states[position].tolist()
-        facts = self._facts.read_local(href)
+        text = listing.sidecars.get(href)
+        has_sidecars = any(one.href.endswith(APPENDED) for one in sidecars_of(text))
+        facts = self._facts.read_local(href, has_sidecars=has_sidecars)
         sha256 = file_sha256(href) if self.with_sha256 else None
-        return _Row(href, facts, None, size, modified_ns=modified_ns, inode=inode, sha256=sha256)
+        return _Row(href, facts, None, size, modified_ns=modified_ns, inode=inode, sha256=sha256, sidecars=text)
 
     def _table(self, rows: list[_Row]) -> pa.Table:
         columns: dict[str, pa.Array] = {}
@@ -224,9 +245,10 @@ class _Row:
     inode: int | None = None
     etag: str | None = None
     sha256: str | None = None
+    sidecars: str | None = None
 
 
-_ROW_COLUMNS: Final = ("href", "size_bytes", "modified_ns", "inode", "etag", "sha256")
+_ROW_COLUMNS: Final = ("href", "size_bytes", "modified_ns", "inode", "etag", "sha256", "sidecars")
 _FACT_COLUMNS: Final = (
     "west",
     "north",
@@ -242,20 +264,23 @@ _FACT_COLUMNS: Final = (
 def still_there(
     listing: Listing, kept: npt.NDArray[np.int64], old: SourceIndex, probe: Probe, source: Source
 ) -> npt.NDArray[np.int64]:
-    """Ask for remote files whose rows would be kept; rows of those that changed or do not answer become -1."""
+    """Ask for remote files and their side-cars; rows of those that changed or do not answer become -1."""
     remote = np.flatnonzero((kept >= 0) & ~listing.is_local)
     if not len(remote):
         return kept
-    etags = old.table.column("etag").take(pa.array(kept[remote])).to_pylist()
+    known = old.rows.take(["etag", "sidecars"], kept[remote]).to_pylist()
 
-    def same(pair: tuple[int, str]) -> bool:
+    def same(pair: tuple[int, Mapping[str, str]]) -> bool:
+        href, row = listing.hrefs[pair[0]], pair[1]
         try:
-            return probe(listing.hrefs[pair[0]], source).etag == pair[1]
+            return probe(href, source).etag == row["etag"] and (
+                sidecar_text(remote_sidecars(href, source, probe)) == row["sidecars"]
+            )
         except OrographError:
             return False  # reading it again reports why
 
     with ThreadPoolExecutor(_REMOTE_READERS, thread_name_prefix="orograph-index") as pool:
-        answers = np.array(list(pool.map(same, zip(remote.tolist(), etags, strict=True))), bool)
+        answers = np.array(list(pool.map(same, zip(remote.tolist(), known, strict=True))), bool)
     checked = kept.copy()
     checked[remote[~answers]] = -1
     return checked
@@ -301,9 +326,7 @@ def build_index(
         if builder.faults:
             raise builder.faults[0].error
         parts.append(part)
-    return SourceIndex(
-        source.id, merged(kept, old, parts), declaration_digest(source), location_digest(source), area_deg
-    )
+    return SourceIndex.of(source, merged(kept, old, parts), area_deg)
 
 
 def footprints_deg(bounds: npt.NDArray[np.float64], crs: str, source_id: str) -> npt.NDArray[np.object_]:
@@ -342,46 +365,3 @@ def footprints_deg(bounds: npt.NDArray[np.float64], crs: str, source_id: str) ->
 def _bounds(facts: GridFacts) -> tuple[float, float, float, float]:
     south = facts.north - facts.height_px * facts.pixel_height
     return facts.west, south, facts.west + facts.width_px * facts.pixel_width, facts.north
-
-
-def _state(path: str, source_id: str) -> tuple[int, int, int]:
-    try:
-        found = Path(path).stat()
-    except OSError as error:
-        raise SourceMissing(
-            f"no file at {path}", source=source_id, remedy="check the href in the source catalogue"
-        ) from error
-    return found.st_size, found.st_mtime_ns, found.st_ino
-
-
-def _matching(pattern: str) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Files that a pattern matches, sorted by path, and their states; folders are left out."""
-    folder, name = os.path.split(pattern)
-    if glob.has_magic(folder) or "**" in name:
-        found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns are absolute paths
-        paths = [path for path in found if Path(path).is_file()]
-        return paths, np.array([_state(path, "") for path in paths], np.int64).reshape(-1, 3)
-    accepted = re.compile(fnmatch.translate(name)).match
-    hidden = name.startswith(".")
-    names: list[str] = []
-    flat: list[int] = []
-    try:
-        with os.scandir(folder or ".") as entries:
-            for entry in entries:
-                if accepted(entry.name) and (hidden or not entry.name.startswith(".")):
-                    found_stat = entry.stat()
-                    if stat.S_ISREG(found_stat.st_mode):
-                        names.append(entry.name)
-                        flat += (found_stat.st_size, found_stat.st_mtime_ns, found_stat.st_ino)
-    except FileNotFoundError as error:
-        if not names and error.filename == (folder or "."):
-            return [], np.empty((0, 3), np.int64)
-        # A file that went between listing and looking, or a link to nowhere.
-        raise SourceMissing(f"no file at {error.filename}", remedy="remove it or plan again") from error
-    except NotADirectoryError:
-        return [], np.empty((0, 3), np.int64)
-    except OSError as error:
-        raise SourceMissing(f"{folder} cannot be listed: {error.strerror}") from error
-    order = sorted(range(len(names)), key=names.__getitem__)
-    states = np.array(flat, np.int64).reshape(-1, 3)[order]
-    return [f"{folder}/{names[i]}" if folder != "/" else f"/{names[i]}" for i in order], states

@@ -34,7 +34,6 @@ _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 12: 8, 16: 8}
 _READ: Final = {_WIDTH, _HEIGHT, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT, _SCALE, _TIEPOINTS, _METADATA, *_KIND}
 _STATISTICS: Final = re.compile(rb'<Item name="STATISTICS_[^<]*</Item>\s*')
 _FIRST_BYTES: Final = 8192
-_SIDECARS: Final = (".aux.xml", ".msk")
 _TOLERANCE: Final = 1e-9
 
 
@@ -80,13 +79,13 @@ class FactsReader:
         """
         return self._opened(self.access.opened(file, self.source), None)
 
-    def read_local(self, path: str) -> GridFacts:
+    def read_local(self, path: str, *, has_sidecars: bool) -> GridFacts:
         """Facts of a local file.
 
         Raises:
             SourceMissing, SourceCorrupt, SourceGridError: as `orograph.pipeline.sources.header.read_header`.
         """
-        tags = _plain_tags(path)
+        tags = None if has_sidecars else _plain_tags(path)
         if tags is None:
             return self._opened(Path(path), None)
         if tags.kind not in self._kinds:
@@ -139,10 +138,8 @@ def _blocks(path: str, source: Source) -> tuple[int | None, int | None]:
 
 
 def _plain_tags(path: str) -> _Tags | None:
-    """Tags of a little-endian TIFF without sidecars, georeferenced by one tie point and a pixel size; else None."""
+    """Tags of a little-endian TIFF, georeferenced by one tie point and a pixel size; else None."""
     if not path.lower().endswith((".tif", ".tiff")):
-        return None
-    if any(Path(path + suffix).exists() for suffix in _SIDECARS):
         return None
     try:
         descriptor = os.open(path, os.O_RDONLY)

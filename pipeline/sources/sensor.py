@@ -10,6 +10,7 @@ from typing import Final, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orograph.pipeline.core.yaml_text import parse_yaml
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import first_fault
 
@@ -100,7 +101,7 @@ class SensorModel(BaseModel):
 @lru_cache(maxsize=1)
 def bundled_sensors() -> dict[str, SensorModel]:
     """Bundled sensor models by name."""
-    document = yaml.safe_load(BUNDLED.read_text(encoding="utf-8"))
+    document = parse_yaml(BUNDLED.read_text(encoding="utf-8"))
     return {name: SensorModel.model_validate(entry) for name, entry in document.items()}
 
 
@@ -129,7 +130,7 @@ def read_sensor(name: str) -> SensorModel:
         except ValueError as error:
             raise ConfigError(str(error), remedy="or give a YAML file with footprint_m and noise_m") from error
     try:
-        return SensorModel.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return SensorModel.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"sensor model {path} cannot be read: {error}") from error
     except ValidationError as error:

@@ -15,6 +15,7 @@ footprints are polygons in longitude and latitude (EPSG:4258) with a bounding-bo
 | `etag` | identity of a remote object |
 | `sha256` | of the content; null until requested or until a tile was made from the file |
 | `pinned` | whether plans name the file by its sha256 instead of its state |
+| `sidecars` | JSON list of href, ETag and size of files that describe it (`.aux.xml`, `.msk`, `.tfw`); null for none |
 """
 
 from __future__ import annotations
@@ -37,14 +38,20 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.index_rows import IndexRows, numbers
+from orograph.pipeline.sources.local_listing import sidecars_of
 from orograph.pipeline.sources.refs import FileRef
 
 FOOTPRINT_CRS: Final = "EPSG:4258"
-VERSION: Final = 1
+VERSION: Final = 2
+ROW_GROUP_FILES: Final = 8_192
+"""Rows decoded together; a tile touches a few of these groups where names follow places."""
 _SEARCHES_WITHOUT_TREE: Final = 8
 
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 _METADATA: Final = "orograph:source-index"
+_PARQUET: Final = {"compression": "zstd", "write_page_checksum": True, "row_group_size": ROW_GROUP_FILES}
+_REF_COLUMNS: Final = ("href", "size_bytes", "modified_ns", "inode", "etag", "sha256", "pinned", "sidecars")
 _BBOX: Final = pa.struct([(side, pa.float64()) for side in _SIDES])
 SCHEMA: Final = pa.schema(
     [
@@ -66,17 +73,24 @@ SCHEMA: Final = pa.schema(
         ("etag", pa.string()),
         ("sha256", pa.string()),
         ("pinned", pa.bool_()),
+        ("sidecars", pa.string()),
     ]
 )
 
 
 class DamagedIndex(ValueError):
-    """The bytes are not a source index of this version."""
+    """The bytes are not a source index."""
+
+
+class OtherVersion(DamagedIndex):
+    """A source index of another version of Orograph; it is made again."""
 
 
 def declaration_digest(source: Source) -> str:
     """Declaration that the rows of an index were checked against; if it changes, the files are read again."""
-    checked = source.model_dump(mode="json", include={"horizontal_crs", "vertical_frame", "pixel", "anonymous"})
+    checked = source.model_dump(
+        mode="json", include={"horizontal_crs", "vertical_frame", "pixel", "anonymous", "sidecars"}
+    )
     return hashlib.sha256(json.dumps([VERSION, checked], sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -91,27 +105,39 @@ class SourceIndex:
 
     Attributes:
         source_id: Id of the source.
-        table: Rows of `SCHEMA`, first file wins.
+        rows: Rows of `SCHEMA`, first file wins.
         declaration: `declaration_digest` of the source the files were checked against.
         location: `location_digest` of the place they were listed at.
         area_deg: West, south, east, north within which the listing is complete; None means everywhere.
     """
 
     source_id: str
-    table: pa.Table
+    rows: IndexRows
     declaration: str
     location: str
     area_deg: tuple[float, float, float, float] | None = None
     _found: dict[int, FileRef] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
-        return int(self.table.num_rows)
+        return len(self.rows)
+
+    @classmethod
+    def of(
+        cls, source: Source, table: pa.Table, area_deg: tuple[float, float, float, float] | None = None
+    ) -> SourceIndex:
+        """An index of a source as it is declared now."""
+        return cls(source.id, IndexRows(table), declaration_digest(source), location_digest(source), area_deg)
+
+    @property
+    def table(self) -> pa.Table:
+        """All rows as a table of `SCHEMA`."""
+        return self.rows.table
 
     @cached_property
     def bounds_deg(self) -> npt.NDArray[np.float64]:
         """West, south, east, north of every footprint, shape (files, 4)."""
-        bbox = self.table.column("bbox").combine_chunks()
-        return np.column_stack([bbox.field(side).to_numpy(zero_copy_only=False) for side in _SIDES])
+        bbox = self.rows.column("bbox")
+        return np.column_stack([numbers(bbox.field(side)) for side in _SIDES])
 
     @cached_property
     def _tree(self) -> shapely.STRtree:
@@ -141,28 +167,28 @@ class SourceIndex:
 
     def footprints(self, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.object_]:
         """Footprints in longitude and latitude of some rows, or of all."""
-        column = self.table.column("geometry")
-        chosen = column if rows is None else column.take(pa.array(rows))
-        found: npt.NDArray[np.object_] = shapely.from_wkb(chosen.to_numpy(zero_copy_only=False))
+        column = self.rows.column("geometry") if rows is None else self.rows.take(["geometry"], rows).column(0)
+        found: npt.NDArray[np.object_] = shapely.from_wkb(np.array(column.to_pylist(), dtype=object))
         return found
 
     @property
-    def hrefs(self) -> pa.ChunkedArray:
+    def hrefs(self) -> list[str]:
         """All hrefs, in order."""
-        return self.table.column("href")
+        found: list[str] = self.rows.column("href").to_pylist()
+        return found
 
     @property
     def sizes_bytes(self) -> npt.NDArray[np.int64]:
         """Size of every file."""
-        sizes: npt.NDArray[np.int64] = self.table.column("size_bytes").to_numpy()
+        sizes: npt.NDArray[np.int64] = numbers(self.rows.column("size_bytes"))
         return sizes
 
     def refs(self, rows: npt.NDArray[np.int64]) -> list[FileRef]:
         """Files of some rows as jobs name them."""
         missing = [row for row in rows.tolist() if row not in self._found]
         if missing:
-            taken = self.table.select(["href", "size_bytes", "modified_ns", "inode", "etag", "sha256", "pinned"])
-            for row, values in zip(missing, taken.take(pa.array(missing)).to_pylist(), strict=True):
+            taken = self.rows.take(_REF_COLUMNS, np.array(missing, np.int64))
+            for row, values in zip(missing, taken.to_pylist(), strict=True):
                 self._found[row] = _file_ref(values)
         return [self._found[row] for row in rows.tolist()]
 
@@ -174,9 +200,9 @@ class SourceIndex:
             bounds: West, south, east, north of the window in the CRS of the files.
         """
         names = ["size_bytes", "width_px", "height_px", "west", "north", "pixel_width", "pixel_height"]
-        taken = self.table.select([*names, "block_width_px", "block_height_px"]).take(pa.array(rows))
+        taken = self.rows.take([*names, "block_width_px", "block_height_px"], rows)
         size, width, height, west, north, dx, dy, block_w, block_h = (
-            taken.column(i).to_numpy(zero_copy_only=False).astype(np.float64) for i in range(taken.num_columns)
+            numbers(column.cast(pa.float64()), np.nan) for column in taken.columns
         )
         with np.errstate(invalid="ignore"):
             across = _share(bounds[0] - west, bounds[2] - west, dx, width, block_w)
@@ -199,21 +225,20 @@ class SourceIndex:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SourceIndex:
-        """Read an index.
+        """Open an index; its pages are decoded, and checked, when they are needed.
 
         Raises:
             DamagedIndex: damaged bytes, or another version.
         """
         try:
-            # In one thread: the memory pool of each further thread would exceed the table.
-            table = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read(use_threads=False)
-            document = json.loads((table.schema.metadata or {})[_METADATA.encode()])
-            if document["version"] != VERSION or not table.schema.remove_metadata().equals(SCHEMA):
-                raise DamagedIndex("it has another version")
+            file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+            document = json.loads((file.schema_arrow.metadata or {})[_METADATA.encode()])
+            if document["version"] != VERSION or not file.schema_arrow.remove_metadata().equals(SCHEMA):
+                raise OtherVersion("it has another version")
             area = document["area_deg"]
             return cls(
                 source_id=document["source"],
-                table=table.replace_schema_metadata(None),
+                rows=IndexRows(file),
                 declaration=document["declaration"],
                 location=document["location"],
                 area_deg=None if area is None else tuple(area),
@@ -227,7 +252,7 @@ def encode(table: pa.Table, document: Mapping[str, Any]) -> bytes:
     bounds = table.column("bbox").combine_chunks()
     total = [0.0, 0.0, 0.0, 0.0]
     if table.num_rows:
-        sides = [bounds.field(side).to_numpy(zero_copy_only=False) for side in _SIDES]
+        sides = [numbers(bounds.field(side)) for side in _SIDES]
         total = [float(f(side)) for f, side in zip((np.min, np.min, np.max, np.max), sides, strict=True)]
     geo = {
         "version": "1.1.0",
@@ -244,7 +269,7 @@ def encode(table: pa.Table, document: Mapping[str, Any]) -> bytes:
     }
     buffer = io.BytesIO()
     metadata = {"geo": json.dumps(geo), _METADATA: json.dumps(document, sort_keys=True)}
-    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", write_page_checksum=True)
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, **_PARQUET)
     return buffer.getvalue()
 
 
@@ -263,6 +288,7 @@ def _file_ref(values: Mapping[str, Any]) -> FileRef:
         size_bytes=values["size_bytes"],
         sha256=None if values["pinned"] else sha256,
         blocks_sha256=None,
+        sidecars=sidecars_of(values["sidecars"]),
     )
 
 

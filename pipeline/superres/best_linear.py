@@ -15,10 +15,10 @@ from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save_file
 
+from orograph.pipeline.core.compiled import compiled
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ConfigError, ModelError
 from orograph.pipeline.sources.catalogue import Thinning
@@ -33,7 +33,7 @@ _SEED: Final = 977
 Kernels = npt.NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _filtered(heights: Kernels, kernels: Kernels, factor: int, fine: FloatArray) -> None:
     """Apply one filter per phase, in float64 and one order of summation: every tiling gives the same bits."""
     taps = kernels.shape[1]

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from orograph.pipeline.core.compiled import compiled
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 
 _DAMPING: Final = 0.75
@@ -15,7 +15,7 @@ _SLOPING_RINGS: Final = 3
 """Rings that continue the slope; those beyond carry the mean of their neighbours, or roughness would grow outwards."""
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _grow(heights: npt.NDArray[np.float64], todo: npt.NDArray[np.int64], rings: int) -> None:
     """Fill pixels of `todo` (row, column), ring after ring outwards from the valid ones, in place."""
     rows, columns = heights.shape

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from orograph.pipeline.core.compiled import compiled
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.sources.catalogue import Thinning
@@ -95,7 +95,7 @@ def phase_weights(name: str, factor: int) -> npt.NDArray[np.float64]:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _separable(
     heights: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], fine: npt.NDArray[np.float32]
 ) -> None:

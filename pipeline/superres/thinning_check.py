@@ -21,9 +21,8 @@ from orograph.pipeline.sources.refs import ThinningCheck
 from orograph.pipeline.sources.sensor import RESOLVER
 from orograph.pipeline.sources.single_raster import HeightRaster
 from orograph.pipeline.superres.thinning_evidence import PLACES, contradicted, log_odds_at
+from orograph.pipeline.superres.zoom import UPSAMPLED_FROM
 
-SUPERRES_FROM: Final = 1.5
-"""A source is super-resolved when its pixel is at least this many target pixels."""
 _EUROPE_DEG: Final = (-25.0, 34.0, 45.0, 72.0)
 _LOG = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ def relies_on_thinning(source: Source, settings: ProcessingSettings) -> bool:
         and not source.trust_thinning
         and not (settings.superres == RESOLVER and source.sensor is not None)
         and settings.superres not in ("none", *INTERPOLANTS)
-        and source.resolution_m / settings.pixel_size_m >= SUPERRES_FROM
+        and source.resolution_m / settings.pixel_size_m >= UPSAMPLED_FROM
     )
 
 

@@ -30,7 +30,8 @@ from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.reader import SourceReader
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.pipeline.superres import takes_options, takes_sensor
-from orograph.pipeline.tile.prepared_source import PreparedSource, SamplingPlan, pinned, zoom_of
+from orograph.pipeline.superres.zoom import zoom_of
+from orograph.pipeline.tile.prepared_source import PreparedSource, SamplingPlan, pinned
 from orograph.pipeline.tile.stages.stage import Layer
 from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
 

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 
-from orograph.pipeline.bare_earth.reader import AUTO, model_for
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import OrographError
@@ -15,7 +14,7 @@ from orograph.pipeline.job import Job
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.superres import resolver, takes_options, takes_sensor
-from orograph.pipeline.tile.prepared_source import IN_PLACE, zoom_of
+from orograph.pipeline.superres.zoom import IN_PLACE, zoom_of
 
 
 def upsampler_of(source: Source, settings: ProcessingSettings, fetch: Read | None = None) -> str | None:
@@ -50,13 +49,18 @@ def _of_source(source: Source, settings: ProcessingSettings, fetch: Read | None)
             f"{_trained_factor(settings.superres, fetch)}, {source.resolution_m:g} m to {settings.pixel_size_m:g} m is "
             f"{zoom_of(source.resolution_m, settings.pixel_size_m)}"
         )
-    wants_auto = settings.bare_earth == AUTO and source.surface is Surface.DSM
-    if wants_auto and model_for(source, AUTO, settings.pixel_size_m) is None:
+    if settings.bare_earth == "auto" and source.surface is Surface.DSM and not _has_bare_earth(source, settings):
         found.append(
             f"{source.id} stays a DSM: no bundled bare-earth model fits pixels of {source.resolution_m:g} m "
             f"in tiles of {settings.pixel_size_m:g} m"
         )
     return tuple(found)
+
+
+def _has_bare_earth(source: Source, settings: ProcessingSettings) -> bool:
+    from orograph.pipeline.bare_earth.reader import AUTO, model_for  # compiled kernels, which few plans need
+
+    return model_for(source, AUTO, settings.pixel_size_m) is not None
 
 
 @lru_cache(maxsize=16)

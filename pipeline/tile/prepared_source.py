@@ -26,16 +26,9 @@ from orograph.pipeline.sources.refs import HorizontalOperation, SourceRef
 from orograph.pipeline.sources.sensor import SensorModel
 from orograph.pipeline.superres import Resolver, resolver, takes_sensor
 from orograph.pipeline.superres.interpolation_error import StatedError
-from orograph.pipeline.superres.thinning_check import SUPERRES_FROM
+from orograph.pipeline.superres.zoom import IN_PLACE, zoom_of
 from orograph.pipeline.tile.errors import add_local_errors, local_reach_px, rounded
 from orograph.pipeline.tile.stages.stage import Layer
-
-LARGEST_ZOOM: Final = 10
-
-
-IN_PLACE: Final = "keys6"
-"""Fallback when the network was trained for another factor."""
-
 
 _AVERAGING_SCALE: Final = 1.5
 """Kernel width from which a resampling averages pixels and its interpolation error is negligible."""
@@ -319,12 +312,6 @@ def pinned(ref: SourceRef) -> HorizontalOperation:
             "no horizontal operation was pinned", source=ref.source.id, remedy="plan the job with orograph plan"
         )
     return ref.horizontal
-
-
-def zoom_of(resolution_m: float, pixel_size_m: float) -> int:
-    """Whole factor by which a source is upsampled before it is resampled; 1 for none."""
-    ratio = resolution_m / pixel_size_m
-    return 1 if ratio < SUPERRES_FROM else min(LARGEST_ZOOM, max(2, round(ratio + 0.2)))
 
 
 def _resolver_for(

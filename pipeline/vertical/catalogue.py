@@ -9,6 +9,7 @@ from typing import Final, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from orograph.pipeline.core.yaml_text import parse_yaml
 from orograph.pipeline.errors import ConfigError, EpochMissing, FrameUnknown, NoVerticalOperation
 from orograph.pipeline.sources.catalogue import UserGrid
 from orograph.pipeline.vertical.entries import (
@@ -290,7 +291,7 @@ def _joined(first: Operation, second: Operation) -> Operation:
 @lru_cache(maxsize=8)
 def _load(path: Path) -> VerticalCatalogue:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
         return VerticalCatalogue.model_validate(document)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise ConfigError(f"vertical catalogue {path.name} cannot be used: {error}") from error

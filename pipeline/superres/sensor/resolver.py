@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from orograph.pipeline.core.compiled import compiled
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.sources.sensor import RESOLVER, SensorModel
@@ -25,7 +25,7 @@ BAND: Final = 0.92
 distribution. From simulated sensors over eight terrains, `docs/benchmarks/index.md`."""
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _filtered(
     heights: Array,
     level: Array,

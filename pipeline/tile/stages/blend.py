@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
+import scipy  # its submodules load at first use: planning needs halos only
 
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.job import Job
@@ -112,7 +112,7 @@ def _offset(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the correction of the lower source and its weight: 1 at the better source's edge, 0 beyond the width."""
     difference = np.where(both, upper_m - lower_m, np.float32(0)).astype(np.float32)
-    away, (rows, cols) = distance_transform_edt(~both, return_indices=True)
+    away, (rows, cols) = scipy.ndimage.distance_transform_edt(~both, return_indices=True)
     near = new & (away < width_px)
     rim = np.zeros(both.shape, np.bool_)
     rim[rows[near], cols[near]] = True
@@ -141,7 +141,7 @@ def _next_to_sea(
     if not kept.any():
         return np.float32(1)
     fade_px = max(width_px / _NOISE_SHARE, 1.0)
-    return _smoothstep(distance_transform_edt(~kept) / fade_px)
+    return _smoothstep(scipy.ndimage.distance_transform_edt(~kept) / fade_px)
 
 
 def _sea(heights_m: FloatArray) -> BoolArray:
@@ -151,8 +151,8 @@ def _sea(heights_m: FloatArray) -> BoolArray:
     if not close.any():
         return close
     void = np.isnan(heights_m)
-    highest = maximum_filter(np.where(void, np.float32(-np.inf), heights_m), 3)
-    lowest = minimum_filter(np.where(void, np.float32(np.inf), heights_m), 3)
+    highest = scipy.ndimage.maximum_filter(np.where(void, np.float32(-np.inf), heights_m), 3)
+    lowest = scipy.ndimage.minimum_filter(np.where(void, np.float32(np.inf), heights_m), 3)
     flat: BoolArray = highest - lowest <= SEA_FLAT_M
     return flat & close
 

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects, label
-from scipy.sparse import csc_matrix, eye_array
-from scipy.sparse.linalg import spsolve
+import scipy  # its submodules load at first use: planning needs halos only
 
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.job import Job
@@ -52,9 +50,9 @@ class Fill:
             return window.evolve(filled=filled)
         heights, sigma = window.heights_m.copy(), window.sigma_m.copy()
         pixel_size_m = context.job.settings.pixel_size_m
-        labels = label(void)[0].astype(np.int32, copy=False)
+        labels = scipy.ndimage.label(void)[0].astype(np.int32, copy=False)
         larger = fill_small(labels, heights, sigma, filled, limit_px, _SIGMA_PER_M * pixel_size_m)
-        boxes = find_objects(labels) if larger.size else []
+        boxes = scipy.ndimage.find_objects(labels) if larger.size else []
         for number in larger:
             box = boxes[number - 1]
             if _fits(box, window.shape, limit_px):
@@ -101,13 +99,13 @@ def membrane(heights_m: FloatArray, inside: BoolArray) -> npt.NDArray[np.float32
         pairs.append(np.stack([np.nonzero(link)[0], neighbour[link]]))
     i, j = np.concatenate(pairs, axis=1)
     degree = known + np.bincount(i, minlength=count)
-    adjacency = csc_matrix((np.ones(i.size), (i, j)), shape=(count, count))
-    system = (eye_array(count, format="csc").multiply(degree) - adjacency).tocsc()
-    return np.asarray(spsolve(system, load), np.float64).reshape(-1).astype(np.float32)
+    adjacency = scipy.sparse.csc_matrix((np.ones(i.size), (i, j)), shape=(count, count))
+    system = (scipy.sparse.eye_array(count, format="csc").multiply(degree) - adjacency).tocsc()
+    return np.asarray(scipy.sparse.linalg.spsolve(system, load), np.float64).reshape(-1).astype(np.float32)
 
 
 def _sigma(sigma_m: FloatArray, inside: BoolArray, pixel_size_m: float) -> npt.NDArray[np.float32]:
-    rim = binary_dilation(inside) & ~inside & np.isfinite(sigma_m)
+    rim = scipy.ndimage.binary_dilation(inside) & ~inside & np.isfinite(sigma_m)
     base = float(sigma_m[rim].mean()) if rim.any() else 0.0
-    distance_m = distance_transform_edt(inside) * pixel_size_m
+    distance_m = scipy.ndimage.distance_transform_edt(inside) * pixel_size_m
     return np.hypot(base, _SIGMA_PER_M * distance_m[inside]).astype(np.float32)

@@ -97,6 +97,18 @@ def test_help_answers_without_loading_the_heavy_libraries():
     assert out.stdout.strip() == "[]"
 
 
+def test_planning_from_an_index_compiles_nothing_and_loads_no_large_library_for_tables(catalogue, tmp_path):
+    store = tmp_path / "store"
+    assert run("sources", "index", "made", "-c", catalogue, "--store", store) == 0
+    code = "import sys, orograph.infra.cli.app as app; app.app(sys.argv[1:], standalone_mode=False); print([m for m in ('torch', 'numba', 'pandas', 'scipy.ndimage', 'scipy.optimize', 'httpx') if m in sys.modules])"
+    arguments = ["plan", "-c", str(catalogue), "--store", str(store), "--tile", "E4200N3000", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *arguments]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert '"tile": "E4200N3000"' in out.stdout
+    assert out.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize(
     "arguments", [("--engine", "sparks"), ("--workers", "many"), ("--memory-limit-mb", 0), ("--engine", "")]
 )

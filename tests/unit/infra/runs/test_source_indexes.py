@@ -11,10 +11,11 @@ from orograph.infra.runs.source_indexes import StoredIndexes, index_key, load_in
 from orograph.infra.stores.local import LocalStore
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import CatalogueError, SourceMissing
+from orograph.pipeline.planning import planner as planner_module
 from orograph.pipeline.planning.indexes import read_local
 from orograph.pipeline.planning.planner import Planner
 from orograph.pipeline.settings import ProcessingSettings
-from orograph.pipeline.sources import index_build
+from orograph.pipeline.sources import index_build, source_index
 from orograph.pipeline.sources.catalogue import CellTemplate, Files
 from orograph.pipeline.sources.refs import FileRef
 from orograph.pipeline.sources.source_files import LocalFiles
@@ -81,12 +82,21 @@ def test_an_interrupted_build_goes_on(made, store, monkeypatch):
 def test_plans_open_no_file_of_an_index(made, store, monkeypatch):
     update_index(store, made, NEVER, read_local)
     plain = Planner([made], ProcessingSettings(), NEVER.probe).job(TILE)
-    monkeypatch.setattr(index_build.FactsReader, "read_local", lambda *_: pytest.fail("opened a file"))
+    monkeypatch.setattr(index_build.FactsReader, "read_local", lambda *_, **__: pytest.fail("opened a file"))
+    monkeypatch.setattr(planner_module, "find_sidecars", lambda _: pytest.fail("looked for side-cars of a file"))
     planner = Planner([made], ProcessingSettings(), NEVER.probe, NEVER, StoredIndexes(store, NEVER, read_local))
     plan = planner.plan([TILE])
     assert plan.jobs[0].run_key == plain.run_key
     assert len(plan.jobs[0].sources[0].files) == 6
     assert planner.covered_tiles() == (TILE,)
+
+
+def test_an_index_of_another_version_is_made_again(made, store, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(source_index, "VERSION", 0)
+        update_index(store, made, NEVER, read_local)
+    assert load_index(store, made.id) is None
+    assert update_index(store, made, NEVER, read_local).read == 6
 
 
 def test_new_and_rewritten_files_are_planned_with_an_old_index(made, store, tmp_path):

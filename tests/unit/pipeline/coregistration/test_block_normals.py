@@ -5,7 +5,7 @@ import pytest
 
 from orograph.pipeline.coregistration.block_normals import Evidence, gather, patches_per_block
 from orograph.pipeline.coregistration.field import DisplacementField
-from orograph.pipeline.coregistration.fit import make_pair
+from orograph.pipeline.coregistration.fitting import make_pair
 from orograph.pipeline.coregistration.pair import Blocks
 from tests.support.pairs import relief_pair
 

@@ -8,7 +8,7 @@ import pytest
 from orograph.pipeline.coregistration.block_normals import gather
 from orograph.pipeline.coregistration.blocks import observable, tabulate
 from orograph.pipeline.coregistration.field import DisplacementField
-from orograph.pipeline.coregistration.fit import make_pair
+from orograph.pipeline.coregistration.fitting import make_pair
 from orograph.pipeline.coregistration.pair import Blocks
 from orograph.pipeline.coregistration.status import CoregistrationStatus
 from tests.support.pairs import plane_raster, relief_pair

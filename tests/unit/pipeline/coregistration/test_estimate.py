@@ -18,7 +18,7 @@ from orograph.pipeline.coregistration.estimate import (
     with_nuisance,
 )
 from orograph.pipeline.coregistration.field import DisplacementField
-from orograph.pipeline.coregistration.fit import make_pair
+from orograph.pipeline.coregistration.fitting import make_pair
 from orograph.pipeline.coregistration.methods import EAST, NORTH, UP, parse_method
 from orograph.pipeline.coregistration.pair import Blocks
 from tests.support.pairs import PIXEL_M, plane_raster, relief_pair

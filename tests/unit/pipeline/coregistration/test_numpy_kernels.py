@@ -12,7 +12,7 @@ from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import cpu_kernels, fit
 from orograph.pipeline.coregistration.despike import despike
-from orograph.pipeline.coregistration.fit import make_pair
+from orograph.pipeline.coregistration.fitting import make_pair
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from orograph.pipeline.coregistration.field import DisplacementField
-from orograph.pipeline.coregistration.fit import make_pair
+from orograph.pipeline.coregistration.fitting import make_pair
 from orograph.pipeline.coregistration.pair import Blocks
 from tests.support.pairs import PIXEL_M, plane_raster, still_with
 

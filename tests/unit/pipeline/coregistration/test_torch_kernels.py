@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import DisplacementField, fit
-from orograph.pipeline.coregistration.fit import make_pair
+from orograph.pipeline.coregistration.fitting import make_pair
 from orograph.pipeline.coregistration.pair import Blocks
 from orograph.pipeline.errors import ConfigError
 

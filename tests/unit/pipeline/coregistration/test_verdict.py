@@ -7,7 +7,7 @@ import pytest
 
 from orograph.pipeline.coregistration.estimate import Estimate, SlopeSpread
 from orograph.pipeline.coregistration.field import DisplacementField
-from orograph.pipeline.coregistration.fit import make_pair
+from orograph.pipeline.coregistration.fitting import make_pair
 from orograph.pipeline.coregistration.status import CoregistrationStatus
 from orograph.pipeline.coregistration.verdict import beyond, judge, one_direction
 from tests.support.pairs import plane_raster, still_with

@@ -58,7 +58,7 @@ def test_an_index_survives_its_file_and_is_geoparquet(tmp_path):
     geo = json.loads(pq.read_schema(io.BytesIO(data)).metadata[b"geo"])
     assert geo["version"] == "1.1.0"
     assert geo["columns"]["geometry"]["crs"]["id"] == {"authority": "EPSG", "code": 4258}
-    assert [Path(href).name for href in index.hrefs.to_pylist()] == sorted(p.name for p in tmp_path.iterdir())
+    assert [Path(href).name for href in index.hrefs] == sorted(p.name for p in tmp_path.iterdir())
     with pytest.raises(DamagedIndex):
         SourceIndex.from_bytes(data[: len(data) // 2])
 
@@ -87,7 +87,7 @@ def test_only_files_that_changed_are_read_again(tmp_path):
     read = [Path(listing.hrefs[i]).name for i in np.flatnonzero(kept < 0)]
     assert read == ["t1_0.tif", "t9_9.tif"]
     new = build_index(made, listing, never, old=old)
-    assert new.hrefs.to_pylist() == listing.hrefs
+    assert new.hrefs == listing.hrefs
     assert new.table.equals(index_of(made).table)
     assert new.refs(np.array([1]))[0].etag != old.refs(np.array([2]))[0].etag
 
@@ -129,7 +129,7 @@ def test_content_is_the_identity_on_request(tmp_path):
     listing = list_files(made, LocalFiles())
     ((_, table),) = Builder(made, never, with_sha256=True).read(listing, [0])
     assert table.column("sha256")[0].as_py() == file_sha256(tmp_path / "t0_0.tif")
-    index = SourceIndex(made.id, table, "", "")
+    index = SourceIndex.of(made, table)
     assert index.refs(np.array([0]))[0].etag == f"sha256:{file_sha256(tmp_path / 't0_0.tif')}"
 
 
@@ -165,7 +165,7 @@ def test_tags_give_the_grid_gdal_gives(tmp_path, pixel, big, tiled):
         with rasterio.open(path, "w", **profile, **blocks, transform=affine, BIGTIFF=big, nodata=-9999) as out:
             out.write(np.full((1, 40, 70 + number), 5, np.float32))
             out.update_tags(**({"AREA_OR_POINT": "Point"} if pixel is PixelIs.POINT else {}), STATISTICS_MEAN=number)
-        facts, header = reader.read_local(str(path)), read_header(path, made)
+        facts, header = reader.read_local(str(path), has_sidecars=False), read_header(path, made)
         found = (facts.west, facts.north, facts.pixel_width, -facts.pixel_height)
         assert found == pytest.approx((header.affine.c, header.affine.f, header.affine.a, header.affine.e), abs=1e-6)
         assert (facts.height_px, facts.width_px) == header.shape
@@ -175,8 +175,20 @@ def test_tags_give_the_grid_gdal_gives(tmp_path, pixel, big, tiled):
 def test_a_sidecar_that_would_move_a_file_is_seen(tmp_path):
     made = of(folder_of(tmp_path, 2, 1))
     reader = FactsReader(made)
-    assert reader.read_local(str(tmp_path / "t0_0.tif")).west == 300_000.0
+    assert reader.read_local(str(tmp_path / "t0_0.tif"), has_sidecars=False).west == 300_000.0
     sidecar = "<PAMDataset><GeoTransform>500000, 50, 0, 5600000, 0, -50</GeoTransform></PAMDataset>"
     (tmp_path / "t1_0.tif.aux.xml").write_text(sidecar)
     with pytest.raises(SourceGridError, match="contradict"):
-        reader.read_local(str(tmp_path / "t1_0.tif"))
+        reader.read_local(str(tmp_path / "t1_0.tif"), has_sidecars=True)
+
+
+def test_sidecars_are_in_the_index_and_one_that_came_or_changed_makes_its_file_read_again(tmp_path):
+    made = of(folder_of(tmp_path, 3, 1))
+    (tmp_path / "t0_0.tif.aux.xml").write_text("<PAMDataset/>")
+    old = index_of(made)
+    refs = old.refs(np.arange(3))
+    assert [[Path(one.href).name for one in ref.sidecars] for ref in refs] == [["t0_0.tif.aux.xml"], [], []]
+    assert build_index(made, list_files(made, LocalFiles()), never, old=old) is old
+    (tmp_path / "t0_0.tif.aux.xml").write_text("<PAMDataset></PAMDataset>")
+    (tmp_path / "t2_0.tfw").write_text("50 0 0 -50 302025 5500975")
+    assert (unchanged(list_files(made, LocalFiles()), old, made) < 0).tolist() == [True, False, True]

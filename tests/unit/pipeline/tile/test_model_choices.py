@@ -3,8 +3,8 @@
 import pytest
 
 from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.superres.zoom import IN_PLACE
 from orograph.pipeline.tile.model_choices import substitutions, upsampler_of
-from orograph.pipeline.tile.prepared_source import IN_PLACE
 from tests.support.made import source
 from tests.support.planned import job_of
 

@@ -5,8 +5,8 @@ import pytest
 
 from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.resampling.node_grid import Target
+from orograph.pipeline.superres.zoom import LARGEST_ZOOM, zoom_of
 from orograph.pipeline.tile.assembly import TileAssembly
-from orograph.pipeline.tile.prepared_source import LARGEST_ZOOM, zoom_of
 from tests.support.planned import BOUNDS_M, job_of, paths_of
 
 

@@ -1,0 +1,18 @@
+"""Parses YAML by libyaml where it is installed: ten times as fast as the parser in Python."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import yaml
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def parse_yaml(text: str) -> Any:
+    """Document of plain values; None for an empty text.
+
+    Raises:
+        yaml.YAMLError: not YAML.
+    """
+    return yaml.load(text, Loader=_LOADER)  # noqa: S506 - both are safe loaders

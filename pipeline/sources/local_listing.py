@@ -1,0 +1,174 @@
+"""Lists local files by pattern with their states and side-cars, each folder read once."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import json
+import os
+import re
+import stat
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from orograph.pipeline.errors import SourceMissing
+from orograph.pipeline.sources.file_identity import FileState, local_ref
+from orograph.pipeline.sources.refs import FileRef
+from orograph.pipeline.sources.sidecars import APPENDED, PROJECTION, WORLD, candidates, find_sidecars
+
+_SIDECAR_SUFFIXES: Final = tuple({suffix.lower() for suffix in (*APPENDED, *WORLD, *PROJECTION)})
+
+
+@dataclass(frozen=True, eq=False)
+class LocalListing:
+    """Files, sorted by path.
+
+    Attributes:
+        paths: Paths.
+        states: Size in bytes, time of change in ns and inode, shape (files, 3).
+        sidecars: `sidecar_text` of the files that have side-cars, by path.
+    """
+
+    paths: list[str]
+    states: npt.NDArray[np.int64]
+    sidecars: dict[str, str] = field(default_factory=dict)
+
+
+def sidecar_text(sidecars: Iterable[FileRef]) -> str | None:
+    """Side-cars as a source index keeps them: a JSON list of href, ETag and size; None for none."""
+    found = [[one.href, one.etag, one.size_bytes] for one in sidecars]
+    return json.dumps(found, ensure_ascii=False) if found else None
+
+
+def sidecars_of(text: str | None) -> tuple[FileRef, ...]:
+    """Side-cars of a text that `sidecar_text` made."""
+    if not text:
+        return ()
+    return tuple(FileRef(href=href, etag=etag, size_bytes=size) for href, etag, size in json.loads(text))
+
+
+def local_sidecars(path: str) -> str | None:
+    """`sidecar_text` of a local file as it is now."""
+    return sidecar_text(map(local_ref, find_sidecars(path)))
+
+
+def named_files(paths: Sequence[str], source_id: str) -> LocalListing:
+    """Files by name.
+
+    Raises:
+        SourceMissing: one does not exist.
+    """
+    states = np.array([file_state(path, source_id) for path in paths], np.int64).reshape(-1, 3)
+    texts = {path: text for path in paths if (text := local_sidecars(path)) is not None}
+    return LocalListing(list(paths), states, texts)
+
+
+def matching_files(pattern: str) -> LocalListing:
+    """Files that a pattern matches; folders are left out, hidden files match no pattern.
+
+    Raises:
+        SourceMissing: a folder cannot be listed, or a file went meanwhile.
+    """
+    folder, name = os.path.split(pattern)
+    if glob.has_magic(folder) or "**" in name:
+        found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns are absolute paths
+        return named_files([path for path in found if Path(path).is_file()], "")
+    try:
+        names, states, beside = _scanned(folder or ".", name)
+    except FileNotFoundError as error:
+        if error.filename == (folder or "."):
+            return LocalListing([], np.empty((0, 3), np.int64))
+        # A file that went between listing and looking, or a link to nowhere.
+        raise SourceMissing(f"no file at {error.filename}", remedy="remove it or plan again") from error
+    except NotADirectoryError:
+        return LocalListing([], np.empty((0, 3), np.int64))
+    except OSError as error:
+        raise SourceMissing(f"{folder} cannot be listed: {error.strerror}") from error
+    start = "/" if folder == "/" else f"{folder}/"
+    order = sorted(range(len(names)), key=names.__getitem__)
+    paths = [start + names[i] for i in order]
+    return LocalListing(paths, states[order], _paired(start, names, beside))
+
+
+def file_state(path: str, source_id: str) -> tuple[int, int, int]:
+    """Size, time of change and inode of a file.
+
+    Raises:
+        SourceMissing: it does not exist.
+    """
+    try:
+        found = os.stat(path)  # noqa: PTH116 - hundreds of thousands of them
+    except OSError as error:
+        raise SourceMissing(
+            f"no file at {path}", source=source_id, remedy="check the href in the source catalogue"
+        ) from error
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _scanned(folder: str, pattern: str) -> tuple[list[str], npt.NDArray[np.int64], dict[str, FileState]]:
+    """Names that match and their states, and the states of everything that is named like a side-car."""
+    accepted = re.compile(fnmatch.translate(pattern)).match
+    hidden = pattern.startswith(".")
+    names: list[str] = []
+    flat = array("q")
+    beside: dict[str, FileState] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            is_file = accepted(name) and (hidden or not name.startswith("."))
+            is_sidecar = name[-8:].lower().endswith(_SIDECAR_SUFFIXES)
+            if not is_file and not is_sidecar:
+                continue
+            try:
+                found = entry.stat()
+            except FileNotFoundError:
+                if is_file:
+                    raise
+                continue
+            if not stat.S_ISREG(found.st_mode):
+                continue
+            if is_file:
+                names.append(name)
+                flat.extend((found.st_size, found.st_mtime_ns, found.st_ino))
+            if is_sidecar:
+                beside[name] = FileState.of(found)
+    return names, np.frombuffer(flat, np.int64).reshape(-1, 3) if names else np.empty((0, 3), np.int64), beside
+
+
+def _paired(start: str, names: Sequence[str], beside: dict[str, FileState]) -> dict[str, str]:
+    """`sidecar_text` of the files of a folder that have side-cars, by path; as `find_sidecars` finds them."""
+    if not beside:
+        return {}
+    owners = {_without_suffix(name) for name in beside}
+    found: dict[str, str] = {}
+    for name in names:
+        if name not in owners and name.rpartition(".")[0] not in owners:
+            continue
+        inodes: set[int] = set()
+        refs: list[FileRef] = []
+        for candidate in candidates(name):
+            state = beside.get(candidate)
+            if state is None or state.inode in inodes or _is_of_shapefile(start + candidate):
+                continue
+            inodes.add(state.inode)
+            refs.append(FileRef(href=start + candidate, etag=state.etag, size_bytes=state.size_bytes))
+        text = sidecar_text(refs)
+        if text is not None:
+            found[start + name] = text
+    return found
+
+
+def _without_suffix(name: str) -> str:
+    lower = name.lower()
+    length = max(len(suffix) for suffix in _SIDECAR_SUFFIXES if lower.endswith(suffix))
+    return name[:-length]
+
+
+def _is_of_shapefile(path: str) -> bool:
+    return path.lower().endswith(".prj") and Path(path).with_suffix(".shp").exists()
