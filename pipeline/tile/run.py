@@ -68,7 +68,7 @@ def run_tile(
             with clock.of("coregister"):
                 alignment = coregister(assembly)
             progress("coregister", 1.0)
-            return _make(job, assembly, alignment, folder=folder, progress=progress, clock=clock, grids_dir=grids_dir)
+            return _process_windows(job, assembly, alignment, folder=folder, progress=progress, clock=clock, grids_dir=grids_dir)
     except OrographError as error:
         raise error.at(tile=job.tile.id) from None
 
@@ -90,7 +90,7 @@ def estimate_alignment(
         raise error.at(tile=job.tile.id, stage="coregister") from error.__cause__
 
 
-def _make(
+def _process_windows(
     job: Job,
     assembly: TileAssembly,
     alignment: tuple[CoregistrationRecord, ...],
@@ -108,12 +108,12 @@ def _make(
     blocks = list(windows(geobox.shape.shape, window_px(job)))
     with ProductFiles.open(job, folder, lowers=any(source.ground for source in assembly.sources)) as files:
         for number, core in enumerate(blocks):
-            window = _through(stages, core, context, clock)
+            window = _run_stages(stages, core, context, clock)
             with clock.of("write"):
                 if window is None:
                     tally.add_void(core)
                 else:
-                    _keep(files, window, job, tally)
+                    _write_window(files, window, job, tally)
             progress("windows", (number + 1) / len(blocks))
         if tally.void == tally.pixels:
             raise AllVoid(
@@ -132,7 +132,7 @@ def _make(
     return TileResult(job, tuple(product for product, _ in products), draft)
 
 
-def _through(stages: Sequence[Stage], core: PixelWindow, context: Context, clock: StageClock) -> TileWindow | None:
+def _run_stages(stages: Sequence[Stage], core: PixelWindow, context: Context, clock: StageClock) -> TileWindow | None:
     """Pass one window through the stages; None if no source has heights in it or within reach of it.
 
     Stages use their halo only where sources meet or voids are filled. So a window is first made with the narrow halo of
@@ -153,7 +153,7 @@ def _through(stages: Sequence[Stage], core: PixelWindow, context: Context, clock
     return best
 
 
-def _keep(files: ProductFiles, window: TileWindow, job: Job, tally: QualityTally) -> None:
+def _write_window(files: ProductFiles, window: TileWindow, job: Job, tally: QualityTally) -> None:
     tally.add(window)
     if window.heights_m is None or window.source_index is None or window.sigma_m is None:
         raise ValueError("the chain ended without heights")
