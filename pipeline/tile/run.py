@@ -68,7 +68,9 @@ def run_tile(
             with clock.of("coregister"):
                 alignment = coregister(assembly)
             progress("coregister", 1.0)
-            return _process_windows(job, assembly, alignment, folder=folder, progress=progress, clock=clock, grids_dir=grids_dir)
+            return _process_windows(
+                job, assembly, alignment, folder=folder, progress=progress, clock=clock, grids_dir=grids_dir
+            )
     except OrographError as error:
         raise error.at(tile=job.tile.id) from None
 
