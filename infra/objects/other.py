@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -47,6 +48,9 @@ class FsspecObjects:
             self._options.setdefault("token", "anon")
         elif settings.anonymous and protocol in {"abfs", "abfss", "az"}:
             self._options.setdefault("anon", True)
+        if protocol in {"gs", "gcs"}:
+            # Support of zonal buckets asks each bucket for its kind by gRPC, which other servers answer after a minute.
+            os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         self._protocol = protocol
 
     def _at(self, href: str) -> tuple[Any, str]:
