@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orograph.infra.cli import options
 from orograph.infra.reporting.console import err, out, print_json
+from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
 
 if TYPE_CHECKING:
     from orograph.pipeline.demo.assess import Assessment
@@ -18,9 +20,24 @@ def demo(
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for sources and results.")] = Path("demo-output"),
     engine: Annotated[str, typer.Option("--engine", "-e", help="ray or local.")] = "ray",
     seed: Annotated[int, typer.Option("--seed", help="Another number, another world.")] = 7,
+    *,
+    real: Annotated[
+        bool, typer.Option("--real", help="Real terrain: downloads a small area by catalogue name.")
+    ] = False,
+    area: Annotated[str, typer.Option("--area", "-a", help="Of --real: west,south,east,north in degrees.")] = "",
+    sources: Annotated[
+        str, typer.Option("--sources", "-s", help="Of --real: terrain and surface models, by comma.")
+    ] = "",
+    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as one JSON document.")] = False,
 ) -> None:
-    """Make two national DTMs and a global surface model, harmonise them, publish tiles, and compare with the truth."""
+    """Make two national DTMs and a global surface model, harmonise them, publish tiles, and compare with the truth.
+
+    With `--real`, a real terrain model and a real surface model instead, with bare earth and super-resolution.
+    """
+    if real:
+        _real(folder, engine, area, sources, catalogue, as_json=as_json)
+        return
     from orograph.infra.engines.make import make_engine
     from orograph.infra.runs.request import Request
     from orograph.infra.runs.run import execute_plan, summarise
@@ -34,8 +51,8 @@ def demo(
         if not as_json:
             err.print(f"[dim]{time.monotonic() - start:5.1f} s[/] {text}")
 
-    sources, store = folder / "sources", folder / "store"
-    world = make_world(sources, seed, lambda text: say(f"making the world: {text}"))
+    store = folder / "store"
+    world = make_world(folder / "sources", seed, lambda text: say(f"making the world: {text}"))
     run = RunSettings.with_flags(store=str(store.absolute()), engine=engine, workers=2, grids_dir=folder / "grids")
     request = Request(catalogue=world.catalogue, tiles=tuple(tile.id for tile in TILES))
     say("planning")
@@ -55,6 +72,25 @@ def demo(
         print_json(_document(assessment, outcomes))
     else:
         _show(assessment, folder, store)
+
+
+def _real(folder: Path, engine: str, area: str, sources: str, catalogue: Path, *, as_json: bool) -> None:
+    from orograph.infra.runs.real_demo import AREA, SOURCES, Real
+
+    ids = tuple(name.strip() for name in sources.split(",") if name.strip()) or SOURCES
+    asked = Real(folder, area=area or AREA, source_ids=ids, catalogue=catalogue, engine=engine)
+    code, facts = asked.run(lambda text: None if as_json else err.print(f"[dim]{text}[/]"))
+    if code:
+        raise typer.Exit(code)
+    if as_json:
+        print_json(facts)
+        return
+    for id_, share in facts["shares"].items():
+        out.print(f"{id_}: {share:.2%} of its tile", markup=False)
+    out.print(f"models     {', '.join(f'{name} {value}' for name, value in facts['models'].items())}", markup=False)
+    out.print(f"sources    {'; '.join(facts['attributions'])}", markup=False)
+    out.print(f"Picture    {facts['picture']}", markup=False)
+    out.print(f"Map        orograph serve --store {folder / 'store'}", markup=False)
 
 
 def _products(store: Path, plan: Any) -> dict[tuple[str, str], Path]:
@@ -95,10 +131,10 @@ def _show(assessment: Assessment, folder: Path, store: Path) -> None:
         table.add_row(tile, f"{true_east:.2f}", f"{east:.2f}", f"{true_north:.2f}", f"{north:.2f}")
     out.print(table)
     table = Table(title="Error against the truth, metres")
-    for name in ("heights", "RMSE", "median", "RMSE on open ground"):
+    for name in ("heights", "RMSE on open terrain", "median", "RMSE with canopy"):
         table.add_column(name, justify="left" if name == "heights" else "right")
     for error in assessment.errors:
-        table.add_row(error.what, f"{error.rmse_m:.2f}", f"{error.median_m:+.2f}", f"{error.rmse_open_m:.2f}")
+        table.add_row(error.what, f"{error.rmse_open_m:.2f}", f"{error.median_m:+.2f}", f"{error.rmse_m:.2f}")
     out.print(table)
     table = Table(title="Step across the border, metres")
     for name in ("where", "as delivered", "in the tiles"):

@@ -11,10 +11,9 @@ from datetime import timedelta
 from fastapi import Depends, FastAPI, Request
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import RedirectResponse
-from starlette.staticfiles import StaticFiles
 
 from orograph.infra.reporting.redaction import RedactingFilter
-from orograph.infra.service import jobs, maps, operations, processes
+from orograph.infra.service import estimates, jobs, map_links, maps, operations, processes
 from orograph.infra.service import problem_documents as problems
 from orograph.infra.service.addresses import PublicAddress
 from orograph.infra.service.auth import Authenticator, KeyRing, verifier_from
@@ -25,6 +24,7 @@ from orograph.infra.service.job_records import JobBook, JobRecord
 from orograph.infra.service.limits import RateLimiter, SizeLimits
 from orograph.infra.service.numbers import CountedRequests, Numbers
 from orograph.infra.service.orders import Orders
+from orograph.infra.service.page_files import CompressedFiles
 from orograph.infra.service.point_heights import Heights
 from orograph.infra.service.preview import Previews
 from orograph.infra.service.published_tiles import Published, PublishedTile
@@ -76,12 +76,12 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
     app.state.service = service
     _describe_as_openapi30(app)
     problems.install(app)
-    for router in (processes.router, jobs.router, maps.router, operations.router):
+    for router in (processes.router, estimates.router, jobs.router, map_links.router, maps.router, operations.router):
         app.include_router(router)
     app.include_router(files_router(parts.store), prefix="/files", dependencies=[Depends(may_read)])
     app.add_api_route("/stac", _to_search, include_in_schema=False)
     app.mount("/stac", Guarded(search_app(parts.store, maps_path="../map"), app))
-    app.mount("/static", StaticFiles(directory=FOLDER), name="static")
+    app.mount("/static", CompressedFiles(directory=FOLDER), name="static")
     _add_middleware(app, settings)
     app.add_middleware(CountedRequests, numbers=service.numbers)
     _redact_logs()
@@ -130,7 +130,7 @@ def _assembled(settings: ServiceSettings, parts: Parts) -> Service:
         orders=orders,
         published=published,
         previews=previews,
-        heights=Heights(parts.store, published),
+        heights=Heights(parts.store, published, previews.other_paths),
         reads=RateLimiter(settings.reads_per_minute),
         runs=RateLimiter(settings.orders_per_minute),
         numbers=Numbers(),
@@ -173,7 +173,7 @@ def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
     if settings.hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.hosts), www_redirect=False)
     app.add_middleware(PublicReading, prefix=prefix)
-    app.add_middleware(SafeHeaders, prefix=prefix)
+    app.add_middleware(SafeHeaders, prefix=prefix, hosts=settings.page_hosts)
 
 
 def _redact_logs() -> None:

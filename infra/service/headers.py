@@ -12,7 +12,7 @@ from orograph.infra.service.addresses import path_below
 
 _PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
+    "img-src 'self' data: blob:{hosts}; connect-src 'self'{hosts}; font-src 'self'; manifest-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _FILE_POLICY: Final = "default-src 'none'; sandbox"
@@ -22,11 +22,18 @@ _EXPOSED: Final = "Accept-Ranges, Content-Length, Content-Range, ETag, Location"
 
 
 class SafeHeaders:
-    """Security headers where an answer sets none of its own."""
+    """Security headers where an answer sets none of its own.
 
-    def __init__(self, app: ASGIApp, *, prefix: str = "") -> None:
+    Args:
+        app: The application.
+        prefix: Path below which the service is found.
+        hosts: Other origins the page may load pictures and data from.
+    """
+
+    def __init__(self, app: ASGIApp, *, prefix: str = "", hosts: tuple[str, ...] = ()) -> None:
         self._app = app
         self._prefix = prefix
+        self._page_policy = _PAGE_POLICY.format(hosts="".join(f" {host}" for host in hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, with headers."""
@@ -39,7 +46,7 @@ class SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 # Nothing of a store is ever a page: no script in a published file may run here.
                 is_file = path_below(scope, self._prefix).startswith(("/files/", "/stac"))
-                headers.setdefault("Content-Security-Policy", _FILE_POLICY if is_file else _PAGE_POLICY)
+                headers.setdefault("Content-Security-Policy", _FILE_POLICY if is_file else self._page_policy)
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Referrer-Policy", "no-referrer")
                 headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")

@@ -10,61 +10,87 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
 from orograph.infra.service import shading
-from orograph.infra.service.job_documents import link
 from orograph.infra.service.job_records import JobStatus
 from orograph.infra.service.point_heights import MOST_SAMPLES, sampled
-from orograph.infra.service.preview import LAYERS, MAX_ZOOM, MIN_ZOOM, TILE_PX, Address, Layer
+from orograph.infra.service.preview import Look
 from orograph.infra.service.problem_documents import Problem
 from orograph.infra.service.published_tiles import PublishedTile
 from orograph.infra.service.service import Reader, Service, TheService
+from orograph.infra.service.web_tiles import (
+    LAYERS,
+    MEDIA_TYPES,
+    MIN_ZOOM,
+    SOURCE_LAYERS,
+    TILE_PX,
+    Address,
+    Form,
+    Layer,
+    native_zoom,
+)
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.core.palette import source_colour
+from orograph.pipeline.vertical import VerticalCatalogue
 
 router = APIRouter(prefix="/map", tags=["map"])
 
-SourceId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+SOURCE_ID: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+SourceId = Annotated[str, Path(pattern=SOURCE_ID)]
 Zoom = Annotated[int, Path(ge=0, le=30)]
 Column = Annotated[int, Path(ge=0, le=2**30)]
 _NUMBER: Final = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,15})?", re.ASCII)
 _MOST_POINTS: Final = 100
+_BOX: Final = r"^-?[0-9.]{1,18}(,-?[0-9.]{1,18}){3}$"
+_SPAN: Final = r"^-?[0-9]{1,5}(\.[0-9]{1,2})?,-?[0-9]{1,5}(\.[0-9]{1,2})?$"
 
 
 @router.get("/state", summary="What there is to see")
 async def state(service: TheService, _caller: Reader) -> dict[str, Any]:
-    """Bounds, layers, legends, sources, and whether the caller may order."""
+    """Bounds, layers, legends, sources, and what the caller may order."""
     published = await asyncio.to_thread(service.published.all)
     return {
-        "bounds": _bounds_deg(published),
+        "bounds": bounds_deg(published),
         "tiles": len(published),
         "tileSize": TILE_PX,
         "minZoom": MIN_ZOOM,
-        "maxZoom": _max_zoom(published),
+        "maxZoom": deepest_zoom(published),
         "layers": list(LAYERS),
         "sources": _sources(service, published),
+        "frames": _frame_names(published),
+        "hasPrevious": any(tile.predecessor_key for tile in published.values()),
         "auth": service.gate.rule,
+        "readOnly": bool(service.dispatcher.read_only),
+        "overrides": list(service.settings.allowed_overrides),
+        "baseStyle": service.settings.base_style,
         "legend": {
-            "height": [{"value": value, "colour": _hex(colour)} for value, colour in service.previews.height_stops()],
-            "uncertainty": [{"value": value, "colour": _hex(colour)} for value, colour in shading.UNCERTAINTY_STOPS],
+            "height": _stops(service.previews.height_stops()),
+            "uncertainty": _stops(shading.UNCERTAINTY_STOPS),
+            "slope": _stops(shading.SLOPE_STOPS),
+            "aspect": _stops(shading.ASPECT_STOPS),
+            "difference": _stops(shading.DIFFERENCE_STOPS),
         },
     }
 
 
-@router.get("/{layer}/tilejson.json", summary="TileJSON of a layer")
-async def tilejson(layer: Layer, request: Request, service: TheService, _caller: Reader) -> dict[str, Any]:
-    """The layer's address template, zooms, bounds and attribution as TileJSON 3.0.0, for QGIS and web maps."""
-    published = await asyncio.to_thread(service.published.all)
-    address = link(request, "", f"/map/{layer}/", "")["href"]
-    document = {
-        "tilejson": "3.0.0",
-        "name": f"Orograph, {layer}",
-        "attribution": "; ".join(filter(None, (source["attribution"] for source in _sources(service, published)))),
-        "scheme": "xyz",
-        "tiles": [f"{address}{{z}}/{{x}}/{{y}}.png"],
-        "minzoom": MIN_ZOOM,
-        "maxzoom": _max_zoom(published),
-        "bounds": _bounds_deg(published),
-    }
-    return {name: value for name, value in document.items() if value is not None}
+def _frame_names(published: dict[str, PublishedTile]) -> dict[str, str]:
+    """Names of the published vertical frames, such as `EVRF2007 (EPSG:5621)`."""
+    frames = VerticalCatalogue.load().frames
+    ids = {str(tile.properties.get("dem:vertical_datum", "")) for tile in published.values()}
+    return {id_: f"{frames[id_].name} ({id_})" for id_ in sorted(ids) if id_ in frames}
+
+
+def bounds_deg(published: dict[str, PublishedTile]) -> list[float] | None:
+    """West, south, east, north of all published tiles; None without any."""
+    boxes = [tile.item["bbox"] for tile in published.values()]
+    return [f(box[i] for box in boxes) for i, f in ((0, min), (1, min), (2, max), (3, max))] if boxes else None
+
+
+def deepest_zoom(published: dict[str, PublishedTile]) -> int:
+    """The zoom at which the finest published pixels are seen."""
+    return native_zoom(min((float(tile.properties.get("gsd", 10.0)) for tile in published.values()), default=10.0))
+
+
+def _stops(stops: shading.Stops) -> list[dict[str, Any]]:
+    return [{"value": value, "colour": _hex(colour)} for value, colour in stops]
 
 
 @router.get("/tiles", summary="Tiles with state and quality")
@@ -104,43 +130,92 @@ async def profile(
     _caller: Reader,
     line: Annotated[str, Query(pattern="^[-0-9.,;]+$", max_length=3000, description="lon,lat;lon,lat;... in degrees")],
     samples: Annotated[int, Query(ge=2, le=MOST_SAMPLES)] = 256,
+    also: Annotated[
+        list[Annotated[str, Query(pattern=SOURCE_ID)]] | None,
+        Query(max_length=4, description="Sources as they came, or `previous` for the run before, along the same line."),
+    ] = None,
 ) -> dict[str, Any]:
     """Heights, uncertainty and sources at even distances along a line of at most 300 km."""
     points = _points(line)
-    return await asyncio.to_thread(lambda: service.heights.along(sampled(points, samples)))
+    return await asyncio.to_thread(lambda: service.heights.along(sampled(points, samples), tuple(also or ())))
 
 
-@router.get("/{layer}/{z}/{x}/{y}.png", summary="A map tile", response_class=Response)
+@router.get("/range", summary="Lowest and highest terrain in a box")
+async def height_range(
+    service: TheService,
+    _caller: Reader,
+    bbox: Annotated[str, Query(pattern=_BOX, max_length=90, description="west,south,east,north in degrees")],
+) -> dict[str, Any]:
+    """Least and greatest height in a box, from overviews; null where nothing is published."""
+    west, south, east, north = (float(number) for number in bbox.split(","))
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        raise Problem(422, "Unprocessable Request", "write the box as west,south,east,north in degrees")
+    return await asyncio.to_thread(service.heights.span, (west, south, east, north))
+
+
+@router.get("/{layer}/{z}/{x}/{y}.{form}", summary="A map tile", response_class=Response)
 async def map_tile(
     layer: Layer,
     z: Zoom,
     x: Column,
     y: Column,
+    form: Form,
     request: Request,
     service: TheService,
     _caller: Reader,
+    span: Annotated[str | None, Query(pattern=_SPAN, description="Heights at the ends of the relief's tints.")] = None,
     if_none_match: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Response:
-    """A map tile (512 pixels, WebMercatorQuad) of the product; `terrain` is terrain-RGB in terrarium encoding."""
-    return await _picture(request, service, layer, Address(z, x, y), "", if_none_match)
+    """A map tile (512 pixels, WebMercatorQuad) of the product; `terrain` and `heights` are in the terrarium encoding."""
+    look = Look(layer, form=form, span_m=_span(span) if layer == "relief" else None)
+    return await _picture(request, service, Address(z, x, y), look, if_none_match)
 
 
-@router.get("/raw/{source}/{layer}/{z}/{x}/{y}.png", summary="A map tile of a source", response_class=Response)
+@router.get("/raw/{source}/{layer}/{z}/{x}/{y}.{form}", summary="A map tile of a source", response_class=Response)
 async def raw_tile(
     source: SourceId,
     layer: Annotated[Layer, Path()],
     z: Zoom,
     x: Column,
     y: Column,
+    form: Form,
+    request: Request,
+    service: TheService,
+    _caller: Reader,
+    span: Annotated[str | None, Query(pattern=_SPAN, description="Heights at the ends of the relief's tints.")] = None,
+    if_none_match: Annotated[str | None, Header(max_length=200)] = None,
+) -> Response:
+    """A map tile of a source as it came, before anything was done to it, or of the run before (`previous`)."""
+    if layer not in SOURCE_LAYERS:
+        raise Problem(404, "Not Found", "a source has relief, hillshade, slope, aspect and terrain")
+    look = Look(layer, source, form=form, span_m=_span(span) if layer == "relief" else None)
+    return await _picture(request, service, Address(z, x, y), look, if_none_match)
+
+
+@router.get("/difference/{other}/{z}/{x}/{y}.{form}", summary="A map tile of differences", response_class=Response)
+async def difference_tile(
+    other: SourceId,
+    z: Zoom,
+    x: Column,
+    y: Column,
+    form: Form,
     request: Request,
     service: TheService,
     _caller: Reader,
     if_none_match: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Response:
-    """A map tile of a source as it came, before anything was done to it, where published tiles are made of it."""
-    if layer not in {"relief", "hillshade", "terrain"}:
-        raise Problem(404, "Not Found", "a source has relief, hillshade and terrain")
-    return await _picture(request, service, layer, Address(z, x, y), source, if_none_match)
+    """The product minus a source as it came, or minus the run before it (`previous`)."""
+    look = Look("relief", other, is_difference=True, form=form)
+    return await _picture(request, service, Address(z, x, y), look, if_none_match)
+
+
+def _span(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    low, high = (float(number) for number in text.split(","))
+    if not low < high:
+        raise Problem(422, "Unprocessable Request", "span: the lower height first, as 200,900")
+    return low, high
 
 
 def _points(line: str) -> list[tuple[float, float]]:
@@ -159,9 +234,9 @@ def _points(line: str) -> list[tuple[float, float]]:
 
 
 async def _picture(
-    request: Request, service: Service, layer: Layer, address: Address, source: str, if_none_match: str | None
+    request: Request, service: Service, address: Address, look: Look, if_none_match: str | None
 ) -> Response:
-    picture = await service.previews.picture(layer, address, source)
+    picture = await service.previews.picture(address, look)
     versioned = "v" in request.query_params
     headers = {"Cache-Control": "public, max-age=86400" if versioned else "no-cache"}
     if picture is None:
@@ -170,24 +245,7 @@ async def _picture(
     headers["ETag"] = f'"{picture.etag}"'
     if if_none_match and picture.etag in if_none_match:
         return Response(status_code=304, headers=headers)
-    return Response(picture.body, media_type="image/png", headers=headers)
-
-
-def _bounds_deg(published: dict[str, PublishedTile]) -> list[float] | None:
-    boxes = [tile.item["bbox"] for tile in published.values()]
-    return [f(box[i] for box in boxes) for i, f in ((0, min), (1, min), (2, max), (3, max))] if boxes else None
-
-
-def _max_zoom(published: dict[str, PublishedTile]) -> int:
-    return _native_zoom(min((float(tile.properties.get("gsd", 10.0)) for tile in published.values()), default=10.0))
-
-
-def _native_zoom(gsd_m: float) -> int:
-    """The zoom whose pixels are about as fine as the data at 50 degrees north."""
-    for zoom in range(MIN_ZOOM, MAX_ZOOM):
-        if 40_075_016.0 * 0.643 / (1 << zoom) / TILE_PX <= gsd_m * 1.2:
-            return zoom
-    return MAX_ZOOM
+    return Response(picture.body, media_type=MEDIA_TYPES[look.form], headers=headers)
 
 
 def _sources(service: Service, published: dict[str, PublishedTile]) -> list[dict[str, Any]]:
@@ -204,6 +262,7 @@ def _sources(service: Service, published: dict[str, PublishedTile]) -> list[dict
             "licence": seen[id_].get("license", ""),
             "resolution_m": seen[id_].get("resolution_m"),
             "surface": seen[id_].get("surface"),
+            "vertical_frame": seen[id_].get("vertical_datum"),
             "colour": _hex(source_colour(place)),
         }
         for place, id_ in enumerate(order)

@@ -46,6 +46,10 @@ class Overrides(BaseModel):
     bare_earth: Method | None = Field(None, description="`none` or a registered model.")
     blend_width_m: float | None = Field(None, ge=0, le=10_000, description="Feather between sources, metres.")
     fill_max_m: float | None = Field(None, ge=0, le=10_000, description="Farthest fill, metres.")
+    pixel_size_m: float | None = Field(None, ge=1, le=1000, description="Pixel of the tile, metres; it divides 50 km.")
+    target_frame: Annotated[str, Field(pattern=r"^[A-Za-z0-9: .+-]{1,40}$")] | None = Field(
+        None, description="Vertical frame of the heights, such as `EPSG:5621`."
+    )
 
 
 class Inputs(BaseModel):
@@ -150,6 +154,19 @@ class Orders:
             self._enqueue(record, job)
         return Placed(record, created)
 
+    def planned(self, inputs: Inputs) -> tuple[Job, bool]:
+        """The job an order would be, and whether its tile is up to date; nothing is queued.
+
+        Raises:
+            Problem: 422 for what cannot be made, 504 when the sources do not answer in time.
+        """
+        tile, sources, overrides = self._checked(inputs)
+        try:
+            job = self._plan(tile, sources, overrides).result(10 * self._settings.plan_timeout_s)
+        except FutureTimeoutError as error:
+            raise Problem(504, "Gateway Timeout", "the sources take long to answer; try again") from error
+        return job, self._published.run_key(tile) == job.run_key
+
     def _checked(self, inputs: Inputs) -> tuple[Tile, tuple[str, ...], dict[str, Any]]:
         try:
             tile = Tile.parse(inputs.tile)
@@ -157,7 +174,7 @@ class Orders:
             raise Problem(422, "Bad identifier", error.message) from error
         sources = tuple(sorted(set(inputs.sources)))
         overrides = inputs.settings.model_dump(exclude_none=True)
-        forbidden = sorted(set(overrides) - set(self._settings.overrides))
+        forbidden = sorted(set(overrides) - set(self._settings.allowed_overrides))
         if forbidden:
             raise Problem(403, "Forbidden", f"requests to this service may not change {', '.join(forbidden)}")
         return tile, sources, overrides

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from scipy import ndimage
 
+from orograph.infra.service.mosaic import driver_of
 from orograph.infra.service.preview import source_codes
 from orograph.infra.service.problem_documents import Problem
 from orograph.infra.service.published_tiles import Published, PublishedTile, gdal_path
@@ -28,6 +29,8 @@ MOST_SAMPLES: Final = 512
 LONGEST_LINE_M: Final = 300_000.0
 _MOST_TILES: Final = 24
 _WINDOW_PX: Final = 1024
+_SPAN_PX: Final = 160
+_HIGHEST_M: Final = 1e5
 _GEOD: Final = Geod(ellps="GRS80")
 
 
@@ -69,11 +72,15 @@ class Heights:
     Args:
         store: Store that contains the COGs.
         published: Published tiles.
+        other_paths: GDAL paths of a source's files over a tile, or of the heights its present run replaced.
     """
 
-    def __init__(self, store: Store, published: Published) -> None:
+    def __init__(
+        self, store: Store, published: Published, other_paths: Callable[[PublishedTile, str], tuple[str, ...]]
+    ) -> None:
         self._store = store
         self._published = published
+        self._other_paths = other_paths
 
     def at(self, lon: float, lat: float) -> dict[str, Any]:
         """Height, uncertainty and source at a point (degrees, ETRS89 and WGS 84 taken as one); None where there is none."""
@@ -82,9 +89,9 @@ class Heights:
         tile = self._tile_at(x, y)
         if tile is None:
             return answer
-        east, north = np.array([x]), np.array([y])
+        where = np.array([lon]), np.array([lat])
         properties = tile.properties
-        code = self._one(tile, ("source",), east, north, order=0)
+        code = self._one(tile, ("source",), where, order=0)
         sources = source_codes(self._published.manifest(tile))
         id_ = sources.get(int(code)) if code is not None else None
         return {
@@ -92,27 +99,37 @@ class Heights:
             "tile": tile.id,
             "easting_m": round(x, 1),
             "northing_m": round(y, 1),
-            "height_m": self._one(tile, ("elevation", "dem"), east, north, order=1),
-            "uncertainty_m": self._one(tile, ("uncertainty",), east, north, order=0),
+            "height_m": self._one(tile, ("elevation", "dem"), where, order=1),
+            "uncertainty_m": self._one(tile, ("uncertainty",), where, order=0),
             "source": next((dict(s) for s in properties.get("dem:sources", ()) if s["id"] == id_), None),
             "vertical_frame": properties.get("dem:vertical_datum"),
             "surface": properties.get("dem:surface"),
         }
 
-    def along(self, line: Line) -> dict[str, Any]:
+    def along(self, line: Line, also: Sequence[str] = ()) -> dict[str, Any]:
         """Height, uncertainty and source along a line; null where there is none.
+
+        Args:
+            line: The line.
+            also: Sources as they came, in their own vertical frames, or the run before.
 
         Raises:
             Problem: 422 when the line crosses too many tiles.
         """
         x, y = Transformer.from_crs(4326, 3035, always_xy=True).transform(line.lon, line.lat)
         values = {name: np.full(x.shape, np.nan) for name in ("elevation", "uncertainty", "source")}
+        others = {other: np.full(x.shape, np.nan) for other in also}
         ids: list[str | None] = [None] * len(x)
         for tile, where in self._by_tile(x, y):
             for name, order in (("elevation", 1), ("uncertainty", 0), ("source", 0)):
                 key = tile.asset_key(name)
                 if key is not None:
-                    values[name][where] = self._read(key, x[where], y[where], order)
+                    path = gdal_path(self._store, key)
+                    values[name][where] = _read(path, line.lon[where], line.lat[where], order)
+            for other in also:
+                for path in self._other_paths(tile, other):
+                    left = where & ~np.isfinite(others[other])
+                    others[other][left] = _read(path, line.lon[left], line.lat[left], 1)
             codes = source_codes(self._published.manifest(tile))
             for index in np.flatnonzero(where):
                 code = values["source"][index]
@@ -124,7 +141,24 @@ class Heights:
             "height_m": _listed(values["elevation"]),
             "uncertainty_m": _listed(values["uncertainty"]),
             "source": ids,
+            "also_m": {other: _listed(heights) for other, heights in others.items()},
         }
+
+    def span(self, bounds_deg: tuple[float, float, float, float]) -> dict[str, Any]:
+        """Least and greatest published height in a box of degrees, read from overviews; None where there is none."""
+        west, south, east, north = Transformer.from_crs(4326, 3035, always_xy=True).transform_bounds(*bounds_deg)
+        found: list[tuple[float, float]] = []
+        for tile in self._published.all().values():
+            left, low, right, high = Tile.parse(tile.id).bounds_m
+            box = (max(left, west), max(low, south), min(right, east), min(high, north))
+            key = tile.asset_key("elevation", "dem")
+            if key is None or box[0] >= box[2] or box[1] >= box[3]:
+                continue
+            if len(found) < _MOST_TILES and (spanned := _span(gdal_path(self._store, key), box)) is not None:
+                found.append(spanned)
+        if not found:
+            return {"min_m": None, "max_m": None}
+        return {"min_m": round(min(low for low, _ in found), 1), "max_m": round(max(high for _, high in found), 1)}
 
     def _tile_at(self, x: float, y: float) -> PublishedTile | None:
         if not (math.isfinite(x) and math.isfinite(y)):
@@ -148,37 +182,55 @@ class Heights:
         return found
 
     def _one(
-        self, tile: PublishedTile, names: tuple[str, ...], east: FloatArray, north: FloatArray, order: int
+        self, tile: PublishedTile, names: tuple[str, ...], where: tuple[FloatArray, FloatArray], order: int
     ) -> float | None:
         key = tile.asset_key(*names)
         if key is None:
             return None
-        value = float(self._read(key, east, north, order)[0])
+        value = float(_read(gdal_path(self._store, key), *where, order)[0])
         return round(value, 2) if math.isfinite(value) else None
 
-    def _read(self, key: str, east: FloatArray, north: FloatArray, order: int) -> FloatArray:
-        """Values at points of EPSG:3035: one window around them, at most about a megapixel, by overviews if larger."""
-        try:
-            with rasterio.open(gdal_path(self._store, key), driver="GTiff") as dataset:
-                # Published tiles are north up.
-                cols = (east - dataset.transform.c) / dataset.transform.a - 0.5
-                rows = (north - dataset.transform.f) / dataset.transform.e - 0.5
-                left, top = max(0, math.floor(cols.min()) - 1), max(0, math.floor(rows.min()) - 1)
-                right = min(dataset.width, math.ceil(cols.max()) + 2)
-                bottom = min(dataset.height, math.ceil(rows.max()) + 2)
-                if right <= left or bottom <= top:
-                    return np.full(east.shape, np.nan)
-                step = max(1.0, max(right - left, bottom - top) / _WINDOW_PX)
-                shape = (max(1, round((bottom - top) / step)), max(1, round((right - left) / step)))
-                block = dataset.read(
-                    1, window=Window(left, top, right - left, bottom - top), out_shape=shape, masked=True
-                )
-        except RasterioIOError as error:
-            raise Problem(502, "Bad Gateway", "a published raster cannot be read") from error
-        values = block.astype(np.float64).filled(np.nan)
-        at_rows = (rows - top + 0.5) * shape[0] / (bottom - top) - 0.5
-        at_cols = (cols - left + 0.5) * shape[1] / (right - left) - 0.5
-        return _interpolated(values, at_rows, at_cols, order)
+
+def _read(path: str, lon: FloatArray, lat: FloatArray, order: int) -> FloatArray:
+    """Values at points: one window around them, at most about a megapixel, by overviews if larger."""
+    if not lon.size:
+        return np.empty(0)
+    try:
+        with rasterio.open(path, driver=driver_of(path)) as dataset:
+            x, y = Transformer.from_crs(4326, dataset.crs, always_xy=True).transform(lon, lat)
+            cols, rows = (values - 0.5 for values in ~dataset.transform * (x, y))
+            left, top = max(0, math.floor(cols.min()) - 1), max(0, math.floor(rows.min()) - 1)
+            right = min(dataset.width, math.ceil(cols.max()) + 2)
+            bottom = min(dataset.height, math.ceil(rows.max()) + 2)
+            if right <= left or bottom <= top:
+                return np.full(lon.shape, np.nan)
+            shape = _decimated(bottom - top, right - left, _WINDOW_PX)
+            block = dataset.read(1, window=Window(left, top, right - left, bottom - top), out_shape=shape, masked=True)
+    except RasterioIOError as error:
+        raise Problem(502, "Bad Gateway", "a raster cannot be read") from error
+    values = block.astype(np.float64).filled(np.nan)
+    values[np.abs(values) > _HIGHEST_M] = np.nan
+    at_rows = (rows - top + 0.5) * shape[0] / (bottom - top) - 0.5
+    at_cols = (cols - left + 0.5) * shape[1] / (right - left) - 0.5
+    outside = (at_rows < -0.5) | (at_cols < -0.5) | (at_rows > shape[0] - 0.5) | (at_cols > shape[1] - 0.5)
+    return np.where(outside, np.nan, _interpolated(values, at_rows, at_cols, order))
+
+
+def _span(path: str, box_m: tuple[float, float, float, float]) -> tuple[float, float] | None:
+    """Least and greatest value in a box of the file's own CRS."""
+    try:
+        with rasterio.open(path, driver="GTiff") as dataset:
+            window = dataset.window(*box_m).round_offsets().round_lengths()
+            shape = _decimated(max(1, round(window.height)), max(1, round(window.width)), _SPAN_PX)
+            values = dataset.read(1, window=window, out_shape=shape, masked=True).compressed()
+    except RasterioIOError as error:
+        raise Problem(502, "Bad Gateway", "a published raster cannot be read") from error
+    return (float(values.min()), float(values.max())) if values.size else None
+
+
+def _decimated(rows: int, cols: int, most_px: int) -> tuple[int, int]:
+    step = max(1.0, max(rows, cols) / most_px)
+    return max(1, round(rows / step)), max(1, round(cols / step))
 
 
 def _interpolated(values: FloatArray, rows: FloatArray, cols: FloatArray, order: int) -> FloatArray:

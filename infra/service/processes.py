@@ -76,10 +76,10 @@ async def processes(request: Request, _caller: Reader) -> dict[str, Any]:
 @router.get("/processes/{process_id}", summary="Description of a process")
 async def process(process_id: str, request: Request, service: TheService, _caller: Reader) -> dict[str, Any]:
     """Inputs and outputs of the process, with JSON schemas."""
-    _known(process_id)
+    known_process(process_id)
     return {
         **_summary(request),
-        "inputs": _inputs(tuple(service.settings.overrides)),
+        "inputs": _inputs(service.settings.allowed_overrides),
         "outputs": {
             "item": {
                 "title": "The published tile",
@@ -118,7 +118,7 @@ async def execute(
     With `Prefer: respond-async` the answer is the job. Otherwise the request waits for the results, as long as `wait`
     or the service allows; where they take longer the answer is the job with status 201.
     """
-    _known(process_id)
+    known_process(process_id)
     preference = Preference.parse(request.headers.get("prefer", ""), service.settings.sync_wait_s)
     # A foreign page can send a form without asking first, but never this type.
     if content_type.split(";")[0].strip().lower() != "application/json":
@@ -144,7 +144,12 @@ def _headers(request: Request, record: JobRecord, preference: Preference) -> dic
     return {**headers, "Preference-Applied": preference.applied} if preference.applied else headers
 
 
-def _known(process_id: str) -> None:
+def known_process(process_id: str) -> None:
+    """Reject ids of processes that do not exist.
+
+    Raises:
+        Problem: 404.
+    """
     if process_id != PROCESS_ID:
         raise Problem(404, "No Such Process", f"the only process is {PROCESS_ID}", kind=NO_SUCH_PROCESS)
 

@@ -79,6 +79,17 @@ class PublishedTile:
         return None
 
     @property
+    def predecessor_key(self) -> str | None:
+        """Key of the item that the present run replaced; None where it was the first."""
+        for link in self.item["links"]:
+            if link["rel"] == "predecessor-version":
+                try:
+                    return layout.resolve(self.key, link["href"])
+                except BadIdentifier:
+                    return None
+        return None
+
+    @property
     def highest_m(self) -> float:
         """Its greatest height, metres; 0 when the item records none."""
         for asset in self.item["assets"].values():
@@ -109,6 +120,7 @@ class Published:
         self._tiles: dict[str, PublishedTile] = {}
         self._manifest = lru_cache(maxsize=_MANIFESTS_KEPT)(self._read_manifest)
         self._sources = lru_cache(maxsize=_MANIFESTS_KEPT)(self._read_sources)
+        self._earlier = lru_cache(maxsize=_MANIFESTS_KEPT)(self._read_earlier)
         self._listed = float("-inf")
 
     @property
@@ -151,6 +163,16 @@ class Published:
             CatalogueError: its record in the store is damaged.
         """
         return self._sources(tile.id, tile.run_key)
+
+    def predecessor(self, tile: PublishedTile) -> PublishedTile | None:
+        """The state that a tile's present run replaced; None where there was none or it is gone."""
+        return None if tile.predecessor_key is None else self._earlier(tile.predecessor_key)
+
+    def _read_earlier(self, key: str) -> PublishedTile | None:
+        try:
+            return PublishedTile(orjson.loads(self._store.get(key)), key, etag=key)
+        except (KeyError, orjson.JSONDecodeError):
+            return None
 
     def alignment(self, tile: PublishedTile) -> tuple[CoregistrationRecord, ...]:
         """Return the shifts given to the run that made a tile; empty where it estimated its own.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -12,6 +14,7 @@ from orograph.infra.service.addresses import PublicUrl
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import EnvironmentSettings
 
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.*-]+(:[0-9]{1,5})?")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Overridable = Literal[
@@ -24,7 +27,11 @@ Overridable = Literal[
     "bare_earth",
     "blend_width_m",
     "fill_max_m",
+    "pixel_size_m",
+    "target_frame",
 ]
+_OF_THE_CATALOGUE = frozenset({"pixel_size_m", "target_frame"})
+"""Changed for one tile, it no longer meets its neighbours."""
 
 
 class ServiceSettings(EnvironmentSettings):
@@ -40,7 +47,11 @@ class ServiceSettings(EnvironmentSettings):
         keys_file: Hashed API keys, made by `orograph keys create`; never inside the store.
         oidc_verifier: `module:callable` that turns a bearer token into a `Principal` or None.
         allowed_hosts: Accepted Host headers; others are rejected, so no foreign name can be rebound to this machine.
-        overrides: Processing settings a request may change; pixel size and frame belong to the whole catalogue.
+        overrides: Processing settings a request may change. When None, all on a service that only this machine reaches
+            without keys; elsewhere all but pixel size and frame, which belong to the whole catalogue.
+        base_style: URL or path of a MapLibre style that is drawn under the terrain in place of the bundled geography; the
+            page may then load from the hosts that `base_style_hosts` names, such as `https://tiles.example.org`.
+        base_style_hosts: Origins of that style's tiles, glyphs and sprites.
         workers: Tiles that run at once.
         queue_limit: Accepted jobs that may wait; beyond it orders get 503.
         orders_per_minute, reads_per_minute: Rate of one caller; beyond it 429.
@@ -69,7 +80,9 @@ class ServiceSettings(EnvironmentSettings):
     keys_file: Path = Path.home() / ".config/orograph/keys.json"
     oidc_verifier: str = ""
     allowed_hosts: tuple[str, ...] = ()
-    overrides: tuple[Overridable, ...] = get_args(Overridable)
+    overrides: tuple[Overridable, ...] | None = None
+    base_style: str = ""
+    base_style_hosts: tuple[str, ...] = ()
     workers: int = Field(default=1, ge=1, le=64)
     queue_limit: int = Field(default=200, ge=1, le=100_000)
     orders_per_minute: int = Field(default=120, ge=1)
@@ -101,6 +114,21 @@ class ServiceSettings(EnvironmentSettings):
         return self.auth or ("off" if self.is_loopback else "run")
 
     @property
+    def allowed_overrides(self) -> tuple[Overridable, ...]:
+        """Processing settings a request may change."""
+        if self.overrides is not None:
+            return self.overrides
+        every: tuple[Overridable, ...] = get_args(Overridable)
+        return every if self.who == "off" else tuple(name for name in every if name not in _OF_THE_CATALOGUE)
+
+    @property
+    def page_hosts(self) -> tuple[str, ...]:
+        """Origins other than this service that the page may load from."""
+        style = urlsplit(self.base_style)
+        own = (f"{style.scheme}://{style.netloc}",) if style.netloc else ()
+        return tuple(dict.fromkeys((*own, *self.base_style_hosts)))
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """Host names answered; empty means any."""
         if self.allowed_hosts:
@@ -116,6 +144,15 @@ class ServiceSettings(EnvironmentSettings):
     @model_validator(mode="after")
     def _public_url_is_one(self) -> Self:
         PublicUrl.parse(self.public_url)
+        return self
+
+    @model_validator(mode="after")
+    def _page_hosts_are_origins(self) -> Self:
+        for host in self.page_hosts:
+            if not _ORIGIN.fullmatch(host):
+                raise ConfigError(
+                    f"base_style_hosts: {host!r} is not an origin", remedy="write it as https://tiles.example.org"
+                )
         return self
 
     @model_validator(mode="after")

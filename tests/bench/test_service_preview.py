@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orograph.infra.service.preview import Address, Layer, Previews, _part
+from orograph.infra.service.mosaic import part
+from orograph.infra.service.preview import Look, Previews
 from orograph.infra.service.published_tiles import Published, gdal_path
+from orograph.infra.service.web_tiles import LAYERS, Address
 from tests.support.service_world import WEST, World
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
@@ -37,13 +39,12 @@ def test_map_tiles_cost(tmp_path: Path) -> None:
             work(address)  # type: ignore[operator]
         return (time.process_time() - start) / len(addresses) * 1e3
 
-    cpu_ms(lambda address: _part(path, address.bounds_m(2), 516, False))
-    alone = cpu_ms(lambda address: _part(path, address.bounds_m(2), 516, False))
+    cpu_ms(lambda address: part(path, address.bounds_m(2), 516))
+    alone = cpu_ms(lambda address: part(path, address.bounds_m(2), 516))
     print(f"\nrio-tiler alone          {alone:6.0f} ms CPU")
-    layers: tuple[Layer, ...] = ("relief", "hillshade", "uncertainty", "source", "terrain")
-    for layer in layers:
-        drawn = cpu_ms(lambda address: loop.run_until_complete(previews.picture(layer, address)))  # noqa: B023
-        kept = cpu_ms(lambda address: loop.run_until_complete(previews.picture(layer, address)))  # noqa: B023
+    for layer in LAYERS:
+        drawn = cpu_ms(lambda address: loop.run_until_complete(previews.picture(address, Look(layer))))  # noqa: B023
+        kept = cpu_ms(lambda address: loop.run_until_complete(previews.picture(address, Look(layer))))  # noqa: B023
         print(f"{layer:<14} drawn     {drawn:6.0f} ms CPU ({drawn / alone:4.1f} x), from memory {kept:5.1f} ms")
         assert kept < drawn
     previews.close()

@@ -5,6 +5,8 @@ Screenshots go to the folder OROGRAPH_SCREENSHOTS names, else to pytest's tempor
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
 import socket
@@ -134,14 +136,27 @@ def test_relief_is_drawn(page: Any, site: Site) -> None:
 
 def test_layers_differ_and_have_legends(page: Any, site: Site) -> None:
     relief = middle(shot(page, site, "page"))
-    for key, layer in (("2", "uncertainty"), ("3", "source"), ("4", "hillshade")):
+    layers = enumerate(("hillshade", "slope", "aspect", "uncertainty", "source", "difference"), 2)
+    for key, layer in ((str(key), layer) for key, layer in layers):
         page.keyboard.press(key)
         page.evaluate(LOADED)
-        page.wait_for_timeout(400)
         assert np.abs(middle(shot(page, site, layer)) - relief).mean() > 12, layer
         assert page.inner_text("#legend").strip()
+    assert "layer=difference&other=glo-30" in page.url
     page.keyboard.press("1")
     page.evaluate(LOADED)
+
+
+def test_the_legend_spans_the_heights_in_view(page: Any, site: Site) -> None:
+    until(page, "document.querySelectorAll('#legend .ticks span').length > 1")
+    figures = page.request.get(f"{site.url}map/range?bbox=9,46,11.5,48").json()
+    ticks = [float(text) for text in page.locator("#legend .ticks span").all_inner_texts()]
+    assert figures["min_m"] <= min(ticks)
+    assert max(ticks) <= figures["max_m"]
+    page.check("#fit")
+    until(page, "window.orograph.view.span !== null")
+    assert "fit=1" in page.url
+    page.uncheck("#fit")
 
 
 def test_a_tile_opens_with_figures_and_downloads(page: Any, site: Site) -> None:
@@ -151,11 +166,29 @@ def test_a_tile_opens_with_figures_and_downloads(page: Any, site: Site) -> None:
     assert WEST.id in words
     assert "1.40 m" in words
     assert "+4.20 E" in words
+    assert "moved by" in words
+    assert "COG of the heights" in words
+    copied = page.locator("#tile [data-copy]").first.get_attribute("data-copy")
+    assert page.request.get(copied).json()["id"] == WEST.id
+    assert f"tile={WEST.id}" in page.url
     link = page.locator("#files a").first.get_attribute("href")
     assert page.request.get(site.url.rstrip("/") + link, headers={"range": "bytes=0-15"}).status == 206
     page.wait_for_selector("#readout strong")
     assert " m" in page.inner_text("#readout strong")
     shot(page, site, "tile")
+
+
+def test_settings_of_an_order_are_offered_with_what_they_take(page: Any, site: Site) -> None:
+    page.click("#settings summary")
+    page.wait_for_selector("#choices select")
+    names = page.evaluate("() => [...document.querySelectorAll('#choices select')].map((e) => e.dataset.name)")
+    assert set(names) == {"superres", "bare_earth", "pixel_size_m", "target_frame"}
+    until(page, "document.querySelector('#estimate').textContent.includes('already')")
+    page.select_option("[data-name=pixel_size_m]", "25")
+    until(page, "document.querySelector('#estimate').textContent.includes('4.0 million pixels')")
+    shot(page, site, "settings")
+    page.select_option("[data-name=pixel_size_m]", "100")
+    page.click("#settings summary")
 
 
 def test_reprocess_reports_up_to_date(page: Any, site: Site) -> None:
@@ -227,6 +260,8 @@ def test_compare_swipes_between_source_and_product(page: Any, site: Site) -> Non
     page.wait_for_timeout(300)
     changed = np.abs(shot(page, site, "compare-moved") - before)[300:700, 400:620]
     assert changed.mean() > 1
+    assert "compare=glo-30" in page.url
+    page.keyboard.press("Escape")  # the height
     page.keyboard.press("Escape")
     assert page.locator("#divider").is_hidden()
 
@@ -234,24 +269,93 @@ def test_compare_swipes_between_source_and_product(page: Any, site: Site) -> Non
 def test_a_profile_by_keyboard(page: Any, site: Site) -> None:
     page.keyboard.press("p")
     page.keyboard.press("x")
-    page.wait_for_selector("#chart svg")
-    page.focus("#chart svg")
+    page.wait_for_selector("#plot svg")
+    page.check("#products input[value=glo-30]")
+    until(page, "window.orograph.profile.data?.also_m['glo-30']?.length === 400")
+    page.focus("#plot")
     page.keyboard.press("End")
-    assert "km" in page.inner_text("#at")
+    assert "others" in page.inner_text("#at")
     page.keyboard.press("Home")
     shot(page, site, "profile")
-    assert page.get_attribute("#chart svg", "aria-valuenow") == "0"
+    assert page.get_attribute("#plot", "aria-valuenow") == "0"
+    assert {"height, m", "distance, km"} <= set(page.locator("#plot text").all_text_contents())
+
+
+def test_a_profile_is_saved_and_found_again_by_its_address(browser: Any, page: Any, site: Site) -> None:
+    files = {}
+    for form in ("csv", "geojson", "png"):
+        with page.expect_download() as waiting:
+            page.click(f"[data-save={form}]")
+        files[form] = Path(waiting.value.path()).read_bytes()
+    rows = files["csv"].decode().splitlines()
+    assert rows[0] == "distance_m,lon,lat,height_m,uncertainty_m,source,height_glo-30_m"
+    assert len(rows) == 401
+    feature = json.loads(files["geojson"])
+    assert len(feature["geometry"]["coordinates"]) == 400
+    assert Image.open(io.BytesIO(files["png"])).width > 1000
+    again = browser.new_page()
+    again.goto(page.url)
+    again.wait_for_selector("#plot svg")
+    assert again.is_checked("#products input[value=glo-30]")
+    again.close()
     page.keyboard.press("Escape")
     assert page.locator("#chart").is_hidden()
+    assert "profile" not in page.url
+
+
+def test_contours_are_drawn_in_the_browser(page: Any, site: Site) -> None:
+    plain = middle(shot(page, site, "plain"))
+    page.keyboard.press("l")
+    until(
+        page,
+        "window.orograph.map.getLayer('contour') && window.orograph.map.queryRenderedFeatures({layers: ['contour']}).length > 0",
+    )
+    page.wait_for_timeout(400)
+    assert np.abs(middle(shot(page, site, "contours")) - plain).mean() > 1
+    heights = page.evaluate(
+        "() => window.orograph.map.queryRenderedFeatures({layers: ['contour']}).map((f) => f.properties.ele)"
+    )
+    assert all(height % 10 == 0 and 200 <= height <= 2700 for height in heights)
+    page.keyboard.press("l")
+
+
+def test_places_tiles_and_coordinates_are_found(page: Any, site: Site) -> None:
+    page.fill("#search", "dornb")
+    page.wait_for_selector("#found li")
+    assert page.locator("#found li").first.inner_text().startswith("Dornbirn")
+    page.keyboard.press("Enter")
+    until(page, "Math.abs(window.orograph.map.getCenter().lng - 9.74) < 0.02")
+    page.fill("#search", "47.1, 10.2")
+    page.keyboard.press("Enter")
+    until(page, "Math.abs(window.orograph.map.getCenter().lat - 47.1) < 0.01")
+    page.fill("#search", WEST.id.lower())
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#tile .figures")
+    page.locator("#tile .close").click()
+
+
+def test_addresses_for_other_programs_answer(page: Any, site: Site) -> None:
+    page.click("#use")
+    hrefs = page.evaluate("() => [...document.querySelectorAll('#links a')].map((a) => a.href)")
+    assert len(hrefs) == 8
+    assert [page.request.get(href).status for href in hrefs] == [200] * 8
+    page.keyboard.press("Escape")
 
 
 def test_a_phone_has_room(browser: Any, site: Site) -> None:
     page = opened(browser, site, 390, 780, device_scale_factor=2, is_mobile=True, has_touch=True)
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     tools = page.locator("#tools").bounding_box()
-    assert tools["height"] < 260
+    assert tools["height"] < 160
     shot(page, site, "phone")
-    page.evaluate(PICK, WEST.id)
+    page.touchscreen.tap(120, 420)
+    page.wait_for_selector("#readout strong")
+    assert page.inner_text("#readout strong").endswith(" m")
+    assert "source" in page.inner_text("#readout")
+    assert "±" in page.inner_text("#readout")
+    assert page.locator("#tile").is_hidden()
+    shot(page, site, "phone-height")
+    page.click("#readout .to-tile")
     page.wait_for_selector("#tile .figures")
     page.wait_for_timeout(300)
     panel = page.locator("#tile").bounding_box()
@@ -259,6 +363,32 @@ def test_a_phone_has_room(browser: Any, site: Site) -> None:
     assert panel["width"] <= 390
     shot(page, site, "phone-tile")
     page.close()
+
+
+def test_a_phone_paints_soon_and_loads_little(browser: Any, site: Site) -> None:
+    """Bytes over the wire until the map is ready, and the first paint, on a phone's view."""
+    page = opened(browser, site, 390, 780, device_scale_factor=2, is_mobile=True, has_touch=True)
+    painted, loaded = page.evaluate(
+        """() => [performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
+          [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
+            .filter((one) => !/cities|water/.test(one.name)).reduce((sum, one) => sum + one.transferSize, 0)]"""
+    )
+    print(f"first paint {painted:.0f} ms, {loaded / 1000:.0f} kB")
+    assert loaded < 600_000
+    assert painted < 5_000, "one second on an idle machine; tests share theirs"
+    page.close()
+
+
+def test_axe_finds_no_fault(page: Any, site: Site) -> None:
+    """WCAG 2.1 A and AA by axe-core, colour contrast among it, with the panels open."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.evaluate(PICK, WEST.id)
+    page.wait_for_selector("#tile .figures")
+    results = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    faults = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in results.response["violations"]]
+    assert faults == []
+    page.locator("#tile .close").click()
 
 
 def test_everything_can_be_named_and_reached(page: Any, site: Site) -> None:
@@ -269,7 +399,7 @@ def test_everything_can_be_named_and_reached(page: Any, site: Site) -> None:
     assert unnamed == []
     order = []
     page.evaluate("() => document.activeElement.blur()")
-    for _ in range(8):
+    for _ in range(20):
         page.keyboard.press("Tab")
         order.append(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
     assert {"threed", "compare", "profile", "grid"} & set(order) or "maplibregl-canvas" in order

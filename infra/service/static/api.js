@@ -28,11 +28,15 @@ async function asked(path, options = {}) {
 
 export async function getJson(path) { return (await asked(path)).json(); }
 
-export async function order(tile) {
-  const body = JSON.stringify({ inputs: { tile } });
-  const response = await asked("/processes/reprocess-tile/execution", { method: "POST", body, headers: { "Content-Type": "application/json", Prefer: "respond-async" } });
+async function posted(path, body, more = {}) {
+  const response = await asked(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...more } });
   return response.json();
 }
+
+const PROCESS = "/processes/reprocess-tile";
+export const order = (tile, settings = {}) => posted(`${PROCESS}/execution`, { inputs: { tile, settings } }, { Prefer: "respond-async" });
+export const estimate = (tile, settings = {}) => posted(`${PROCESS}/estimate`, { tile, settings });
+export const choices = () => getJson(`${PROCESS}/choices`);
 
 export async function dismiss(job) { return (await asked(`/jobs/${job}`, { method: "DELETE" })).json(); }
 

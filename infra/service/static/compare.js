@@ -1,5 +1,5 @@
 // Two maps, one view: a source as it came to the left of the divider, the product to the right.
-import { GRID, hatch, styleOf, withKey } from "./style.js";
+import { GRID, NAMES, comparable, hatch, styleOf, tileUrl, withKey } from "./style.js";
 
 export class Compare {
   constructor(maplibre, main, state, elements) {
@@ -15,19 +15,19 @@ export class Compare {
 
   get on() { return this.other !== null; }
 
-  open(source, layer, version, tiles) {
+  open(against, view, tiles) {
     this.close();
     const { raw, divider, name } = this.elements;
     raw.hidden = divider.hidden = false;
-    name.textContent = this.state.sources.find((one) => one.id === source)?.title || source;
-    const pictured = layer === "hillshade" ? "hillshade" : "relief";
+    name.textContent = against === "previous" ? "Run before" : this.state.sources.find((one) => one.id === against)?.title || against;
+    const url = tileUrl(comparable(view.layer), view.version, against, view.span);
     this.other = new this.maplibre.Map({
-      container: raw, style: styleOf(this.state, tiles, pictured, version, source), transformRequest: withKey, attributionControl: false, interactive: false,
+      container: raw, style: styleOf(this.state, tiles, url, view.version), transformRequest: withKey, attributionControl: false, interactive: false,
       center: this.main.getCenter(), zoom: this.main.getZoom(), bearing: this.main.getBearing(), pitch: this.main.getPitch(), maxPitch: 75,
     });
     this.other.addImage("hatch", hatch());
     const other = this.other;
-    other.on("load", () => { GRID.forEach((id) => other.setLayoutProperty(id, "visibility", "none")); this.terrain(this.main.getTerrain()); });
+    other.on("load", () => { [...GRID, ...NAMES].forEach((id) => other.setLayoutProperty(id, "visibility", "none")); this.terrain(this.main.getTerrain()); });
     this.follow = () => other.jumpTo({ center: this.main.getCenter(), zoom: this.main.getZoom(), bearing: this.main.getBearing(), pitch: this.main.getPitch() });
     this.main.on("move", this.follow);
     this.move(this.at);

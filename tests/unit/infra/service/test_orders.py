@@ -16,8 +16,14 @@ MADE = ProcessingSettings(superres="superres-s", superres_ensemble=True, superre
 
 
 def test_everything_that_may_be_changed_is_offered_and_nothing_else() -> None:
-    assert set(Overrides.model_fields) == set(get_args(Overridable)) == set(ServiceSettings().overrides)
+    assert set(Overrides.model_fields) == set(get_args(Overridable)) == set(ServiceSettings().allowed_overrides)
     assert set(Overrides.model_fields) <= set(ProcessingSettings.model_fields)
+
+
+def test_pixel_and_frame_change_only_where_nobody_else_reaches_the_service() -> None:
+    public = ServiceSettings(host="0.0.0.0", auth="run")
+    assert set(Overrides.model_fields) - set(public.allowed_overrides) == {"pixel_size_m", "target_frame"}
+    assert ServiceSettings(overrides=("superres",)).allowed_overrides == ("superres",)
 
 
 def test_an_order_may_ask_for_ensemble_and_gate() -> None:
