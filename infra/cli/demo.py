@@ -10,7 +10,7 @@ import typer
 
 from orograph.infra.cli import options
 from orograph.infra.reporting.console import err, out, print_json
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE
+from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE
 
 if TYPE_CHECKING:
     from orograph.pipeline.demo.assess import Assessment
@@ -28,7 +28,7 @@ def demo(
     sources: Annotated[
         str, typer.Option("--sources", "-s", help="Of --real: terrain and surface models, by comma.")
     ] = "",
-    catalogue: options.Catalogue = SHIPPED_CATALOGUE,
+    catalogue: options.Catalogue = BUNDLED_CATALOGUE,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as one JSON document.")] = False,
 ) -> None:
     """Make two national DTMs and a global surface model, harmonise them, publish tiles, and compare with the truth.

@@ -1,4 +1,4 @@
-"""The demo on real terrain: a national terrain model and a surface model meet at a border, by catalogue name."""
+"""The demo on real terrain: a national DTM and a DSM meet at a border, by catalogue name."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
-from orograph.pipeline.sources.catalogue import SHIPPED_CATALOGUE, SourceCatalogue
+from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE, SourceCatalogue
 
 SOURCES: Final = ("de-by-dgm1", "glo-30")
 AREA: Final = "11.225,47.415,11.295,47.455"
-"""Mittenwald at the foot of the Karwendel: Bavaria's terrain model ends at the border, GLO-30 goes on into Tyrol."""
+"""Mittenwald at the foot of the Karwendel: Bavaria's DTM ends at the border, GLO-30 goes on into Tyrol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Real:
     Attributes:
         folder: For downloads, sources, store, picture.
         area: West, south, east, north in degrees.
-        source_ids: Terrain and surface models, by catalogue name.
+        source_ids: DTMs and DSMs, by catalogue name.
         catalogue: Where they are described.
         engine: `local` or `ray`.
         superres, bare_earth: Models.
@@ -46,7 +46,7 @@ class Real:
     folder: Path
     area: str = AREA
     source_ids: tuple[str, ...] = SOURCES
-    catalogue: Path = SHIPPED_CATALOGUE
+    catalogue: Path = BUNDLED_CATALOGUE
     engine: str = "local"
     superres: str = "superres-s"
     bare_earth: str = "auto"
@@ -55,14 +55,14 @@ class Real:
         """Download, make the tiles and draw them: the exit code, and facts with the attributions.
 
         Raises:
-            ConfigError: no surface model is among the sources, or the area is not one.
+            ConfigError: no DSM is among the sources, or the area is not one.
             SourceUnavailable, OutsideCoverage: heights cannot be had.
         """
         area, catalogue = area_of(self.area), SourceCatalogue.load(self.catalogue)
         sources = [catalogue.get(id_) for id_ in self.source_ids]
         surface = next((source for source in sources if source.surface is Surface.DSM), None)
         if surface is None:
-            raise ConfigError("the real demo compares with a surface model", remedy="name a DSM among --sources")
+            raise ConfigError("the real demo compares with a DSM", remedy="name a DSM among --sources")
         files = {source.id: real_files(source, area, self.folder, say) for source in sources}
         settings = RunSettings.with_flags(store=str((self.folder / "store").absolute()), engine=self.engine, workers=1)
         data = tuple(f"{id_}={path}" for id_, paths in files.items() for path in paths)
@@ -91,7 +91,7 @@ class Real:
         return code, facts
 
     def _draw(self, manifests: list[Manifest], surface: tuple[Path, ...], title: str) -> None:
-        """The surface model as delivered, the tile with most of the area, and their difference."""
+        """The DSM as delivered, the tile with most of the area, and their difference."""
         store = self.folder / "store"
         best: tuple[int, np.ndarray, np.ndarray, tuple[float, float]] | None = None
         for manifest in manifests:

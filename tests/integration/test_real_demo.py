@@ -101,7 +101,7 @@ def _heights(folder: Path, tiles: list[str], points: list[tuple[float, float]]) 
 
 
 def test_a_real_demo_needs_a_surface_model_and_heights_in_the_area(catalogue: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="surface model"):
+    with pytest.raises(ConfigError, match="with a DSM"):
         Real(tmp_path, area=AREA, source_ids=("terrain",), catalogue=catalogue).run(print)
     with pytest.raises(OutsideCoverage, match="no heights"):
         Real(tmp_path, area="5,50,5.1,50.1", source_ids=("terrain", "surface"), catalogue=catalogue).run(print)
