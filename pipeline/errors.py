@@ -11,6 +11,7 @@ OrographError
 │   ├── SourceUnknown             a source id that is in no catalogue
 │   ├── SourceMissing             there is no object at the href                        exit 4
 │   ├── SourceInaccessible        access denied, redirected, or no such bucket             exit 4
+│   ├── IngestNeeded              a format or size that only `orograph ingest` reads
 │   ├── SourceCorrupt             truncated, not a raster, checksum or value check failed
 │   ├── SourceGridError           horizontal CRS missing or wrong, transform not usable
 │   ├── NodataError               undeclared or contradictory nodata values
@@ -176,6 +177,10 @@ class SourceInaccessible(InputError):
     """The server denies access, redirects, or has no such bucket; whether the object exists is unknown."""
 
     exit_code = 4
+
+
+class IngestNeeded(InputError):
+    """A format, or a size of a format, that no command but `orograph ingest` reads."""
 
 
 class SourceCorrupt(InputError):

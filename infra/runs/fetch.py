@@ -29,6 +29,7 @@ from orograph.infra.objects.sparse import SparseCopy
 from orograph.infra.stores.retry import Backoff, retrying
 from orograph.pipeline.errors import (
     DiskFull,
+    IngestNeeded,
     InputError,
     OrographError,
     SourceChanged,
@@ -41,7 +42,7 @@ from orograph.pipeline.sources.catalogue import Access
 from orograph.pipeline.sources.file_identity import check_local, local_ref
 from orograph.pipeline.sources.partial import RasterFile, path_of
 from orograph.pipeline.sources.refs import FileRef
-from orograph.pipeline.sources.sidecars import basename, candidates, find_sidecars
+from orograph.pipeline.sources.sidecars import basename, candidates, companions
 from orograph.pipeline.sources.untrusted_header import check_raster_file
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ T = TypeVar("T")
 WHOLE_BELOW_BYTES: Final = 128 * 2**10
 """Smaller objects come in one request: their header alone would be a good part of them."""
 _ARCHIVES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".gz", ".bz2", ".xz")
+_OF_SEVERAL_FILES: Final = frozenset({"VRT", "GTI", "ENVI", "EHdr", "SAGA", "AIG"})
 _MAGIC_GLOB: Final = re.compile(r"[*?\[]")
 _LOG = logging.getLogger(__name__)
 
@@ -367,12 +369,23 @@ def _matches(href: str, pattern: str) -> bool:
 
 def _check(raster: RasterFile, file: FileRef) -> None:
     try:
-        check_raster_file(path_of(raster))
-    except SourceCorrupt as error:
+        header = check_raster_file(path_of(raster))
+        if protocol_of(file.href) != "file":
+            _check_alone(header.driver)
+    except (SourceCorrupt, IngestNeeded) as error:
         error.source = file.href
         if protocol_of(file.href) != "file":
             path_of(raster).unlink(missing_ok=True)
         raise
+
+
+def _check_alone(driver: str) -> None:
+    """Reject a remote file that does not contain its heights alone."""
+    if driver in _OF_SEVERAL_FILES:
+        raise SourceCorrupt(
+            f"a remote file of GDAL's format {driver} needs other files, which are not fetched",
+            remedy="download its files and use them locally, or list the members in the source catalogue",
+        )
 
 
 def _unpack(chain: str, path: Path, file: FileRef) -> None:
@@ -405,10 +418,10 @@ def _local_path(href: str) -> Path:
 def _check_same_sidecars(file: FileRef, path: Path) -> None:
     """A side-car that came, went or changed since planning changes heights as the file itself does."""
     planned = {sidecar.href: sidecar for sidecar in file.sidecars}
-    found = find_sidecars(str(path))
+    found = companions(str(path))
     if set(found) != set(planned):
         raise SourceChanged(
-            f"the side-cars of {path.name} are not the planned ones: {', '.join(map(basename, found)) or 'none'} now",
+            f"the side-cars or members of {path.name} are not the planned ones: {', '.join(map(basename, found)) or 'none'} now",
             source=file.href,
             remedy="plan again, or put them back",
         )

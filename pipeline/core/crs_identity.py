@@ -21,8 +21,9 @@ TOLERANCE_M: Final = 1e-3
 _TOLERANCE_DEG: Final = 1e-8
 _UNNAMED: Final = re.compile(r"^(unknown|unnamed|user[- _]?defined|undefined|not[ _]specified|custom|$)", re.IGNORECASE)
 _GENERIC_WORDS: Final = re.compile(
-    r"\b(height|geoid|vertical|datum|system|old|reference|frame|orthometric|normal|ft|ftus|feet|foot)\b"
+    r"\b(height|geoid|vertical|datum|system|old|reference|frame|orthometric|normal|ensemble|ft|ftus|feet|foot)\b"
 )
+_ETRS89: Final = ("etrs89", "europeanterrestrial1989")
 _ELLIPSOIDAL: Final = re.compile(r"ellipsoid", re.IGNORECASE)
 
 Bounds = tuple[float, float, float, float]
@@ -269,7 +270,13 @@ def _same_datum(one: CRS, other: CRS) -> bool:
 
 
 def _one_datum(one: CRS, other: CRS) -> bool:
-    return _plain(_geodetic_datum(one)) == _plain(_geodetic_datum(other)) != ""
+    return _reference_frame(one) == _reference_frame(other) != ""
+
+
+def _reference_frame(crs: CRS) -> str:
+    """Name of the datum in plain letters; newer versions of PROJ name ETRS89 by its national realisation."""
+    name = _plain(_geodetic_datum(crs))
+    return "etrs89" if name.startswith(_ETRS89) else name
 
 
 def _geodetic_datum(crs: CRS) -> str:

@@ -18,6 +18,7 @@ EXTRA_OF: Final = {
     "rioxarray": "xarray",
     "av": "video",
     "h5py": "bench",
+    "py7zr": "archives",
 }
 """Extra by first name of the import."""
 

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyproj
-import rasterio
 from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
-from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.core.grid import Cell, Tile
 from orograph.pipeline.core.pictures import draw_relief
-from orograph.pipeline.errors import ConfigError, ExportError, OrographError
-from orograph.pipeline.exports.hgt import HIGHEST_M, LOWEST_M, VOID, read_hgt
+from orograph.pipeline.errors import ConfigError, ExportError, OrographError, SourceCorrupt, SourceMissing
+from orograph.pipeline.exports.hgt import HIGHEST_M, LOWEST_M, VOID
 from orograph.pipeline.exports.sampling import metres_per_degree
 from orograph.pipeline.formats import cog
 from orograph.pipeline.formats.hillshade import hillshade
 from orograph.pipeline.formats.vertical_datum import VERTICAL_DATUM_TAG, VERTICAL_NAME_TAG
+from orograph.pipeline.sources.archives import gdal_path, is_archive
 from orograph.pipeline.sources.fact_reader import read_facts
 from orograph.pipeline.sources.facts import Declared, Facts
-from orograph.pipeline.sources.sidecars import basename, find_sidecars, with_sidecars, without_sidecars
-from orograph.pipeline.sources.single_raster import HeightRaster
+from orograph.pipeline.sources.header import check_hgt_name
+from orograph.pipeline.sources.opening import opened_raster
+from orograph.pipeline.sources.raster_formats import HGT, format_of, in_zip
+from orograph.pipeline.sources.sidecars import basename, find_sidecars
+from orograph.pipeline.sources.single_raster import HeightRaster, open_heights
 from orograph.pipeline.sources.suspicion import Suspicion, examine
+from orograph.pipeline.sources.untrusted_header import check_raster_file
 
 _SAMPLE_PX: Final = 1024
 _STRIP_PX: Final = 1024
@@ -83,23 +86,25 @@ class Inspection:
 
 
 def inspect(path: Path) -> Inspection:
-    """Describe a GeoTIFF or HGT file.
+    """Describe a raster of any format that the other commands read.
 
     Raises:
-        ExportError: it is neither of these, or cannot be read.
+        SourceMissing: the file does not exist.
+        SourceCorrupt: it is not a raster, or cannot be read.
+        IngestNeeded: only `orograph ingest` reads it.
     """
-    if not path.is_file():
-        raise ExportError(f"{path} is not a file")
-    if ".hgt" in path.name.lower():
-        return _inspect_hgt(path)
-    sidecars = find_sidecars(str(path))
+    if not path.exists():
+        raise SourceMissing(f"no raster at {path}", source=str(path), remedy="check the path")
     try:
-        with with_sidecars() if sidecars else without_sidecars(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as dataset:
-                return _inspect_raster(path, dataset, sidecars)
+        name = gdal_path(str(path))
+        check_raster_file(Path(name) if in_zip(name) is None else path)
+        if format_of(name) is HGT:
+            return _inspect_hgt(path)
+        sidecars = find_sidecars(name)
+        with opened_raster(name, sidecars=bool(sidecars)) as dataset:
+            return _inspect_raster(path, name, dataset, sidecars)
     except RasterioError as fault:
-        raise ExportError(f"{path.name} cannot be read as a raster: {fault}") from fault
+        raise SourceCorrupt(f"{path.name} cannot be read as a raster: {fault}", source=str(path)) from fault
 
 
 def draw_suspicions(path: Path, suspicions: tuple[Suspicion, ...], stem: Path) -> tuple[Path, ...]:
@@ -113,7 +118,7 @@ def draw_suspicions(path: Path, suspicions: tuple[Suspicion, ...], stem: Path) -
     from PIL import Image
 
     drawn = []
-    with HeightRaster(read_facts(str(path), Declared()), path.name) as raster:
+    with open_heights(path) as raster:
         for one in suspicions:
             heights = raster.read_unchecked(one.row, one.col, one.height, one.width)
             shade = hillshade(np.pad(heights, 1, mode="edge"), abs(raster.transform.a), exaggeration=2.0)
@@ -147,44 +152,45 @@ def draw(inspection: Inspection, out_path: Path) -> None:
 
 
 def _inspect_hgt(path: Path) -> Inspection:
-    cell, samples = read_hgt(path)
-    valid = samples[samples != VOID]
-    side = samples.shape[0]
-    seconds = 3600 // (side - 1)
-    step = max(1, (side - 1) // _SAMPLE_PX)
-    sample = np.where(samples == VOID, np.nan, samples).astype(np.float32)[::step, ::step]
-    east, north = metres_per_degree(cell.lat + 0.5)
-    facts = {
+    with open_heights(path) as raster:
+        facts = raster.facts
+        check_hgt_name(path.name, facts, path.name)
+        look = _look(facts, path.name)
+    rows, cols = facts.shape
+    west, _, _, north = facts.bounds
+    cell = Cell(round(north - facts.affine.a - 0.5), round(west + 0.5))
+    east_m, north_m = metres_per_degree(cell.lat + 0.5)
+    values = look.values()
+    described = {
         "file": path.name,
         "kind": "HGT",
         "cell": cell.id,
-        "samples": [side, side],
-        "arc_seconds": seconds,
+        "samples": [rows, cols],
+        "arc_seconds": 3600 / (rows - 1) if 3600 % (rows - 1) else 3600 // (rows - 1),
         "bounds_of_samples": list(cell.bounds_deg),
         "data_type": "int16, big-endian",
         "vertical_frame": "not stated by the format",
         "nodata": VOID,
-        "void_percent": round(100 - 100 * valid.size / samples.size, 4),
-        "minimum": int(valid.min()) if valid.size else None,
-        "maximum": int(valid.max()) if valid.size else None,
+        **{key: value if key == "void_percent" or value is None else int(value) for key, value in values.items()},
     }
-    checks = (
-        Check("name and size fit", True, f"{path.name}, {side} x {side}"),
-        _range_check(float(valid.min()) if valid.size else math.nan, float(valid.max()) if valid.size else math.nan),
-    )
-    return Inspection(facts, checks, sample, (east / (side - 1) * step, north / (side - 1) * step))
+    low, high = (math.nan if values[key] is None else values[key] for key in ("minimum", "maximum"))
+    checks = (Check("name and size fit", True, f"{path.name}, {rows} x {cols}"), _range_check(low, high))
+    sample = look.sample_m
+    pixel = (east_m / sample.shape[1], north_m / sample.shape[0])
+    return Inspection(described, checks, sample, pixel, look.suspicions)
 
 
-def _inspect_raster(path: Path, dataset: Any, sidecars: tuple[str, ...]) -> Inspection:
+def _inspect_raster(path: Path, name: str, dataset: Any, sidecars: tuple[str, ...]) -> Inspection:
     is_height = _contains_heights(dataset)
     facts: Facts | None = None
     fault = "file and side-cars do not contradict each other"
     try:
-        facts = read_facts(str(path), Declared())
+        facts = read_facts(name, Declared(), label=path.name)
     except OrographError as error:
         fault = error.message
-    look = _look(path, facts, dataset) if is_height else _Look(_sample(dataset))
-    described = _described(path, dataset, facts, sidecars) | look.values()
+    # Raw samples where there are no heights, or where the file's facts contradict each other.
+    look = _look(facts, path.name) if is_height and facts is not None else _Look.of_sample(_sample(dataset))
+    described = _described(path, format_of(name).driver, dataset, facts, sidecars) | look.values()
     checks = _checks(path, dataset, described, is_height=is_height)
     if is_height:
         checks = (*checks, Check("facts agree", facts is not None, fault))
@@ -196,18 +202,27 @@ def _inspect_raster(path: Path, dataset: Any, sidecars: tuple[str, ...]) -> Insp
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Sampled heights: a small picture of them, and the suspicious samples."""
+    """A small picture of the heights, statistics of all of them, and the suspicious samples."""
 
     sample_m: npt.NDArray[np.float32]
+    void_share: float
+    low_m: float
+    high_m: float
     suspicions: tuple[Suspicion, ...] = ()
 
+    @classmethod
+    def of_sample(cls, sample: npt.NDArray[np.float32]) -> Self:
+        """Statistics of a sample alone."""
+        known = sample[np.isfinite(sample)]
+        low, high = (float(known.min()), float(known.max())) if known.size else (math.nan, math.nan)
+        return cls(sample, 1.0 - known.size / max(1, sample.size), low, high)
+
     def values(self) -> dict[str, Any]:
-        sample = self.sample_m
-        known = bool(np.isfinite(sample).any())
+        known = math.isfinite(self.low_m)
         return {
-            "void_percent": round(100.0 * float(np.isnan(sample).mean()), 3),
-            "minimum": float(np.nanmin(sample)) if known else None,
-            "maximum": float(np.nanmax(sample)) if known else None,
+            "void_percent": round(100.0 * self.void_share, 3),
+            "minimum": self.low_m if known else None,
+            "maximum": self.high_m if known else None,
         }
 
 
@@ -219,34 +234,31 @@ def _contains_heights(dataset: Any) -> bool:
     return (dataset.count == 1 or alpha) and not dataset.dtypes[0].startswith("complex") and not other
 
 
-def _look(path: Path, facts: Facts | None, dataset: Any) -> _Look:
-    """Heights as every command reads them; raw samples where the file's facts contradict each other."""
-    if facts is None:
-        return _Look(_sample(dataset))
-    with HeightRaster(facts, path.name) as raster:
-        return _Look(_small(raster), examine(raster))
+def _look(facts: Facts, name: str) -> _Look:
+    """Heights as every command reads them: all are read by strips, every n-th in both directions is kept."""
+    step = max(1, math.ceil(max(facts.shape) / _SAMPLE_PX))
+    kept, known, low, high = [], 0, math.inf, -math.inf
+    with HeightRaster(facts, name) as raster:
+        for row in range(0, raster.height, _STRIP_PX):
+            strip = raster.read_unchecked(row, 0, min(_STRIP_PX, raster.height - row), raster.width)
+            kept.append(strip[-row % step :: step, ::step].copy())
+            finite = strip[np.isfinite(strip)]
+            if finite.size:
+                known += finite.size
+                low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+        suspicions = examine(raster)
+    void_share = 1.0 - known / (facts.shape[0] * facts.shape[1])
+    return _Look(np.concatenate(kept), void_share, low if known else math.nan, high if known else math.nan, suspicions)
 
 
-def _small(raster: HeightRaster) -> npt.NDArray[np.float32]:
-    """Every n-th height in both directions, so that extremes and voids are the file's own."""
-    step = max(1, math.ceil(max(raster.shape) / _SAMPLE_PX))
-    if step == 1:
-        return raster.read_unchecked(0, 0, raster.height, raster.width)
-    kept = []
-    for row in range(0, raster.height, _STRIP_PX):
-        strip = raster.read_unchecked(row, 0, min(_STRIP_PX, raster.height - row), raster.width)
-        kept.append(strip[-row % step :: step, ::step].copy())
-    return np.concatenate(kept)
-
-
-def _described(path: Path, dataset: Any, facts: Facts | None, sidecars: tuple[str, ...]) -> dict[str, Any]:
+def _described(path: Path, kind: str, dataset: Any, facts: Facts | None, sidecars: tuple[str, ...]) -> dict[str, Any]:
     frame = _frames(dataset)
     tags = dataset.tags(ns="IMAGE_STRUCTURE")
     named = {} if facts is None else {"mask": facts.record()["mask"], "unit": facts.unit}
     scaled = (dataset.scales[0], dataset.offsets[0]) != (1.0, 0.0)
     return {
         "file": path.name,
-        "kind": "COG" if tags.get("LAYOUT") == "COG" else dataset.driver,
+        "kind": "COG" if tags.get("LAYOUT") == "COG" else kind,
         "size": [dataset.height, dataset.width],
         "bands": dataset.count,
         "band_names": [name for name in dataset.descriptions if name],
@@ -259,9 +271,10 @@ def _described(path: Path, dataset: Any, facts: Facts | None, sidecars: tuple[st
         "compression": tags.get("COMPRESSION", "none"),
         "block": list(dataset.block_shapes[0]),
         "overviews": dataset.overviews(1),
-        "nodata": dataset.nodata,
+        "nodata": dataset.nodata if facts is None or dataset.nodata is not None else next(iter(facts.nodata), None),
         "scale_offset": [dataset.scales[0], dataset.offsets[0]] if scaled else None,
         **named,
+        "nodata_by": None if facts is None else dict(facts.said_by).get("nodata"),
         "side_cars": [basename(name) for name in sidecars] or None,
         "pixels_are": dataset.tags().get("AREA_OR_POINT", "not stated"),
         "size_bytes": path.stat().st_size,
@@ -269,7 +282,8 @@ def _described(path: Path, dataset: Any, facts: Facts | None, sidecars: tuple[st
 
 
 def _checks(path: Path, dataset: Any, facts: dict[str, Any], *, is_height: bool) -> tuple[Check, ...]:
-    checks = [_cog_check(path), Check("horizontal CRS", facts["crs"] is not None, str(facts["crs"]))]
+    cloud = [_cog_check(path)] if facts["kind"] in {"GTiff", "COG"} and not is_archive(path.name) else []
+    checks = [*cloud, Check("horizontal CRS", facts["crs"] is not None, str(facts["crs"]))]
     north_up = dataset.transform.b == dataset.transform.d == 0 and dataset.transform.e < 0 < dataset.transform.a
     checks.append(Check("north up", north_up, "yes" if north_up else str(tuple(dataset.transform)[:6])))
     if is_height:

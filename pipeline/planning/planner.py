@@ -40,7 +40,7 @@ from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.readiness import check_ready
 from orograph.pipeline.sources.refs import FileRef, SourceRef, ThinningCheck
 from orograph.pipeline.sources.remote_sidecars import remote_sidecars
-from orograph.pipeline.sources.sidecars import find_sidecars
+from orograph.pipeline.sources.sidecars import companions
 from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
 from orograph.pipeline.sources.source_index import SourceIndex
 from orograph.pipeline.superres.thinning_check import check_thinning, relies_on_thinning, sample_points_deg
@@ -312,7 +312,7 @@ class Planner:
 
     def _found_sidecars(self, href: str, source: Source) -> tuple[FileRef, ...]:
         if "://" not in href:
-            return tuple(map(local_ref, find_sidecars(href)))
+            return tuple(map(local_ref, companions(href)))
         return remote_sidecars(href, source, self.probe)
 
     def _bytes_to_read(self, tiles: Sequence[str]) -> tuple[dict[str, int], int]:

@@ -7,11 +7,12 @@ heights: masks, scale and offset, units, nodata of side-cars, world files, rows 
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
-from orograph.pipeline.core.pixel_is import placed_pixels
-from orograph.pipeline.errors import OrographError, SourceCorrupt, SourceMissing
+from affine import Affine
+
+from orograph.pipeline.core.pixel_is import PixelIs, placed_pixels
+from orograph.pipeline.errors import OrographError, SourceMissing
 from orograph.pipeline.sources.agreement import (
     agreed_horizontal,
     agreed_unit,
@@ -26,24 +27,6 @@ from orograph.pipeline.sources.agreement import (
 )
 from orograph.pipeline.sources.facts import Declared, Facts, Word
 from orograph.pipeline.sources.statement import Statement, statement_of
-
-
-def gdal_path(path: str) -> str:
-    """Return the GDAL name of a local file; for a zip archive, the name of its one raster.
-
-    Raises:
-        SourceCorrupt: the archive is broken or does not contain exactly one raster.
-    """
-    if not path.lower().endswith(".zip"):
-        return path
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inner = [name for name in archive.namelist() if name.lower().endswith((".hgt", ".tif", ".tiff"))]
-    except (zipfile.BadZipFile, OSError) as error:
-        raise SourceCorrupt(f"{path} is not a zip archive: {error}") from error
-    if len(inner) != 1:
-        raise SourceCorrupt(f"{path} contains {len(inner)} rasters, expected one")
-    return f"/vsizip/{path}/{inner[0]}"
 
 
 def read_facts(path: str, declared: Declared, *, label: str | None = None) -> Facts:
@@ -82,7 +65,7 @@ def _facts(path: str, statement: Statement, declared: Declared, label: str) -> F
     frame = agreed_vertical(part, declared, label)
     if horizontal is not None:
         check_place(horizontal, bounds, label)
-    pixel, affine, pixel_by = placed_pixels(statement.points, declared.pixel, affine, label)
+    pixel, affine, pixel_by = _placed(statement, declared, affine, label)
     if horizontal is not None and declared.resolution_m is not None:
         check_resolution(horizontal, affine, statement.shape, declared.resolution_m, label)
     words = {
@@ -91,7 +74,7 @@ def _facts(path: str, statement: Statement, declared: Declared, label: str) -> F
         "georeferencing": said.get("affine", Word.FILE),
         "pixel_is": pixel_by or declared.by,
         "unit": said.get("unit", Word.FILE if statement.unit or stated_axis(part) else declared.by if declared.unit else Word.DEFAULT),
-        "nodata": said.get("nodata", Word.FILE if statement.nodata is not None else declared.by if declared.nodata else Word.DEFAULT),
+        "nodata": said.get("nodata", _nodata_by(statement, declared)),
         "scale": said.get("scale", Word.FILE),
         "mask": said.get("mask", Word.FILE),
     }  # fmt: skip
@@ -117,3 +100,16 @@ def _facts(path: str, statement: Statement, declared: Declared, label: str) -> F
         sidecars=bool(statement.said_by),
         said_by=tuple((fact, str(word)) for fact, word in words.items()),
     )
+
+
+def _nodata_by(statement: Statement, declared: Declared) -> str:
+    if statement.nodata_is_default:
+        return Word.FORMAT
+    return Word.FILE if statement.nodata is not None else declared.by if declared.nodata else Word.DEFAULT
+
+
+def _placed(statement: Statement, declared: Declared, affine: Affine, label: str) -> tuple[PixelIs, Affine, str | None]:
+    """Pixel interpretation, transform, and the origin of the interpretation; see `placed_pixels`."""
+    if statement.centres:
+        return declared.pixel or PixelIs.POINT, affine, None if declared.pixel else Word.FILE
+    return placed_pixels(statement.points, declared.pixel, affine, label)

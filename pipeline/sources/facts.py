@@ -22,6 +22,7 @@ class Word(StrEnum):
     CATALOGUE = "catalogue"
     COMMAND = "command"
     PHASE = "phase of the grid"
+    FORMAT = "default of the format"
     DEFAULT = "default"
 
 

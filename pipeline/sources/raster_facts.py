@@ -125,7 +125,7 @@ def _offset_px(header: Facts, facts: GridFacts) -> tuple[float, float] | None:
 
 def _blocks(path: str, source: Source) -> tuple[int | None, int | None]:
     """Block width and height of a file that is read in part; None for archives and formats without blocks."""
-    if path.startswith("/vsi"):
+    if path.startswith("/vsi") or not path.lower().endswith((".tif", ".tiff")):
         return None, None
     try:
         with rasterio.open(path) as dataset:

@@ -15,12 +15,20 @@ import rasterio
 from affine import Affine
 
 from orograph.pipeline.errors import SourceCorrupt
+from orograph.pipeline.sources.mosaic_files import members_of
+from orograph.pipeline.sources.raster_formats import beside, in_zip, opened_bytes
 
 APPENDED: Final = (".aux.xml", ".msk")
 """Suffixes appended to the raster's name: statements (nodata, CRS, unit, scale) and a mask."""
 WORLD: Final = (".tfw", ".tifw", ".tiffw", ".wld", ".TFW")
 """Suffixes that replace the raster's own: world files."""
 PROJECTION: Final = (".prj", ".PRJ")
+_PLACED: Final = (*WORLD, *PROJECTION)
+_REPLACED: Final = {"tif": _PLACED, "tiff": _PLACED} | dict.fromkeys(
+    ("asc", "agr", "grd", "txt", "xyz", "csv", "dat", "img", "bil", "bsq", "bip", "flt", "sdat"), PROJECTION
+)
+"""Suffixes that replace the raster's own, by it."""
+_HEADERS: Final = (".hdr", ".sgrd")
 _MOST_TEXT_BYTES: Final = 64 * 2**20
 _WORLD_NUMBERS: Final = 6
 
@@ -31,8 +39,9 @@ def candidates(name: str) -> Iterator[str]:
         return  # a signed address is of one object, a chain of an archive's member
     yield from (name + suffix for suffix in APPENDED)
     stem, dot, suffix = name.rpartition(".")
-    if dot and "/" not in suffix and suffix.lower() in {"tif", "tiff"}:
-        yield from (stem + replaced for replaced in (*WORLD, *PROJECTION))
+    if dot and "/" not in suffix:
+        replaced = _REPLACED.get(suffix.lower(), ())
+        yield from (stem + other for other in replaced)
 
 
 def remote_candidates(href: str) -> Iterator[str]:
@@ -46,14 +55,14 @@ def find_sidecars(path: str) -> tuple[str, ...]:
 
     A `.prj` next to a shapefile of the same name belongs to the shapefile.
     """
-    if path.startswith("/vsizip/"):
-        archive, _, inner = path.removeprefix("/vsizip/").partition(".zip/")
+    packed = in_zip(path)
+    if packed is not None:
         try:
-            with zipfile.ZipFile(f"{archive}.zip") as opened:
-                names = set(opened.namelist())
+            with zipfile.ZipFile(packed[0]) as opened:
+                names = opened.NameToInfo
         except (OSError, zipfile.BadZipFile):
             return ()
-        return tuple(f"/vsizip/{archive}.zip/{name}" for name in candidates(inner) if name in names)
+        return tuple(f"/vsizip/{packed[0]}/{name}" for name in candidates(packed[1]) if name in names)
     if path.startswith("/vsi") or "://" in path:
         return ()
     found: list[str] = []
@@ -65,6 +74,18 @@ def find_sidecars(path: str) -> tuple[str, ...]:
             continue
         found.append(name)
     return tuple(found)
+
+
+def companions(path: str) -> tuple[str, ...]:
+    """Local files that a raster's heights depend on: side-cars, headers of formats of several files, members of mosaics."""
+    found = [*find_sidecars(path)]
+    if "://" not in path and not path.startswith("/vsi"):
+        found += [header for suffix in _HEADERS if (header := beside(path, suffix)) is not None]
+        if path.lower().endswith(".adf"):
+            found += [str(other) for other in sorted(Path(path).parent.iterdir()) if other != Path(path)]
+        for member in members_of(path):
+            found += [member, *companions(member)]
+    return tuple(dict.fromkeys(found))
 
 
 def without_sidecars() -> rasterio.Env:
@@ -100,11 +121,7 @@ def text_of(name: str) -> str:
         SourceCorrupt: it cannot be read, or is too large to be one.
     """
     try:
-        if name.startswith("/vsizip/"):
-            archive, _, inner = name.removeprefix("/vsizip/").partition(".zip/")
-            with zipfile.ZipFile(f"{archive}.zip") as opened, opened.open(inner) as member:
-                return _decoded(member, name)
-        with Path(name).open("rb") as file:
+        with opened_bytes(name) as file:
             return _decoded(file, name)
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise SourceCorrupt(f"side-car {basename(name)} cannot be read: {error}") from error

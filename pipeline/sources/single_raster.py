@@ -15,7 +15,6 @@ from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
@@ -26,11 +25,12 @@ from rasterio.windows import Window
 from orograph.pipeline.core.pixel_size import ground_pixel_size_m
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ConfigError, OrographError, SourceCorrupt, SourceGridError, SourceMissing
-from orograph.pipeline.sources.fact_reader import gdal_path, read_facts
+from orograph.pipeline.sources.archives import gdal_path
+from orograph.pipeline.sources.fact_reader import read_facts
 from orograph.pipeline.sources.facts import Declared, Facts
 from orograph.pipeline.sources.nodata import HUGE, reject_undeclared, reject_undeclared_raw, to_void
+from orograph.pipeline.sources.opening import open_raster
 from orograph.pipeline.sources.partial import RasterFile, ensure
-from orograph.pipeline.sources.sidecars import with_sidecars, without_sidecars
 
 LOWEST_M: Final = -500.0
 HIGHEST_M: Final = 9000.0
@@ -263,8 +263,7 @@ class HeightRaster:
 
     def _opened(self) -> Any:
         if self._dataset is None:
-            with with_sidecars() if self.facts.sidecars else without_sidecars():
-                self._dataset = self._open.enter_context(rasterio.open(self.facts.path, OVERVIEW_LEVEL="NONE"))
+            self._dataset = self._open.enter_context(open_raster(self.facts.path, sidecars=self.facts.sidecars))
         return self._dataset
 
     def _heights(self, samples: npt.NDArray[Any], mask: npt.NDArray[Any] | None, *, checked: bool = True) -> FloatArray:
@@ -288,7 +287,7 @@ def open_heights(path: Path | str, declared: Declared | None = None) -> HeightRa
         SourceMissing, SourceCorrupt, BandMismatch, SourceGridError: see `read_facts`.
     """
     name = str(path)
-    if "://" not in name and not name.startswith("/vsi") and not Path(name).is_file():
+    if "://" not in name and not name.startswith("/vsi") and not Path(name).exists():
         raise SourceMissing(f"no raster at {name}", source=name)
     declared = declared or Declared()
     try:

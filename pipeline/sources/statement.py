@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
-import rasterio
 from affine import Affine
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
 from orograph.pipeline.core.crs_identity import file_crs, same_horizontal
 from orograph.pipeline.core.height_unit import height_unit
 from orograph.pipeline.errors import BandMismatch, SourceCorrupt, SourceGridError
 from orograph.pipeline.formats.vertical_datum import VERTICAL_DATUM_TAG
-from orograph.pipeline.sources.sidecars import (
-    PROJECTION,
-    WORLD,
-    basename,
-    find_sidecars,
-    text_of,
-    with_sidecars,
-    without_sidecars,
-    world_affine,
-)
+from orograph.pipeline.sources.mosaic_files import members_of
+from orograph.pipeline.sources.opening import opened_raster
+from orograph.pipeline.sources.sidecars import PROJECTION, WORLD, basename, find_sidecars, text_of, world_affine
 
 _PLACE_TOLERANCE_PX: Final = 0.05
 """World files carry a dozen digits; half a pixel is the mistake to find."""
 _ALPHA_BANDS: Final = 2
+_ESRI_NODATA: Final = -9999.0
+"""Nodata of ASCII grids without a NODATA line, by Esri's definition of the format."""
+CENTRES_TAG: Final = "OROGRAPH_CENTRES"
+_READ_BY_DRIVER: Final = frozenset({"AAIGrid", "EHdr", "ENVI", "SAGA"})
+"""Drivers that read a `.prj` themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,9 @@ class Statement:
         alpha: Whether a second band (alpha) marks them; GDAL itself honours it for bytes only.
         points: Whether the tag AREA_OR_POINT is Point; None if the tag is missing.
         datum: Code of the vertical datum in the metadata (`VERTICAL_DATUM`); None where there is none.
+        driver: GDAL driver of the file.
+        centres: Whether the format places each sample by its centre, independent of its pixel interpretation.
+        nodata_is_default: Whether nodata is the format's default instead of a statement.
         said_by: Name of the side-car for each fact that a side-car states.
     """
 
@@ -66,6 +67,9 @@ class Statement:
     alpha: bool
     points: bool | None
     datum: str | None = None
+    driver: str = "GTiff"
+    centres: bool = False
+    nodata_is_default: bool = False
     said_by: tuple[tuple[str, str], ...] = ()
 
 
@@ -82,26 +86,56 @@ def statement_of(path: str, label: str) -> Statement:
         SourceGridError: file and side-car contradict each other.
     """
     names = find_sidecars(path)
-    with without_sidecars():
-        alone = _opened_statement(path, label)
-    if not names:
-        return alone
-    with with_sidecars():
-        together = _opened_statement(path, label)
-    return _merged(alone, together, names, label)
+    alone = _opened_statement(path, label, sidecars=False)
+    merged = alone
+    if names:
+        merged = _merged(alone, _opened_statement(path, label, sidecars=True), names, label)
+    members = members_of(path)
+    return _with_members(merged, members, label) if members else merged
 
 
-def _opened_statement(path: str, label: str) -> Statement:
+def _opened_statement(path: str, label: str, *, sidecars: bool) -> Statement:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as dataset:
-                return _read(dataset, label)
+        with opened_raster(path, sidecars=sidecars) as dataset:
+            return _read(dataset, label)
     except RasterioError as error:
         raise SourceCorrupt(
             f"{label} cannot be opened as a raster: {error}",
             remedy="fetch the file again, or remove it from the source catalogue",
         ) from error
+
+
+def _with_members(mosaic: Statement, members: Sequence[str], label: str) -> Statement:
+    """The statement of a mosaic, or an error for a fact of its members that it does not state."""
+    states = tuple((member, Path(member).stat().st_mtime_ns) for member in members)
+    stated = [(member, _member_statement(member, changed)) for member, changed in states]
+    for member, own in stated:
+        lost = [
+            fact
+            for fact in ("scale", "offset", "unit")
+            if not _equal(fact, getattr(own, fact), getattr(mosaic, fact)) and not _silent(fact, getattr(own, fact))
+        ]
+        lost += ["nodata"] * (own.nodata is not None and mosaic.nodata is None)
+        lost += ["mask"] * ((own.masked or own.alpha) and not (mosaic.masked or mosaic.alpha))
+        if lost:
+            raise SourceGridError(
+                f"{basename(member)} states {lost[0]}, which the mosaic {label} does not",
+                remedy="build the mosaic again (gdalbuildvrt), or list the files themselves in the source catalogue",
+            )
+    data = {own.datum for _, own in stated}
+    if mosaic.datum is None and len(data) > 1:
+        raise SourceGridError(f"the members of {label} have different vertical datums: {sorted(map(str, data))}")
+    points = {own.points for _, own in stated}
+    return replace(
+        mosaic,
+        datum=mosaic.datum or data.pop(),
+        points=points.pop() if mosaic.points is None and len(points) == 1 else mosaic.points,
+    )
+
+
+@lru_cache(maxsize=16_384)
+def _member_statement(member: str, _modified_ns: int) -> Statement:
+    return statement_of(member, basename(member))
 
 
 def _read(dataset: Any, label: str) -> Statement:
@@ -117,12 +151,13 @@ def _read(dataset: Any, label: str) -> Statement:
     flags = dataset.mask_flag_enums[0]
     tag = dataset.tags().get("AREA_OR_POINT")
     identity = dataset.transform == Affine.identity()
+    esri_default = dataset.driver == "AAIGrid" and dataset.nodata is None
     return Statement(
         affine=None if identity else dataset.transform,
         shape=dataset.shape,
         dtype=dtype,
         crs_wkt=_crs_of(dataset),
-        nodata=dataset.nodata,
+        nodata=_ESRI_NODATA if esri_default else dataset.nodata,
         scale=float(dataset.scales[0]),
         offset=float(dataset.offsets[0]),
         unit=(dataset.units[0] or "").strip(),
@@ -130,6 +165,9 @@ def _read(dataset: Any, label: str) -> Statement:
         alpha=alpha,
         points=None if tag is None else tag.lower() == "point",
         datum=dataset.tags().get(VERTICAL_DATUM_TAG),
+        driver=dataset.driver,
+        centres=CENTRES_TAG in dataset.tags(),
+        nodata_is_default=esri_default,
     )
 
 
@@ -239,9 +277,12 @@ def _with_texts(merged: Statement, names: Sequence[str], label: str) -> Statemen
                     f"{_shown(merged.affine)} and {_shown(affine)}",
                     remedy=f"remove {basename(name)}, or correct the one that is wrong",
                 )
-        elif name.endswith(PROJECTION) and merged.crs_wkt is None:
-            merged = replace(merged, crs_wkt=_projection(text_of(name), basename(name)))
-            said["crs_wkt"] = basename(name)
+        elif name.endswith(PROJECTION):
+            if merged.crs_wkt is None:
+                merged = replace(merged, crs_wkt=_projection(text_of(name), basename(name)))
+                said["crs_wkt"] = basename(name)
+            elif merged.driver in _READ_BY_DRIVER:
+                said.setdefault("crs_wkt", basename(name))
     return replace(merged, said_by=tuple(said.items()))
 
 

@@ -1,4 +1,4 @@
-"""Check a raster file's header before anything decodes it: a TIFF or HGT of sane size.
+"""Check a raster file's header before anything decodes it: a format of the table, of sane size.
 
 Decoders trust headers: four megabytes of sparse TIFF may declare 360 GB, one block may unpack to gigabytes, a chain of
 directories may have no end, and GDAL opens files by content, so that a `.tif` may be a VRT that reads another file.
@@ -7,15 +7,18 @@ The header is read here with a few seeks, before GDAL sees the file, and GDAL is
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from orograph.pipeline.errors import SourceCorrupt
+from orograph.pipeline.errors import OrographError, SourceCorrupt
 from orograph.pipeline.formats.tiff import TYPE_SIZES
+from orograph.pipeline.sources.archives import gdal_path
+from orograph.pipeline.sources.raster_formats import ASCII_GRID, HGT_SIDES, check_size, format_of, head_of
 
-_HGT_SIZES: Final = {1201 * 1201 * 2, 3601 * 3601 * 2, 3601 * 1801 * 2, 1801 * 3601 * 2}
+_HGT_SHAPES: Final = {2 * rows * cols: (rows, cols) for rows, cols in HGT_SIDES}
 _WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS = 256, 257, 258, 277, 278
 _TILE_WIDTH, _TILE_HEIGHT, _PLANAR = 322, 323, 284
 _READ_TAGS: Final = {_WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS, _TILE_WIDTH, _TILE_HEIGHT, _PLANAR}
@@ -57,7 +60,8 @@ def check_raster_file(path: Path, limits: Limits | None = None) -> RasterHeader:
     """Read a raster's header and reject files that are unsafe to decode.
 
     Raises:
-        SourceCorrupt: empty, HTML or XML, not TIFF or HGT, truncated header, or beyond a limit; the message says which.
+        SourceCorrupt: empty, HTML or XML, no known format, truncated header, or beyond a limit; the message says which.
+        IngestNeeded: only `orograph ingest` reads it.
     """
     limits = limits or Limits()
     source = str(path)
@@ -69,23 +73,34 @@ def check_raster_file(path: Path, limits: Limits | None = None) -> RasterHeader:
                 return _check_tiff(_Tiff(file, start, size, source), limits)
     except (struct.error, OverflowError) as error:
         raise SourceCorrupt("the TIFF header is truncated", source=source) from error
+    except IsADirectoryError:
+        size = 0
     except OSError as error:
         raise SourceCorrupt(f"cannot be read: {error.strerror}", source=source) from error
-    if path.suffix.lower() == ".hgt" and size in _HGT_SIZES:
-        side = round((size / 2) ** 0.5)
-        return RasterHeader("SRTMHGT", side, side, 1, size, 1)
-    raise SourceCorrupt(_describe(start, size), source=source, remedy="sources are GeoTIFF, COG or HGT files")
+    if path.suffix.lower() == ".hgt" and size in _HGT_SHAPES:
+        rows, cols = _HGT_SHAPES[size]
+        return RasterHeader("SRTMHGT", cols, rows, 1, size, 1)
+    return _check_other(source, limits)
 
 
-def _describe(start: bytes, size: int) -> str:
-    text = start.lstrip().lower()
-    if not size:
-        return "the file is empty"
-    if text.startswith((b"<!doctype", b"<html", b"<head")):
-        return "the file is an HTML page, not a raster: the server answered with a page"
-    if text.startswith(b"<"):
-        return "the file is XML (perhaps a VRT or an error message), not a raster"
-    return f"not a TIFF or HGT file ({size} bytes, beginning {start[:4]!r})"
+def _check_other(source: str, limits: Limits) -> RasterHeader:
+    """A file that is neither TIFF nor HGT: its format, and its size where a grid's heading states it."""
+    try:
+        name = gdal_path(source)
+        found = format_of(name)
+        check_size(name, found)
+    except OrographError as error:
+        error.source = source
+        raise
+    height, width = _text_shape(head_of(name)) if found is ASCII_GRID else (0, 0)
+    if width * height > limits.pixels:
+        raise SourceCorrupt(f"{width} x {height} pixels are more than {limits.pixels:.2g}", source=source)
+    return RasterHeader(found.driver, width, height, 1, 0, 1)
+
+
+def _text_shape(head: bytes) -> tuple[int, int]:
+    found = {key: int(value) for key, value in re.findall(rb"(?i)(ncols|nrows)\s+(\d+)", head.lower())}
+    return found.get(b"nrows", 0), found.get(b"ncols", 0)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
 from orograph.pipeline.core.grid import Cell, Tile
-from orograph.pipeline.errors import ExportError
+from orograph.pipeline.errors import SourceCorrupt, SourceMissing
 from orograph.pipeline.exports.hgt import write_hgt
 from orograph.pipeline.exports.inspect import draw, inspect
 from tests.support.formats_world import hills, write_tile
@@ -61,9 +61,10 @@ def test_hgt(tmp_path: Path) -> None:
 
 def test_what_is_no_raster(tmp_path: Path) -> None:
     (tmp_path / "x.tif").write_text("no")
-    for name in ("x.tif", "absent.tif"):
-        with pytest.raises(ExportError, match=name):
+    for name, kind in (("x.tif", SourceCorrupt), ("absent.tif", SourceMissing)):
+        with pytest.raises(kind, match=name):
             inspect(tmp_path / name)
+    assert SourceMissing.exit_code == 4
 
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

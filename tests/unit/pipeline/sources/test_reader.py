@@ -4,7 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orograph.pipeline.errors import NodataError, OrographError, SourceCorrupt, SourceGridError, SourceMissing
+from orograph.pipeline.errors import (
+    IngestNeeded,
+    NodataError,
+    OrographError,
+    SourceCorrupt,
+    SourceGridError,
+    SourceMissing,
+)
 from orograph.pipeline.sources.header import read_header
 from orograph.pipeline.sources.reader import SourceReader
 from tests.support.made import source, write_source
@@ -80,7 +87,7 @@ def test_a_zip_of_one_raster_is_read_and_of_two_refused(tmp_path):
             for k in range(count):
                 out.write(path, f"{k}.tif")
     assert read_header(tmp_path / "1.zip", source(path)).shape == (100, 100)
-    with pytest.raises(SourceCorrupt):
+    with pytest.raises(IngestNeeded, match="orograph ingest"):
         read_header(tmp_path / "2.zip", source(path))
 
 
