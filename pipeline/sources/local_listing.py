@@ -20,7 +20,7 @@ import numpy.typing as npt
 from orograph.pipeline.errors import SourceMissing
 from orograph.pipeline.sources.file_identity import FileState, local_ref
 from orograph.pipeline.sources.refs import FileRef
-from orograph.pipeline.sources.sidecars import APPENDED, PROJECTION, WORLD, candidates, find_sidecars
+from orograph.pipeline.sources.sidecars import APPENDED, PROJECTION, WORLD, candidates, companions, may_have_parts
 
 _SIDECAR_SUFFIXES: Final = tuple({suffix.lower() for suffix in (*APPENDED, *WORLD, *PROJECTION)})
 
@@ -55,7 +55,7 @@ def sidecars_of(text: str | None) -> tuple[FileRef, ...]:
 
 def local_sidecars(path: str) -> str | None:
     """`sidecar_text` of a local file as it is now."""
-    return sidecar_text(map(local_ref, find_sidecars(path)))
+    return sidecar_text(map(local_ref, companions(path)))
 
 
 def named_files(paths: Sequence[str], source_id: str) -> LocalListing:
@@ -142,12 +142,15 @@ def _scanned(folder: str, pattern: str) -> tuple[list[str], npt.NDArray[np.int64
 
 
 def _paired(start: str, names: Sequence[str], beside: dict[str, FileState]) -> dict[str, str]:
-    """`sidecar_text` of the files of a folder that have side-cars, by path; as `find_sidecars` finds them."""
+    """`sidecar_text` of the files of a folder that have side-cars, by path; as `companions` finds them."""
+    of_parts = [start + name for name in names if may_have_parts(name)]
+    found = {path: text for path in of_parts if (text := local_sidecars(path)) is not None}
     if not beside:
-        return {}
+        return found
     owners = {_without_suffix(name) for name in beside}
-    found: dict[str, str] = {}
     for name in names:
+        if start + name in found:
+            continue
         if name not in owners and name.rpartition(".")[0] not in owners:
             continue
         inodes: set[int] = set()

@@ -43,29 +43,16 @@ _PLAIN_BANDS: Final = {None, "VRTSourcedRasterBand"}
 _PLAIN_SOURCES: Final = {"SimpleSource", "ComplexSource"}
 
 
-def check_mosaic(name: str) -> None:
+def members_of(name: str) -> tuple[str, ...]:
     """Check a VRT or tile index.
+
+    Returns:
+        Local paths of the files that it reads, in its order; none for other formats.
 
     Raises:
         SourceCorrupt: it is damaged, or reads files that are not local.
         SourceMissing: a member does not exist.
         SourceGridError: it warps, resamples or computes.
-    """
-    missing = [member for member in members_of(name) if not Path(member).is_file()]
-    if missing:
-        raise SourceMissing(
-            f"{_basename(name)} lists {missing[0]}, which does not exist"
-            + (f" ({len(missing)} members are missing)" if len(missing) > 1 else ""),
-            source=name,
-            remedy="put it there, or build the mosaic again (gdalbuildvrt)",
-        )
-
-
-def members_of(name: str) -> tuple[str, ...]:
-    """Local paths of the files that a mosaic reads, in its order; none for other formats.
-
-    Raises:
-        SourceCorrupt, SourceGridError: see `check_mosaic`.
     """
     if not name.lower().endswith((*VRT.suffixes, *TILE_INDEX.suffixes)):
         return ()
@@ -74,7 +61,16 @@ def members_of(name: str) -> tuple[str, ...]:
             f"{_basename(name)} is a mosaic inside an archive", source=name, remedy="unpack the archive"
         )
     state = Path(name).stat()
-    return _members(name, state.st_mtime_ns, state.st_size)
+    members = _members(name, state.st_mtime_ns, state.st_size)
+    missing = [member for member in members if not Path(member).is_file()]
+    if missing:
+        raise SourceMissing(
+            f"{_basename(name)} lists {missing[0]}, which does not exist"
+            + (f" ({len(missing)} members are missing)" if len(missing) > 1 else ""),
+            source=name,
+            remedy="put it there, or build the mosaic again (gdalbuildvrt)",
+        )
+    return members
 
 
 def opened_index(name: str) -> tuple[str, dict[str, str]]:
@@ -115,7 +111,7 @@ def _members(name: str, _modified_ns: int, size: int) -> tuple[str, ...]:
         if size > _MOST_BYTES:
             raise SourceCorrupt(f"{_basename(name)} has {size / 2**20:.0f} MiB", source=name, remedy="use a tile index")
         found = _sources(_parsed(name), name)
-    remote = next((member for member in found if "://" in member or member.startswith("/vsi")), None)
+    remote = next((member for member in found if "://" in member or ":/" in member or "/vsi" in member), None)
     if remote is not None:
         raise SourceCorrupt(
             f"{_basename(name)} reads {remote}, which is not a local file",
@@ -183,11 +179,19 @@ def _computes(name: str, how: str) -> SourceGridError:
 
 
 def _indexed(name: str) -> list[str]:
-    from orograph.pipeline.sources.catalogue import TileIndex
-    from orograph.pipeline.sources.listings import read_listing
+    """Members of a tile index; relative locations are next to it, as GDAL takes them."""
+    import pyogrio
 
-    entries = read_listing(TileIndex(href=name), lambda href: Path(href).read_bytes(), _basename(name))
-    return [href for href, _ in entries]
+    index, options = opened_index(name)
+    column = options.get("LOCATION_FIELD", "location")
+    try:
+        meta, _, _, columns = pyogrio.raw.read(index, layer=options.get("LAYER"), read_geometry=False)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise SourceCorrupt(f"{_basename(name)} is not a tile index: {error}", source=name) from error
+    names = list(meta["fields"])
+    if column not in names:
+        raise SourceCorrupt(f"{_basename(name)} has no column {column!r}: {', '.join(names)}", source=name)
+    return [str(Path(index).parent / str(location)) for location in columns[names.index(column)]]
 
 
 def _basename(name: str) -> str:

@@ -21,7 +21,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
-from orograph.pipeline.sources.mosaic_files import check_mosaic, opened_index
+from orograph.pipeline.sources.mosaic_files import members_of, opened_index
 from orograph.pipeline.sources.raster_formats import (
     GEOTIFF,
     POINTS,
@@ -96,7 +96,7 @@ def _recognised(name: str) -> RasterFormat:
     if _CONVERTING.get() is None:
         check_size(name, found)
     if found.mosaic:
-        check_mosaic(name)
+        members_of(name)
     return found
 
 

@@ -16,7 +16,7 @@ from affine import Affine
 
 from orograph.pipeline.errors import SourceCorrupt
 from orograph.pipeline.sources.mosaic_files import members_of
-from orograph.pipeline.sources.raster_formats import beside, in_zip, opened_bytes
+from orograph.pipeline.sources.raster_formats import FORMATS, beside, in_zip, opened_bytes
 
 APPENDED: Final = (".aux.xml", ".msk")
 """Suffixes appended to the raster's name: statements (nodata, CRS, unit, scale) and a mask."""
@@ -29,6 +29,9 @@ _REPLACED: Final = {"tif": _PLACED, "tiff": _PLACED} | dict.fromkeys(
 )
 """Suffixes that replace the raster's own, by it."""
 _HEADERS: Final = (".hdr", ".sgrd")
+_IN_PARTS: Final = tuple(
+    {suffix for one in FORMATS if one.companions or one.mosaic for suffix in one.suffixes} | {".adf"}
+)
 _MOST_TEXT_BYTES: Final = 64 * 2**20
 _WORLD_NUMBERS: Final = 6
 
@@ -86,6 +89,13 @@ def companions(path: str) -> tuple[str, ...]:
         for member in members_of(path):
             found += [member, *companions(member)]
     return tuple(dict.fromkeys(found))
+
+
+def may_have_parts(name: str) -> bool:
+    """Whether a raster of that name may consist of several files; `companions` looks for them."""
+    lower = name.lower()
+    suffix = lower.rpartition("/")[2].rpartition(".")[1:]
+    return lower.endswith(_IN_PARTS) or not suffix[0]
 
 
 def without_sidecars() -> rasterio.Env:
