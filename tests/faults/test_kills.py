@@ -32,7 +32,7 @@ from tests.support.made import source, write_source
 from tests.unit.infra.engines.test_local import QUICK
 
 LONG = os.environ.get("OROGRAPH_FAULTS") == "long"
-KILLS = 200 if LONG else 12
+KILLS = 200 if LONG else 8
 TILES = 3
 
 
@@ -140,7 +140,15 @@ def tile_bytes(store: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("stage", ["fetch", "windows", "export", "commit"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param("fetch", marks=pytest.mark.slow),
+        "windows",
+        pytest.param("export", marks=pytest.mark.slow),
+        "commit",
+    ],
+)
 def test_a_worker_killed_at_a_stage_costs_one_attempt(
     stage: str, real_world: tuple[Path, object], tmp_path: Path, answered: Counter[str]
 ) -> None:

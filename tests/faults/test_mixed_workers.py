@@ -33,6 +33,7 @@ from tests.support.mixed_worker import start
 TILES = ("E4200N3000", "E4200N3050", "E4250N3000", "E4250N3050")
 CAPS_USED = ("none", "sse4")
 TOLERANCE_M = 0.001
+KILLS = 20
 Alone = dict[str, tuple[Path, list[Manifest]]]
 """Store and manifests of a worker that has a run for itself, by its cap."""
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="instruction sets are capped on x86-64 only")
@@ -94,6 +95,7 @@ def heights(store: Path, manifest: Manifest) -> np.ndarray:
         return dataset.read(1)
 
 
+@pytest.mark.slow
 def test_two_processors_agree_to_a_millimetre(alone: Alone) -> None:
     for full, capped in zip(alone["none"][1], alone["sse4"][1], strict=True):
         one, other = heights(alone["none"][0], full), heights(alone["sse4"][0], capped)
@@ -137,9 +139,8 @@ def check_mixed(plan: Path, alone: Alone, schemas: Path) -> None:
     assert verify(store, schemas).problems == []
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_mixed_workers_killed_at_random_finish(
-    kills: int,
     tmp_path: Path,
     catalogue: Path,
     alone: Alone,
@@ -147,9 +148,9 @@ def test_mixed_workers_killed_at_random_finish(
     answered: Counter[str],
 ) -> None:
     plan = plan_at(tmp_path / "mixed", catalogue)
-    kill_at_random(plan, kills)
+    kill_at_random(plan, KILLS)
     check_mixed(plan, alone, shared("stac-schemas"))
-    answered["worker of a mixed cluster killed"] += kills
+    answered["worker of a mixed cluster killed"] += KILLS
 
 
 @pytest.mark.slow

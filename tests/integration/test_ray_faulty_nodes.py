@@ -61,8 +61,8 @@ def end_of(store: Path) -> dict[str, object]:
 def test_a_node_without_the_data_mount_is_set_aside_and_fails_no_tile(catalogue: Path, tmp_path: Path) -> None:
     if not can_hide_folders():
         pytest.skip("mount namespaces are not allowed here")
-    with running_head(cpus=1) as head, joined_node(head, hidden=tmp_path / "mount"):
-        time.sleep(10)
+    with running_head(cpus=1) as head, joined_node(head, hidden=tmp_path / "mount") as log:
+        wait_for(lambda: "Ray runtime started" in log.read_text())
         process = run(head, catalogue, tmp_path / "store")
         out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err[-4000:]
@@ -81,8 +81,8 @@ def test_workers_that_cannot_import_end_the_run_with_host_and_cause(catalogue: P
     poison = tmp_path / "poison"
     (poison / "rasterio").mkdir(parents=True)
     (poison / "rasterio/__init__.py").write_text("raise ImportError('libgdal.so.36: cannot open shared object file')")
-    with running_head(cpus=0) as head, joined_node(head, cpus=2, PYTHONPATH=f"{poison}:{ROOT}"):
-        time.sleep(10)
+    with running_head(cpus=0) as head, joined_node(head, cpus=2, PYTHONPATH=f"{poison}:{ROOT}") as log:
+        wait_for(lambda: "Ray runtime started" in log.read_text())
         process = run(head, catalogue, tmp_path / "store")
         _, err = process.communicate(timeout=300)
     assert process.returncode == 1

@@ -53,6 +53,7 @@ def alone(sites, folder, data, until=None, teachers=(), **changes):
     return trainer
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_steps_of_one_with_twice_the_batch(sites, tmp_path, ray_cluster):
     teacher = alone(sites, tmp_path / "teacher", tmp_path, until=1, seed=5).checkpoint
     taught = {"taught": 0.5, "teacher": digest_of([teacher])}

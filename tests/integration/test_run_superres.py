@@ -15,9 +15,9 @@ from tests.support.made import source, write_source
 
 
 def test_what_a_network_is_asked_for_reaches_the_tile(tmp_path):
-    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
-    path = write_source(tmp_path / "coarse.tif", "EPSG:3035", box, 30)
-    coarse = source(path, id="coarse", resolution_m=30.0)
+    box = (4_210_000.0, 3_010_000.0, 4_219_000.0, 3_019_000.0)
+    path = write_source(tmp_path / "coarse.tif", "EPSG:3035", box, 150)
+    coarse = source(path, id="coarse", resolution_m=150.0)
     made = {}
     for name, options in {
         "alone": {},
@@ -26,7 +26,7 @@ def test_what_a_network_is_asked_for_reaches_the_tile(tmp_path):
         "on a GPU": {"device": "cuda"},
     }.items():
         (tmp_path / name).mkdir()
-        settings = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres="superres-s", **options)
+        settings = ProcessingSettings(pixel_size_m=50.0, fill_max_m=0.0, superres="superres-s", **options)
         plan, outcomes, code = run(tmp_path / name, coarse, settings=settings)
         if name == "on a GPU" and not torch.cuda.is_available():
             assert code != 0
@@ -48,15 +48,15 @@ def test_what_a_network_is_asked_for_reaches_the_tile(tmp_path):
 
 
 def test_a_sources_noise_reaches_the_network_and_nothing_else(tmp_path):
-    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
-    path = write_source(tmp_path / "coarse.tif", "EPSG:3035", box, 30)
+    box = (4_210_000.0, 3_010_000.0, 4_219_000.0, 3_019_000.0)
+    path = write_source(tmp_path / "coarse.tif", "EPSG:3035", box, 150)
     made = {}
     for superres in ("superres-xs", "keys6"):
-        settings = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres=superres)
+        settings = ProcessingSettings(pixel_size_m=50.0, fill_max_m=0.0, superres=superres)
         for noise_m in (0.0, 3.0):
             folder = tmp_path / f"{superres}-{noise_m}"
             folder.mkdir()
-            noisy = source(path, id="coarse", resolution_m=30.0, noise_m=noise_m)
+            noisy = source(path, id="coarse", resolution_m=150.0, noise_m=noise_m)
             plan, outcomes, code = run(folder, noisy, settings=settings)
             assert code == 0, outcomes[0].error
             manifest = Manifest.from_json((folder / "store" / plan.jobs[0].manifest_key).read_bytes())
@@ -74,26 +74,26 @@ def test_a_tile_tells_what_raised_it_not_what_was_asked_for(tmp_path):
             write_source(
                 tmp_path / f"{metres}.tif",
                 "EPSG:3035",
-                (4_210_000.0, 3_010_000.0, 4_212_000.0 + 60 * metres, 3_013_000.0),
+                (4_210_000.0, 3_010_000.0, 4_220_000.0 + 60 * metres, 3_025_000.0),
                 metres,
             ),
             id=f"every{metres}",
             resolution_m=float(metres),
             priority=-metres,
         )
-        for metres in (20, 30)
+        for metres in (100, 150)
     ]
-    settings = ProcessingSettings(pixel_size_m=10.0, fill_max_m=0.0, superres="superres-xs", coregistration="none")
+    settings = ProcessingSettings(pixel_size_m=50.0, fill_max_m=0.0, superres="superres-xs", coregistration="none")
     told = {}
-    for name, chosen in (("20", sources[:1]), ("30", sources[1:]), ("both", sources)):
+    for name, chosen in (("100", sources[:1]), ("150", sources[1:]), ("both", sources)):
         (tmp_path / name).mkdir()
         plan, outcomes, code = run(tmp_path / name, *chosen, settings=settings)
         assert code == 0, outcomes[0].error
         path = tmp_path / name / "store" / plan.jobs[0].manifest_key
         told[name] = Manifest.from_json(path.read_bytes()).models
-    assert told["20"] == {"superres": "keys6"}, "the network knows x3 only"
-    assert told["30"]["superres"] == "superres-xs"
-    assert told["both"] == {"superres": "keys6+superres-xs", "superres_sha256": told["30"]["superres_sha256"]}
+    assert told["100"] == {"superres": "keys6"}, "the network knows x3 only"
+    assert told["150"]["superres"] == "superres-xs"
+    assert told["both"] == {"superres": "keys6+superres-xs", "superres_sha256": told["150"]["superres_sha256"]}
 
 
 def test_a_source_with_a_sensor_model_is_filtered_for_it_and_others_are_not(tmp_path):

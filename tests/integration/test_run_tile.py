@@ -212,11 +212,12 @@ def test_a_second_pass_makes_shifts_agree_on_the_edge_two_tiles_share(tmp_path, 
 
 @pytest.mark.parametrize(
     ("resolution_m", "pixel_size_m", "model"),
-    [(5, 50.0, "opening"), (30, 10.0, "bare-earth-30m")],
+    [(5, 50.0, "opening"), (30, 20.0, "bare-earth-30m")],
     ids=["averaged", "superres"],
 )
 def test_bare_earth_takes_what_stands_off_a_surface_model_and_says_where(tmp_path, resolution_m, pixel_size_m, model):
-    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
+    side_m = 300.0 * resolution_m if resolution_m == 5 else 4_200.0
+    box = (4_210_000.0, 3_010_000.0, 4_210_000.0 + side_m, 3_010_000.0 + side_m)
     path = write_source(tmp_path / "dsm.tif", "EPSG:3035", box, resolution_m)
     with rasterio.open(path, "r+") as dataset:
         heights = dataset.read(1)
@@ -423,8 +424,8 @@ def test_a_source_that_no_operation_reaches_is_told(tmp_path, fine):
 
 @pytest.mark.parametrize(("model", "shown"), [("bare-earth-30m", True), ("opening", False)])
 def test_a_map_that_lowered_heights_is_named_with_its_makers(tmp_path, model, shown):
-    box = (4_210_000.0, 3_010_000.0, 4_212_400.0, 3_012_400.0)
     metres = 30 if shown else 5
+    box = (4_210_000.0, 3_010_000.0, 4_210_000.0 + 80 * metres, 3_010_000.0 + 80 * metres)
     path = write_source(tmp_path / "dsm.tif", "EPSG:3035", box, metres)
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 240, "height": 240, "crs": "EPSG:3035"}
     with rasterio.open(

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import skip_or_fail
 from tests.support import twin_device
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.timeout(660)
 def test_everything_on_a_second_device():
     if twin_device.compiler() is None:
         skip_or_fail("compiler", "no C++ compiler to build a device with")

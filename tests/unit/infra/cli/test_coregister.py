@@ -239,7 +239,7 @@ print(report["status"], status("VmHWM") - before, peak_bytes((side, side)))
 
 @pytest.mark.slow
 def test_a_large_pair_stays_within_the_promised_memory(folder, tmp_path):
-    side = 4000
+    side = 3000
     rows, cols = np.mgrid[0:side, 0:side].astype(np.float32)
     heights = 600 + 60 * np.sin(rows / 17 + cols / 29) + 90 * np.cos(rows / 41 - cols / 23)
     heights += 30 * np.sin(cols / 11) * np.cos(rows / 9)
