@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from orograph.infra.objects.client import RangesIgnored, Settings, Sink, expanded
+from orograph.infra.stores.http_client import USER_AGENT
+from orograph.infra.stores.retry import retry_after_s
 from orograph.pipeline.errors import (
     InputError,
     SourceChanged,
@@ -42,7 +44,7 @@ class HttpObjects:
         headers = {name: expanded(value) for name, value in settings.headers}
         self._client = httpx.Client(
             timeout=httpx.Timeout(settings.read_timeout_s, connect=10.0),
-            headers={**headers, "Accept-Encoding": "identity"},
+            headers={"User-Agent": USER_AGENT, **headers, "Accept-Encoding": "identity"},
             follow_redirects=False,
             limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
         )
@@ -119,8 +121,7 @@ def _check(answer: Any, href: str) -> None:
         return
     if status in _PASSING:
         error = SourceUnavailable(f"the server answered {status}", source=href)
-        asked = headers.get("retry-after", "")
-        error.retry_after_s = float(asked) if asked.isdigit() else None  # type: ignore[attr-defined]
+        error.retry_after_s = retry_after_s(headers.get("retry-after"))  # type: ignore[attr-defined]
         raise error
     if status == 404:
         raise SourceMissing("object not found (404)", source=href, remedy="correct the href in the source catalogue")

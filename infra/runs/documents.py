@@ -6,7 +6,7 @@ from typing import Final
 
 from orograph.infra.runs.fetch import Fetcher
 from orograph.infra.stores.http_client import http_client
-from orograph.infra.stores.retry import Backoff, retrying
+from orograph.infra.stores.retry import Backoff, retry_after_s, retrying
 from orograph.pipeline.errors import OrographError, SourceMissing, SourceUnavailable
 from orograph.pipeline.planning.indexes import read_local
 
@@ -39,8 +39,7 @@ def _get(href: str) -> bytes:
         raise SourceUnavailable(f"{type(error).__name__}: {error}", source=href) from error
     if answer.status_code in _PASSING_STATUS:
         unavailable = SourceUnavailable(f"the server answered {answer.status_code}", source=href)
-        asked = answer.headers.get("retry-after", "")
-        unavailable.retry_after_s = float(asked) if asked.isdigit() else None  # type: ignore[attr-defined]
+        unavailable.retry_after_s = retry_after_s(answer.headers.get("retry-after"))  # type: ignore[attr-defined]
         raise unavailable
     if answer.status_code != httpx.codes.OK:
         raise SourceMissing(

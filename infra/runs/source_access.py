@@ -17,6 +17,7 @@ from orograph.infra.objects.cache import NodeCache
 from orograph.infra.objects.cells import CellPresence
 from orograph.infra.objects.sparse import SparseCopy, Window
 from orograph.infra.runs.fetch import WHOLE_BELOW_BYTES, Fetcher, is_pattern
+from orograph.infra.stores.retry import Backoff
 from orograph.pipeline.core.grid import TILE_CRS, Tile
 from orograph.pipeline.errors import SourceInaccessible, SourceMissing
 from orograph.pipeline.settings import RunSettings
@@ -34,10 +35,12 @@ class SourceAccess:
     Args:
         settings: Store endpoint, scratch and cache.
         folder: Where sparse copies go; a temporary folder of this object when None.
+        backoff: Waits between tries.
     """
 
-    def __init__(self, settings: RunSettings, folder: Path | None = None) -> None:
+    def __init__(self, settings: RunSettings, folder: Path | None = None, backoff: Backoff | None = None) -> None:
         self.settings = settings
+        self._backoff = backoff
         self._temporary: Any = None
         self._folder = folder
         self._cache = node_cache(settings)
@@ -83,6 +86,12 @@ class SourceAccess:
         """The whole file in a folder, of whatever format, checked for length and identity."""
         return self._of(source).download(file, folder)
 
+    def release(self, file: FileRef, source: Source) -> None:
+        """Remove the copy of a remote file that `opened` made."""
+        raster = self._opened.pop((source.id, file.href, file.etag), None)
+        if raster is not None and "://" in file.href:
+            path_of(raster).unlink(missing_ok=True)
+
     def note(self) -> str | None:
         """Say which files seen so far cannot be read in part, None where all can."""
         if not self.whole:
@@ -105,6 +114,7 @@ class SourceAccess:
                 anonymous=source.anonymous,
                 access=source.access,
                 cache=self._cache,
+                backoff=self._backoff,
             )
         return self._fetchers[source.id]
 

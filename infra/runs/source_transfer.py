@@ -14,35 +14,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import rasterio
-import rasterio.shutil
-from rasterio.errors import RasterioError
-
 from orograph.infra.reporting.transfer_progress import TransferStep
+from orograph.infra.runs.crop import is_whole, window_in, write_cog
+from orograph.infra.runs.robots import Robots
 from orograph.infra.runs.source_access import SourceAccess
 from orograph.infra.stores.base import Store
+from orograph.infra.stores.retry import Backoff
 from orograph.pipeline.errors import OrographError, SourceCorrupt, SourceMissing
 from orograph.pipeline.planning.cells import template_files
 from orograph.pipeline.sources.catalogue import CellTemplate, Files, Portal, Source
 from orograph.pipeline.sources.index_build import list_files
 from orograph.pipeline.sources.listings import Bounds, Read, read_listing
+from orograph.pipeline.sources.partial import RasterFile, path_of
 from orograph.pipeline.sources.readiness import check_ready
 from orograph.pipeline.sources.redaction import public_href
 from orograph.pipeline.sources.refs import FileRef
 
 _RASTERS: Final = (".tif", ".tiff", ".asc", ".xyz", ".img", ".hgt")
+_TIFF: Final = re.compile(r"\.tiff?(\?|$)", re.IGNORECASE)
 _UNPACKED_LEVELS: Final = 3
-_COG: Final = {"driver": "COG", "compress": "DEFLATE", "predictor": "YES", "blocksize": 512, "bigtiff": "IF_SAFER"}
+_IN_PART_FROM_BYTES: Final = 8 * 2**20
+"""Larger remote TIFFs are cropped by their blocks; smaller ones come whole."""
+PATIENT: Final = Backoff(attempts=6, first_s=1.0, longest_s=600.0, total_s=1800.0)
+"""Waits of transfers: as long as a server asks for by Retry-After, up to ten minutes."""
 
 
 @dataclass(slots=True)
 class Transferred:
-    """What became of a transfer: files that came, were there before, do not exist, and failed."""
+    """Result of a transfer: files that came, were there before, do not exist, are outside the area, and failed."""
 
     source_id: str
     copied: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     absent: int = 0
+    outside: int = 0
     faults: list[tuple[str, OrographError]] = field(default_factory=list)
     size_bytes: int = 0
 
@@ -53,6 +58,7 @@ class Transferred:
             "copied": self.copied,
             "kept": self.kept,
             "absent": self.absent,
+            "outside": self.outside,
             "bytes": self.size_bytes,
             "faults": [{"href": public_href(href), **error.to_dict()} for href, error in self.faults],
         }
@@ -83,6 +89,7 @@ def fetch_source(
     folder: Path,
     *,
     requests_per_s: float = 4.0,
+    robots: Robots | None = None,
     on_step: Callable[[TransferStep], None] = lambda _: None,
 ) -> Transferred:
     """Download the files of an area into `folder/ID`, zip archives unpacked, with licence and one record per file.
@@ -99,10 +106,12 @@ def fetch_source(
         record = records / f"{key}.json"
         return record.is_file() and all((target / name).is_file() for name in json.loads(record.read_text())["files"])
 
-    def keep(key: str, file: FileRef, downloaded: Path) -> list[str]:
+    def keep(key: str, file: FileRef) -> list[str]:
         place = target / key
         place.mkdir(exist_ok=True)
-        names = [str(path.relative_to(target)) for path in _unpacked(downloaded, place)]
+        with tempfile.TemporaryDirectory(prefix="orograph-fetch-") as scratch:
+            downloaded = access.downloaded(file, source, Path(scratch))
+            names = [str(path.relative_to(target)) for path in _unpacked(downloaded, place)]
         record = {**_identity(file), "files": names}
         (records / f"{key}.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         return names
@@ -110,10 +119,10 @@ def fetch_source(
     return _transfer(
         source,
         access,
-        hrefs_in(source, access, read, area_deg),
+        hrefs_in(source, access, _polite(read, robots), area_deg),
         known=known,
         keep=keep,
-        requests_per_s=requests_per_s,
+        pace=_Pace(requests_per_s, robots),
         on_step=on_step,
     )
 
@@ -126,38 +135,49 @@ def mirror_source(
     store: Store,
     *,
     requests_per_s: float = 4.0,
+    robots: Robots | None = None,
     on_step: Callable[[TransferStep], None] = lambda _: None,
 ) -> Transferred:
     """Copy an area into a store below `ID/` as lossless COGs, with licence text, one record per file and a report.
 
+    Rasters that reach beyond the area are cropped to it by whole pixels; of a large remote TIFF only the blocks of the
+    area come.
+
     Raises:
         SourceMissing, SourceCorrupt, SourceUnavailable, StoreError: as `fetch_source`, and of the store.
     """
+    part = hashlib.sha256(repr(tuple(map(float, area_deg))).encode()).hexdigest()[:8]
     store.put(f"{source.id}/LICENCE.txt", licence_text(source).encode(), media_type="text/plain; charset=utf-8")
 
     def known(key: str) -> bool:
-        return store.head(f"{source.id}/records/{key}.json") is not None
+        return any(store.head(f"{source.id}/records/{name}.json") is not None for name in (key, f"{key}-{part}"))
 
-    def keep(key: str, file: FileRef, downloaded: Path) -> list[str]:
-        names = []
+    def keep(key: str, file: FileRef) -> list[str]:
+        names, is_all = [], True
         with tempfile.TemporaryDirectory(prefix="orograph-mirror-") as scratch:
-            for path in _unpacked(downloaded, Path(scratch)):
-                cog = Path(scratch) / "cog.tif"
-                _to_cog(path, cog, file)
-                name = f"{source.id}/{key}/{path.stem}.tif"
+            for raster in _rasters(file, source, access, Path(scratch)):
+                window = window_in(raster, source.horizontal_crs, area_deg)
+                whole = window is not None and is_whole(raster, window)
+                is_all &= whole
+                if window is None:
+                    continue
+                cog, stem = Path(scratch) / "cog.tif", path_of(raster).stem
+                write_cog(raster, None if whole else window, cog, file.href)
+                name = f"{source.id}/{key}/{stem if whole else f'{stem}-{part}'}.tif"
                 store.put(name, cog, media_type="image/tiff; application=geotiff; profile=cloud-optimized")
                 names.append(name)
-        record = {**_identity(file), "files": names}
-        store.put(f"{source.id}/records/{key}.json", json.dumps(record).encode(), media_type="application/json")
+        record = {**_identity(file), "files": names, "area_deg": None if is_all else area_deg}
+        name = f"{source.id}/records/{key if is_all else f'{key}-{part}'}.json"
+        store.put(name, json.dumps(record).encode(), media_type="application/json")
         return names
 
     done = _transfer(
         source,
         access,
-        hrefs_in(source, access, read, area_deg),
+        hrefs_in(source, access, _polite(read, robots), area_deg),
         known=known,
         keep=keep,
-        requests_per_s=requests_per_s,
+        pace=_Pace(requests_per_s, robots),
         on_step=on_step,
     )
     report = {**done.to_dict(), "area_deg": area_deg, "unverified": source.unverified}
@@ -184,25 +204,24 @@ def _transfer(
     hrefs: list[str],
     *,
     known: Callable[[str], bool],
-    keep: Callable[[str, FileRef, Path], list[str]],
-    requests_per_s: float,
+    keep: Callable[[str, FileRef], list[str]],
+    pace: _Pace,
     on_step: Callable[[TransferStep], None],
 ) -> Transferred:
     done = Transferred(source.id)
     on_step(TransferStep(0, len(hrefs)))
-    next_at = 0.0
     for number, href in enumerate(hrefs, start=1):
         key = _key_of(href)
         if known(key):
             done.kept.append(public_href(href))
             on_step(TransferStep(number, len(hrefs), done.size_bytes))
             continue
-        time.sleep(max(0.0, next_at - time.monotonic()))
-        next_at = time.monotonic() + 1.0 / requests_per_s
         try:
+            pace.wait(href)
             file = access.probe(href, source)
-            with tempfile.TemporaryDirectory(prefix="orograph-fetch-") as scratch:
-                done.copied += keep(key, file, access.downloaded(file, source, Path(scratch)))
+            names = keep(key, file)
+            done.copied += names
+            done.outside += not names
             done.size_bytes += file.size_bytes
         except SourceMissing as error:
             if not (isinstance(source.data, CellTemplate) and source.data.missing_is_void):
@@ -213,6 +232,48 @@ def _transfer(
             done.faults.append((href, error))
         on_step(TransferStep(number, len(hrefs), done.size_bytes))
     return done
+
+
+@dataclass(slots=True)
+class _Pace:
+    """Waits before each file, for as long as the user and the server's robots.txt ask for."""
+
+    requests_per_s: float
+    robots: Robots | None
+    _next_at: float = 0.0
+
+    def wait(self, href: str) -> None:
+        """Return when the file may be requested; raises `SourceInaccessible` where robots.txt forbids it."""
+        delay_s = 0.0
+        if self.robots is not None:
+            self.robots.check(href)
+            delay_s = self.robots.delay_s(href)
+        time.sleep(max(0.0, self._next_at - time.monotonic()))
+        self._next_at = time.monotonic() + max(1.0 / self.requests_per_s, delay_s)
+
+
+def _polite(read: Read, robots: Robots | None) -> Read:
+    """Read only documents that robots.txt permits."""
+    if robots is None:
+        return read
+
+    def checked(href: str) -> bytes:
+        robots.check(href)
+        return read(href)
+
+    return checked
+
+
+def _rasters(file: FileRef, source: Source, access: SourceAccess, scratch: Path) -> Iterator[RasterFile]:
+    """The rasters of a file: a large remote TIFF by its blocks, all others whole."""
+    if "://" in file.href and file.size_bytes >= _IN_PART_FROM_BYTES and _TIFF.search(file.href):
+        raster = access.opened(file, source)
+        try:
+            yield raster
+        finally:
+            access.release(file, source)
+        return
+    yield from _unpacked(access.downloaded(file, source, scratch), scratch)
 
 
 def _key_of(href: str) -> str:
@@ -250,12 +311,3 @@ def _unpacked(path: Path, folder: Path, level: int = 0) -> Iterator[Path]:
                     yield target
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise SourceCorrupt(f"the archive {path.name} is damaged: {error}", remedy="run the command again") from error
-
-
-def _to_cog(path: Path, cog: Path, file: FileRef) -> None:
-    try:
-        rasterio.shutil.copy(path, cog, **_COG)
-    except RasterioError as error:
-        raise SourceCorrupt(
-            f"{path.name} cannot be copied as a COG: {error}", source=file.href, remedy="fetch it and look at it"
-        ) from error

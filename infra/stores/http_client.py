@@ -7,9 +7,14 @@ import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from orograph.pipeline.version import __version__
+
 if TYPE_CHECKING:
     import httpx
 
+AGENT: Final = "orograph"
+"""Name by which servers know this program, also in robots.txt."""
+USER_AGENT: Final = f"{AGENT}/{__version__}"
 CONNECTIONS: Final = 32
 """Requests at once in one process; more wait for a connection."""
 _KEPT: Final = 16
@@ -34,6 +39,6 @@ def _client(_process: int, read_timeout_s: float, follow_redirects: bool) -> htt
     return httpx.Client(
         timeout=httpx.Timeout(read_timeout_s, connect=_CONNECT_S, pool=None),
         limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=_KEPT),
-        headers={"Accept-Encoding": "identity"},
+        headers={"Accept-Encoding": "identity", "User-Agent": USER_AGENT},
         follow_redirects=follow_redirects,
     )

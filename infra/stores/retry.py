@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from orograph.pipeline.errors import SourceChanged, TransientError
@@ -35,6 +36,19 @@ class Backoff:
         # Jitter keeps a hundred workers from coming back in step; it shapes no result, so the generator needs no seed.
         drawn = limit * random.uniform(0.5, 1.0)  # noqa: S311
         return drawn if asked_s is None else min(self.longest_s, max(drawn, asked_s))
+
+
+def retry_after_s(header: str | None) -> float | None:
+    """Seconds that a Retry-After header asks for, given as seconds or as a date; None if it names neither."""
+    if not header:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        asked = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, asked.timestamp() - time.time())
 
 
 def retrying(call: Callable[[], T], backoff: Backoff, sleep: Callable[[float], None] = time.sleep) -> T:

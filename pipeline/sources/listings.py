@@ -91,7 +91,7 @@ def can_search(place: Listed, read: Read) -> bool:
 def _stac(place: StacLocation, read: Read, bounds_deg: Bounds | None) -> Iterator[Entry]:
     root = json.loads(read(place.href))
     if "conformsTo" in root:
-        items: Iterator[dict[str, Any]] = _searched(place, bounds_deg)
+        items: Iterator[dict[str, Any]] = _searched(root, place, bounds_deg)
     else:
         items = _crawled(root, place.href, read)
     for item in items:
@@ -105,13 +105,17 @@ def _stac(place: StacLocation, read: Read, bounds_deg: Bounds | None) -> Iterato
         yield _absolute(asset["href"], item["_href"]), _footprint(item)
 
 
-def _searched(place: StacLocation, bounds_deg: Bounds | None) -> Iterator[dict[str, Any]]:
+def _searched(root: dict[str, Any], place: StacLocation, bounds_deg: Bounds | None) -> Iterator[dict[str, Any]]:
     from pystac_client import Client
     from pystac_client.exceptions import APIError
 
     collections = None if place.collection is None else [place.collection]
+    methods = {link.get("method", "GET") for link in root.get("links", ()) if link.get("rel") == "search"}
+    method = "GET" if methods and "POST" not in methods else "POST"
     try:
-        search = Client.open(place.href).search(bbox=bounds_deg, collections=collections, limit=_PAGE // 4)
+        search = Client.open(place.href).search(
+            method=method, bbox=bounds_deg, collections=collections, limit=_PAGE // 4
+        )
         for item in search.items_as_dicts():
             links = {link["rel"]: link["href"] for link in item.get("links", ())}
             yield {**item, "_href": links.get("self", place.href)}

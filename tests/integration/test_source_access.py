@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 import yaml
+from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 from typer.testing import CliRunner
 
@@ -31,7 +32,7 @@ from orograph.pipeline.errors import (
 )
 from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.sources.catalogue import Access, CellTemplate, Files, SourceCatalogue
-from orograph.pipeline.sources.partial import ensure
+from orograph.pipeline.sources.partial import ensure, path_of
 from tests.support.counting_proxy import CountingProxy
 from tests.support.faulty_http import FaultyServer
 from tests.support.made import source, write_source
@@ -116,6 +117,31 @@ def test_own_store_with_an_anonymous_source_elsewhere(s3_server, s3_bucket, rast
     counts = reads[made.id]
     assert counts["requests"] >= 1
     assert 0 < counts["bytes_fetched"] + counts["cache_bytes"] <= 1.3 * counts["bytes_needed"]
+
+
+@pytest.mark.s3
+def test_a_mirror_in_a_bucket_is_a_source(s3_server, s3_bucket, raster, tmp_path, monkeypatch):
+    monkeypatch.setenv("OROGRAPH_S3_ENDPOINT_URL", s3_server.endpoint_url)
+    with FaultyServer() as server, rasterio.open(raster) as dataset:
+        made = source(raster, data=Files(hrefs=(server.serve("dtm/a.tif", raster.read_bytes()),)))
+        catalogue = tmp_path / "catalogue.yaml"
+        catalogue.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
+        west, south, east, north = transform_bounds(dataset.crs, "EPSG:4258", *dataset.bounds)
+        area = f"{west + (east - west) / 2},{south},{east},{north}"
+        asked = ["sources", "mirror", made.id, "-c", str(catalogue), "--area", area, "--to", f"s3://{s3_bucket}/own"]
+        done = CliRunner().invoke(app, [*asked, "--rate", "1000"])
+        assert done.exit_code == 0, done.output
+        heights = dataset.read(1)
+    own = source(raster, data=Files(hrefs=(f"s3://{s3_bucket}/own/{made.id}/*/*.tif",)))
+    files = access(tmp_path, s3_endpoint_url=s3_server.endpoint_url)
+    (href,) = files.listed(own.data.hrefs[0], own)
+    copy = files.opened(files.probe(href, own), own)
+    with rasterio.open(path_of(copy)) as cog:
+        assert cog.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert 0.4 < cog.width / heights.shape[1] < 0.75
+        ensure(copy, 0, 0, cog.width, cog.height, cog.shape)
+        row, col = round((BOX[3] - cog.bounds.top) / 10), round((cog.bounds.left - BOX[0]) / 10)
+        np.testing.assert_array_equal(cog.read(1), heights[row : row + cog.height, col : col + cog.width])
 
 
 @pytest.mark.s3

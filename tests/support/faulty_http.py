@@ -18,6 +18,7 @@ class FaultyServer:
         self.requests: list[str] = []
         self.head_faults: list[str] = []
         self.ranges = True
+        self.retry_after = "0"
         self.bytes_sent = 0
         outer = self
 
@@ -56,6 +57,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(body=False)
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer(body=True)
+
     def do_GET(self) -> None:
         faults = self.server_state.faults
         fault = faults.pop(0) if faults else ""
@@ -78,7 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server_state.serve(name, self.server_state.objects[name][0] + b"!")
 
     def _answer(self, *, body: bool, truncate: bool = False, fault: str = "") -> None:
-        found = self.server_state.objects.get(self.path.lstrip("/"))
+        name = self.path.lstrip("/")
+        found = self.server_state.objects.get(name) or self.server_state.objects.get(name.partition("?")[0])
         if found is None:
             self._refuse(404)
             return
@@ -87,7 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted and etag and wanted.strip('"') != etag:
             self._refuse(412)
             return
-        headers = {"Content-Type": "image/tiff"} | ({"ETag": f'"{etag}"'} if etag else {})
+        kind = "application/json" if data[:1] == b"{" else "image/tiff"
+        headers = {"Content-Type": kind} | ({"ETag": f'"{etag}"'} if etag else {})
         if fault == "etag":
             headers["ETag"] = '"another"'
         asked = self.headers.get("Range")
@@ -106,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(206, data[first:end], headers, sent=(end - first) // 2 if truncate else None)
 
     def _refuse(self, status: int) -> None:
-        headers = {"Retry-After": "0", "Location": "http://169.254.169.254/"}
+        headers = {"Retry-After": self.server_state.retry_after, "Location": "http://169.254.169.254/"}
         self._send(status, b"no", headers, body=self.command != "HEAD")
 
     def _send(

@@ -1,8 +1,11 @@
 """Only passing faults are tried again, with waits that grow, differ and end."""
 
+import time
+from email.utils import formatdate
+
 import pytest
 
-from orograph.infra.stores.retry import Backoff, retrying
+from orograph.infra.stores.retry import Backoff, retry_after_s, retrying
 from orograph.pipeline.errors import SourceChanged, StoreUnavailable, StoreUnwritable
 
 
@@ -46,3 +49,10 @@ def test_other_faults_are_raised_at_once(error):
 def test_no_try_starts_after_the_total_time():
     with pytest.raises(StoreUnavailable):
         retrying(failing(StoreUnavailable("x")), Backoff(first_s=10.0, longest_s=10.0, total_s=1.0), lambda _: None)
+
+
+def test_a_server_asks_for_a_wait_in_seconds_or_by_a_date():
+    assert retry_after_s("7") == 7.0
+    assert 0.0 <= retry_after_s(formatdate(time.time() + 30, usegmt=True)) <= 31.0
+    assert retry_after_s("Fri, 31 Dec 1999 23:59:59 GMT") == 0.0
+    assert retry_after_s("soon") is retry_after_s(None) is None
