@@ -32,6 +32,7 @@ from orograph.infra.cli.characterise import characterise
 from orograph.infra.cli.common import ending
 from orograph.infra.cli.demo import demo
 from orograph.infra.cli.doctor import doctor
+from orograph.infra.cli.ingest import ingest
 from orograph.infra.cli.inspect import inspect
 from orograph.infra.cli.plain_help import PlainGroup
 from orograph.infra.cli.plan import plan
@@ -74,6 +75,7 @@ app.add_typer(implicit.app, name="implicit")
 app.command(name="export")(export.export)
 app.add_typer(derive.app, name="derive")
 app.add_typer(catalog.app, name="catalog")
+app.command()(ingest)
 app.command()(inspect)
 app.command(context_settings={"ignore_unknown_options": True})(height.height)
 app.command()(harmonise.harmonise)

@@ -19,6 +19,7 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 
 from orograph.pipeline.core.grid import windows
+from orograph.pipeline.core.pixel_is import PixelIs
 from orograph.pipeline.errors import ExportError
 from orograph.pipeline.formats import tiff
 from orograph.pipeline.formats.overviews import Overview
@@ -72,6 +73,7 @@ def finish(
     band_units: Sequence[str | None] = (),
     tags: Mapping[str, str] | None = None,
     colours: Mapping[int, tiff.Colour] | None = None,
+    pixel_is: PixelIs = PixelIs.AREA,
 ) -> CogInfo:
     """Convert a scratch file to a COG: 512 px blocks, overviews, statistics, names; the scratch file is removed.
 
@@ -87,6 +89,7 @@ def finish(
         band_units: Units, one per band, or none.
         tags: Metadata of the file; must not change from run to run.
         colours: Colour table of a uint8 raster with one band.
+        pixel_is: Pixel interpretation to declare; the grid is corner based either way.
 
     Raises:
         ExportError: the file is not a valid COG or its CRS was lost.
@@ -95,11 +98,13 @@ def finish(
     partial = out_path.with_name(f".{out_path.name}.partial")
     try:
         how, halved = _encoding(scratch_path, compression, lerc_max_error_m, overview)
-        statistics = _label(scratch_path, crs_wkt, band_names, band_units, tags or {})
+        statistics = _label(
+            scratch_path, crs_wkt, band_names, band_units, {"AREA_OR_POINT": pixel_is.value.title(), **(tags or {})}
+        )
         with writing(out_path):
             levels = halve_levels(scratch_path, how, first_exists=halved)
             size = tiff.assemble([tiff.read_level(level) for level in levels], partial, colours=colours)
-        validate(partial, crs_wkt=crs_wkt)
+        validate(partial, crs_wkt=crs_wkt, pixel_is=pixel_is)
         partial.replace(out_path)
     finally:
         remove(scratch_path)
@@ -119,8 +124,8 @@ def peak_bytes(shape: tuple[int, int], *, window_px: int = 1024, bands: int = 1)
     return max(bands * window + 5 * window // 4, 5 * halving // 4) + 100 * tiles + 8_000_000
 
 
-def validate(path: Path, *, crs_wkt: str | None = None) -> None:
-    """Check that a file is a strictly valid COG and, when given, carries the CRS.
+def validate(path: Path, *, crs_wkt: str | None = None, pixel_is: PixelIs | None = PixelIs.AREA) -> None:
+    """Check that a file is a strictly valid COG and, when given, carries the CRS and the pixel interpretation.
 
     Raises:
         ExportError: it is not valid, with rio-cogeo's reasons.
@@ -133,7 +138,7 @@ def validate(path: Path, *, crs_wkt: str | None = None) -> None:
             valid, errors, warned = cog_validate(str(path), strict=True, quiet=True)
         with rasterio.open(path) as dataset:
             survived = crs_wkt is None or dataset.crs == CRS.from_wkt(crs_wkt)
-            area = dataset.tags().get("AREA_OR_POINT") == "Area"
+            declared = dataset.tags().get("AREA_OR_POINT", "").lower()
     except RasterioError as fault:
         raise ExportError(f"{path.name} cannot be opened as a COG: {fault}") from fault
     if not valid:
@@ -142,8 +147,8 @@ def validate(path: Path, *, crs_wkt: str | None = None) -> None:
         raise ExportError(
             f"{path.name} lost its coordinate reference system", remedy="give a CRS that GeoTIFF can hold"
         )
-    if not area:
-        raise ExportError(f"{path.name} does not declare pixels as areas (AREA_OR_POINT=Area)")
+    if pixel_is is not None and declared != pixel_is.value:
+        raise ExportError(f"{path.name} does not declare its pixels as {pixel_is} (AREA_OR_POINT)")
 
 
 def _encoding(
@@ -198,7 +203,7 @@ def _label(
                 raise ExportError(f"{len(named)} names or units for {dataset.count} bands of {path.name}")
         if crs_wkt is not None:
             dataset.crs = CRS.from_wkt(crs_wkt)
-        dataset.update_tags(**{"AREA_OR_POINT": "Area", **tags})
+        dataset.update_tags(**tags)
         for band, name in enumerate(band_names, start=1):
             dataset.set_band_description(band, name)
         for band, unit in enumerate(band_units, start=1):
