@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -56,6 +57,7 @@ FLOORS = (
     "infra.cli",
 )
 CLUSTER_LIBRARIES = {"ray", "s3fs", "boto3", "botocore", "aiobotocore"}
+LEAST_TESTED_BY_NAME = 0.8
 MOST_LOOSE_MODULES = {"pipeline": 6, "infra": 2, "stac": 2}
 
 
@@ -184,3 +186,25 @@ def test_top_level_holds_exactly_the_agreed_folders() -> None:
         p.name for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith(".") and (p / "__init__.py").exists()
     }
     assert folders <= {"orograph", *FOLDERS, "tests"}
+
+
+def test_modules_have_a_test_of_their_name() -> None:
+    """A reader finds the test of `pipeline/core/grid.py` as `tests/unit/pipeline/core/test_grid.py`.
+
+    A test of another folder counts where its name is that of one module only.
+    """
+    named = [path for module, path in modules().items() if path.name != "__init__.py"]
+    elsewhere = {
+        path.name
+        for folder in ("integration", "property", "faults")
+        for path in (ROOT / "tests" / folder).glob("test_*.py")
+    }
+    stems = Counter(path.name for path in named)
+    untested = [
+        path.relative_to(ROOT).as_posix()
+        for path in named
+        if not (ROOT / "tests/unit" / path.relative_to(ROOT).with_name(f"test_{path.name}")).exists()
+        and not (stems[path.name] == 1 and f"test_{path.name}" in elsewhere)
+    ]
+    share = 1 - len(untested) / len(named)
+    assert share >= LEAST_TESTED_BY_NAME, f"{share:.1%} of {len(named)} modules; without one: {untested}"

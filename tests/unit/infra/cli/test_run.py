@@ -15,7 +15,7 @@ from orograph.infra.cli.options import processing_settings
 from orograph.infra.runs.request import Request
 from orograph.infra.service.settings import ServiceSettings
 from orograph.pipeline.core.network_adjustment import AdjustmentFile
-from orograph.pipeline.errors import ConfigError, GridMissing, SourceUnknown
+from orograph.pipeline.errors import ConfigError, SourceUnknown
 from orograph.pipeline.settings import RunSettings
 from tests.support.made import source, write_source
 
@@ -36,17 +36,6 @@ def run(*arguments):
     return ending(lambda: cli.app([str(argument) for argument in arguments], standalone_mode=True))
 
 
-def test_a_dry_run_tells_tiles_sources_bytes_and_memory_and_changes_nothing(catalogue, tmp_path, capsys):
-    store = tmp_path / "store"
-    assert run("run", "-c", catalogue, "--store", store, "-p", 50, "--dry-run", "--json") == 0
-    document = json.loads(capsys.readouterr().out)
-    (tile,) = document["tiles"]
-    assert (tile["tile"], tile["sources"]) == ("E4200N3000", ["made"])
-    assert tile["bytes_to_read"] > 0
-    assert tile["projected_peak_bytes"] > 0
-    assert not store.exists()
-
-
 def test_exit_codes(catalogue, tmp_path):
     store = tmp_path / "store"
     assert run("run", "-c", catalogue, "--store", store, "-s", "atlantis") == 2
@@ -54,20 +43,6 @@ def test_exit_codes(catalogue, tmp_path):
     assert run("run", "-c", catalogue, "--store", store, "--set", "blend=3") == 2
     assert run("run", "-c", catalogue, "--store", store, "-t", "E5000N3000") == 1
     assert run("run", "-c", catalogue, "--store", store, "--data", f"made={tmp_path}/none/*.tif") == 4
-
-
-def test_an_interrupted_command_ends_with_130():
-    def interrupted():
-        raise KeyboardInterrupt
-
-    assert ending(interrupted) == 130
-
-
-def test_an_errors_exit_code_is_the_commands():
-    def missing():
-        raise GridMissing("no grid", remedy="fetch it")
-
-    assert ending(missing) == GridMissing.exit_code == 4
 
 
 def test_settings_come_from_flags_and_bad_ones_are_named():
@@ -95,18 +70,6 @@ def test_help_answers_without_loading_the_heavy_libraries():
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert out.stdout.strip() == "[]"
-
-
-def test_planning_from_an_index_compiles_nothing_and_loads_no_large_library_for_tables(catalogue, tmp_path):
-    store = tmp_path / "store"
-    assert run("sources", "index", "made", "-c", catalogue, "--store", store) == 0
-    code = "import sys, orograph.infra.cli.app as app; app.app(sys.argv[1:], standalone_mode=False); print([m for m in ('torch', 'numba', 'pandas', 'scipy.ndimage', 'scipy.optimize', 'httpx') if m in sys.modules])"
-    arguments = ["plan", "-c", str(catalogue), "--store", str(store), "--tile", "E4200N3000", "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code, *arguments]
-    out = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert '"tile": "E4200N3000"' in out.stdout
-    assert out.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
@@ -141,22 +104,6 @@ def test_adjustments_must_be_for_the_frame_however_it_is_named(tmp_path):
     path.write_text(kept.model_copy(update={"target_frame": "EPSG:5621"}).model_dump_json())
     with pytest.raises(ConfigError, match="adjusts heights in EPSG:5621"):
         processing_settings(None, None, ["target_frame=EPSG:9389", *asked])
-
-
-def test_serve_takes_data_of_a_shipped_source(tmp_path, monkeypatch):
-    """Without `--catalogue` the places of `--data` were dropped without a word."""
-    given = []
-
-    def stop(_run, sources):
-        given.append(sources)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("orograph.infra.service.assemble.parts_from", stop)
-    assert run("serve", "--store", tmp_path, "--data", f"glo-30={tmp_path}/*.tif") == 130
-    assert run("serve", "--store", tmp_path) == 130
-    ((source_,), none) = given
-    assert (source_.id, source_.data.hrefs) == ("glo-30", (f"{tmp_path}/*.tif",))
-    assert none is None
 
 
 @pytest.mark.parametrize("wrong", ["superres=superres-typo", "superres_ensemble=true", "device=cuda"])

@@ -14,9 +14,8 @@ from orograph.infra.cli.app import app
 from orograph.pipeline.bare_earth.height_classes import Bins
 from orograph.pipeline.bare_earth.model import SurfaceModel, bare_earth_names, load_bare_earth
 from orograph.pipeline.bare_earth.network import SurfaceSpec, features
-from orograph.pipeline.bare_earth.remove import bare_earth, opening_mask, smooth_ground
-from orograph.pipeline.errors import AllVoid, ConfigError, ForeignModel, HeightsNotFinite, NoOverlap, NoTrainingPixels
-from orograph.pipeline.learning.bare_earth.simulate import Scenery, above_ground
+from orograph.pipeline.bare_earth.remove import bare_earth
+from orograph.pipeline.errors import ConfigError, HeightsNotFinite, NoOverlap, NoTrainingPixels
 from orograph.pipeline.learning.bare_earth.sites import SurfaceSite, load_sites
 from orograph.pipeline.learning.bare_earth.train import SurfaceTraining, train_surface
 
@@ -50,69 +49,6 @@ def tiny_model(name: str = "tiny") -> SurfaceModel:
     return train_surface(
         [SurfaceSite("town", 2.0, ground, ground + above)], TINY, training, bins=Bins(0, 40, 12), name=name
     )
-
-
-def test_opening_finds_houses_and_leaves_slopes() -> None:
-    ground, above = town()
-    mask = opening_mask(ground + above, 2.0)
-    assert mask[above > 2].mean() > 0.95
-    assert mask[above == 0].mean() < 0.02
-    assert not opening_mask(ground, 2.0).any()
-    result = bare_earth((ground + above).astype(np.float32), 2.0, "opening")
-    covered = above > 2
-    assert np.abs(result.heights_m - ground)[covered].mean() < 0.2 * above[covered].mean()
-    assert np.array_equal(result.heights_m[~result.mask], (ground + above).astype(np.float32)[~result.mask])
-    assert (result.sigma_m[result.mask] > 0).all()
-    assert (result.sigma_m[~result.mask] == 0).all()
-
-
-def test_voids_stay_and_open_ground_is_untouched() -> None:
-    ground, above = town()
-    surface = (ground + above).astype(np.float32)
-    surface[40:44, 40:50] = np.nan
-    result = bare_earth(surface, 2.0, "opening")
-    assert np.array_equal(np.isnan(result.heights_m), np.isnan(surface))
-    assert not result.mask[np.isnan(surface)].any()
-    assert (result.heights_m[result.mask] <= surface[result.mask]).all()
-
-
-def test_bad_surfaces_and_settings_are_refused(tmp_path: Path) -> None:
-    ground = slope(32, 32)
-    with pytest.raises(AllVoid):
-        bare_earth(np.full((8, 8), np.nan, np.float32), 2.0, "opening")
-    with pytest.raises(HeightsNotFinite):
-        bare_earth(np.where(ground > 202, np.inf, ground).astype(np.float32), 2.0, "opening")
-    with pytest.raises(ConfigError, match="probability"):
-        bare_earth(ground, 2.0, "opening", probability=1.0)
-    with pytest.raises(ConfigError, match="no bare-earth model"):
-        bare_earth(ground, 2.0, "nobody")
-    bad = tmp_path / "bad.safetensors"
-    bad.write_text("x")
-    with pytest.raises(ForeignModel):
-        bare_earth(ground, 2.0, str(bad))
-    with pytest.raises(ConfigError):
-        SurfaceSpec((4,))
-    with pytest.raises(ConfigError):
-        SurfaceSpec(pixel_size_m=(3.0, 2.0))
-    with pytest.raises(ConfigError):
-        SurfaceTraining(crop_px=100)
-    with pytest.raises(NoTrainingPixels):
-        train_surface([], TINY, SurfaceTraining(steps=1))
-
-
-def test_planes_under_cover_are_tied_to_open_ground() -> None:
-    ground = slope()
-    rng = np.random.default_rng(0)
-    mask = np.zeros(ground.shape, bool)
-    mask[30:50, 30:60] = True
-    rough = ground + np.where(mask, rng.normal(0, 1.5, ground.shape), 0).astype(np.float32)
-    spread = np.full(ground.shape, 1.5, np.float32)
-    smooth = smooth_ground(rough, spread, mask, 2.0)
-    assert np.array_equal(smooth[~mask], ground[~mask])
-    assert np.abs(smooth - ground)[mask].mean() < 0.3 * np.abs(rough - ground)[mask].mean()
-    inner = (slice(10, 90), slice(12, 92))
-    part = smooth_ground(rough[inner], spread[inner], mask[inner], 2.0)
-    assert np.abs(part[15:45, 10:60] - smooth[inner][15:45, 10:60]).max() < 1e-4
 
 
 def test_features_forget_constants() -> None:
@@ -180,21 +116,6 @@ def test_windows_of_a_surface_agree_when_their_place_is_known() -> None:
     window = model.above_ground(part, 2.0, origin_px=(row, col))
     inner = (slice(row + halo, row + halo + 50), slice(col + halo, col + halo + 60))
     assert np.abs(whole.height_m[inner] - window.height_m[halo:-halo, halo:-halo]).max() < 1e-5
-
-
-def test_simulated_scenery_stands_on_the_ground() -> None:
-    rng = np.random.default_rng(3)
-    ground = slope(128, 128)
-    surface, above = above_ground(ground, 2.0, Scenery(0.4, 5, 20, 0.5, 0.1), rng)
-    assert (above >= 0).all()
-    assert 0.3 < (above > 2).mean() < 0.9
-    assert np.abs(surface - ground - above).std() == pytest.approx(0.1, rel=0.5)
-    bare, nothing = above_ground(ground, 2.0, Scenery(0, 0, 0, 0, 0), rng)
-    assert (nothing == 0).all()
-    assert np.array_equal(bare, ground)
-    with pytest.raises(ConfigError):
-        Scenery(1.4, 0, 0, 0, 0)
-    assert len({Scenery.drawn(rng).forest for _ in range(5)}) > 1
 
 
 def test_sites_are_read_at_one_pixel_size(tmp_path: Path) -> None:

@@ -1,53 +1,78 @@
-"""Heads: probabilities that do not increase, heights between the classes, losses that fall with the truth."""
+"""Heads: losses of the paper's equations, and heights of certain outputs."""
 
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
 import pytest
 import torch
 
 from orograph.pipeline.bare_earth.height_classes import Bins
 from orograph.pipeline.bare_earth.ordinal_head import Decoding, HeadKind, OrdinalHead, head_of
-from orograph.pipeline.errors import NoTrainingPixels
-
-BINS = Bins(0.0, 20.0, 8)
-TRUTH = torch.tensor([[[0.5, 3.0, 12.0, float("nan")]]])
-
-
-def certain(head, heights_m):
-    """Outputs of a network that is sure of the true class."""
-    classes = BINS.classes(torch.nan_to_num(heights_m))
-    k = torch.arange(BINS.count).view(1, -1, 1, 1)
-    if head.kind is HeadKind.CLASSIFICATION:
-        return 30.0 * (classes[:, None] == k).float()
-    if head.kind is HeadKind.MSE:
-        return torch.nan_to_num(heights_m)[:, None]
-    logits = torch.where(classes[:, None] > k, 30.0, -30.0)
-    return torch.stack([torch.zeros_like(logits), logits], dim=2).flatten(1, 2)
+from orograph.pipeline.errors import (
+    NoTrainingPixels,
+)
 
 
-@pytest.mark.parametrize("kind", list(HeadKind))
-def test_a_certain_network_has_no_loss_and_the_heights_of_its_classes(kind):
-    head = head_of(kind, BINS)
-    outputs = certain(head, TRUTH)
+def outputs_for(bins: Bins, classes: torch.Tensor, kind: HeadKind) -> torch.Tensor:
+    """Outputs that are certain of the classes."""
+    k = torch.arange(bins.count).view(1, -1, 1, 1)
+    if kind is HeadKind.CLASSIFICATION:
+        return 40.0 * (classes[:, None] == k).float()
+    above = 20.0 * ((classes[:, None] > k).float() * 2 - 1)
+    pairs = torch.stack([torch.zeros_like(above), above], dim=2)
+    return pairs.flatten(1, 2)
+
+
+@pytest.mark.parametrize("kind", [HeadKind.ORDINAL, HeadKind.CLASSIFICATION])
+@pytest.mark.parametrize("decoding", list(Decoding))
+def test_certain_outputs_decode_to_class_middles(kind: HeadKind, decoding: Decoding) -> None:
+    bins = Bins(0.0, 40.0, 16)
+    classes = torch.arange(16).view(1, 4, 4)
+    head = head_of(kind, bins)
+    outputs = outputs_for(bins, classes, kind)
     assert outputs.shape[1] == head.channels
-    assert head.loss(outputs, TRUTH) < 1e-6
-    assert head.loss(torch.roll(outputs, 1, dims=3), TRUTH) > 0.1
-    for decoding in Decoding:
-        height = head.decode(outputs, decoding).height_m[..., :3]
-        assert (height - TRUTH[..., :3]).abs().max() < 3.0
+    estimate = head.decode(outputs, decoding)
+    assert np.allclose(estimate.height_m.numpy().ravel(), bins.middles_m, atol=1e-3)
+    widths = np.diff(bins.thresholds_m)
+    assert np.allclose(estimate.spread_m.numpy().ravel(), widths / np.sqrt(12), atol=2e-2)
+
+
+def test_ordinal_loss_is_equation_two() -> None:
+    bins = Bins(0.0, 10.0, 5)
+    head = OrdinalHead(bins)
+    torch.manual_seed(0)
+    outputs = torch.randn(1, 10, 1, 2)
+    heights = torch.tensor([[[bins.middles_m[3], bins.middles_m[0]]]], dtype=torch.float32)
+    total = 0.0
+    for pixel, c in enumerate((3, 0)):
+        for k in range(5):
+            p = torch.softmax(outputs[0, 2 * k : 2 * k + 2, 0, pixel], dim=0)[1]
+            total -= float(torch.log(p) if k < c else torch.log(1 - p))
+    assert float(head.loss(outputs, heights)) == pytest.approx(total / 2, rel=1e-5)
+    heights[0, 0, 1] = torch.nan
+    assert torch.isfinite(head.loss(outputs, heights))
     with pytest.raises(NoTrainingPixels):
-        head.loss(outputs, torch.full_like(TRUTH, float("nan")))
+        head.loss(outputs, torch.full_like(heights, torch.nan))
 
 
-def test_probabilities_never_increase_with_height():
-    head = OrdinalHead(BINS)
-    above = head.probabilities(torch.randn(1, head.channels, 3, 4, generator=torch.Generator().manual_seed(1)))
-    assert (above.diff(dim=1) <= 0).all()
-    outputs = certain(head, TRUTH)
-    assert head.exceeding(outputs, 2.0)[0, 0].tolist()[1:3] == pytest.approx([1.0, 1.0], abs=0.5)
-    assert head.exceeding(outputs, 2.0)[0, 0, 0] < 0.5
+def test_ordinal_loss_grows_with_the_distance_of_the_class() -> None:
+    bins = Bins(0.0, 20.0, 10)
+    head = OrdinalHead(bins)
+    outputs = outputs_for(bins, torch.full((1, 1, 1), 4), HeadKind.ORDINAL)
+    losses = [float(head.loss(outputs, torch.full((1, 1, 1), float(m)))) for m in bins.middles_m]
+    assert losses[4] < losses[5] < losses[6] < losses[9]
+    assert losses[4] < losses[3] < losses[0]
 
 
-def test_weights_choose_what_the_loss_sees():
-    head = OrdinalHead(BINS)
-    outputs = certain(head, torch.roll(TRUTH, 1, dims=2))
-    only_first = torch.tensor([[[1.0, 0.0, 0.0, 0.0]]])
-    assert head.loss(outputs, TRUTH, only_first) != head.loss(outputs, TRUTH)
+def test_exceeding_probability_is_monotone_and_between() -> None:
+    bins = Bins(0.0, 30.0, 12)
+    head = OrdinalHead(bins)
+    torch.manual_seed(1)
+    outputs = torch.randn(2, 24, 3, 3) * 2
+    levels = [float(head.exceeding(outputs, h).mean()) for h in (0.5, 1.0, 2.0, 5.0, 20.0)]
+    assert all(0 <= b <= a <= 1 for a, b in itertools.pairwise(levels))
+    k = 4
+    exact = head.probabilities(outputs)[:, k]
+    assert torch.allclose(head.exceeding(outputs, float(bins.thresholds_m[k + 1])), exact, atol=1e-5)

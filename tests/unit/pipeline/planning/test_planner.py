@@ -4,12 +4,11 @@ import pytest
 import yaml
 
 from orograph.pipeline.core.grid import Tile
-from orograph.pipeline.errors import ConfigError, OutsideCoverage, SourceMissing, SourceUnknown
+from orograph.pipeline.errors import ConfigError, OutsideCoverage, SourceMissing
 from orograph.pipeline.planning.areas import tile_bounds_deg, tiles_of_bbox
-from orograph.pipeline.planning.cells import cell_href, cells_in
 from orograph.pipeline.planning.planner import Planner
 from orograph.pipeline.settings import ProcessingSettings
-from orograph.pipeline.sources.catalogue import CellTemplate, Files, SourceCatalogue
+from orograph.pipeline.sources.catalogue import CellTemplate, SourceCatalogue
 from orograph.pipeline.sources.refs import FileRef
 from tests.support.made import source, write_source
 
@@ -72,26 +71,6 @@ def test_cells_without_an_object_are_sea_only_where_the_source_says_so(tmp_path)
         planner(strict).job(TILE)
 
 
-def test_glo30_hrefs_are_those_of_the_public_bucket():
-    glo = SourceCatalogue.load().get("glo-30")
-    cells = list(cells_in((6.2, 43.1, 7.4, 43.9)))
-    assert [cell.id for cell in cells] == ["N43E006", "N43E007"]
-    name = "Copernicus_DSM_COG_10_N43_00_E006_00_DEM"
-    assert cell_href(glo.data, cells[0]) == f"s3://copernicus-dem-30m/{name}/{name}.tif"
-
-
-def test_the_shipped_catalogue_is_complete():
-    catalogue = SourceCatalogue.load()
-    national = [s for s in catalogue.sources if s.id != "glo-30"]
-    assert len(national) >= 8
-    for one in catalogue.sources:
-        assert one.licence
-        assert one.attribution
-        assert one.providers
-    with pytest.raises(SourceUnknown, match="sources list"):
-        catalogue.get("atlantis")
-
-
 def test_a_missing_vertical_frame_is_an_error_that_names_the_source(tmp_path):
     entry = source("x.tif").model_dump(mode="json")
     del entry["vertical_frame"]
@@ -99,16 +78,6 @@ def test_a_missing_vertical_frame_is_an_error_that_names_the_source(tmp_path):
     path.write_text(yaml.safe_dump({"sources": [entry]}))
     with pytest.raises(ConfigError, match=r"sources\.made\.vertical_frame"):
         SourceCatalogue.load(path)
-
-
-def test_relative_hrefs_are_taken_from_the_catalogues_folder(tmp_path):
-    entry = source("a/b.tif").model_dump(mode="json")
-    entry["data"] = {"kind": "files", "hrefs": ["a/b.tif", "s3://bucket/key.tif"]}
-    path = tmp_path / "c.yaml"
-    path.write_text(yaml.safe_dump({"sources": [entry]}))
-    data = SourceCatalogue.load(path).get("made").data
-    assert isinstance(data, Files)
-    assert data.hrefs == (str(tmp_path / "a/b.tif"), "s3://bucket/key.tif")
 
 
 def test_a_box_of_degrees_gives_the_tiles_it_touches():

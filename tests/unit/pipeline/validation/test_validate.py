@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-import shapely
 from affine import Affine
 from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
 from orograph.pipeline.errors import NoOverlap, SourceGridError, SourceMissing, VerticalFrameMissing
-from orograph.pipeline.validation import AccuracyFigures, ControlColumns, ValidationOptions, read_control, validate
-from orograph.pipeline.validation.report import write_validation
+from orograph.pipeline.validation import ControlColumns, ValidationOptions, read_control, validate
 from orograph.pipeline.validation.validate import control_of_raster, rasters_of
 
 SHARED = Path(__file__).parents[4].parent / "shared"
@@ -92,79 +87,6 @@ def test_figures_and_classes_of_a_tile(folder, points):
     assert np.abs(found.border_m - nearest).max() < 2 * PIXEL_M
 
 
-def test_the_report_is_one_page_and_json(folder, points, tmp_path):
-    control = read_control(csv_of(folder, points), ControlColumns(crs="EPSG:3035"))
-    found = validate([folder / "T_elevation.tif"], control, GRIDS, ValidationOptions(control_frame=FRAME))
-    write_validation(found, tmp_path)
-    document = json.loads((tmp_path / "validation.json").read_text())
-    assert document["overall"]["count"] == 4000
-    page = (tmp_path / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
-    assert "Distance to a border" in page
-    assert len((tmp_path / "errors.csv").read_text().splitlines()) == 4001
-
-
-def test_every_format_gives_the_same_points(folder, points):
-    x, y, h = points["x"], points["y"], points["h"]
-    plain = csv_of(folder, points, "bare.txt", header="")
-    with zipfile.ZipFile(folder / "bare.txt.zip", "w") as archive:
-        archive.write(plain, "bare.txt")
-    shapes = shapely.to_wkb(shapely.points(x, y, h))
-    from pyogrio.raw import write
-
-    write(folder / "points.gpkg", shapes, [h], ["height"], geometry_type="Point Z", crs="EPSG:3035+5621", driver="GPKG")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    meta = {
-        "primary_column": "geometry",
-        "columns": {"geometry": {"encoding": "WKB", "crs": json.loads(pyogrio_crs("EPSG:3035"))}},
-        "version": "1.0.0",
-    }
-    table = pa.table({"h_mean": h, "geometry": shapes.tolist()}).replace_schema_metadata({"geo": json.dumps(meta)})
-    pq.write_table(table, folder / "points.parquet")
-    layout = ControlColumns(x="1", y="2", height="3", crs="EPSG:3035")
-    for path, how in (
-        (folder / "bare.txt.zip", layout),
-        (folder / "points.gpkg", None),
-        (folder / "points.parquet", None),
-    ):
-        control = read_control(path, how)
-        np.testing.assert_allclose(control.x, x, atol=1e-3)
-        np.testing.assert_allclose(control.height_m, h, atol=1e-3)
-        assert control.crs.to_epsg() == 3035
-    assert read_control(folder / "points.gpkg").frame == FRAME
-    assert sqlite3.connect(folder / "points.gpkg").execute("select count(*) from points").fetchone() == (4000,)
-
-
-def pyogrio_crs(code):
-    from pyproj import CRS
-
-    return CRS.from_user_input(code).to_json()
-
-
-def test_icesat_granules_are_read(tmp_path):
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(tmp_path / "atl06.h5", "w") as file:
-        group = file.create_group("gt1l/land_ice_segments")
-        for name, values in (
-            ("longitude", [10.0, 10.1, 10.2]), ("latitude", [47.0, 47.1, 47.2]), ("h_li", [500.0, 3.4e38, 502.0]),
-            ("h_li_sigma", [0.1, 3.4e38, 0.2]), ("atl06_quality_summary", [0, 0, 1]),
-        ):  # fmt: skip
-            group[name] = np.array(values)
-        terrain = file.create_group("gt2r/land_segments")
-        for name, values in (
-            ("longitude", [11.0]), ("latitude", [46.0]), ("terrain/h_te_best_fit", [700.0]),
-            ("terrain/h_te_uncertainty", [3.4e38]),
-        ):  # fmt: skip
-            terrain[name] = np.array(values, np.float32)
-    control = read_control(tmp_path / "atl06.h5")
-    assert control.height_m.tolist() == [500.0, 700.0]
-    assert control.sigma_m[0] == 0.1
-    assert np.isnan(control.sigma_m[1])
-    assert control.frame == "EPSG:7912"
-
-
 def test_another_raster_is_a_control(folder):
     control = control_of_raster(folder / "T_elevation.tif")
     found = validate([folder / "T_elevation.tif"], control, GRIDS)
@@ -186,16 +108,6 @@ def test_what_cannot_be_compared_says_why(folder, points, tmp_path):
         read_control(tmp_path / "odd.csv")
     with pytest.raises(SourceMissing):
         read_control(tmp_path / "absent.csv")
-
-
-def test_coverage_of_a_stated_sigma():
-    rng = np.random.default_rng(1)
-    errors = rng.normal(0, 2, 50_000)
-    figures = AccuracyFigures.of(errors, np.full(errors.size, 2.0))
-    assert figures.coverage_68 == pytest.approx(0.683, abs=0.01)
-    assert figures.coverage_95 == pytest.approx(0.95, abs=0.01)
-    assert AccuracyFigures.of(errors).coverage_68 is None
-    assert figures.nmad_m == pytest.approx(2.0, abs=0.05)
 
 
 @pytest.mark.skipif(not CONTROL.is_dir() or not GRIDS.is_dir(), reason="needs ../shared/data/control and proj-grids")
@@ -220,12 +132,3 @@ def test_published_control_points_are_moved_to_nap(tmp_path):
     known = [(e, float(nap[f"{x:.7f},{y:.7f}"])) for x, y, e in rows[:, :3] if f"{x:.7f},{y:.7f}" in nap]
     assert len(known) > 4000
     assert np.abs([e + h for e, h in known]).max() < 2e-4
-
-
-@pytest.mark.skipif(not CONTROL.is_dir(), reason="needs ../shared/data/control")
-def test_a_sample_of_satellite_altimetry_is_read():
-    control = read_control(next(CONTROL.glob("icesat2*.parquet")))
-    assert control.count > 10_000
-    assert control.frame == "EPSG:7912"
-    assert np.isfinite(control.sigma_m).mean() > 0.9
-    assert "80" in set(control.cover)

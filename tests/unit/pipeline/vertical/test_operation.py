@@ -13,13 +13,9 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 from rasterio.transform import from_origin
 
-from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import (
-    ConfigError,
     EpochMissing,
     GridCorrupt,
     GridMissing,
@@ -35,9 +31,7 @@ from orograph.pipeline.vertical import (
     Area,
     VerticalCatalogue,
     compound_crs,
-    delta_surface,
 )
-from orograph.pipeline.vertical.entries import OperationMethod
 
 CATALOGUE = VerticalCatalogue.load()
 VAALS = (6.0209, 50.7546)
@@ -53,40 +47,6 @@ def make_grid(path: Path, values: np.ndarray, *, west=5.0, north=52.0, step=0.25
         file.write(values.astype(np.float32), 1)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return UserGrid(path=str(path), sha256=digest, accuracy_m=0.02)
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        e
-        for e in CATALOGUE.operations
-        if e.method in {OperationMethod.SLOPE, OperationMethod.CONSTANT} and not e.derived
-    ],
-    ids=lambda e: e.id,
-)
-def test_registered_offsets_equal_the_registry(entry, tmp_path):
-    west, south, east, north = entry.area
-    lon, lat = np.linspace(west, east, 5), np.linspace(south, north, 5)
-    registry = Transformer.from_pipeline(f"urn:ogc:def:coordinateOperation:{entry.id.replace(':', '::')}")
-    expected = registry.transform(lon, lat, np.zeros(5))[2]
-    operation = CATALOGUE.operation(entry.frame_from, entry.frame_to, grids_dir=tmp_path)
-    np.testing.assert_allclose(operation.shift(lon, lat), expected, atol=1e-6)
-    backwards = CATALOGUE.operation(entry.frame_to, entry.frame_from, grids_dir=tmp_path)
-    np.testing.assert_allclose(backwards.shift(lon, lat), -operation.shift(lon, lat), atol=1e-6)
-
-
-def test_nap_reaches_evrf2007_by_a_labelled_derived_constant(tmp_path):
-    operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path)
-    assert operation.derived
-    assert operation.shift(5.0, 52.0) == pytest.approx(0.028)
-    assert operation.accuracy_m == pytest.approx(0.02)
-    assert "border with Germany" in operation.notes[0]
-
-
-def test_opendems_constant_is_another_method_under_its_own_name(tmp_path):
-    operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path, method="opendem")
-    assert operation.id == "opendem/Netherlands/evrf2007"
-    assert operation.shift(5.0, 52.0) == pytest.approx(0.02)
 
 
 def test_a_missing_grid_is_named_with_the_remedy(tmp_path):
@@ -105,21 +65,6 @@ def test_a_changed_grid_is_refused(shared, tmp_path):
         CATALOGUE.operation("EPSG:5709", "EPSG:4937", grids_dir=tmp_path)
     with pytest.raises(GridCorrupt, match="pinned"):
         operation.shift(5.0, 52.0)
-
-
-def test_shared_codes_ask_for_the_country(tmp_path):
-    with pytest.raises(NoVerticalOperation, match=r"EPSG:8357@CZ, EPSG:8357@SK"):
-        CATALOGUE.operation("EPSG:8357", "EPSG:5621", grids_dir=tmp_path)
-
-
-def test_no_chain_through_a_neighbour(tmp_path):
-    with pytest.raises(NoVerticalOperation, match="no pinned operation"):
-        CATALOGUE.operation("EPSG:5610", "EPSG:5709", grids_dir=tmp_path)
-
-
-def test_evrf2019_asks_for_the_users_grid(tmp_path):
-    with pytest.raises(NoVerticalOperation, match="no open licence"):
-        CATALOGUE.operation("EPSG:5709", "EPSG:9389", grids_dir=tmp_path)
 
 
 def test_known_shifts_through_the_ellipsoid(shared):
@@ -169,12 +114,6 @@ def test_dynamic_frames_ask_for_an_epoch(shared):
     late = CATALOGUE.operation("EPSG:7912", "EPSG:4937", grids_dir=grids, epoch=2024.0)
     assert early.shift(*VAALS) == pytest.approx(-0.01, abs=0.006)
     assert late.shift(*VAALS) == pytest.approx(-0.02, abs=0.006)
-
-
-def test_identity_between_equal_frames(tmp_path):
-    operation = CATALOGUE.operation("EPSG:5773", "EPSG:5773", grids_dir=tmp_path)
-    assert operation.shift(7.0, 43.5) == 0.0
-    assert operation.accuracy_m == 0.0
 
 
 class TestUserGrid:
@@ -229,79 +168,6 @@ class TestUserGrid:
         grid = make_grid(tmp_path / "geoid.tif", np.full((9, 9), 45.0))
         with pytest.raises(NoVerticalOperation, match="nothing leads on"):
             CATALOGUE.operation("mine", "EPSG:5621", grids_dir=tmp_path, user_grid=grid)
-
-
-class TestDeltaSurface:
-    def test_pixel_centres_are_exact_where_the_shift_is_linear(self, tmp_path):
-        operation = CATALOGUE.operation("EPSG:7837", "EPSG:5621", grids_dir=tmp_path)
-        whole = Tile(4300, 3000).geobox(100.0)
-        surface = delta_surface(operation, whole)
-        centre = whole[200:201, 130:131]
-        lon, lat = Transformer.from_crs("EPSG:3035", "EPSG:4258", always_xy=True).transform(
-            centre.affine.c + 50.0, centre.affine.f - 50.0
-        )
-        assert surface.sample(centre)[0, 0] == pytest.approx(operation.shift(lon, lat), abs=1e-6)
-        assert surface.error_m < 1e-4
-
-    def test_windows_agree_with_the_whole_bit_for_bit(self, shared):
-        operation = CATALOGUE.operation("EPSG:5709", "EPSG:7837", grids_dir=shared("proj-grids"))
-        whole = Tile(4050, 3150).geobox(100.0).pad(8)
-        surface = delta_surface(operation, whole)
-        part = surface.sample(whole[50:90, 13:77])
-        assert np.isfinite(part).any()
-        np.testing.assert_array_equal(surface.sample(whole)[50:90, 13:77], part)
-
-    @pytest.mark.parametrize(
-        ("frame", "tile"),
-        [
-            ("EPSG:5709", Tile(4000, 3200)),
-            ("EPSG:5728", Tile(4150, 2600)),
-            ("EPSG:5778", Tile(4500, 2700)),
-            ("EPSG:5720", Tile(4000, 2450)),
-            ("EPSG:5941", Tile(4150, 4250)),
-        ],
-    )
-    def test_within_its_tolerance_on_real_geoids(self, shared, frame, tile):
-        operation = CATALOGUE.operation(frame, "EPSG:4937", grids_dir=shared("proj-grids"))
-        surface = delta_surface(operation, tile.geobox(100.0).pad(4))
-        assert 0 < surface.error_m <= (0.010 if frame in {"EPSG:5778", "EPSG:5728"} else 0.002)
-
-    def test_partly_outside_is_void_there_or_refused(self, tmp_path):
-        operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path)
-        south = Tile(4000, 3050).geobox(100.0)
-        shifts = delta_surface(operation, south).sample(south)
-        assert 0 < np.isnan(shifts).sum() < shifts.size
-        with pytest.raises(OutsideAreaOfUse):
-            delta_surface(operation, south, partial=False)
-
-    def test_wholly_outside_is_refused(self, tmp_path):
-        operation = CATALOGUE.operation("EPSG:5709", "EPSG:5621", grids_dir=tmp_path)
-        with pytest.raises(OutsideAreaOfUse, match="area of use"):
-            delta_surface(operation, Tile(4500, 2650).geobox(100.0))
-
-    def test_it_records_what_was_done(self, shared):
-        operation = CATALOGUE.operation("EPSG:5710", "EPSG:5709", grids_dir=shared("proj-grids"))
-        record = delta_surface(operation, Tile(3950, 3100).geobox(100.0)).record("flanders")
-        assert record.steps == ("EPSG:9908", "EPSG:9283 (inverse)")
-        assert set(record.grids) == {"be_ign_hBG18.tif", "nl_nsgi_nlgeo2018.tif"}
-        assert -2.5 < record.shift_min_m <= record.shift_max_m < -2.2
-
-    def test_geographic_grids_work_too(self, shared):
-        operation = CATALOGUE.operation("EPSG:5773", "EPSG:4937", grids_dir=shared("proj-grids"))
-        box = GeoBox.from_bbox((7.0, 43.0, 7.25, 43.25), "EPSG:4326", shape=(120, 120))
-        shifts = delta_surface(operation, box).sample(box)
-        assert shifts[0, 0] == pytest.approx(operation.shift(7.0 + 0.125 / 120, 43.25 - 0.125 / 120), abs=2e-3)
-
-    def test_foreign_windows_are_refused(self, tmp_path):
-        operation = CATALOGUE.operation("EPSG:7837", "EPSG:5621", grids_dir=tmp_path)
-        box = Tile(4300, 3000).geobox(100.0)
-        surface = delta_surface(operation, box)
-        with pytest.raises(SourceGridError, match="beyond"):
-            surface.sample(box.translate_pix(600, 0))
-        with pytest.raises(SourceGridError, match="delta surface in"):
-            surface.sample(GeoBox((4, 4), box.affine, "EPSG:25832"))
-        with pytest.raises(ConfigError, match="spacing"):
-            delta_surface(operation, box, spacing_m=0.0)
 
 
 class TestCompoundCrs:
