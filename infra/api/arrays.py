@@ -108,7 +108,7 @@ def raster_array(raster: Raster) -> xr.DataArray:
 
 
 def pixel_size_m(geobox: GeoBox) -> tuple[float, float]:
-    """Ground size of a pixel at the grid's centre, metres along columns and rows."""
+    """Size of a pixel on the terrain at the grid's centre, metres along columns and rows."""
     crs = CRS.from_user_input(str(geobox.crs))
     affine = geobox.affine
     if not crs.is_geographic:

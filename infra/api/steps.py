@@ -237,7 +237,7 @@ def superresolve(
 
 
 def bare_earth(heights: Heights, *, model: str = "auto", probability: float | None = None) -> xr.Dataset:
-    """Remove canopy and buildings from a surface model.
+    """Remove canopy and buildings from a DSM.
 
     Args:
         heights: DataArray or path of a DSM.

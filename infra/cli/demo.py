@@ -25,15 +25,13 @@ def demo(
         bool, typer.Option("--real", help="Real terrain: downloads a small area by catalogue name.")
     ] = False,
     area: Annotated[str, typer.Option("--area", "-a", help="Of --real: west,south,east,north in degrees.")] = "",
-    sources: Annotated[
-        str, typer.Option("--sources", "-s", help="Of --real: terrain and surface models, by comma.")
-    ] = "",
+    sources: Annotated[str, typer.Option("--sources", "-s", help="Of --real: DTM and DSM, separated by a comma.")] = "",
     catalogue: options.Catalogue = BUNDLED_CATALOGUE,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as one JSON document.")] = False,
 ) -> None:
-    """Make two national DTMs and a global surface model, harmonise them, publish tiles, and compare with the truth.
+    """Make two national DTMs and a global DSM, harmonise them, publish tiles, and compare with the truth.
 
-    With `--real`, a real terrain model and a real surface model instead, with bare earth and super-resolution.
+    With `--real`, a real DTM and a real DSM instead, with bare earth and super-resolution.
     """
     if real:
         _real(folder, engine, area, sources, catalogue, as_json=as_json)

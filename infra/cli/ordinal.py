@@ -26,7 +26,7 @@ app = typer.Typer(
 
 _IMAGE = Annotated[list[Path] | None, typer.Option("--image", help="Image; repeat with --heights in the same order.")]
 _HEIGHTS = Annotated[list[Path] | None, typer.Option("--heights", help="Heights of the image, on any grid.")]
-_SURFACE = Annotated[list[Path] | None, typer.Option("--surface", help="Surface model as the image; needs --ground.")]
+_SURFACE = Annotated[list[Path] | None, typer.Option("--surface", help="DSM as the image; needs --ground.")]
 _GROUND = Annotated[list[Path] | None, typer.Option("--ground", help="Bare earth below the surface.")]
 _ISPRS = Annotated[Path | None, typer.Option("--isprs", help="Folder of an unpacked ISPRS set.")]
 _SET = Annotated[str, typer.Option("--set", help="vaihingen or potsdam.")]
@@ -37,7 +37,7 @@ _SPLIT = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """Images and heights, surfaces and ground, or an ISPRS set, as given on the command line."""
+    """Images and heights, DSMs and terrain, or an ISPRS set, as given on the command line."""
 
     image: list[Path] | None
     heights: list[Path] | None
@@ -130,10 +130,10 @@ def train(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="Model file.")],
-    image: Annotated[Path, typer.Argument(help="Image, or surface model with --as-surface.")],
+    image: Annotated[Path, typer.Argument(help="Image, or DSM with --as-surface.")],
     heights: Annotated[Path, typer.Option("-o", "--out", help="GeoTIFF of relative heights to write.")],
     stitching: Annotated[str, typer.Option(help="global or chain.")] = "global",
-    as_surface: Annotated[bool, typer.Option(help="The input is a surface model.")] = False,
+    as_surface: Annotated[bool, typer.Option(help="The input is a DSM.")] = False,
 ) -> None:
     """Predict a seamless map of relative heights of an image."""
     import numpy as np
@@ -242,7 +242,7 @@ def train_surface_command(
     ] = DEFAULT_PRECISION,
     checkpoint: Annotated[Path | None, typer.Option(help="State to keep and to go on from.")] = None,
 ) -> None:
-    """Train a bare-earth model on pairs of surface and ground, and on simulated canopy and buildings."""
+    """Train a bare-earth model on pairs of DSM and terrain, and on simulated canopy and buildings."""
     from orograph.pipeline.bare_earth.model import SurfaceModel
     from orograph.pipeline.bare_earth.network import SurfaceSpec
     from orograph.pipeline.learning.bare_earth.sites import load_sites
@@ -312,7 +312,7 @@ def evaluate_surface(
 
 @app.command("bare-earth")
 def bare_earth_command(
-    surface: Annotated[Path, typer.Argument(help="Surface model, one band, projected CRS in metres.")],
+    surface: Annotated[Path, typer.Argument(help="DSM, one band, projected CRS in metres.")],
     ground: Annotated[Path, typer.Option("-o", "--out", help="GeoTIFF: bare earth, its added error, mask.")],
     model: Annotated[
         str, typer.Option(help="auto (by pixel size), a registry name, a weights file, or opening.")
@@ -325,7 +325,7 @@ def bare_earth_command(
         Path | None, typer.Option("--picture", help="PNG of before, after and difference to draw; none by default.")
     ] = None,
 ) -> None:
-    """Take canopy and buildings off a surface model."""
+    """Remove canopy and buildings from a DSM."""
     import numpy as np
     import rasterio
 

@@ -13,7 +13,7 @@ from orograph.infra.reporting.console import err
 
 def submit(
     ctx: typer.Context,
-    arguments: Annotated[list[str], typer.Argument(help="What to run there, e.g. `run --area 5,45,16,48`.")],
+    arguments: Annotated[list[str], typer.Argument(help="Command to run there, e.g. `run --area 5,45,16,48`.")],
     address: Annotated[
         str | None,
         typer.Option("--address", help="The cluster's dashboard.", show_default="RAY_ADDRESS, or port 8265 here"),

@@ -31,7 +31,7 @@ def train(
         typer.Option(
             min=0.0,
             max=0.3,
-            help="Share of every site's ground, in one piece, kept for that where no site is; 0 for none.",
+            help="Share of every site's area, in one piece, kept for that where no site is; 0 for none.",
         ),
     ] = 0.15,
     preset: Annotated[str, typer.Option(help="XS, S, M, L, or a baseline: linear, srcnn, vdsr, vdsr9, edsr.")] = "S",
@@ -50,7 +50,7 @@ def train(
         typer.Option(help="Weights of a larger network to learn from; of several, their mean answer."),
     ] = None,
     symmetric: Annotated[
-        bool, typer.Option("--symmetric/--free", help="Tie the network to turn with the ground, or leave it free.")
+        bool, typer.Option("--symmetric/--free", help="Make the network rotation-equivariant, or leave it free.")
     ] = True,
     taught: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the teacher's answer in the target; the rest is truth.")

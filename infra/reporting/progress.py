@@ -72,7 +72,7 @@ class PlainLines(_Base):
         self._total, self._console, self._done, self._start = total, console, 0, time.monotonic()
 
     def event(self, event: Event) -> None:
-        """Nothing: logs want ends."""
+        """Ignored: plain logs report finished tiles only."""
 
     def outcome(self, outcome: Outcome) -> None:
         """Say how the tile ended and when the rest will have."""

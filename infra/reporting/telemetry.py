@@ -108,13 +108,13 @@ class NoMetrics:
     """Ignores all events, for runs without monitoring."""
 
     def event(self, event: Event) -> None:
-        """Nothing."""
+        """No-op."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Nothing."""
+        """No-op."""
 
     def running(self, tiles: int) -> None:
-        """Nothing."""
+        """No-op."""
 
 
 class RayMetrics:
@@ -156,7 +156,7 @@ class RayMetrics:
         self._running = gauge("tiles_running", "Tiles that run now")
 
     def event(self, event: Event) -> None:
-        """Nothing: stages are counted when the tile has ended."""
+        """No-op: stages are counted when the tile has ended."""
 
     def outcome(self, outcome: Outcome) -> None:
         """Add a tile's numbers."""

@@ -96,7 +96,7 @@ class SchemaLibrary:
 
 
 def extension_path(uri: str) -> str | None:
-    """Path of an extension's schema in a folder of schemas; None for URIs that are no STAC extension's."""
+    """Path of an extension's schema in a folder of schemas; None for URIs outside STAC's extensions."""
     path = uri.removeprefix(_EXTENSION_HOST).rstrip("#")
     parts = path.split("/")
     return path if path != uri.rstrip("#") and ".." not in parts and parts[-1] == "schema.json" else None

@@ -54,7 +54,7 @@ def leave_note(store: ObjectStore, collection: str, item_id: str, present: bytes
 
 
 def read_notes(store: ObjectStore) -> list[Note]:
-    """All notes, by collection and block; objects whose keys are no note's are passed over."""
+    """All notes, by collection and block; objects with other keys are passed over."""
     notes = []
     for info in store.list(pending_prefix()):
         found = _KEY.fullmatch(info.key)

@@ -33,7 +33,7 @@ class RebuildReport:
     Attributes:
         blocks: Blocks looked at.
         items_read: Items read from the store.
-        items_removed: Items that were in the index but are no longer in the store.
+        items_removed: Items that were in the index but are not in the store any more.
         documents_written: Objects written.
         notes_left: Notes that must wait, because their item is still to be written.
     """
@@ -151,7 +151,7 @@ def _read_item(
 def _write_index(
     store: ObjectStore, collection: str, block: str, change: Mapping[str, Document | None], *, replace: bool
 ) -> tuple[list[Document], str, bool]:
-    """Merge items into a block's index; the rows it holds now, its sha256, and whether it was written."""
+    """Merge items into a block's index; its rows now, its sha256, and whether it was written."""
     rows: list[Document] = []
     digest: list[str] = []
 

@@ -245,7 +245,7 @@ def _next_by_url(request: Request, parameters: dict[str, str], page: Page) -> li
 def _base(request: Request) -> str:
     """Address of the API's landing page as the client sees it, without the slash.
 
-    Starlette's `base_url` stops at the outermost application; `root_path` also holds the mount below it.
+    Starlette's `base_url` stops at the outermost application; `root_path` also contains the mount below it.
     """
     root = quote(str(request.scope.get("root_path", "")), safe="/%:@!$&'()*+,;=~")
     return str(request.base_url.replace(path=root, query="", fragment="")).rstrip("/")
