@@ -57,7 +57,23 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.slow
+def test_sources_are_cut_to_the_area_and_the_tile_is_drawn(catalogue: Path, tmp_path: Path) -> None:
+    """The mechanism with the exact interpolant; the networks are rehearsed below."""
+    small = "-2.995,43.308,-2.988,43.313"
+    demo = Real(tmp_path, small, ("terrain", "surface"), catalogue, superres="keys6", bare_earth="none")
+    code, facts = demo.run(lambda _: None)
+    assert code == 0
+    assert all(share > 0 for share in facts["shares"].values())
+    cut = tmp_path / "sources/terrain/terrain_cut.tif"
+    with rasterio.open(cut) as part, rasterio.open(catalogue.parent / "terrain.tif") as whole:
+        assert part.width < whole.width
+        window = rasterio.windows.from_bounds(*part.bounds, whole.transform)
+        assert np.array_equal(part.read(1), whole.read(1, window=window))
+    assert Image.open(facts["picture"]).width > 1000
+
+
+@pytest.mark.rehearsal
+@pytest.mark.timeout(900)
 def test_terrain_and_surface_meet_with_bare_earth_and_super_resolution(catalogue: Path, tmp_path: Path) -> None:
     said: list[str] = []
     demo = Real(tmp_path, area=AREA, source_ids=("terrain", "surface"), catalogue=catalogue)
