@@ -49,8 +49,8 @@ class ProcessingSettings(BaseModel):
     """Device of networks (super-resolution, bare earth) and of coregistration. Each is deterministic; `cpu` and `cuda` differ in
     the last bits."""
     bare_earth: str = "none"
-    """Removal of canopy and buildings from DSMs: `none`, `opening`, a model such as `bare-earth-30m`, or `auto` for
-    the model that fits the pixels of each source."""
+    """Removal of canopy and buildings from DSMs: `none`, `opening`, `edges` (steps along mapped woods), a model such as
+    `bare-earth-2m`, or `auto` for what was shown to help at the pixels of each source."""
     blend_width_m: float = Field(default=200.0, ge=0)
     """Width in metres of the transition between two sources, inside the one of lower priority."""
     fill_max_m: float = Field(default=300.0, ge=0)

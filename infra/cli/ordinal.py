@@ -315,12 +315,16 @@ def bare_earth_command(
     surface: Annotated[Path, typer.Argument(help="DSM, one band, projected CRS in metres.")],
     ground: Annotated[Path, typer.Option("-o", "--out", help="GeoTIFF: bare earth, its added error, mask.")],
     model: Annotated[
-        str, typer.Option(help="auto (by pixel size), a registry name, a weights file, or opening.")
+        str, typer.Option(help="auto (by pixel size and map), a registry name, a weights file, opening, or edges.")
     ] = "auto",
     probability: Annotated[
         float | None, typer.Option(help="Threshold of P(h > 2 m).", show_default="the model's own")
     ] = None,
     land_cover: Annotated[Path | None, typer.Option(help="Map with the classes of ESA WorldCover.")] = None,
+    canopy_share: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Share of the canopy that the sensor measures, for edges; SRTM 0.55."),
+    ] = 1.0,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="PNG of before, after and difference to draw; none by default.")
     ] = None,
@@ -338,9 +342,11 @@ def bare_earth_command(
     shares = None
     if land_cover is not None:
         shares = LandCover.of(land_cover).shares(grid.affine, str(grid.crs), (heights.shape[0], heights.shape[1]))
-    chosen = model if model != "auto" else _model_for(pixel_size_m)
+    chosen = model if model != "auto" else _model_for(pixel_size_m, mapped=shares is not None)
     with WorkProgress():
-        result = bare_earth(heights, pixel_size_m, chosen, probability=probability, shares=shares)
+        result = bare_earth(
+            heights, pixel_size_m, chosen, probability=probability, shares=shares, canopy_share=canopy_share
+        )
     profile = {
         "driver": "GTiff", "dtype": "float32", "count": 3, "height": heights.shape[0], "width": heights.shape[1],
         "crs": str(grid.crs), "transform": grid.affine, "nodata": float("nan"), "compress": "deflate", "predictor": 3,
@@ -357,17 +363,20 @@ def bare_earth_command(
     out.print(f"{ground}: {float(result.mask.mean()):.1%} of the DSM was lowered to the terrain by {chosen}")
 
 
-def _model_for(pixel_size_m: tuple[float, float] | float) -> str:
-    """The bundled model for a pixel size.
+def _model_for(pixel_size_m: tuple[float, float] | float, *, mapped: bool) -> str:
+    """The bundled model for a pixel size, or `edges` for coarse pixels with a land-cover map.
 
     Raises:
         ConfigError: there is none.
     """
+    from orograph.pipeline.bare_earth.filters import EDGES, EDGES_SIZES_M
     from orograph.pipeline.bare_earth.model import bare_earth_names
     from orograph.pipeline.bare_earth.remove import pixel_sizes_m
     from orograph.pipeline.errors import ConfigError
 
     size_m = max(pixel_size_m) if isinstance(pixel_size_m, tuple) else pixel_size_m
+    if mapped and EDGES_SIZES_M[0] <= size_m <= EDGES_SIZES_M[1]:
+        return EDGES
     ranges = {name: pixel_sizes_m(name) for name in bare_earth_names()}
     for name, (smallest, largest) in ranges.items():
         if smallest <= size_m <= largest:

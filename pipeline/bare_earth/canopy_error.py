@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
+from orograph.pipeline.bare_earth.canopy_edges import BUILT_M, CANOPY_M
+from orograph.pipeline.bare_earth.reader import canopy_share_of
 from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.core.raster import HeightPatch
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.land_cover import LandCover
 from orograph.pipeline.sources.reader import SourceGrid, SourceReader
-
-CANOPY_M: Final = 17.0
-"""Root mean square height of a closed European forest."""
-BUILT_M: Final = 5.0
-"""Root mean square height of a built-up pixel, streets included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +44,4 @@ def canopy_reader(source: Source, reader: SourceReader) -> CanopyReader | None:
     """The reader of a DSM whose canopy stays; None for DTMs and without a land-cover map."""
     if source.surface is not Surface.DSM or source.land_cover is None:
         return None
-    share = None if source.sensor is None else source.sensor.canopy_share
-    return CanopyReader(reader, source.land_cover, 1.0 if share is None else share)
+    return CanopyReader(reader, source.land_cover, canopy_share_of(source))

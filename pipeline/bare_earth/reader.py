@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from orograph.pipeline.bare_earth.filters import EDGES, EDGES_SIZES_M
 from orograph.pipeline.bare_earth.remove import bare_earth, halo_px, pixel_sizes_m, takes_land_cover, weights_sha256
 from orograph.pipeline.bare_earth.square_pixels import halo_px as oblong_halo_px
 from orograph.pipeline.core.block_mean import block_mean
@@ -25,25 +26,35 @@ from orograph.pipeline.sources.land_cover import LandCover
 from orograph.pipeline.sources.reader import SourceGrid, SourceReader
 
 AUTO: Final = "auto"
+FINE_MODEL: Final = "bare-earth-2m"
+"""Network that `auto` selects for fine DSMs."""
 
 
 def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
     """Return the bare-earth model of a source; None for DTMs and if bare earth is off.
 
-    `auto` selects the bundled model trained at the source's pixel size, or at a whole multiple of it up to the size of
-    the target pixel. A DSM without a suitable model is used as is, and the manifest records it.
+    `auto` selects what was shown to help: the network at 2 m, for pixels of its size or a whole fraction of it up to the
+    size of the target pixel, and `edges` for coarse DSMs with a land-cover map. The network at 30 m believes wrong maps
+    and has to be named. A DSM without a suitable model is used as is, and the manifest records it.
     """
     if source.surface is not Surface.DSM or setting == "none":
         return None
     if setting != AUTO:
         return setting
+    low, high = EDGES_SIZES_M
+    if low <= source.resolution_m <= high:
+        return EDGES if source.land_cover is not None else None
+    if source.resolution_m > high:
+        return None
     # Imports torch: a second and 240 MB that a tile without bare earth must not pay.
-    from orograph.pipeline.bare_earth.model import bare_earth_names
-
     most = max(1, int(pixel_size_m / source.resolution_m))
-    return next(
-        (name for name in bare_earth_names() if (averaged_px(name, source.resolution_m) or most + 1) <= most), None
-    )
+    return FINE_MODEL if (averaged_px(FINE_MODEL, source.resolution_m) or most + 1) <= most else None
+
+
+def canopy_share_of(source: Source) -> float:
+    """Share of the canopy's height in a DSM's heights; all of it unless its sensor model says less."""
+    share = None if source.sensor is None else source.sensor.canopy_share
+    return 1.0 if share is None else share
 
 
 def averaged_px(model: str, resolution_m: float, fetch: Read | None = None) -> int | None:
@@ -105,6 +116,7 @@ class GroundReader:
             self.model,
             origin_px=(row, col),
             shares=self._shares(worked, row, col, rows, cols),
+            canopy_share=canopy_share_of(self.reader.source),
             device=self.device,
             fetch=self.fetch,
         )

@@ -15,6 +15,9 @@ import numpy.typing as npt
 from rasterio.fill import fillnodata
 from scipy import ndimage
 
+from orograph.pipeline.bare_earth.canopy_edges import HALO_PX as EDGES_HALO_PX
+from orograph.pipeline.bare_earth.canopy_edges import lower_by_edges
+from orograph.pipeline.bare_earth.filters import EDGES, EDGES_SIZES_M, FILTERS, OPENING, OPENING_SIZES_M
 from orograph.pipeline.bare_earth.square_pixels import Squares
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.core.weights_uri import Read
@@ -55,6 +58,7 @@ def bare_earth(
     smooth: bool = True,
     origin_px: tuple[int, int] = (0, 0),
     shares: FloatArray | None = None,
+    canopy_share: float = 1.0,
     device: str = "cpu",
     fetch: Read | None = None,
 ) -> BareEarth:
@@ -64,7 +68,8 @@ def bare_earth(
         heights_m: DSM heights, (rows, columns), metres; NaN is void.
         pixel_size_m: Size of a pixel, metres, or along columns and along rows; each model works at the sizes it
             was trained at. Oblong pixels are averaged to squares along their finer axis before the model sees them.
-        model: Registry name of a bare-earth model, the path of its file, or `opening` for the morphological filter.
+        model: Registry name of a bare-earth model, the path of its file, `opening` for the morphological filter, or
+            `edges` for the steps along the edges of mapped woods, which needs `shares`.
         probability: An object stands where P(height above the terrain > 2 m) exceeds this; None for the model's own
             value.
         smooth: Fit a plane around each corrected pixel, weighted by certainty and tied to open terrain around it.
@@ -72,6 +77,7 @@ def bare_earth(
             windows of one DSM agree.
         shares: (2, rows, columns), share of trees and of buildings by a land-cover map, NaN where unknown; only for
             models trained with it.
+        canopy_share: Share of the canopy's height that the DSM's sensor measures; only for `edges`.
         device: Torch device the model runs on; the filter runs on the processor.
         fetch: Reads weights that are named by their content.
 
@@ -88,12 +94,14 @@ def bare_earth(
         raise AllVoid("every pixel of the DSM is void")
     if np.isinf(heights_m).any():
         raise HeightsNotFinite("infinite heights", remedy="mark them as nodata")
+    if model == EDGES:
+        return _by_edges(heights_m, shares, canopy_share, origin_px)
     surface = fill_voids(heights_m) if void.any() else np.asarray(heights_m, dtype=np.float32)
 
     def ground_below(
         seen: FloatArray, size_m: float, origin: tuple[int, int], cover: FloatArray | None
     ) -> tuple[FloatArray, FloatArray, BoolArray]:
-        if model == "opening":
+        if model == OPENING:
             return _by_opening(seen, size_m)
         return ground_of(
             _loaded(model, device, fetch),
@@ -116,6 +124,16 @@ def bare_earth(
     mask = mask & ~void
     result = np.where(mask, ground, heights_m).astype(np.float32)
     return BareEarth(result, np.where(mask, sigma, 0.0).astype(np.float32), mask)
+
+
+def _by_edges(
+    heights_m: FloatArray, shares: FloatArray | None, canopy_share: float, origin_px: tuple[int, int]
+) -> BareEarth:
+    """Lower by the steps along mapped edges; without a map nothing changes."""
+    if shares is None:
+        nothing = np.zeros(heights_m.shape, np.float32)
+        return BareEarth(heights_m.astype(np.float32), nothing, nothing.astype(np.bool_))
+    return BareEarth(*lower_by_edges(heights_m, shares, canopy_share, origin_px))
 
 
 def _on_oblong(
@@ -146,25 +164,29 @@ def halo_px(model: str, fetch: Read | None = None) -> int:
     Raises:
         ConfigError: no such model.
     """
-    if model == "opening":
+    if model == OPENING:
         return _OPENING_HALO_PX
+    if model == EDGES:
+        return EDGES_HALO_PX
     spec = _loaded(model, fetch=fetch).spec
     return spec.halo_px + round(_REACH_SIGMAS * max(1.0, _SMOOTH_M / spec.pixel_size_m[0]))
 
 
 def pixel_sizes_m(model: str, fetch: Read | None = None) -> tuple[float, float]:
     """Smallest and largest pixel size a model works at, metres."""
-    return (0.5, 5.0) if model == "opening" else _loaded(model, fetch=fetch).spec.pixel_size_m
+    if model in FILTERS:
+        return OPENING_SIZES_M if model == OPENING else EDGES_SIZES_M
+    return _loaded(model, fetch=fetch).spec.pixel_size_m
 
 
 def takes_land_cover(model: str, fetch: Read | None = None) -> bool:
     """Whether a model can use shares of trees and buildings."""
-    return model != "opening" and _loaded(model, fetch=fetch).spec.cover
+    return model == EDGES or (model != OPENING and _loaded(model, fetch=fetch).spec.cover)
 
 
 def weights_sha256(model: str, fetch: Read | None = None) -> str | None:
-    """Digest of a model's weights; the filter has none."""
-    return None if model == "opening" else _loaded(model, fetch=fetch).sha256
+    """Digest of a model's weights; filters have none."""
+    return None if model in FILTERS else _loaded(model, fetch=fetch).sha256
 
 
 def ground_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orograph.pipeline.bare_earth.filters import FILTERS
 from orograph.pipeline.core.bundled_weights import bundled_index
 from orograph.pipeline.core.weights_uri import is_own
 from orograph.pipeline.coregistration.methods import parse_method
@@ -11,7 +12,7 @@ from orograph.pipeline.superres.resolvers import check_resolver, takes_options
 from orograph.pipeline.tile.stages import chain
 from orograph.pipeline.vertical.catalogue import VerticalCatalogue
 
-_BARE_EARTH_WITHOUT_WEIGHTS = ("none", "auto", "opening")
+_BARE_EARTH_WITHOUT_WEIGHTS = ("none", "auto", *FILTERS)
 
 
 def check_settings(settings: ProcessingSettings) -> None:
@@ -38,7 +39,7 @@ def check_settings(settings: ProcessingSettings) -> None:
 def runs_on_device(settings: ProcessingSettings) -> bool:
     """Whether anything in the settings can run on a torch device."""
     networks = settings.superres != "none" and takes_options(settings.superres)
-    return networks or settings.bare_earth not in {"none", "opening"} or settings.coregistration != "none"
+    return networks or settings.bare_earth not in {"none", *FILTERS} or settings.coregistration != "none"
 
 
 def _check_bare_earth(name: str) -> None:

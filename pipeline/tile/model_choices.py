@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 
+from orograph.pipeline.bare_earth.filters import EDGES_SIZES_M
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import OrographError
@@ -50,10 +51,7 @@ def _of_source(source: Source, settings: ProcessingSettings, fetch: Read | None)
             f"{zoom_of(source.resolution_m, settings.pixel_size_m)}"
         )
     if settings.bare_earth == "auto" and source.surface is Surface.DSM and not _has_bare_earth(source, settings):
-        found.append(
-            f"{source.id} stays a DSM: no bundled bare-earth model fits pixels of {source.resolution_m:g} m "
-            f"in tiles of {settings.pixel_size_m:g} m"
-        )
+        found.append(f"{source.id} stays a DSM: {_why_no_bare_earth(source, settings)}")
     return tuple(found)
 
 
@@ -72,3 +70,12 @@ def _trained_factor(name: str, fetch: Read | None) -> int | None:
     with contextlib.suppress(OrographError):  # weights that only workers can read are checked there
         factor = getattr(resolver(name, fetch=fetch), "factor", None)
     return factor
+
+
+def _why_no_bare_earth(source: Source, settings: ProcessingSettings) -> str:
+    low, high = EDGES_SIZES_M
+    if low <= source.resolution_m <= high and source.land_cover is None:
+        return "without a land-cover map nothing is known to help at its pixels"
+    return (
+        f"no bundled bare-earth model fits pixels of {source.resolution_m:g} m in tiles of {settings.pixel_size_m:g} m"
+    )

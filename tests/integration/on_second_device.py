@@ -191,7 +191,7 @@ def test_a_tile_there_is_a_tile_here(tmp_path):
         source(top, id="dsm", resolution_m=25.0, accuracy_m=4.0, surface=Surface.DSM),
         source(coarse, id="coarse", resolution_m=75.0, accuracy_m=9.0),
     )
-    plain = ProcessingSettings(pixel_size_m=25.0, fill_max_m=0.0, superres="superres-xs", bare_earth="auto")
+    plain = ProcessingSettings(pixel_size_m=25.0, fill_max_m=0.0, superres="superres-xs", bare_earth="bare-earth-30m")
     made = []
     for device in ("cpu", DEVICE):
         (tmp_path / device).mkdir()

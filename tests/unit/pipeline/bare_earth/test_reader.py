@@ -38,7 +38,8 @@ def surface(path: Path, resolution_m: float) -> Source:
         (1.0, 1.0, None),
         (0.5, 2.0, "bare-earth-2m"),
         (10.0, 10.0, None),
-        (30.0, 10.0, "bare-earth-30m"),
+        (30.0, 10.0, None),
+        (90.0, 90.0, None),
     ],
 )
 def test_auto_takes_the_model_trained_at_the_pixels_of_the_source(
@@ -49,6 +50,13 @@ def test_auto_takes_the_model_trained_at_the_pixels_of_the_source(
     assert model_for(dsm, "none", pixel_size_m) is None
     assert model_for(dsm, "opening", pixel_size_m) == "opening"
     assert model_for(dsm.model_copy(update={"surface": Surface.DTM}), "auto", pixel_size_m) is None
+
+
+def test_auto_lowers_coarse_surfaces_only_with_a_map(tmp_path: Path) -> None:
+    cover = LandCover(path="map.tif", sha256="0" * 64)
+    for resolution_m, name in ((30.0, "edges"), (90.0, None), (2.0, "bare-earth-2m")):
+        dsm = surface(tmp_path / "a.tif", resolution_m).model_copy(update={"land_cover": cover})
+        assert model_for(dsm, "auto", 10.0) == name
 
 
 def test_fine_surfaces_are_reduced_before_they_are_averaged(tmp_path: Path) -> None:

@@ -1,0 +1,15 @@
+"""Bare-earth methods without weights."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OPENING: Final = "opening"
+"""Progressive morphological filter, for fine DSMs."""
+EDGES: Final = "edges"
+"""Steps along the edges of mapped woods, for coarse DSMs with a land-cover map."""
+FILTERS: Final = (OPENING, EDGES)
+
+EDGES_SIZES_M: Final = (15.0, 60.0)
+"""Pixel sizes of `edges`: finer DSMs show trees one by one, coarser ones no edges."""
+OPENING_SIZES_M: Final = (0.5, 5.0)

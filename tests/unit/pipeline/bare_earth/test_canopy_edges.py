@@ -1,0 +1,89 @@
+"""Bare earth from the steps along mapped edges: right maps, wrong maps, windows, limits."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from orograph.pipeline.bare_earth.canopy_edges import HALO_PX, LARGEST_M, lower_by_edges, weigh
+from orograph.pipeline.bare_earth.remove import bare_earth, halo_px, takes_land_cover, weights_sha256
+from tests.support.sensors import power_law_terrain
+
+SIDE = 300
+
+
+def patches(seed, size=8.0, share=0.4):
+    field = gaussian_filter(np.random.default_rng(seed).standard_normal((SIDE, SIDE)), size)
+    return (field > np.quantile(field, 1 - share)).astype(np.float32)
+
+
+def mapped(trees):
+    return np.stack([trees, np.zeros_like(trees)])
+
+
+@pytest.fixture(scope="module")
+def terrain():
+    noise = np.random.default_rng(9).normal(0, 1.5, (SIDE, SIDE))
+    return (power_law_terrain(SIDE, seed=2, pixel_m=30.0) + noise).astype(np.float32)
+
+
+@pytest.mark.parametrize(("canopy_m", "share"), [(15.0, 1.0), (9.0, 0.55)])
+def test_a_wood_that_stands_is_taken_off(terrain, canopy_m, share):
+    trees = patches(1)
+    heights = terrain + np.float32(canopy_m) * gaussian_filter(trees, 0.5)
+    made = lower_by_edges(heights, mapped(trees), share)
+    error = (made.heights_m - terrain)[trees > 0.5]
+    assert abs(error.mean()) < 0.12 * canopy_m
+    assert np.abs(error).mean() < 0.2 * canopy_m
+    assert np.median(made.sigma_m[trees > 0.5]) > 0.4 * canopy_m, "trees differ in height within a wood"
+    assert (made.heights_m[gaussian_filter(trees, 2) < 1e-6] == heights[gaussian_filter(trees, 2) < 1e-6]).all()
+
+
+def test_the_surface_vetoes_a_wrong_map(terrain):
+    trees = patches(3)
+    made = lower_by_edges(terrain, mapped(trees))
+    assert (terrain - made.heights_m)[trees > 0.5].mean() < 0.1
+    assert np.median(made.sigma_m[trees > 0.5]) < 1.5, "edges without a step show that nothing stands there"
+
+
+def test_a_map_without_edges_changes_nothing_and_leaves_the_canopy_in_the_error(terrain):
+    made = lower_by_edges(terrain, mapped(np.ones_like(terrain)))
+    assert (terrain - made.heights_m).max() < 0.1
+    assert np.median(made.sigma_m) > 10.0
+
+
+def test_no_lowering_is_larger_than_a_tree(terrain):
+    trees = patches(1)
+    made = lower_by_edges(terrain + 300 * trees, mapped(trees))
+    assert 0.0 <= (terrain + 300 * trees - made.heights_m).max() <= LARGEST_M
+
+
+def test_windows_agree_bit_for_bit_and_voids_stay(terrain):
+    heights = (terrain + 12 * patches(1)).astype(np.float32)
+    heights[40:44, 200:204] = np.nan
+    whole = lower_by_edges(heights, mapped(patches(1)), origin_px=(5, 11))
+    cut = 13
+    part = lower_by_edges(heights[cut:, cut:], mapped(patches(1)[cut:, cut:]), origin_px=(5 + cut, 11 + cut))
+    for one, other in zip(whole, part, strict=True):
+        np.testing.assert_array_equal(other[HALO_PX:, HALO_PX:], one[cut + HALO_PX :, cut + HALO_PX :])
+    np.testing.assert_array_equal(np.isnan(whole.heights_m), np.isnan(heights))
+
+
+def test_belief_needs_a_step_of_plausible_height():
+    step, error = np.array([9.0, 0.0, 40.0, 9.0]), np.array([1.0, 1.0, 1.0, 1e3])
+    belief = weigh(step, error, 9.0, 4.5)
+    assert belief.gained[0] > 0.95
+    assert belief.height_m[0] == pytest.approx(9.0)
+    assert belief.gained[1] == 0.0
+    assert belief.gained[2] == 0.0, "a step of 40 m is the terrain's"
+    assert belief.gained[3] < 0.05, "no evidence"
+
+
+def test_it_is_a_model_of_bare_earth_that_needs_a_map(terrain):
+    trees = patches(1)
+    heights = (terrain + 15 * trees).astype(np.float32)
+    assert bare_earth(heights, (20.0, 30.0), "edges").mask.sum() == 0, "without a map nothing changes"
+    made = bare_earth(heights, (20.0, 30.0), "edges", shares=mapped(trees))
+    np.testing.assert_array_equal(made.heights_m, lower_by_edges(heights, mapped(trees)).heights_m)
+    assert takes_land_cover("edges")
+    assert weights_sha256("edges") is None
+    assert halo_px("edges") == HALO_PX
