@@ -33,7 +33,7 @@ def shortened(ref: SourceRef) -> SourceRef:
 
 
 def list_product(refs: Sequence[SourceRef], folder: Path) -> Product | None:
-    """The public lists of all sources whose files are many, as a file in a folder; None where there is none."""
+    """Write the public file lists of sources with many files to a folder; None if no source has that many."""
     lists: dict[str, list[dict[str, Any]]] = {}
     for ref in map(public_ref, refs):
         if len(ref.files) > INLINE_FILES:

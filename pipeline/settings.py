@@ -105,7 +105,7 @@ class ProcessingSettings(BaseModel):
 
     @property
     def rounding_m(self) -> float:
-        """Standard deviation of what lossy compression does to stored heights: even errors up to its limit."""
+        """Standard deviation of lossy compression: errors uniform up to its limit."""
         return self.lerc_max_error_m / math.sqrt(3.0) if self.compression == "lerc-zstd" else 0.0
 
     def identity(self) -> dict[str, Any]:

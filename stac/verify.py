@@ -35,7 +35,7 @@ _PRODUCT_ROOTS: Final = ("tiles/", "cells/")
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """One thing that is not as the catalogue says."""
+    """One discrepancy between catalogue and store."""
 
     kind: Kind
     key: str
@@ -134,7 +134,7 @@ class _Check:
     referenced: set[str] = field(default_factory=set)
 
     def crawl(self) -> None:
-        """Follow every reference from the root; validate what STAC documents are reached."""
+        """Follow every reference from the root and validate each STAC document found."""
         self.present = {info.key: info.size_bytes for root in self._roots() for info in self.store.list(root)}
         if layout.ROOT_KEY not in self.present:
             self.report.add("dangling", layout.ROOT_KEY, "the store contains no catalogue")

@@ -1,4 +1,4 @@
-"""`orograph grids`: which geoid grids are here, and getting the others."""
+"""`orograph grids`: list and download geoid grids."""
 
 from __future__ import annotations
 

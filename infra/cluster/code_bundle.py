@@ -45,7 +45,7 @@ def package_digest() -> str:
 
 
 def copy_packages(folder: Path) -> int:
-    """Copy the packages into a folder, to be a job's working directory; how many bytes that is.
+    """Copy the packages into a folder for a job's working directory; return their size in bytes.
 
     Raises:
         ConfigError: more than Ray takes.

@@ -233,7 +233,7 @@ def submission_of(arguments: Sequence[str], environment: Sequence[str], *, insta
 
 
 def _reject_private_store(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """A job's working directory is swept away, and its nodes do not see each other's disks."""
+    """Reject a local folder as store: a job's working directory is deleted, and its nodes do not share disks."""
     if arguments[0] not in {"run", "export"}:
         return
     store = environment.get("OROGRAPH_STORE", "")

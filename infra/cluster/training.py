@@ -143,7 +143,7 @@ def _rows(curves: Path) -> list[dict[str, float]]:
 
 
 def _as_dict(run: SharedRun) -> dict[str, Any]:
-    """The run as plain values: Ray sends them, and no class of ours need be found where they are unpacked."""
+    """The run as plain values, which Ray can send to workers that have not imported this package."""
     return {
         "plan": asdict(run.plan),
         "training": run.training.model_dump(mode="json"),

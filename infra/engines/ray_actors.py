@@ -174,7 +174,7 @@ class Actors:
                 yield outcome
 
     def _settle(self, worker: Worker) -> Outcome | None:
-        """Take a finished call's end: the start of a new actor, or the end of an attempt."""
+        """Handle the result of a finished call: an actor has started, or an attempt has ended."""
         attempt, worker.attempt = worker.attempt, None
         end: Any
         try:

@@ -82,17 +82,17 @@ class TileWorker:
 
 
 class EventQueue:
-    """Holds the workers' signs of life until the driver fetches them."""
+    """Keeps the workers' progress events until the driver fetches them."""
 
     def __init__(self) -> None:
         self._events: list[tuple[int, str, float]] = []
 
     def post(self, ticket: int, stage: str, fraction: float) -> None:
-        """Leave a sign of life."""
+        """Add an event."""
         self._events.append((ticket, stage, fraction))
 
     def fetch(self) -> list[tuple[int, str, float]]:
-        """Take all that has come."""
+        """Return and remove all events."""
         events, self._events = self._events, []
         return events
 

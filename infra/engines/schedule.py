@@ -22,7 +22,7 @@ _OUT_OF_MEMORY_ATTEMPTS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How patient a run is.
+    """Limits of attempts and waits of a run.
 
     Attributes:
         attempts: Tries of a tile before it is quarantined.

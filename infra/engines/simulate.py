@@ -181,7 +181,7 @@ def _fair_shares(capacity: float, limits: Sequence[float]) -> list[float]:
 
 
 class Simulator:
-    """Runs jobs on a modelled cluster; one use each."""
+    """Runs jobs on a modelled cluster; make a new one for each run."""
 
     def __init__(
         self, jobs: Iterable[Runnable], stages: Sequence[StageModel], cluster: ClusterModel, policy: Policy

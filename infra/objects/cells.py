@@ -43,7 +43,7 @@ class CellPresence:
         self._lists: dict[str, frozenset[str]] = {}
 
     def seen(self, source: Source) -> None:
-        """An object of the source was just read."""
+        """Record that an object of the source was just read."""
         self._readable[source.id] = True
 
     def settled(self, href: str, source: Source, error: OrographError) -> OrographError:

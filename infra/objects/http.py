@@ -83,14 +83,14 @@ class HttpObjects:
         return None
 
     def list(self, prefix: str) -> Iterator[str]:
-        """HTTP has no listing."""
+        """Raises: HTTP servers cannot be listed."""
         raise InputError(
             f"{prefix}: HTTP servers cannot be listed",
             remedy="name each file, or use a STAC collection, a list of URLs or a tile index",
         )
 
     def is_readable(self, _prefix: str) -> bool:
-        """HTTP has no listing."""
+        """Raises: HTTP servers cannot be listed."""
         return False
 
     def _probe_by_range(self, href: str) -> FileRef:

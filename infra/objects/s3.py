@@ -179,7 +179,7 @@ def _check_version(answer: dict[str, Any], file: FileRef) -> None:
 
 
 def _root(error: BaseException) -> Exception:
-    """The botocore error behind what s3fs made of it."""
+    """The botocore error that caused an error of s3fs."""
     cause = error.__cause__
     return cause if isinstance(cause, Exception) and isinstance(error, OSError) else error  # type: ignore[return-value]
 

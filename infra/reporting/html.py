@@ -54,7 +54,7 @@ def _stages(stages: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _reads(reads: Mapping[str, Mapping[str, int]]) -> str:
-    """Remote sources: nothing where a run had none."""
+    """Table of remote sources; empty for a run without any."""
     if not reads:
         return ""
     rows = (

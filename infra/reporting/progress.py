@@ -66,7 +66,7 @@ class JsonLines(_Base):
 
 
 class PlainLines(_Base):
-    """One line a tile, for logs."""
+    """One line per tile, for logs."""
 
     def __init__(self, total: int, console: Console) -> None:
         self._total, self._console, self._done, self._start = total, console, 0, time.monotonic()
@@ -75,7 +75,7 @@ class PlainLines(_Base):
         """Ignored: plain logs report finished tiles only."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Say how the tile ended and when the rest will have."""
+        """Print how the tile ended and the estimated time left."""
         self._done += 1
         spent = time.monotonic() - self._start
         left = spent / self._done * (self._total - self._done)

@@ -52,7 +52,7 @@ def redact(text: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """One line of JSON a record, secrets struck out."""
+    """Formats a log record as one line of JSON without secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line."""

@@ -1,4 +1,4 @@
-"""Keeps collections, index and root up to what a run has published so far.
+"""Updates collections, index and root catalogue while a run publishes tiles.
 
 Rewriting a block costs as much as the block is large, so one rewrite per tile would cost the square of the tiles. The
 follower rewrites in a thread of its own, and rests ten times as long as the last rewrite took: it spends less than a tenth

@@ -66,7 +66,7 @@ def published_tiles(store: Store) -> tuple[Tile, ...]:
 
 
 def plan_cells(store: Store, settings: CellSettings, cells: Iterable[Cell] | None = None) -> CellPlan:
-    """Which cells are due.
+    """Plan an export: find the cells that are due.
 
     Args:
         store: With published tiles.

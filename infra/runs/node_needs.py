@@ -28,7 +28,7 @@ class NodeNeeds:
     mark: str = ""
 
     def check(self, settings: RunSettings) -> None:
-        """Check this machine.
+        """Check that this machine has the grids, GPU and store that the jobs need.
 
         Raises:
             GridMissing, GridCorrupt: a grid is not here, or its sha256 is not the pinned one.

@@ -1,4 +1,4 @@
-"""The demo on real terrain: a national DTM and a DSM meet at a border, by catalogue name."""
+"""The demo on real terrain: a national DTM and a DSM of the catalogue meet at a border."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Request:
     accept_unverified: tuple[str, ...] = ()
 
     def sources(self) -> tuple[Source, ...]:
-        """The sources, their data where `--data` says; by default all that can be used as they are.
+        """The chosen sources with files from `--data`; by default all sources that need no preparation.
 
         Raises:
             SourceUnknown, ConfigError: naming the id or option.

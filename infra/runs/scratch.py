@@ -1,4 +1,4 @@
-"""Folders for temporary files, gone on every way out; those whose process was killed are collected by the next.
+"""Folders for temporary files, always removed at exit; the next process removes those of killed processes.
 
 A killed process cannot clean up. So every folder is locked (flock) for as long as its maker lives: the kernel lets go
 of the lock however the process ends. Names carry the host, because a lock may not be seen by other machines that share
@@ -25,7 +25,7 @@ _ATTEMPTS: Final = 10
 
 
 class ScratchFolder:
-    """A folder for one job's temporary files, as a context manager; entering collects what dead processes left.
+    """A folder for one job's temporary files, as a context manager; entering removes folders of dead processes.
 
     Args:
         parent: Where it is made; the system's place for temporary files when None.

@@ -236,7 +236,7 @@ def _transfer(
 
 @dataclass(slots=True)
 class _Pace:
-    """Waits before each file, for as long as the user and the server's robots.txt ask for."""
+    """Waits before each file: the longer of the user's and the robots.txt delay."""
 
     requests_per_s: float
     robots: Robots | None

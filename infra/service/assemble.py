@@ -110,7 +110,7 @@ def _contents(refs: Sequence[SourceRef]) -> list[tuple[str, str]]:
 def parts_from(
     run: RunSettings, sources: Sequence[Source] | None = None, processing: ProcessingSettings | None = None
 ) -> Parts:
-    """The real parts.
+    """Dependencies of a service with a real store, planner and engine.
 
     Args:
         run: Store, engine, grids.

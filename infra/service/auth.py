@@ -32,7 +32,7 @@ _UNKNOWN_CALLER: Final = hashlib.sha256(b"nobody").hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller and what the caller may do; `id` is what job records and rate limits go by."""
+    """A caller and what the caller may do; `id` identifies the caller in job records and rate limits."""
 
     id: str
     scopes: frozenset[Scope]
@@ -55,7 +55,7 @@ class TokenVerifier(Protocol):
 
 
 class StoredKey(BaseModel):
-    """A key as it is kept: never the key itself."""
+    """Stored form of a key: its hash, never the key itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""From accepted orders to the engine: a bounded queue, a few threads, and a lease that outlives no service.
+"""From accepted orders to the engine: a bounded queue, a few threads, and a lease that expires with its service.
 
 Nothing is computed in a request. A thread takes a job, runs it through the engine as `orograph run` would, and records
 the outcome. A service that stops leaves its records behind; the next one to start, or another replica, adopts them
@@ -63,7 +63,7 @@ Publisher = Callable[[Receipt], str]
 
 
 def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -> ProcessingSettings:
-    """Settings with what an order changes.
+    """Settings with the overrides of an order.
 
     A request for an interpolant or none resets the options of networks, and the device if nothing runs there any more.
 
@@ -142,7 +142,7 @@ class Dispatcher:
         return self._queue.qsize()
 
     def start(self) -> None:
-        """Start the threads; the first thing they do is adopt what a former service left."""
+        """Start the threads, which first take over unfinished jobs of a former service."""
         try:
             self._leases.sign()
         except StoreUnwritable as error:
@@ -261,7 +261,7 @@ class Dispatcher:
             return id_ in self._unwanted
 
     def _watch(self) -> None:
-        """Sign the lease and look for orphans, until stopped."""
+        """Renew the lease and look for jobs of dead services, until stopped."""
         while True:
             try:
                 self._leases.sign()

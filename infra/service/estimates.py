@@ -74,7 +74,7 @@ async def estimate(process_id: str, inputs: Inputs, service: TheService, _caller
 
 
 def _seconds(service: Service, job: Job) -> tuple[float | None, str]:
-    """Seconds a tile will take, and what that is scaled from."""
+    """Estimated seconds of a tile, and the tiles the estimate is based on."""
     pixels = pixels_per_tile(job.settings.pixel_size_m) ** 2
     base = service.parts.settings_for(job.tile)
     alike = []

@@ -30,7 +30,7 @@ class OutputFormat(BaseModel):
 
 
 class Output(BaseModel):
-    """How an output is wanted."""
+    """Requested form of an output."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -102,7 +102,7 @@ class Preference:
 
     @classmethod
     def parse(cls, header: str, longest_s: float) -> Preference:
-        """The preference in force: without one the request waits, as the standard says of processes that can do both."""
+        """Parse the header; without a preference the request waits, as the standard requires of processes that support both."""
         found = {
             match[1].lower(): match[2]
             for part in header.split(",")

@@ -1,4 +1,4 @@
-"""Headers on every answer: nothing foreign runs in the page, and every page may read what is published."""
+"""Security headers of every answer, and CORS headers that let any page read published data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXPOSED: Final = "Accept-Ranges, Content-Length, Content-Range, ETag, Location"
 
 
 class SafeHeaders:
-    """Security headers where an answer sets none of its own.
+    """Adds security headers that an answer does not set itself.
 
     Args:
         app: The application.

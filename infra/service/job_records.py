@@ -142,7 +142,7 @@ class JobBook:
         return found[1] if found else None
 
     def get(self, id_: str) -> JobRecord | None:
-        """The record as the store has it, or as it is shown here if this process is ahead; None when there is none."""
+        """The stored record, or this process's newer one; None if it does not exist."""
         kept = self._load(f"{PREFIX}{id_}.json")
         if kept is None:
             return None

@@ -48,7 +48,7 @@ class Numbers:
 
 
 class CountedRequests:
-    """Counts requests by the route they matched, never by what callers wrote into the path."""
+    """Counts requests by the route they matched, never by their path."""
 
     def __init__(self, app: ASGIApp, numbers: Numbers) -> None:
         self._app = app

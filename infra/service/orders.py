@@ -80,7 +80,7 @@ class Placed:
 
 
 class Orders:
-    """Takes orders.
+    """Accepts orders of tiles: plans them, records them and queues their jobs.
 
     Args:
         settings: Bounds.

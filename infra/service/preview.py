@@ -103,7 +103,7 @@ class Previews:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def picture(self, address: Address, look: Look) -> Picture | None:
-        """A map tile of the product, of a source as it came, or of their difference; None where there is nothing.
+        """A map tile of the product, of an unprocessed source, or of their difference; None outside the data.
 
         Raises:
             Problem: 404 beyond the zooms, 503 when too many wait.
@@ -219,7 +219,7 @@ class Previews:
         return shading.shaded(shading.ramp(difference, shading.DIFFERENCE_STOPS), shade, 0.3)
 
     def _terrain(self, address: Address, other: str) -> FloatArray:
-        """Heights without voids: beyond the data those of the nearest data, seen from farther out if need be."""
+        """Heights without voids: void pixels get the nearest height, from a coarser zoom level if the map tile has none."""
         tiles = self.tiles_under(address, other)
         state = _etag(address, f"terrain|{other}", tiles)
         with self._lock:

@@ -1,4 +1,4 @@
-"""Every refusal as an RFC 9457 problem, none with a trace, a path of this machine or a secret in it."""
+"""Every rejection as an RFC 9457 problem, none with a trace, a path of this machine or a secret in it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _STATUS: Final[tuple[tuple[type[errors.OrographError], int], ...]] = (
 
 
 class Problem(Exception):
-    """A refusal with everything its answer needs.
+    """A rejected request with everything its answer needs.
 
     Args:
         status: HTTP status.
@@ -84,7 +84,7 @@ def busy(detail: str, seconds: int, status: int = 503) -> Problem:
 
 
 def from_error(error: errors.OrographError, status: int | None = None) -> Problem:
-    """An error of the tree as a problem; what belongs to the operator stays out of it."""
+    """Convert an error to a problem document; details for the operator are left out."""
     code = status or next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     members: dict[str, Any] = {"error": type(error).__name__, "retryable": error.retryable}
     members.update({name: getattr(error, name) for name in ("tile", "stage") if getattr(error, name)})

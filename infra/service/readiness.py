@@ -14,7 +14,7 @@ _LOOK_S: Final = 5.0
 
 
 class Readiness:
-    """Whether the store answers; asked at most every few seconds, however often probes come."""
+    """Whether the store answers; checked at most every few seconds, however often probes come."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

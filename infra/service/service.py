@@ -52,7 +52,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The running service."""
+    """State of a running service, shared by its routes."""
 
     settings: ServiceSettings
     parts: Parts

@@ -1,4 +1,4 @@
-"""How the service runs: addresses, who may do what, and every bound it keeps."""
+"""Settings of the service: addresses, authorisation and limits."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class ServiceSettings(EnvironmentSettings):
 
     @property
     def who(self) -> Literal["off", "run", "all"]:
-        """The rule in force: without a choice, a loopback service is open and any other wants keys for orders."""
+        """The rule in use: by default a loopback service is open, and any other requires keys for orders."""
         return self.auth or ("off" if self.is_loopback else "run")
 
     @property

@@ -1,4 +1,4 @@
-"""One S3 client per process, and what its errors mean.
+"""One S3 client per process, and the translation of its errors.
 
 botocore is used as it is, without the file-system layers above it: conditional writes need the status code of every
 answer, and a layer's own silent retries would turn a lost reply into a false conflict (docs/design/070).

@@ -31,7 +31,7 @@ class CanopyReader:
     share: float = 1.0
 
     def read(self, lattice: SourceGrid, window: PixelWindow) -> HeightPatch:
-        """Return the DSM in a lattice window; its sigma is zero where the map is silent or shows open terrain."""
+        """Return the DSM in a lattice window; its sigma is zero where the map has no value or shows open terrain."""
         heights = self.reader.read(lattice, window.row, window.col, window.height, window.width)
         affine = lattice.scaled_affine * lattice.affine.translation(window.col, window.row)
         crs = self.reader.source.horizontal_crs

@@ -66,7 +66,7 @@ class Bins:
         return torch.bucketize(heights_m.contiguous(), inner, right=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The fields as JSON-ready values."""
         return {"low_m": self.low_m, "high_m": self.high_m, "count": self.count, "spacing": str(self.spacing)}
 
     @classmethod

@@ -223,7 +223,7 @@ class SurfaceModel:
 
 
 def bare_earth_names() -> tuple[str, ...]:
-    """Names of the models that ship."""
+    """Names of the bundled models."""
     return tuple(sorted(bundled_index("bare-earth")))
 
 

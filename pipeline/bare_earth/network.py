@@ -51,11 +51,11 @@ class SurfaceSpec:
 
     @property
     def halo_px(self) -> int:
-        """Pixels of surroundings that reach an output: an opening looks one window far, the network 106."""
+        """Pixels around an output that influence it: the widest opening window and 112 pixels of convolutions, rounded up to the stride."""
         return -(-(max(self.windows_px) + 112) // STRIDE) * STRIDE
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The fields as JSON-ready values."""
         return asdict(self)
 
     @classmethod

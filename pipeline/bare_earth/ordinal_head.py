@@ -76,7 +76,7 @@ class OrdinalHead:
 
     @property
     def channels(self) -> int:
-        """Two a class."""
+        """Number of output channels: two per class."""
         return 2 * self.bins.count
 
     def loss(self, outputs: torch.Tensor, heights_m: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
@@ -131,7 +131,7 @@ class ClassificationHead:
 
     @property
     def channels(self) -> int:
-        """One per class."""
+        """Number of output channels: one per class."""
         return self.bins.count
 
     def loss(self, outputs: torch.Tensor, heights_m: torch.Tensor) -> torch.Tensor:
@@ -158,7 +158,7 @@ class MseHead:
 
     @property
     def channels(self) -> int:
-        """One."""
+        """Number of output channels: one."""
         return 1
 
     def loss(self, outputs: torch.Tensor, heights_m: torch.Tensor) -> torch.Tensor:

@@ -132,7 +132,7 @@ class GroundReader:
         return averaged_px(self.model, self.reader.source.resolution_m, self.fetch) or 1
 
     def _factor(self, factor: int) -> int:
-        """The coarsest division of the lattice the model works at; the lattice's own where there is none."""
+        """Coarsest factor that divides the lattice's and gives a pixel size the model works at; else the lattice's own factor."""
         low, high = pixel_sizes_m(self.model, self.fetch)
         fits = [
             k for k in range(1, factor + 1) if factor % k == 0 and low <= self.reader.source.resolution_m * k <= high

@@ -56,7 +56,7 @@ class Squares:
         return cls(axis, step, first, math.ceil((origin + size) / step) - first, origin, size)
 
     def reduce(self, plane: FloatArray) -> FloatArray:
-        """Mean over each square of what is linear between pixels; at the window's rim, of the part that is seen.
+        """Average the linearly interpolated plane over each square; squares cut by the window edge average their visible part.
 
         Means of whole pixels alone would lay ripples over slopes, as squares cut pixels at ever other places.
         """

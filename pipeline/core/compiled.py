@@ -39,7 +39,7 @@ class _Kernel:
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile with numba at the first call, kept on disk between processes where there is a place for it."""
+    """Compile with numba at the first call; cached on disk between processes if a cache folder is writable."""
     return _Kernel(function)
 
 

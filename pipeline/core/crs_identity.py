@@ -114,7 +114,7 @@ def same_horizontal(found: FileCrs, expected: str, bounds: Bounds) -> bool:
     """Whether a file's horizontal CRS is the expected one, apart from axis order and names.
 
     Args:
-        found: The file's.
+        found: Vertical part of the file's CRS.
         expected: Any text PROJ reads, 2D.
         bounds: West, south, east, north of the raster in the file's CRS.
     """
@@ -138,7 +138,7 @@ def same_vertical(found: VerticalPart, expected: str) -> bool:
     """Return whether a file's vertical part is the expected frame, ignoring the unit of its axis.
 
     Args:
-        found: The file's.
+        found: Vertical part of the file's CRS.
         expected: Frame such as `EPSG:5709`; the part after an `@` is ignored.
     """
     frame = expected.partition("@")[0]

@@ -1,4 +1,4 @@
-"""The sha256 of a file, remembered for as long as the file stays what it was."""
+"""SHA-256 of a file, cached until its size, time of change or inode changes."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ h2{break-after:avoid}tr{break-inside:avoid}main.pictures{grid-template-columns:1
 
 
 def page(title: str, body: str, *, lead: str = "") -> str:
-    """A whole page.
+    """A complete HTML page.
 
     Args:
         title: Plain text.
@@ -47,7 +47,7 @@ def page(title: str, body: str, *, lead: str = "") -> str:
 
 
 def facts(rows: Iterable[tuple[str, object]]) -> str:
-    """Names and values, escaped."""
+    """An HTML list of names and values, escaped."""
     return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in rows) + "</dl>"
 
 

@@ -119,7 +119,7 @@ def design(terms: tuple[Term, ...], blocks: Blocks) -> Array:
 
 
 def with_nuisance(terms: tuple[Term, ...]) -> tuple[Term, ...]:
-    """Terms plus a height plane if there are horizontal terms, so that a ramp is not taken for a shift."""
+    """Terms plus a height plane if there are horizontal terms, so that a ramp is not mistaken for a shift."""
     if all(component == UP for component, _ in terms):
         return terms
     return tuple(sorted({*terms, (UP, 0), (UP, 1), (UP, 2)}))
@@ -215,7 +215,7 @@ def _step(
 def _without_nuisance(
     pair: Pair, field: DisplacementField, terms: tuple[Term, ...], start: DisplacementField
 ) -> DisplacementField:
-    """Remove height terms that were not requested, and set the vertical shift again by the median."""
+    """Remove height terms that were added for the fit only, and set the vertical shift to the median of the differences."""
     polynomial = field.polynomial.copy()
     dropped = [t for t in ((UP, 1), (UP, 2)) if t not in terms]
     for component, monomial in dropped:

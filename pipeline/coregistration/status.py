@@ -1,4 +1,4 @@
-"""Outcome of an estimate."""
+"""How a coregistration ended, as a status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CoregistrationStatus(StrEnum):
-    """Outcome of an estimate."""
+    """How a coregistration ended, as a status."""
 
     CONVERGED = "converged"
     """The displacement converged and is observable."""

@@ -254,7 +254,7 @@ def _weights(table: tuple[tuple[float, ...], ...], t: Tensor) -> list[Tensor]:
 
 
 def _derivatives(table: tuple[tuple[float, ...], ...], t: Tensor) -> list[Tensor]:
-    """Their derivatives."""
+    """Derivatives of the kernel's weights."""
     return [b + t * (2.0 * c + t * (3.0 * d)) for _, b, c, d in table]
 
 

@@ -42,7 +42,7 @@ class ImplicitTerrain:
     mean_curvature_per_m: Float64Array
 
     def quantity(self, name: str) -> Float64Array:
-        """One of `QUANTITIES`."""
+        """Array of a quantity by its name in `QUANTITIES`."""
         units = {"height": "_m", "slope": "_deg", "aspect": "_deg"}
         return getattr(self, name + units.get(name, "_per_m"))
 

@@ -32,7 +32,7 @@ class Indexes(Protocol):
         ...
 
     def candidates(self, source: Source, bounds_deg: Bounds) -> Sequence[tuple[str, BaseGeometry]]:
-        """Hrefs and footprints (degrees) of what a source without index may have in an area; objects may not exist."""
+        """Hrefs and footprints (degrees) of files that a source without index may have in an area; they may not exist."""
         ...
 
 

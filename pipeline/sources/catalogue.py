@@ -192,7 +192,7 @@ class UserGrid(_Frozen):
 
 
 class Source(_Frozen):
-    """One dataset of heights.
+    """One elevation dataset.
 
     Attributes:
         horizontal_crs: CRS of the files (2D), e.g. `EPSG:28992`; files that declare another are rejected.

@@ -54,7 +54,7 @@ class Declared:
 
     @classmethod
     def of(cls, source: Source) -> Self:
-        """The word of a catalogue entry."""
+        """Facts that a catalogue entry declares."""
         return cls(
             by=Word.CATALOGUE,
             source=source.id,
@@ -123,7 +123,7 @@ class Facts:
         return (self.scale, self.offset, self.metres) != (1.0, 0.0, 1.0)
 
     def record(self) -> dict[str, Any]:
-        """The facts as manifests keep them: JSON-ready values and whose word each is."""
+        """The facts as manifests store them: JSON-ready values and the origin of each."""
         values: dict[str, Any] = {
             "horizontal_crs": self.horizontal_crs,
             "vertical_frame": self.vertical_frame,

@@ -125,7 +125,7 @@ class _Rasterised:
         self._files: dict[tuple[object, ...], Path] = {}
 
     def opened(self, name: str) -> Any:
-        """The raster of a text file, made if it is not there."""
+        """Path of the raster made from a text file; made at the first call."""
         folder = _CONVERTING.get()
         state = Path((in_zip(name) or (name,))[0]).stat()
         key = (name, folder, state.st_size, state.st_mtime_ns, state.st_ino)

@@ -11,7 +11,7 @@ _ARCHIVES: Final = (".zip", ".7z", ".001", ".tar", ".tar.gz", ".tgz")
 
 
 def check_ready(source: Source) -> None:
-    """Raise what keeps a source from being planned.
+    """Raise the error that prevents planning with a source, if any.
 
     Raises:
         SourceUnverified: facts of its entry are to be confirmed and were not accepted.

@@ -99,7 +99,7 @@ def may_have_parts(name: str) -> bool:
 
 
 def without_sidecars() -> rasterio.Env:
-    """GDAL's environment in which a file speaks for itself alone."""
+    """GDAL environment that ignores side-cars."""
     return rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO")
 
 

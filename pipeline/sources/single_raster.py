@@ -304,7 +304,7 @@ def opened_heights(path: Path, declared: Declared | None = None) -> Iterator[Hei
 
 
 def gated(heights_m: FloatArray, path: str, source: str | None) -> FloatArray:
-    """Heights as they are, unless one is beyond -500 to 9000 m: a flipped bit or a wrong unit is, no land is.
+    """Return heights unchanged; raise if one is outside -500 to 9000 m, which means a flipped bit or a wrong unit.
 
     Raises:
         SourceCorrupt: one is.

@@ -180,7 +180,7 @@ def _crs_of(dataset: Any) -> str | None:
 
 
 def _merged(alone: Statement, together: Statement, names: Sequence[str], label: str) -> Statement:
-    """The statement of both, or an error for what they contradict."""
+    """Merge two statements; raise an error where they contradict each other."""
     by = _speakers(names)
     said: dict[str, str] = {}
     _check_crs(alone, together, by.get("statements", ""), label)

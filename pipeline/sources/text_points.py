@@ -216,7 +216,7 @@ def _axis(places: FloatArray, label: str) -> tuple[float, float, int]:
 
 
 def _rounded(step: float) -> float:
-    """The step without the last bits that subtraction left."""
+    """The step, rounded to remove the error of subtraction."""
     rounded = float(f"{step:.9g}")
     return rounded if abs(rounded / step - 1) < 1e-9 else step
 

@@ -29,7 +29,7 @@ class Ensemble:
 
     @property
     def name(self) -> str:
-        """Name it goes by."""
+        """Name in tables and manifests."""
         return self._name
 
     @property

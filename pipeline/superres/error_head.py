@@ -42,7 +42,7 @@ def laplace_loss(error: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ErrorModel:
-    """Trained form.
+    """Error head with its trained weights.
 
     Attributes:
         weight: Kernels before softplus.

@@ -98,7 +98,7 @@ class NetResolver:
 
     @property
     def name(self) -> str:
-        """Name it goes by."""
+        """Name in tables and manifests."""
         return self._name
 
     @property
@@ -108,7 +108,7 @@ class NetResolver:
 
     @property
     def sha256(self) -> str:
-        """Of the weights."""
+        """SHA-256 of the weights."""
         return self.weights.sha256
 
     @property

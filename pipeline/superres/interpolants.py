@@ -134,7 +134,7 @@ class Interpolant:
 
     @property
     def halo_px(self) -> int:
-        """Context in coarse pixels: the kernel, and what a void inside it was continued from."""
+        """Context in coarse pixels: the kernel, and the pixels from which voids inside it are filled."""
         return context_px(self.radius_px)
 
     def __call__(

@@ -126,7 +126,7 @@ class Symmetry:
 
     @torch.no_grad()
     def hold(self, net: TerrainNet) -> None:
-        """Take away what rounding has added, or a larger network's new channels bring along."""
+        """Project the weights onto the symmetric ones, which removes rounding errors and unsymmetric new channels."""
         for name, parameter in net.named_parameters():
             parameter.copy_(self.mean(name, parameter))
         self._bases(net)

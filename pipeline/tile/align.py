@@ -53,7 +53,7 @@ def coregister(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
 
 
 def _as_given(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
-    """Fold in the shifts the job brings, which a second pass has made continuous over neighbouring tiles."""
+    """Apply the job's given shifts, made continuous over neighbouring tiles by a second pass."""
     given = {record.source: record for record in assembly.job.alignment}
     records = []
     for source in assembly.sources:

@@ -73,7 +73,7 @@ class SamplingPlan:
     ) -> SamplingPlan:
         """The plan for a target pixel size; `superres` names a resolver, which takes the options, or is `none`.
 
-        Where pixels are averaged, a `multiple` of so many are. A source with a sensor model is filtered on its own grid
+        The number of pixels averaged along each axis is a multiple of `multiple`. A source with a sensor model is filtered on its own grid
         where it is about as fine as the target; with `stated`, its noise there is at least part of the error.
         """
         zoom = zoom_of(resolution_m, pixel_size_m) if superres != "none" else 1

@@ -277,7 +277,7 @@ def draft_manifest(
 
 
 def _facts(files: Sequence[Facts]) -> tuple[FileFacts, ...]:
-    """Files of a source by what is known of them, those alike in one record."""
+    """Facts of a source's files; files with equal facts share one record."""
     alike: dict[str, tuple[dict[str, Any], list[str]]] = {}
     for file in files:
         record = file.record()

@@ -131,7 +131,7 @@ def read_control(path: Path, layout: ControlColumns | None = None) -> Control:
 def _column(
     columns: Mapping[str, Array], asked: str | None, usual: tuple[str, ...], what: str, path: Path
 ) -> Array | None:
-    """A column by name or number, else by its usual names; None where there is none of them."""
+    """A column by name or number, else by its usual names; None if it does not exist."""
     names = list(columns)
     if asked is not None:
         if asked in columns:

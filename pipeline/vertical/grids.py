@@ -68,7 +68,7 @@ def verified(grid: GridFile) -> GridFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WholeCells:
-    """Cells of a grid whose four corners all have a value.
+    """Marks the cells of a grid whose four corners all have a value.
 
     Next to voids PROJ averages the remaining corners, which is an extrapolation with steps of centimetres at the
     cell's sides; such cells count as void here.

@@ -38,7 +38,7 @@ def profile_schema() -> Document:
 
 
 def contributing(manifest: Manifest) -> tuple[SourceRef, ...]:
-    """The sources that really gave heights to the tile; all of them where no fractions were counted."""
+    """Sources that contributed heights to the tile; all of them if no fractions were counted."""
     fractions = manifest.quality.source_fractions
     used = tuple(ref for ref in manifest.sources if fractions.get(ref.source.id, 0.0) > 0.0)
     return used or manifest.sources
@@ -164,7 +164,7 @@ def _file(file: FileRef) -> Document:
 
 
 def _horizontal(operation: HorizontalOperation) -> Document:
-    """How the tile's pixels were found in the source, how well, and what a missing grid would have made better."""
+    """The horizontal operation to the source, its accuracy, and a better one whose grid was missing."""
     shown = {"accuracy_m": operation.accuracy_m, "better": operation.better}
     return {
         "operation": operation.description,

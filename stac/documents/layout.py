@@ -35,7 +35,7 @@ VERSION_PREFIX: Final = "item-"
 
 
 def parse_square(item_id: str) -> Tile | Cell:
-    """The tile or cell of an item id; what follows an underscore names a cell's product and frame.
+    """The tile or cell of an item id; the part after an underscore names a cell's product and frame.
 
     Raises:
         BadIdentifier: it is neither.

@@ -153,7 +153,7 @@ def _present_version(store: ObjectStore, collection: str, item_id: str, manifest
 
 
 def _version_of(item: Document, stable: str) -> str | None:
-    """Key of the version next to the assets that a published item shows."""
+    """Key of the immutable copy of a published item, next to its assets."""
     hrefs = (link["href"] for link in item["links"] if link["rel"] == "alternate")
     return next((layout.resolve(stable, href) for href in hrefs), None)
 

@@ -11,7 +11,7 @@ _BOUNDS: Final = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum
 
 
 def as_openapi30(description: dict[str, Any]) -> dict[str, Any]:
-    """The description with the JSON Schema of 3.1 written as 3.0 knows it; meanings stay."""
+    """Convert a description from OpenAPI 3.1 to 3.0 without changing its meaning."""
     converted: dict[str, Any] = _converted(description)
     return {**converted, "openapi": OPENAPI30}
 

@@ -1,4 +1,4 @@
-"""Search over the geoparquet index, in memory: arrays for the first sieve, geometry and CQL2 for what passes it.
+"""In-memory search over the GeoParquet index: arrays preselect, then geometry and CQL2 decide.
 
 A snapshot is immutable and swapped as a whole. It is brought up to date by comparing the hashes of the blocks' index
 files which the collection records, so a publication costs a search one HEAD a collection and the changed blocks.
@@ -114,7 +114,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, collections: dict[str, Document], parts: Iterable[Part]) -> Snapshot:
-        """The snapshot of collections and the items of their blocks."""
+        """Build a snapshot from collections and the items of their blocks."""
         parts = tuple(parts)
         places = [(part, row) for part in parts for row in range(len(part.names))]
         names = [name for part in parts for name in part.names]

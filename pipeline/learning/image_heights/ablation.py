@@ -56,7 +56,7 @@ class Row:
     curve: tuple[tuple[float, dict[str, float]], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The fields as JSON-ready values."""
         figures = {how: m.to_dict() for how, m in self.figures.items()}
         return {"figures": figures, "by_height": self.by_height, "curve": [list(point) for point in self.curve]}
 

@@ -67,7 +67,7 @@ class HeightMetrics:
         )
 
     def to_dict(self) -> dict[str, float | int]:
-        """JSON-ready."""
+        """The fields as JSON-ready values."""
         return asdict(self)
 
 

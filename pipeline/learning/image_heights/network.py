@@ -33,7 +33,7 @@ class NetworkSpec:
     pooled: int = 256
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The fields as JSON-ready values."""
         return asdict(self)
 
     @classmethod

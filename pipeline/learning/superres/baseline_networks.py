@@ -47,7 +47,7 @@ _WARM_UP: Final = 0.05
 
 
 class _Corrector(nn.Module):
-    """GDAL's cubic plus what layers make of heights; the first layer runs in float32, the others in `dtype`.
+    """GDAL's cubic plus a correction by convolution layers; the first layer runs in float32, the others in `dtype`.
 
     Heights span more than a half-precision mantissa, features do not.
     """

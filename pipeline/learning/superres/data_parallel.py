@@ -37,7 +37,7 @@ class DataParallel:
 
     @property
     def is_rank_zero(self) -> bool:
-        """Whether this process keeps what a run leaves."""
+        """Whether this process writes checkpoints, curves and weights."""
         return self.rank == 0
 
     def share(self, batch: Batch) -> Batch:

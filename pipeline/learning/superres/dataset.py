@@ -267,7 +267,7 @@ def _stretched(most: float, rng: np.random.Generator) -> npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Shares of what a batch may be.
+    """Shares of batches by thinning mode, noise and footprint.
 
     Attributes:
         averaged: Batches in averaged mode; the rest is decimated.

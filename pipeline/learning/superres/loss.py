@@ -57,7 +57,7 @@ def pair_loss(
 
 
 class Loss(nn.Module):
-    """The loss as a module, which is what takes gradients from one process to another."""
+    """The loss as a module, so that DistributedDataParallel can synchronise gradients between processes."""
 
     def __init__(self, net: TerrainNet, plan: TrainingPlan, parallel: DataParallel) -> None:
         super().__init__()

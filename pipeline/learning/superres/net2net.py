@@ -14,7 +14,7 @@ from orograph.pipeline.superres.network import Preset, TerrainNet
 
 
 def widened(small: TerrainNet, preset: Preset) -> TerrainNet:
-    """A network of another preset that computes what `small` does, to the rounding of sums.
+    """A network of a larger preset with the same output as `small`, to the rounding of sums.
 
     Args:
         small: The network to begin with.
@@ -44,7 +44,7 @@ def widened(small: TerrainNet, preset: Preset) -> TerrainNet:
 
 
 def _embed(kernel: Tensor, known: Tensor) -> None:
-    """Old channels hear old ones as before, and no new ones."""
+    """Old channels keep their weights from old ones and get zero weights from new ones."""
     channels = known.shape[0]
     kernel[:channels, channels:] = 0.0
     kernel[:channels, :channels] = known

@@ -128,7 +128,7 @@ class Trainer:
         return self.folder / "checkpoint.safetensors"
 
     def start_from(self, *weights: Path) -> None:
-        """Begin with trained weights or the averaged ones of a checkpoint; their bases come along.
+        """Begin with trained weights or the averaged ones of a checkpoint, including their bases.
 
         Of several (branches of one trunk) it is their mean, which generalises better than each. Those of a smaller
         network grow into this one.
@@ -258,7 +258,7 @@ class Trainer:
         self.step += 1
 
     def _lesson(self) -> tuple[Batch, Tensor | None, bool]:
-        """This step's batch, what is aimed at (the truth when None), and whether there is a truth."""
+        """This step's batch, its target (None for the truth), and whether the truth is known."""
         unseen = _drawn(self.plan, self.step) < self.plan.unseen
         batch = self.sampler.unseen(self.step) if unseen else self.sampler.draw(self.step)
         own = self.parallel.share(batch)

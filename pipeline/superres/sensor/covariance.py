@@ -1,4 +1,4 @@
-"""Covariances of terrain, of what a sensor sees of it, and of the sensor's noise, in closed form.
+"""Closed-form covariances of terrain, of terrain blurred by a sensor's footprint, and of the sensor's noise.
 
 Power spectra of terrain fall as a power of frequency from kilometres to tens of metres. Written as a mixture of
 Gaussians, such a spectrum keeps its form under a Gaussian footprint, and the covariance at any offset is a short sum:

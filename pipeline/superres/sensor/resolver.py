@@ -84,7 +84,7 @@ class SensorFilter:
 
     @property
     def halo_px(self) -> int:
-        """Context in coarse pixels: the window of the amplitude, and what its band filter sees."""
+        """Context in coarse pixels: the window of the amplitude plus the reach of its band filter."""
         return HALO_PX + context_px(REACH_PX)
 
     def __call__(

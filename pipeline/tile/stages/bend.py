@@ -93,7 +93,7 @@ class Bend:
 def _gather(
     difference: Any, known: Any, wanted: Any, cell_rows: Any, cell_cols: Any, sums: Any, counts: Any, asked: Any
 ) -> None:  # pragma: no cover - compiled
-    """Sum differences by cell, and mark the cells that a wanted pixel interpolates between."""
+    """Sum differences by cell, and mark the cells needed to interpolate at the requested pixels."""
     rows, cols = sums.shape
     for i in range(known.shape[0]):
         r = cell_rows[i]

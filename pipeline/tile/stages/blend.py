@@ -86,7 +86,7 @@ def _origin(window: TileWindow) -> tuple[int, int]:
 def _under(
     heights_m: FloatArray, index: IndexArray, sigma_m: FloatArray, layer: Layer, bend: Bend | None, width_px: float
 ) -> tuple[FloatArray, IndexArray, FloatArray]:
-    """Put a lesser layer under what is already there."""
+    """Merge a lower-priority layer below the heights merged so far."""
     have = np.isfinite(heights_m)
     new = layer.valid & ~have
     if not new.any():

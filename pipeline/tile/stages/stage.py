@@ -105,7 +105,7 @@ class Context:
 
 
 class Stage(Protocol):
-    """One step of the chain."""
+    """One step of a tile's processing chain."""
 
     @property
     def name(self) -> str:
