@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
@@ -20,6 +20,7 @@ from orograph.pipeline.core.torch_device import torch_device
 from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import ConfigError, ModelError, OutOfMemory
 from orograph.pipeline.sources.catalogue import Thinning
+from orograph.pipeline.superres.device_batches import DeviceBatches, Started
 from orograph.pipeline.superres.edge_padding import context_px, mask_fine, with_context
 from orograph.pipeline.superres.error_head import ErrorModel
 from orograph.pipeline.superres.folded_network import FoldedNet
@@ -91,6 +92,7 @@ class NetResolver:
         self._folded: dict[Condition, FoldedNet] = {}
         self._batch = options.batch
         torch_device(options.device)
+        self._batches = DeviceBatches(options.device)
         if self.precision != options.precision:
             _LOG.warning(
                 "%s does not convolve in %s: %s runs in %s", options.device, options.precision, name, self.precision
@@ -157,14 +159,20 @@ class NetResolver:
         fine = np.full((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.nan, np.float32)
         sigma = np.full_like(fine, np.nan) if self._errors is not None else None
         blocks = [b for b in self._blocks(heights_m.shape, origin_px) if valid[b.rows, b.columns].any()]
-        while blocks:
-            taken = blocks[: self._batch]
-            made = self._tried(taken, padded, condition)
-            if made is None:
-                self._halve()
-                continue
-            self._place(taken, *made, padded, condition, fine, sigma)
-            blocks = blocks[len(taken) :]
+        flying: deque[tuple[list[_InferenceBlock], Started]] = deque()
+        while blocks or flying:
+            if blocks and len(flying) < self._batches.in_flight:
+                taken = blocks[: self._batch]
+                started = self._tried(taken, padded, condition, alone=not flying)
+                if started is not None:
+                    flying.append((taken, started))
+                    blocks = blocks[len(taken) :]
+                    continue
+                if not flying:
+                    self._halve()
+                    continue
+            taken, started = flying.popleft()
+            self._place(taken, started.wait(), condition, fine, sigma)
         if self._gate is not None and sigma is not None:
             cubic, _ = Interpolant("gdal-cubic")(heights_m, factor=factor)
             fine, sigma = self._gate(fine, cubic, sigma, factor, thinning, origin_px)
@@ -210,19 +218,20 @@ class NetResolver:
         return window
 
     def _tried(
-        self, blocks: list[_InferenceBlock], padded: FloatArray, condition: Condition
-    ) -> tuple[FloatArray, FloatArray | None] | None:
-        """Corrections and error scales of a batch of blocks; None where the device has no memory for so many.
+        self, blocks: list[_InferenceBlock], padded: FloatArray, condition: Condition, *, alone: bool
+    ) -> Started | None:
+        """Start a batch of blocks; None where the device has no memory for so many.
 
-        The caller makes the batch smaller: only there, with the error gone, is the memory free that its traceback held.
+        The caller waits for other batches or makes this one smaller: only there, with the error gone, is the memory free
+        that its traceback held.
         """
         windows = np.zeros((self._batch, 1, *(BLOCK_PX + 2 * self.radius_px,) * 2), np.float32)
         for k, block in enumerate(blocks):
             windows[k, 0] = self._window(block, padded)
         try:
-            return self._infer(torch.from_numpy(windows).to(self.options.device), condition)
+            return self._batches.start(windows, lambda there: self._packed(there, blocks, condition))
         except torch.OutOfMemoryError as error:
-            if self._batch == 1:
+            if self._batch == 1 and alone:
                 raise OutOfMemory(
                     f"{self.options.device} has no memory for one block of {self.name}",
                     remedy="let fewer workers share the device, or run on the processor",
@@ -235,61 +244,59 @@ class NetResolver:
         torch.cuda.empty_cache()
         _LOG.warning("%s ran out of device memory; batch is now %d", self.name, self._batch)
 
+    def _packed(self, windows: Tensor, blocks: list[_InferenceBlock], condition: Condition) -> Tensor:
+        """Heights and error scales on the fine grid, then per block whether its part in the array is finite; flat."""
+        r = self.radius_px
+        with torch.inference_mode():
+            corrections, scales = self._infer(windows, condition)
+            fine = F.pixel_shuffle(corrections + windows[:, :, r:-r, r:-r], self.factor)
+            if scales is not None:
+                fine = torch.cat([fine, F.pixel_shuffle(scales, self.factor)], dim=1)
+            finite = [torch.isfinite(fine[k, :, *block.inside(self.factor)]).all() for k, block in enumerate(blocks)]
+            return torch.cat([fine.reshape(-1), torch.stack(finite).to(fine.dtype)])
+
     def _place(
         self,
         blocks: list[_InferenceBlock],
-        corrections: FloatArray,
-        scales: FloatArray | None,
-        padded: FloatArray,
+        packed: FloatArray,
         condition: Condition,
         fine: FloatArray,
         sigma: FloatArray | None,
     ) -> None:
-        """Put the results of a batch in place."""
-        r = self.radius_px
-        for k, block in enumerate(blocks):
-            part = (slice(block.rows.start - block.row, block.rows.stop - block.row),
-                    slice(block.columns.start - block.column, block.columns.stop - block.column))  # fmt: skip
-            coarse = padded[
-                block.rows.start + r : block.rows.stop + r, block.columns.start + r : block.columns.stop + r
-            ]
-            heights = corrections[k][:, part[0], part[1]] + coarse
-            scale = None if scales is None else scales[k][:, part[0], part[1]]
-            if not np.isfinite(heights).all() or not (scale is None or np.isfinite(scale).all()):
-                raise ModelError(
-                    f"{self.name} gave heights or errors that are not finite",
-                    remedy="check the source's values, or use keys6",
-                )
-            target = (
-                slice(block.rows.start * self.factor, block.rows.stop * self.factor),
-                slice(block.columns.start * self.factor, block.columns.stop * self.factor),
+        """Put the results of a batch in place; see `_packed`."""
+        if not packed[-len(blocks) :].all():
+            raise ModelError(
+                f"{self.name} gave heights or errors that are not finite",
+                remedy="check the source's values, or use keys6",
             )
-            fine[target] = _shuffled(heights, self.factor)
-            if sigma is not None and scale is not None and self._errors is not None:
-                widths = self._errors.half_width(scale, condition.thinning, self.options.ensemble)
-                sigma[target] = _shuffled(widths, self.factor)
+        side = BLOCK_PX * self.factor
+        planes = packed[: -len(blocks)].reshape(self._batch, -1, side, side)
+        for k, block in enumerate(blocks):
+            part, target = block.inside(self.factor), block.target(self.factor)
+            fine[target] = planes[k, 0][part]
+            if sigma is not None and self._errors is not None:
+                sigma[target] = self._errors.half_width(planes[k, 1][part], condition.thinning, self.options.ensemble)
 
-    def _infer(self, windows: Tensor, condition: Condition) -> tuple[FloatArray, FloatArray | None]:
+    def _infer(self, windows: Tensor, condition: Condition) -> tuple[Tensor, Tensor | None]:
         """Corrections and error scales by phase of the block; a mean over symmetries in the ensemble."""
-        with torch.inference_mode():
-            if not self._turns:
-                return _arrays(*self._folded_for(condition)(windows))
-            total, spread = None, None
-            for turns in range(4):
-                for mirrored in (False, True):
-                    turned = torch.rot90(windows, turns, (2, 3))
-                    turned = turned.flip(3) if mirrored else turned
-                    aspect = -condition.log_aspect if turns % 2 else condition.log_aspect
-                    own = Condition(condition.thinning, aspect, condition.consistent)
-                    raw, raw_scale = self._folded_for(own)(turned.contiguous())
-                    value = _turned_back(raw, self.factor, turns, mirrored)
-                    total = value if total is None else total + value
-                    if raw_scale is not None:
-                        scale = _turned_back(raw_scale, self.factor, turns, mirrored)
-                        spread = scale if spread is None else spread + scale
+        if not self._turns:
+            return self._folded_for(condition)(windows)
+        total, spread = None, None
+        for turns in range(4):
+            for mirrored in (False, True):
+                turned = torch.rot90(windows, turns, (2, 3))
+                turned = turned.flip(3) if mirrored else turned
+                aspect = -condition.log_aspect if turns % 2 else condition.log_aspect
+                own = Condition(condition.thinning, aspect, condition.consistent)
+                raw, raw_scale = self._folded_for(own)(turned.contiguous())
+                value = _turned_back(raw, self.factor, turns, mirrored)
+                total = value if total is None else total + value
+                if raw_scale is not None:
+                    scale = _turned_back(raw_scale, self.factor, turns, mirrored)
+                    spread = scale if spread is None else spread + scale
         if total is None:
             raise ModelError("the ensemble is empty")
-        return _arrays(total / 8.0, None if spread is None else spread / 8.0)
+        return total / 8.0, None if spread is None else spread / 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,9 +308,19 @@ class _InferenceBlock:
     rows: slice
     columns: slice
 
+    def inside(self, factor: int) -> tuple[slice, slice]:
+        """The part inside the array, in fine pixels of the block."""
+        return (
+            slice((self.rows.start - self.row) * factor, (self.rows.stop - self.row) * factor),
+            slice((self.columns.start - self.column) * factor, (self.columns.stop - self.column) * factor),
+        )
 
-def _arrays(corrections: Tensor, scales: Tensor | None) -> tuple[FloatArray, FloatArray | None]:
-    return corrections.cpu().numpy(), None if scales is None else scales.cpu().numpy()
+    def target(self, factor: int) -> tuple[slice, slice]:
+        """The same part in fine pixels of the array."""
+        return (
+            slice(self.rows.start * factor, self.rows.stop * factor),
+            slice(self.columns.start * factor, self.columns.stop * factor),
+        )
 
 
 def _turned_back(phases: Tensor, factor: int, turns: int, mirrored: bool) -> Tensor:
@@ -311,12 +328,6 @@ def _turned_back(phases: Tensor, factor: int, turns: int, mirrored: bool) -> Ten
     fine = F.pixel_shuffle(phases, factor)
     fine = fine.flip(3) if mirrored else fine
     return F.pixel_unshuffle(torch.rot90(fine, -turns, (2, 3)), factor)
-
-
-def _shuffled(phases: npt.NDArray[np.float32], factor: int) -> FloatArray:
-    """Phases (factor**2, rows, columns) to the fine grid."""
-    rows, columns = phases.shape[1:]
-    return phases.reshape(factor, factor, rows, columns).transpose(2, 0, 3, 1).reshape(rows * factor, columns * factor)
 
 
 def net_resolver(name: str, sha256: str | None = None, fetch: Read | None = None, **options: object) -> NetResolver:
