@@ -123,14 +123,16 @@ def terrain(
     encoding: Annotated[str, typer.Option(help="terrarium or mapbox.")] = "terrarium",
     max_zoom: Annotated[int | None, typer.Option(help="Deepest zoom.", show_default="that of the pixel size")] = None,
     min_zoom: Annotated[int, typer.Option(help="Shallowest zoom.")] = 0,
-    attribution: Annotated[str, typer.Option(help="Shown by map viewers.")] = "",
+    attribution: Annotated[
+        str, typer.Option(help="Shown by map viewers.", show_default="the attributions of the tiles' sources")
+    ] = "",
     store: StoreUrl = None,
     as_json: Json = False,
 ) -> None:
     """Terrain tiles for MapLibre in one PMTiles archive, and a mask of the voids."""
     from dataclasses import asdict
 
-    from orograph.infra.runs.published_files import elevation_files
+    from orograph.infra.runs.published_files import attribution_of, elevation_files
     from orograph.pipeline.core.grid import Tile
     from orograph.pipeline.errors import ConfigError
     from orograph.pipeline.exports.mosaic import Mosaic
@@ -139,14 +141,15 @@ def terrain(
     if encoding not in {"terrarium", "mapbox"}:
         raise ConfigError(f"no terrain encoding {encoding!r}", remedy="use terrarium or mapbox")
     wanted = [Tile.parse(text) for text in tile] if tile else None
-    with elevation_files(_store(store), wanted) as files, Mosaic(files) as mosaic, WorkProgress(shown=not as_json):
+    opened = _store(store)
+    with elevation_files(opened, wanted) as files, Mosaic(files) as mosaic, WorkProgress(shown=not as_json):
         info = write_web_terrain(
             mosaic,
             out_path,
             code="terrarium" if encoding == "terrarium" else "mapbox",
             max_zoom=max_zoom,
             min_zoom=min_zoom,
-            attribution=attribution,
+            attribution=attribution or attribution_of(opened, wanted),
         )
     _report({"file": str(out_path), **asdict(info)}, as_json=as_json)
 

@@ -11,6 +11,8 @@ from orograph.infra.runs.scratch import ScratchFolder
 from orograph.infra.stores.base import Store
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import OutsideCoverage
+from orograph.pipeline.manifest import Manifest
+from orograph.stac.documents.dem_profile import dem_fields
 
 
 @contextmanager
@@ -40,3 +42,18 @@ def elevation_files(
         wanted |= {other for tile in tuple(wanted) for other in tile.neighbours() if other in there}
     with ScratchFolder(scratch, "tiles") as folder:
         yield {tile: fetch_elevation(store, tile_ref(store, tile), folder) for tile in sorted(wanted)}
+
+
+def attribution_of(store: Store, tiles: Iterable[Tile] | None) -> str:
+    """Attributions of all sources that gave heights to published tiles, each once, as map viewers show them.
+
+    Args:
+        store: With published tiles.
+        tiles: Those wanted; None for all.
+    """
+    found: dict[str, None] = {}
+    for tile in sorted(published_tiles(store)) if tiles is None else tiles:
+        manifest = Manifest.from_json(store.get(tile_ref(store, tile).manifest_key))
+        for source in dem_fields(manifest)["dem:sources"]:
+            found.update(dict.fromkeys(filter(None, str(source["attribution"]).split("; "))))
+    return "; ".join(found)

@@ -28,7 +28,9 @@ from orograph.pipeline.formats.terrain_rgb import ColourCode, encode, extended
 TILE_PX: Final = 512
 _MASK_PX: Final = 4
 _CIRCUMFERENCE_M: Final = 2 * math.pi * 6_378_137.0
-_COARSEST_STEP_M: Final = 4.0
+_FINEST_STEP_M: Final = 0.125
+"""Height step of the deepest zoom; terraces on flat land are invisible below a quarter of a metre."""
+_COARSEST_STEP_M: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -176,7 +178,7 @@ class _Pyramid:
     def _keep(self, tile: WebTile, heights: FloatArray) -> None:
         from PIL import Image
 
-        step = min(_COARSEST_STEP_M, 2.0 ** (12 - tile.zoom) / 8)
+        step = min(_COARSEST_STEP_M, _FINEST_STEP_M * 2.0 ** (self.deepest - tile.zoom))
         picture = io.BytesIO()
         colours = encode(extended(heights), self.code, step_m=step)
         Image.fromarray(colours, "RGB").save(picture, "PNG", compress_level=6)

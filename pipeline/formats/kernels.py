@@ -54,9 +54,12 @@ def measure_integers(values: npt.NDArray[Any], nodata: int, has_nodata: bool) ->
 def _gradient_row(
     heights: npt.NDArray[np.float32], row: int, east: npt.NDArray[np.float32], south: npt.NDArray[np.float32]
 ) -> None:
-    """Horn's sums of one row, eight times the rise per pixel eastwards and southwards; void neighbours are level.
+    """Horn's sums of one row, eight times the rise per pixel eastwards and southwards.
 
-    Branch-free float32 code, so that the compiler vectorises it.
+    Next to voids and at outer edges the gradient is that of the least-squares plane through the centre and the
+    neighbours that exist, with Horn's weights: exact on planes, and equal to Horn's sums where all eight exist. It is
+    NaN where the neighbours do not span a plane. The first loop is branch-free float32 code, so that the compiler
+    vectorises it.
     """
     for col in range(east.size):
         centre = heights[row + 1, col + 1]
@@ -68,17 +71,37 @@ def _gradient_row(
         sw = heights[row + 2, col] - centre
         s = heights[row + 2, col + 1] - centre
         se = heights[row + 2, col + 2] - centre
-        zero, limit = np.float32(0.0), np.float32(np.inf)
-        nw = nw if abs(nw) < limit else zero
-        n = n if abs(n) < limit else zero
-        ne = ne if abs(ne) < limit else zero
-        w = w if abs(w) < limit else zero
-        e = e if abs(e) < limit else zero
-        sw = sw if abs(sw) < limit else zero
-        s = s if abs(s) < limit else zero
-        se = se if abs(se) < limit else zero
         east[col] = (ne - nw) + (se - sw) + (e - w) + (e - w)
         south[col] = (sw - nw) + (se - ne) + (s - n) + (s - n)
+    limit = np.float32(np.inf)
+    for col in range(east.size):
+        # Each sum is without one of the axes' neighbours, both together contain all eight.
+        if not (abs(east[col]) < limit and abs(south[col]) < limit):
+            east[col], south[col] = _partial_gradient(heights, row, col)
+
+
+@compiled
+def _partial_gradient(heights: npt.NDArray[np.float32], row: int, col: int) -> tuple[np.float32, np.float32]:
+    """Eight times the rise per pixel of the weighted least-squares plane through a centre and its valid neighbours."""
+    centre = np.float64(heights[row + 1, col + 1])
+    xx, xy, yy, xz, yz = 0.0, 0.0, 0.0, 0.0, 0.0
+    for down in range(-1, 2):
+        for right in range(-1, 2):
+            rise = np.float64(heights[row + 1 + down, col + 1 + right]) - centre
+            if (down == 0 and right == 0) or not abs(rise) < np.inf:
+                continue
+            weight = 2.0 if down == 0 or right == 0 else 1.0
+            xx += weight * right * right
+            xy += weight * right * down
+            yy += weight * down * down
+            xz += weight * right * rise
+            yz += weight * down * rise
+    determinant = xx * yy - xy * xy
+    if determinant < 0.5:
+        return np.float32(np.nan), np.float32(np.nan)
+    east = 8.0 * (yy * xz - xy * yz) / determinant
+    south = 8.0 * (xx * yz - xy * xz) / determinant
+    return np.float32(east), np.float32(south)
 
 
 @compiled
@@ -90,7 +113,7 @@ def hillshade_multidirectional(
     cos_altitude: np.float32,
     shade: npt.NDArray[np.uint8],
 ) -> None:
-    """Shade 1..255 of the interior of a block with a one-pixel halo; 0 where the height is void."""
+    """Shade 1..255 of the interior of a block with a one-pixel halo; 0 where height or gradient is unknown."""
     diagonal = np.float32(math.sqrt(0.5)) * cos_altitude
     zero, one, half = np.float32(0.0), np.float32(1.0), np.float32(0.5)
     limit = np.float32(np.inf)
@@ -102,7 +125,7 @@ def hillshade_multidirectional(
             x = east[col] * scale_x
             y = south[col] * scale_y
             # On level terrain all lights are equal: a tiny slope represents any aspect.
-            x = x if abs(x) + abs(y) > np.float32(1e-6) else np.float32(1e-6)
+            x = np.float32(1e-6) if abs(x) + abs(y) <= np.float32(1e-6) else x
             square = x * x + y * y
             weight_nw = half * square + x * y
             north_west = max(zero, sin_altitude + (x + y) * diagonal)
@@ -113,14 +136,14 @@ def hillshade_multidirectional(
             lit = one + np.float32(127.0) * mixed / (square * np.sqrt(one + square))
             lit = min(np.float32(255.0), lit + half)
             centre = heights[row + 1, col + 1]
-            shade[row, col] = np.uint8(lit) if abs(centre) < limit else np.uint8(0)
+            shade[row, col] = np.uint8(lit) if abs(centre) < limit and abs(x + y) < limit else np.uint8(0)
 
 
 @compiled
 def slope_degrees(
     heights: npt.NDArray[np.float32], scale_x: np.float32, scale_y: np.float32, slope: npt.NDArray[np.float32]
 ) -> None:
-    """Slope of the interior of a block with a one-pixel halo; NaN where the height is void."""
+    """Slope of the interior of a block with a one-pixel halo; NaN where height or gradient is unknown."""
     limit = np.float32(np.inf)
     east = np.empty(slope.shape[1], np.float32)
     south = np.empty(slope.shape[1], np.float32)

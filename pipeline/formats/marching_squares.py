@@ -42,8 +42,8 @@ def lines_by_level(heights: Heights, interval: float) -> Iterator[tuple[float, n
     """
     if not np.isfinite(heights).any():
         return
-    first = math.floor(float(np.nanmin(heights)) / interval)
-    counts = np.zeros(math.ceil(float(np.nanmax(heights)) / interval) - first + 1, np.int64)
+    first = math.floor(float(np.nanmin(heights)) / interval) - 1
+    counts = np.zeros(math.ceil(float(np.nanmax(heights)) / interval) - first + 2, np.int64)
     _count(heights, interval, first, counts)
     for low, high in _batches(counts):
         total = int(counts[low:high].sum())
@@ -85,7 +85,22 @@ def _lines(
         moved[0] = True
         np.any(line[1:] != line[:-1], axis=1, out=moved[1:])
         if moved.sum() >= 2:
-            yield (first + int(numbers[line_number])) * interval, line[moved]
+            yield round((first + int(numbers[line_number])) * interval, 9), line[moved]
+
+
+@compiled
+def _first_level(height: float, interval: float) -> int:
+    """Number of the first level that is not below a height, by the comparison that decides the squares' corners.
+
+    A quotient alone is not enough: 21.0 / 0.7 is 30.000000000000004, and a square would skip the level 30 x 0.7 = 21.0
+    that its neighbours draw.
+    """
+    number = math.ceil(height / interval)
+    while (number - 1) * interval >= height:
+        number -= 1
+    while number * interval < height:
+        number += 1
+    return number
 
 
 @compiled
@@ -94,7 +109,7 @@ def _levels(a: float, b: float, c: float, d: float, interval: float) -> tuple[in
     low, high = min(a, b, c, d), max(a, b, c, d)
     if not (math.isfinite(a + b) and math.isfinite(c + d)) or low == high:
         return 0, 0
-    return math.ceil(low / interval), math.ceil(high / interval)
+    return _first_level(low, interval), _first_level(high, interval)
 
 
 @compiled

@@ -22,7 +22,7 @@ from rasterio.errors import RasterioError
 
 from orograph.pipeline.core.grid import PixelWindow, windows
 from orograph.pipeline.errors import DiskFull, ExportError, StoreUnwritable
-from orograph.pipeline.formats.overviews import Overview, halve
+from orograph.pipeline.formats.overviews import Overview, Shrinking, halve
 from orograph.pipeline.formats.statistics import Gatherer
 
 NODATA: Final = -32768.0
@@ -60,7 +60,8 @@ class ScratchWriter:
         self._path, self._how, self._dtype, self._nodata = path, how, np.dtype(dtype), nodata
         self._shape: tuple[int, int] = geobox.shape.shape
         self._gatherers = [Gatherer(self._shape[0] * self._shape[1]) for _ in range(bands)]
-        self._halved = max(self._shape) > BLOCK_PX
+        # Odd sizes are halved later, over the exact areas of the overview's pixels.
+        self._halved = max(self._shape) > BLOCK_PX and not (self._shape[0] % 2 or self._shape[1] % 2)
         with writing(path), contextlib.ExitStack() as opened:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._levels = []
@@ -180,8 +181,14 @@ def _halve_file(source: Any, target: Path, how: Encoding) -> None:
     dtype, nodata = source.dtypes[0], source.nodata
     rows, cols = source.shape
     profile = _structure((rows + 1) // 2, (cols + 1) // 2, dtype, nodata, source.count, how)
+    odd = rows % 2 or cols % 2
     with rasterio.open(target, "w", **profile) as out:
-        for window in windows((rows, cols), HALVING_PX):
+        for window in windows(((rows + 1) // 2, (cols + 1) // 2), HALVING_PX // 2) if odd else ():
+            part = Shrinking.of((rows, cols), window)
+            for band in source.indexes:
+                shrunk = part(source.read(band, window=part.source.rasterio), how.overview, nodata)
+                out.write(shrunk, band, window=window.rasterio)
+        for window in () if odd else windows((rows, cols), HALVING_PX):
             for band in source.indexes:
                 half = halve(source.read(band, window=window.rasterio), how.overview, nodata)
                 place = PixelWindow(window.row // 2, window.col // 2, *half.shape)

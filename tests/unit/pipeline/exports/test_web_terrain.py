@@ -116,6 +116,17 @@ def test_equal_mosaics_give_equal_archives(tmp_path: Path) -> None:
     assert made[0] == made[1]
 
 
+@pytest.mark.parametrize(("pixel_m", "zoom"), [(250, 8), (100, 9)])
+def test_flat_land_has_no_terraces_at_the_deepest_zoom(tmp_path: Path, pixel_m: int, zoom: int) -> None:
+    files = write_tiles(tmp_path, [TILE], pixel_m, lambda east, _: 3.0 + (east - 4_300_000) / 50_000)
+    with Mosaic(files) as mosaic:
+        write_web_terrain(mosaic, tmp_path / "t.pmtiles", max_zoom=zoom, min_zoom=zoom)
+    with (tmp_path / "t.pmtiles").open("rb") as file:
+        pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in dict(all_tiles(MmapSource(file))).values()]
+    heights = np.unique(np.concatenate([np.unique(decode(picture, "terrarium")) for picture in pictures]))
+    assert np.diff(heights).max() <= 0.125
+
+
 def test_nothing_to_show_and_bad_zooms(tmp_path: Path) -> None:
     files = write_tiles(tmp_path, [TILE], 500, lambda east, north: np.full(np.broadcast(east, north).shape, np.nan))
     with Mosaic(files) as mosaic, pytest.raises(AllVoid):

@@ -64,3 +64,31 @@ def test_level_ground_and_a_known_slope() -> None:
 def test_blocks_without_halo_are_refused() -> None:
     with pytest.raises(ExportError, match="halo"):
         hillshade(np.zeros((2, 5), np.float32), 10.0)
+
+
+def plane(east: float = 0.2, south: float = -0.1, size: int = 40) -> np.ndarray:
+    """Heights that rise by `east` and `south` metres per pixel."""
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    return 500 + np.float32(east) * x + np.float32(south) * y
+
+
+def test_a_plane_keeps_its_slope_next_to_voids_and_at_outer_edges() -> None:
+    heights = np.pad(plane(), 1, constant_values=np.nan)
+    heights[12:20, 15:22] = np.nan
+    heights[30, 30] = heights[31, 32] = heights[5, 5:9] = np.nan
+    degrees = slope(heights, 1.0)
+    assert (np.isnan(degrees) == np.isnan(heights[1:-1, 1:-1])).all()
+    truth = np.degrees(np.arctan(np.hypot(0.2, 0.1)))
+    assert np.nanmax(np.abs(degrees - truth)) < 0.01
+    shade = hillshade(heights, 1.0).astype(int)
+    shown = shade[shade > 0]
+    assert np.ptp(shown) <= 1
+    assert shown.size == np.isfinite(degrees).sum()
+
+
+def test_pixels_whose_neighbours_span_no_plane_have_neither_slope_nor_shade() -> None:
+    heights = np.full((9, 9), np.nan, np.float32)
+    heights[2, 2] = 10.0  # alone
+    heights[6, 2:7] = (1.0, 2.0, 3.0, 4.0, 5.0)  # a line
+    assert np.isnan(slope(heights, 1.0)).all()
+    assert not hillshade(heights, 1.0).any()

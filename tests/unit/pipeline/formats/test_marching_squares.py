@@ -65,3 +65,17 @@ def test_shared_edges_give_the_same_points():
         return {(level, y) for level, points in lines(part, 1.0) for x, y in points.tolist() if x + offset == column}
 
     assert on_column(heights[:, :5], 4, 0) == on_column(heights[:, 4:], 4, 4) != set()
+
+
+@pytest.mark.parametrize("interval", [0.7, 0.35, 1.4, 2.8, 0.1, 0.3, 1.1, 25.0])
+def test_lines_end_only_at_the_border_where_samples_are_on_levels(interval: float) -> None:
+    y, x = np.mgrid[0:60, 0:60].astype(np.float64)
+    smooth = 20 + 9 * np.sin(x / 5) * np.cos(y / 7)
+    heights = (np.round(smooth / interval) * interval).astype(np.float32)
+    ends = [
+        point
+        for _, line in lines_by_level(heights, interval)
+        if (line[0] != line[-1]).any()
+        for point in (line[0], line[-1])
+    ]
+    assert all(((point == 0) | (point == 59)).any() for point in ends)

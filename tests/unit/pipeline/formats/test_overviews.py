@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orograph.pipeline.formats.overviews import halve
+from orograph.pipeline.core.grid import PixelWindow
+from orograph.pipeline.formats.overviews import Shrinking, halve
 
 VOID = -32768.0
 
@@ -36,3 +37,42 @@ def test_nearest_and_mode() -> None:
     assert halve(values, "mode", 255).tolist() == [[7, 4], [1, 255]]
     assert halve(values, "mode", None).tolist() == [[7, 4], [1, 255]]
     assert halve(values, "nearest", None).tolist() == [[255, 4], [1, 255]]
+
+
+@pytest.mark.parametrize("shape", [(625, 313), (313, 625), (1031, 3), (7, 9), (101, 200)])
+@pytest.mark.parametrize("kind", ["float32", "int16"])
+def test_odd_sizes_stay_in_place(shape: tuple[int, int], kind: str) -> None:
+    """A ramp's overview, stretched over the whole raster as readers do, is displaced by less than a tenth of a pixel."""
+    rows, cols = shape
+    scale = 20
+    y, x = np.mgrid[0:rows, 0:cols] + 0.5
+    target = PixelWindow(0, 0, (rows + 1) // 2, (cols + 1) // 2)
+    part = Shrinking.of(shape, target)
+    assert (part.source.height, part.source.width) == shape
+    for ramp, along, size in ((y, 0, rows), (x, 1, cols)):
+        values = (scale * ramp).astype(kind)
+        shrunk = part(values, "average", VOID).astype(np.float64) / scale
+        count = (size + 1) // 2
+        place = (np.arange(count) + 0.5) * size / count
+        expected = place[:, None] if along == 0 else place[None, :]
+        assert np.abs(shrunk - expected).max() / (size / count) < 0.1
+
+
+def test_odd_sizes_in_windows_are_the_same_as_at_once() -> None:
+    values = np.random.default_rng(5).normal(500, 90, (625, 301)).astype(np.float32)
+    values[100:140, 50:90] = VOID
+    whole = Shrinking.of(values.shape, PixelWindow(0, 0, 313, 151))(values, "average", VOID)
+    assert (whole[52:68, 27:43] == VOID).all()
+    for window in (PixelWindow(0, 0, 128, 128), PixelWindow(128, 0, 128, 128), PixelWindow(256, 128, 57, 23)):
+        part = Shrinking.of(values.shape, window)
+        cut = values[part.source.slices]
+        np.testing.assert_allclose(part(cut, "average", VOID), whole[window.slices], rtol=1e-6)
+    mean = values[values != VOID].mean()
+    assert whole[whole != VOID].mean() == pytest.approx(mean, abs=1.0)
+
+
+def test_labels_of_odd_sizes_are_labels_of_the_raster() -> None:
+    values = np.array([[255, 3, 4], [7, 7, 5], [1, 2, 255]], np.uint8)
+    part = Shrinking.of((3, 3), PixelWindow(0, 0, 2, 2))
+    assert part(values, "mode", 255).tolist() == [[7, 4], [1, 5]]
+    assert part(values, "nearest", 255).tolist() == [[3, 4], [1, 7]]
