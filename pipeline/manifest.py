@@ -98,7 +98,11 @@ class Asset(ProductInfo):
 
 
 class OperationRecord(_Record):
-    """A vertical operation applied to a source; its shifts are the extremes over the tile and 5 km around it."""
+    """A vertical operation applied to a source; its shifts are the extremes over the tile and 5 km around it.
+
+    `heights_outside` counts the pixels where the source has a height, no better source has one, and the operation has no
+    value, so that the height was left out.
+    """
 
     source: str
     frame_from: str
@@ -111,6 +115,7 @@ class OperationRecord(_Record):
     shift_max_m: float
     derived: bool = False
     notes: tuple[str, ...] = ()
+    heights_outside: int = 0
 
 
 class Quality(_Record):

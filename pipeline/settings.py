@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from orograph.pipeline.core.frames import FrameId
 from orograph.pipeline.core.network_adjustment import Adjustment
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.errors import ConfigError
@@ -29,8 +30,8 @@ class ProcessingSettings(BaseModel):
 
     pixel_size_m: float = 10.0
     """Pixel size of the tiles in metres; it must divide 50 km and be at least 1."""
-    target_frame: str = "EPSG:5621"
-    """Vertical frame (datum) of the products; `orograph height --frames` lists them."""
+    target_frame: FrameId = "EPSG:5621"
+    """Vertical frame (datum) of the products, by code or name; `orograph height --frames` lists them."""
     coregistration: str = "nuth-kaab"
     """Coregistration method: `none`, `nuth-kaab`, or a sum such as `vertical-shift+nuth-kaab`."""
     max_shift_m: float = Field(default=60.0, gt=0)
@@ -65,7 +66,7 @@ class ProcessingSettings(BaseModel):
     """File of control points that finished tiles are compared with, as in `orograph validate`; empty for no
     comparison.
     """
-    control_frame: str = ""
+    control_frame: FrameId = ""
     """Vertical frame of the control points, where their file declares none."""
     stages: tuple[str, ...] = ("regrid", "blend", "fill")
     """Stages that each window of a tile passes, in order."""

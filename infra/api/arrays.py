@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 from pyproj import CRS
 
+from orograph.pipeline.core.frames import frame_id
 from orograph.pipeline.core.pixel_size import degree_lengths_m
 from orograph.pipeline.core.raster import FloatArray, Raster
 from orograph.pipeline.core.surface import Surface
@@ -63,8 +65,9 @@ def to_raster(heights: Heights, frame: str | None = None) -> Raster:
 
 
 def _with_frame(raster: Raster, frame: str | None, name: str) -> Raster:
-    if frame is None or raster.frame == frame:
-        return raster
+    frame = None if frame is None else frame_id(frame)
+    if frame is None or frame_id(raster.frame) == frame:
+        return raster if frame is None else replace(raster, frame=frame)
     if raster.frame != UNDECLARED:
         raise VerticalFrameMissing(f"{name} declares heights in {raster.frame}, not {frame}", source=name)
     return Raster(raster.heights_m, raster.geobox, frame, raster.surface)

@@ -63,7 +63,7 @@ def height(
         lon_deg: Longitude, degrees; a number or an array.
         lat_deg: Latitude, degrees, of the same shape.
         height_m: Heights in `from_`, metres.
-        from_: Vertical frame such as `EPSG:5709`; `orograph height --frames` lists them.
+        from_: Vertical frame by code or name, `EPSG:5709` or `NAP`; `orograph height --frames` lists them.
         to: Vertical frame wanted.
         epoch: Decimal year, for dynamic frames.
         via: A frame to pass through.
@@ -117,7 +117,7 @@ def harmonise(
     moved = raster.heights_m.copy()
     surface.add_to(moved, raster.geobox)
     attributes = {
-        "vertical_frame": to,
+        "vertical_frame": operation.frame_to,
         "surface": raster.surface.value,
         "operation": operation.id,
         "operation_accuracy_m": operation.accuracy_m,

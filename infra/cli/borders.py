@@ -11,6 +11,7 @@ from orograph.infra.cli.completion import complete_source
 from orograph.infra.cli.grids import GridsDir, grids_folder
 from orograph.infra.reporting.console import err, out, print_json
 from orograph.infra.reporting.work_progress import WorkProgress
+from orograph.pipeline.core.frames import frame_id
 
 
 def borders(
@@ -45,6 +46,7 @@ def borders(
 
     if adjust not in {None, "constant", "plane"}:
         raise UsageError(f"unknown adjustment {adjust!r}", remedy="use constant or plane")
+    frame_to = frame_id(frame_to)
     model: Literal["constant", "plane"] = "plane" if adjust == "plane" else "constant"
     catalogue = SourceCatalogue.load(sources)
     chosen = [catalogue.get(name) for name in only] if only else list(catalogue.sources)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from orograph.infra.reporting.console import err, out, print_json
+from orograph.pipeline.core.frames import frame_id
 from orograph.pipeline.settings import RunSettings
 
 _LARGE_BYTES = 50_000_000
@@ -91,8 +92,9 @@ def fetch(
 
     catalogue, folder = VerticalCatalogue.load(), grids_folder(grids_dir)
     wanted = list(names or [])
-    for frame in frames or []:
-        catalogue.frame(frame)
+    for named in frames or []:
+        catalogue.frame(named)
+        frame = frame_id(named)
         wanted += [e.grid for e in catalogue.operations if e.grid and frame in {e.frame_from, e.frame_to}]
     if every or not wanted:
         wanted += [name for name, grid in catalogue.grids.items() if every or grid.size_bytes < _LARGE_BYTES]

@@ -15,7 +15,9 @@ def height(
     lon_deg: Annotated[float | None, typer.Argument(metavar="LON", help="Longitude, degrees.")] = None,
     lat_deg: Annotated[float | None, typer.Argument(metavar="LAT", help="Latitude, degrees.")] = None,
     height_m: Annotated[float | None, typer.Argument(metavar="H", help="Height, metres.")] = None,
-    frame_from: Annotated[str, typer.Option("--from", help="Frame of the height, e.g. EPSG:5709.")] = "",
+    frame_from: Annotated[
+        str, typer.Option("--from", metavar="FRAME", help="Frame of the height, e.g. EPSG:5709 or NAP.")
+    ] = "",
     frame_to: Annotated[str, typer.Option("--to", help="Frame wanted.")] = "EPSG:5621",
     via: Annotated[str | None, typer.Option(help="A frame to pass through.")] = None,
     method: Annotated[str, typer.Option(help="pinned, or opendem for OpenDEM Europe's constants.")] = "pinned",
@@ -41,6 +43,7 @@ def height(
     operation = VerticalCatalogue.load().operation(
         frame_from, frame_to, grids_dir=grids_folder(grids_dir), epoch=epoch, method=chosen, via=via
     )
+    frame_from, frame_to = operation.frame_from, operation.frame_to
     shift_m = operation.shift(lon_deg, lat_deg)
     document = {
         "lon_deg": lon_deg,

@@ -11,6 +11,7 @@ import typer
 
 from orograph.infra.reporting.console import err, out, print_json
 from orograph.infra.reporting.work_progress import WorkProgress
+from orograph.pipeline.core.frames import frame_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +85,9 @@ def fit(
         err.print(f"bridging voids, {void:.2%} of the pixels, before the fit")
     started = time.process_time()
     with WorkProgress(shown=not json):
-        fitted = fit_model(heights, geobox, options, weights=weight, source=tile.name, frame=frame, on_frame=writer)
+        fitted = fit_model(
+            heights, geobox, options, weights=weight, source=tile.name, frame=frame_id(frame), on_frame=writer
+        )
     cpu_s = time.process_time() - started
     path = model or Path(f"{tile.stem}.safetensors")
     size = fitted.save(path)
@@ -122,7 +125,7 @@ def tiles(
             if covered == 0.0:
                 continue
             heights, geobox = cutter.heights(unit, halo_px), cutter.geobox(unit)
-            fitted = fit_model(heights, geobox, options, halo_px=halo_px, source=source.name, frame=frame)
+            fitted = fit_model(heights, geobox, options, halo_px=halo_px, source=source.name, frame=frame_id(frame))
             size = fitted.save(folder / f"{unit.id}.safetensors")
             out.print(f"{unit.id}  RMSE {fitted.statistics.rmse_m:.2f} m  {size} bytes  {covered:.0%} covered")
 

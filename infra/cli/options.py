@@ -11,6 +11,7 @@ import typer
 from orograph.infra.cli.common import sharing
 from orograph.infra.cli.completion import complete_data, complete_source, complete_tile
 from orograph.infra.runs.request import Request
+from orograph.pipeline.core.frames import frame_id
 from orograph.pipeline.core.network_adjustment import Adjustment, AdjustmentFile
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import ProcessingSettings
@@ -61,7 +62,11 @@ PixelSize = Annotated[
 ]
 Target = Annotated[
     str | None,
-    typer.Option("--target", help="Vertical frame of the products.", show_default="EPSG:5621, which is EVRF2007"),
+    typer.Option(
+        "--target",
+        help="Vertical frame of the products, by code or name (EVRF2007).",
+        show_default="EPSG:5621, which is EVRF2007",
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at suspicious samples instead of warning.")]
 Setting = Annotated[
@@ -135,7 +140,7 @@ def processing_settings(pixel_size: float | None, target: str | None, extra: lis
 def _adjustments(path: Path, target: object) -> tuple[tuple[str, Adjustment], ...]:
     """Corrections that `orograph borders --adjust` wrote, if they are for this target frame."""
     kept = AdjustmentFile.read(path)
-    frame = target or ProcessingSettings().target_frame
+    frame = frame_id(str(target)) if target else ProcessingSettings().target_frame
     if kept.target_frame != frame:
         raise ConfigError(f"{path.name} adjusts heights in {kept.target_frame}, the target is {frame}")
     return tuple(sorted(kept.sources.items()))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from orograph.pipeline.planning.planner import Plan
 
 
+_MOST_NOTES = 20
+
+
 @options.takes_request
 def plan(
     request: Request,
@@ -56,6 +59,7 @@ def show(planned: Plan, *, as_json: bool, notes: Sequence[str] = ()) -> None:
                 "tiles": rows,
                 "rejected": rejected,
                 "suspicious": suspicious,
+                "frame_notes": frame_notes(planned),
                 "notes": list(notes),
                 "bytes_to_read": planned.bytes_to_read,
             }
@@ -71,8 +75,48 @@ def warn(planned: Plan, notes: Sequence[str] = ()) -> None:
     """Print notes on the plan, and suspicious planned files."""
     for note in notes:
         err.print(f"note: {note}", markup=False)
+    for note in frame_notes(planned)[:_MOST_NOTES]:
+        err.print(f"outside: {note}", markup=False)
     for warned in planned.warnings:
         err.print(f"suspicious: {warned}", markup=False)
+
+
+def frame_notes(planned: Plan) -> list[str]:
+    """Sentences on heights outside the area of use of their operations, by tile."""
+    return [
+        f"tile {tile}: {operation.shortfall}"
+        for tile, operations in planned.vertical.items()
+        for operation in operations
+        if operation.shortfall
+    ]
+
+
+def _show_frames(planned: Plan) -> None:
+    """Print each source's vertical operation with accuracy, grids, and the share of the source that it covers."""
+    from rich.table import Table
+
+    rows: dict[tuple[str, ...], list[float]] = {}
+    for operations in planned.vertical.values():
+        for operation in operations:
+            rows.setdefault(
+                (
+                    operation.source,
+                    f"{operation.frame_from} to {operation.frame_to}",
+                    operation.operation + (" (derived)" if operation.derived else ""),
+                    f"{operation.accuracy_m:.3f}",
+                    ", ".join(operation.grids) or "-",
+                ),
+                [],
+            ).append(operation.share)
+    if not rows:
+        return
+    table = Table(title="vertical operations")
+    for name in ("source", "frames", "operation", "accuracy m", "grids", "tiles", "covers"):
+        table.add_column(name, justify="right" if name in {"accuracy m", "tiles", "covers"} else "left")
+    for row, shares in rows.items():
+        low, high = (f"{100 * share:.0f} %" for share in (min(shares), max(shares)))
+        table.add_row(*row, str(len(shares)), high if low == high else f"{low} to {high}")
+    out.print(table)
 
 
 def _show_table(planned: Plan, rows: list[dict[str, Any]], notes: Sequence[str]) -> None:
@@ -91,6 +135,7 @@ def _show_table(planned: Plan, rows: list[dict[str, Any]], notes: Sequence[str])
             f"{row['projected_peak_bytes'] / 2**20:.0f}",
         )
     out.print(table)
+    _show_frames(planned)
     warn(planned, notes)
     for one in planned.rejected:
         # The error's own [tile ..., source ...] must not be read as markup.
@@ -109,4 +154,5 @@ def _row(job: Any, planned: Plan) -> dict[str, Any]:
         "files": sum(ref.file_count for ref in job.sources),
         "bytes_to_read": planned.bytes_of(job),
         "projected_peak_bytes": projected_peak_bytes(job),
+        "vertical": [asdict(operation) for operation in planned.vertical.get(job.tile.id, ())],
     }

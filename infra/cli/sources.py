@@ -10,6 +10,7 @@ import typer
 from orograph.infra.cli import options, sources_list, sources_transfer
 from orograph.infra.cli.completion import complete_source
 from orograph.infra.reporting.console import err, out, print_json_line
+from orograph.pipeline.core.frames import frame_id
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE, Thinning
 
@@ -100,6 +101,7 @@ def describe(
     from orograph.pipeline.vertical.catalogue import VerticalCatalogue
 
     if frame is not None:
+        frame = frame_id(frame)
         VerticalCatalogue.load().frame(frame)
     entry = entry_of(
         tuple(files), frame=frame, surface=surface, thinning=thinning, accuracy_m=accuracy_m, attribution=attribution

@@ -40,6 +40,7 @@ class Receipt:
         bytes_read, bytes_written: Of sources (what the tile needed) and to the store.
         reads: By source id: requests, bytes_fetched, bytes_needed, cache_hits, cache_bytes of remote sources.
         peak_rss_mb: Peak memory of the worker process while it ran.
+        outside: By source id, heights left out because they are outside their vertical operation's area of use.
     """
 
     tile: str
@@ -52,6 +53,7 @@ class Receipt:
     bytes_written: int = 0
     reads: dict[str, dict[str, int]] = field(default_factory=dict)
     peak_rss_mb: float = 0.0
+    outside: dict[str, int] = field(default_factory=dict)
 
 
 Runner = Callable[[Work, ProgressCallback], Receipt]

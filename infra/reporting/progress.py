@@ -168,6 +168,7 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
             "bytes_written": receipt.bytes_written,
             "reads": receipt.reads,
             "peak_rss_mb": receipt.peak_rss_mb,
+            "heights_outside": receipt.outside,
         }
     if outcome.error is not None:
         document |= outcome.error.to_dict()

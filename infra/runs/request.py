@@ -77,7 +77,9 @@ class Request:
         use_grids(run.grids_dir)
         files = SourceAccess(run)
         indexes = StoredIndexes(store_of(run), files, document_reader(run))
-        planner = Planner(self.sources(), settings, files.probe, files, indexes, strict=self.strict)
+        planner = Planner(
+            self.sources(), settings, files.probe, files, indexes, strict=self.strict, grids_dir=run.grids_dir
+        )
         if self.tiles:
             planned = planner.plan([Tile.parse(text) for text in self.tiles])
         elif self.area:

@@ -13,7 +13,7 @@ from orograph.infra.runs.node_needs import needs_of
 from orograph.infra.runs.packed_jobs import packed_jobs
 from orograph.infra.runs.supervise import supervised
 from orograph.infra.runs.tile_runner import TileRunner
-from orograph.pipeline.errors import SourceInaccessible
+from orograph.pipeline.errors import OrographError, SourceInaccessible
 from orograph.pipeline.planning.planner import Plan
 from orograph.pipeline.settings import RunSettings
 
@@ -69,7 +69,7 @@ def smoothed(plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_js
             records[job.tile] = [CoregistrationRecord.model_validate(document) for document in documents]
     shifts = smooth_shifts(records)
     jobs = tuple(replace(job, alignment=shifts.get(job.tile, ())) for job in plan.jobs)
-    return Plan(jobs, plan.rejected)
+    return Plan(jobs, plan.rejected, vertical=plan.vertical)
 
 
 def summarise(
@@ -83,17 +83,31 @@ def summarise(
         for one in plan.rejected:
             print_json_line({"event": "tile", "status": "rejected", **one.error.to_dict(), "tile": one.tile.id})
         print_json_line(
-            {"event": "end", "good": good, "failed": len(errors), "store": settings.store, "notes": list(notes)}
+            {
+                "event": "end",
+                "good": good,
+                "failed": len(errors),
+                "store": settings.store,
+                "notes": list(notes),
+                "heights_outside": _outside(outcomes),
+            }
         )
     else:
         for one in plan.rejected:
             err.print(f"{one.tile.id} rejected: {one.error}", markup=False)
         for note in notes:
             err.print(f"note: {note}", markup=False)
+        for line in _left_out(outcomes, plan):
+            err.print(f"outside: {line}", markup=False)
         tiles = "tile" if good == 1 else "tiles"
         err.print(f"{good} {tiles} in {settings.store}, {len(errors)} failed", markup=False)
         if good:
             _say_where(outcomes, settings)
+    return _exit_code(outcomes, plan, errors, good)
+
+
+def _exit_code(outcomes: Sequence[Outcome], plan: Plan, errors: Sequence[OrographError], good: int) -> int:
+    """Exit code of a run."""
     left = len(plan.jobs) - len(outcomes)
     if left:
         err.print(f"interrupted: {left} tiles were not started; the same command resumes", markup=False)
@@ -105,6 +119,33 @@ def summarise(
     if good:
         return SOME_FAILED
     return INPUT_MISSING if all(error.exit_code == INPUT_MISSING for error in errors) else FAILED
+
+
+def _outside(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """Heights left out because they are outside their operation's area of use, by source."""
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        for source, count in outcome.receipt.outside.items() if outcome.receipt is not None else ():
+            counts[source] = counts.get(source, 0) + count
+    return counts
+
+
+def _left_out(outcomes: Sequence[Outcome], plan: Plan) -> list[str]:
+    """Sentences on heights that vertical operations left out: counted ones, and sources that are outside as a whole."""
+    planned = [operation for operations in plan.vertical.values() for operation in operations]
+    named = {operation.source: operation for operation in planned}
+    lines = []
+    for source, count in _outside(outcomes).items():
+        by = f" of {named[source].operation} ({named[source].area})" if source in named else ""
+        lines.append(f"{count} heights of {source} are outside the area of use{by} and were left out")
+    whole: dict[str, int] = {}
+    for operation in planned:
+        if operation.share == 0:
+            whole[operation.source] = whole.get(operation.source, 0) + 1
+    for source, count in whole.items():
+        by = f"{named[source].operation} ({named[source].area})"
+        lines.append(f"all of {source} is outside the area of use of {by} in {count} tiles and was left out")
+    return lines
 
 
 _MOST_LISTED: Final = 5

@@ -104,7 +104,7 @@ class TileRunner:
             done = is_done(store, job)
         if done is not None:
             publish_item(store, done)
-            return self.receipt(job, clock, Status.UP_TO_DATE)
+            return self.receipt(job, clock, Status.UP_TO_DATE, outside=_outside(done))
         job = unpacked(store, job)
         check_budget(job, self.settings.memory_limit_mb)
         with ScratchFolder(self.settings.scratch, job.tile.id) as folder:
@@ -129,7 +129,8 @@ class TileRunner:
         reads = files.counts()
         local = sum(file.size_bytes for ref in job.sources for file in ref.files if "://" not in file.href)
         read = local + sum(counts["bytes_needed"] for counts in reads.values())
-        return self.receipt(job, clock, Status.DONE, read=read, written=written, reads=reads)
+        done = _outside(manifest)
+        return self.receipt(job, clock, Status.DONE, read=read, written=written, reads=reads, outside=done)
 
     def fetch(
         self, job: Job, folder: Path, progress: ProgressCallback, clock: StageClock, files: SourceAccess | None = None
@@ -177,6 +178,7 @@ class TileRunner:
         read: int = 0,
         written: int = 0,
         reads: dict[str, dict[str, int]] | None = None,
+        outside: dict[str, int] | None = None,
     ) -> Receipt:
         """The receipt for the driver."""
         return Receipt(
@@ -190,4 +192,10 @@ class TileRunner:
             bytes_written=written,
             reads=reads or {},
             peak_rss_mb=peak_rss_mb(),
+            outside=outside or {},
         )
+
+
+def _outside(manifest: Manifest) -> dict[str, int]:
+    """Heights left out by source, as a manifest counts them."""
+    return {record.source: record.heights_outside for record in manifest.operations if record.heights_outside}

@@ -77,7 +77,7 @@ class TilePlanner:
         ]
         files = SourceAccess(self.run)
         indexes = StoredIndexes(self.published.store, files, self._read)
-        job = Planner(chosen, settings, files.probe, files, indexes).job(tile)
+        job = Planner(chosen, settings, files.probe, files, indexes, grids_dir=self.run.grids_dir).job(tile)
         indexes.keep()
         return self._aligned_as_before(job)
 

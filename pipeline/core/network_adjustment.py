@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orograph.pipeline.core.frames import FrameId
 from orograph.pipeline.errors import ConfigError
 
 NETWORK_ADJUSTMENT: Final = "network-adjustment"
@@ -45,7 +46,7 @@ class AdjustmentFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    target_frame: str
+    target_frame: FrameId
     model: Model
     sources: dict[str, Adjustment]
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from orograph.pipeline.core.frames import FrameId
 from orograph.pipeline.core.grid import Cell, Tile
 from orograph.pipeline.manifest import canonical_json, manifest_key, run_prefix
 from orograph.pipeline.version import PROCESSING_VERSION
@@ -34,7 +35,7 @@ class CellSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     products: tuple[Product, ...] = PRODUCTS
-    frame: str | None = None
+    frame: FrameId | None = None
     missing: Literal["void", "error"] = "void"
     contour_interval_m: float = Field(default=25.0, gt=0)
     contour_arc_seconds: Literal[1, 3] = 3

@@ -30,6 +30,7 @@ from orograph.pipeline.planning.areas import (
     tiles_of_footprints,
 )
 from orograph.pipeline.planning.check_settings import check_settings
+from orograph.pipeline.planning.frame_check import FrameCheck, PlannedOperation
 from orograph.pipeline.planning.indexes import Indexes, MemoryIndexes
 from orograph.pipeline.planning.sample_checks import Warned, check_samples, require_none
 from orograph.pipeline.resampling.horizontal import pin_operation
@@ -63,6 +64,8 @@ class Plan:
     Attributes:
         read_bytes: Estimate of the bytes each tile reads, by tile id; the sizes of its files if an estimate is missing.
         distinct_bytes: Estimate of the bytes that all tiles read together, shared blocks once.
+        warnings: Suspicious samples of planned files.
+        vertical: Vertical operation of every source, by tile id; empty for plans without a folder of grids.
     """
 
     jobs: tuple[Job, ...]
@@ -70,6 +73,7 @@ class Plan:
     read_bytes: Mapping[str, int] = field(default_factory=dict)
     distinct_bytes: int | None = None
     warnings: tuple[Warned, ...] = ()
+    vertical: Mapping[str, tuple[PlannedOperation, ...]] = field(default_factory=dict)
 
     @property
     def bytes_to_read(self) -> int:
@@ -91,6 +95,7 @@ class _FilesOfTile:
     refs: tuple[FileRef, ...]
     is_inside: bool
     read_bytes: tuple[int, ...]
+    footprints_deg: Sequence[BaseGeometry] = ()
 
 
 @dataclass(slots=True)
@@ -104,6 +109,7 @@ class Planner:
         files: Lists and opens objects.
         indexes: Finds the index of a source; by default it is built in memory for every source that can be listed.
         strict: Suspicious samples stop planning.
+        grids_dir: Folder of geoid grids; vertical operations are resolved while planning if it is given.
 
     Raises:
         ConfigError: a setting has an unknown name, or options that its target does not accept.
@@ -115,7 +121,10 @@ class Planner:
     files: SourceFiles = field(default_factory=LocalFiles)
     indexes: Indexes | None = None
     strict: bool = False
+    grids_dir: Path | None = None
 
+    _frames: FrameCheck | None = None
+    _vertical: dict[str, tuple[PlannedOperation, ...]] = field(default_factory=dict)
     _indexes: dict[str, SourceIndex | None] = field(default_factory=dict)
     _refs: dict[str, FileRef | None] = field(default_factory=dict)
     _checks: dict[str, ThinningCheck | None] = field(default_factory=dict)
@@ -128,6 +137,8 @@ class Planner:
         check_settings(self.settings)
         for source in self.sources:
             check_ready(source)
+        if self.grids_dir is not None:
+            self._frames = FrameCheck(self.settings, self.grids_dir)
         if self.indexes is None:
             self.indexes = MemoryIndexes(self.probe, self.files)
 
@@ -151,7 +162,7 @@ class Planner:
         warnings = self._warnings(jobs)
         if self.strict:
             require_none(warnings)
-        return Plan(tuple(jobs), tuple(rejected), read_bytes, distinct, warnings)
+        return Plan(tuple(jobs), tuple(rejected), read_bytes, distinct, warnings, dict(self._vertical))
 
     def _warnings(self, jobs: Sequence[Job]) -> tuple[Warned, ...]:
         """Suspicious samples of the planned local files, looked at once per source."""
@@ -167,14 +178,18 @@ class Planner:
         Raises:
             OutsideCoverage: no source has a file in the tile.
             SourceMissing, SourceUnavailable, SourceCorrupt, SourceGridError: naming the source.
+            VerticalError: a source has no operation to the target frame, a grid is missing, or all sources are outside
+                the area of use.
         """
         refs = []
+        shapes: list[tuple[Source, Sequence[BaseGeometry]]] = []
         inside = False
         read = self._read[tile.id] = {}
         for source in sorted(self.sources, key=lambda s: s.rank):
             found = self._files(source, tile)
             if found is not None:
                 inside |= found.is_inside
+                shapes.append((source, found.footprints_deg))
                 for file, size in zip(found.refs, found.read_bytes, strict=True):
                     read[file.href] = (size, file.size_bytes)
                 refs.append(
@@ -191,7 +206,17 @@ class Planner:
                 tile=tile.id,
                 remedy=f"asked were {', '.join(source.id for source in self.sources)}; add one that covers the tile",
             )
+        self._check_frames(tile, shapes)
         return Job(tile, tuple(refs), self.settings)
+
+    def _check_frames(self, tile: Tile, shapes: Sequence[tuple[Source, Sequence[BaseGeometry]]]) -> None:
+        """Resolve the vertical operation of each source of a tile."""
+        if self._frames is None:
+            return
+        planned = tuple(self._frames.planned(source, tile, shape) for source, shape in shapes)
+        if all(operation.share == 0 for operation in planned):
+            raise self._frames.outside(shapes[0][0], tile, shapes[0][1])
+        self._vertical[tile.id] = planned
 
     def covered_tiles(self) -> tuple[Tile, ...]:
         """All tiles that files of listed sources touch.
@@ -224,7 +249,12 @@ class Planner:
             return None
         inside = bool(shapely.intersects(index.footprints(rows), tile_area_deg(tile, 0.0)).any())
         window = np.array(bounds_in(tile, source.horizontal_crs))
-        return _FilesOfTile(tuple(index.refs(rows)), inside, tuple(index.bytes_in(rows, window).tolist()))
+        return _FilesOfTile(
+            tuple(index.refs(rows)),
+            inside,
+            tuple(index.bytes_in(rows, window).tolist()),
+            index.footprints(rows),
+        )
 
     def _probed(self, source: Source, tile: Tile, area: BaseGeometry) -> _FilesOfTile | None:
         """Return the files of a source without an index: probe every place where a file may be."""
@@ -237,7 +267,9 @@ class Planner:
             return None
         within = tile_area_deg(tile, 0.0)
         files = self._complete([ref for ref, _ in found], source)
-        return _FilesOfTile(files, any(s.intersects(within) for _, s in found), tuple(f.size_bytes for f in files))
+        shapes = [shape for _, shape in found]
+        sizes = tuple(file.size_bytes for file in files)
+        return _FilesOfTile(files, any(s.intersects(within) for s in shapes), sizes, tuple(shapes))
 
     def _index(self, source: Source) -> SourceIndex | None:
         if source.id not in self._indexes:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from orograph.pipeline.core.frames import FrameId
 from orograph.pipeline.core.height_unit import height_unit
 from orograph.pipeline.core.pixel_is import PixelIs
 from orograph.pipeline.core.surface import Surface
@@ -188,7 +189,7 @@ class UserGrid(_Frozen):
     path: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     accuracy_m: float = Field(gt=0)
-    frame_to: str = "EPSG:4937"
+    frame_to: FrameId = "EPSG:4937"
 
 
 class Source(_Frozen):
@@ -196,7 +197,7 @@ class Source(_Frozen):
 
     Attributes:
         horizontal_crs: CRS of the files (2D), e.g. `EPSG:28992`; files that declare another are rejected.
-        vertical_frame: Id in the vertical catalogue, e.g. `EPSG:5709`; required.
+        vertical_frame: Id or name in the vertical catalogue, e.g. `EPSG:5709` or `NAP`; required.
         vertical_grid: The user's own geoid grid to the ETRS89 ellipsoid, for frames without a grid in the catalogue.
         resolution_m: Ground sampling distance, metres.
         nodata: Values that mean void, in addition to the file's nodata value and NaN.
@@ -234,7 +235,7 @@ class Source(_Frozen):
     attribution: str
     data: Location
     horizontal_crs: str
-    vertical_frame: str
+    vertical_frame: FrameId
     vertical_grid: UserGrid | None = None
     surface: Surface
     resolution_m: float = Field(gt=0)

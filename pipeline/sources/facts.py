@@ -10,6 +10,7 @@ from typing import Any, Self
 from affine import Affine
 
 from orograph.pipeline.core.crs_identity import Bounds
+from orograph.pipeline.core.frames import frame_id
 from orograph.pipeline.core.pixel_is import PixelIs
 from orograph.pipeline.sources.catalogue import Source
 
@@ -34,7 +35,7 @@ class Declared:
         by: Origin of the declaration.
         source: Id of the source, for messages.
         horizontal_crs: 2D CRS.
-        vertical_frame: Id of the vertical catalogue.
+        vertical_frame: Id or name in the vertical catalogue; kept as its id.
         nodata: Further void values of raw samples.
         pixel: Pixel interpretation.
         unit: Unit of heights, a name of `orograph.pipeline.core.height_unit`.
@@ -51,6 +52,10 @@ class Declared:
     unit: str | None = None
     resolution_m: float | None = None
     area_deg: Bounds | None = None
+
+    def __post_init__(self) -> None:
+        if self.vertical_frame is not None:
+            object.__setattr__(self, "vertical_frame", frame_id(self.vertical_frame))
 
     @classmethod
     def of(cls, source: Source) -> Self:

@@ -174,6 +174,20 @@ class PreparedSource:
                 out[row : row + part.rows] = found.heights_m
         return None if np.isnan(out).all() else out
 
+    def outside(self, target: Target) -> npt.NDArray[np.bool_] | None:
+        """True where the source has a height but its vertical operation no value; None where it has one everywhere."""
+        part = self.mapping.around(target)
+        known = np.isfinite(part.delta_m)
+        if known.all():
+            return None
+        view = View.of(self.reader.lattices, self.ref.source.resolution_m, target.pixel_size_m, "none")
+        unmoved = replace(self, ground=None, mapping=replace(self.mapping, delta_m=np.zeros_like(self.mapping.delta_m)))
+        found = replace(unmoved, view=view).layer(target)
+        if found is None:
+            return None
+        moved = replace(self, ground=None, view=view).layer(target)
+        return found.valid if moved is None else found.valid & ~moved.valid
+
     def bounds_m(self) -> tuple[float, float, float, float] | None:
         """West, south, east, north of the nodes that fall into the source's files; None if none does."""
         inside = np.zeros(self.mapping.x.shape, bool)

@@ -260,7 +260,10 @@ def draft_manifest(
         "vertical_frame": settings.target_frame,
         "crs_wkt2": compound_crs(TILE_CRS, settings.target_frame).to_wkt("WKT2_2019"),
         "facts": {source.ref.source.id: _facts(source.reader.facts) for source in assembly.sources},
-        "operations": tuple(source.operation for source in assembly.sources),
+        "operations": tuple(
+            source.operation.model_copy(update={"heights_outside": tally.outside.get(source.index, 0)})
+            for source in assembly.sources
+        ),
         "coregistration": alignment,
         "models": {
             **_raised(resolvers),

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from orograph.pipeline.core.grid import PixelWindow
+from orograph.pipeline.core.raster import BoolArray
 from orograph.pipeline.formats.statistics import BandStatistics
 from orograph.pipeline.manifest import Quality
-from orograph.pipeline.tile.stages.stage import TileWindow
+from orograph.pipeline.tile.stages.stage import IndexArray, TileWindow
 
 _STRIDE_PX = 4
 _SIGMA_BINS = np.concatenate([[0.0], np.geomspace(0.01, 100.0, 401)])
@@ -22,6 +23,7 @@ class QualityTally:
 
     Attributes:
         source_ids: Id of source index 1, 2, ...
+        outside: By source index, heights left out because they are outside the vertical operation's area.
     """
 
     source_ids: tuple[str, ...]
@@ -29,6 +31,7 @@ class QualityTally:
     void: int = 0
     filled: int = 0
     by_source: dict[int, int] = field(default_factory=dict)
+    outside: dict[int, int] = field(default_factory=dict)
     _sigma: np.ndarray = field(default_factory=lambda: np.zeros(_SIGMA_BINS.size, np.int64))
 
     def add(self, window: TileWindow) -> None:
@@ -47,6 +50,19 @@ class QualityTally:
         sigma = window.inner(window.sigma_m)[::_STRIDE_PX, ::_STRIDE_PX]
         bins = np.digitize(sigma[np.isfinite(sigma)], _SIGMA_BINS) - 1
         self._sigma += np.bincount(bins, minlength=self._sigma.size)[: self._sigma.size]
+
+    def add_outside(self, number: int, lost: BoolArray, source_index: IndexArray | None) -> None:
+        """Count heights of a source that its vertical operation leaves out and no better source replaces.
+
+        Args:
+            number: Index of the source.
+            lost: True where it has a height outside the operation's area, on a window's core.
+            source_index: Sources of the core's heights; None if it has none.
+        """
+        if source_index is not None:
+            lost = lost & ((source_index == 0) | (source_index > number))
+        if count := int(np.count_nonzero(lost)):
+            self.outside[number] = self.outside.get(number, 0) + count
 
     def add_void(self, core: PixelWindow) -> None:
         """Count a window that no source reaches."""

@@ -13,6 +13,7 @@ from orograph.pipeline.errors import AllVoid, OrographError, OutsideCoverage
 from orograph.pipeline.formats.hillshade import hillshade
 from orograph.pipeline.job import Job, ProgressCallback, TileResult
 from orograph.pipeline.manifest import CoregistrationRecord
+from orograph.pipeline.resampling.node_grid import Target
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.tile.align import coregister
 from orograph.pipeline.tile.assembly import TileAssembly
@@ -111,6 +112,7 @@ def _process_windows(
     with ProductFiles.open(job, folder, lowers=any(source.ground for source in assembly.sources)) as files:
         for number, core in enumerate(blocks):
             window = _run_stages(stages, core, context, clock)
+            _count_outside(assembly, core, window, tally)
             with clock.of("write"):
                 if window is None:
                     tally.add_void(core)
@@ -153,6 +155,16 @@ def _run_stages(stages: Sequence[Stage], core: PixelWindow, context: Context, cl
         with clock.of(stage.name):
             best = stage(best, context)
     return best
+
+
+def _count_outside(assembly: TileAssembly, core: PixelWindow, window: TileWindow | None, tally: QualityTally) -> None:
+    """Count heights of a window's core that vertical operations leave out."""
+    target = Target.of(core.geobox(assembly.job.tile.geobox(assembly.job.settings.pixel_size_m)))
+    shown = None if window is None or window.source_index is None else window.inner(window.source_index)
+    for source in assembly.sources:
+        lost = source.outside(target)
+        if lost is not None:
+            tally.add_outside(source.index, lost, shown)
 
 
 def _write_window(files: ProductFiles, window: TileWindow, job: Job, tally: QualityTally) -> None:

@@ -25,13 +25,19 @@ _KINDS: Final = {
 
 
 def write_validation(validation: Validation, folder: Path, *, pictures: bool = True) -> dict[str, Any]:
-    """Write `validation.json`, `errors.csv`, pictures and `index.html`; returns the JSON document."""
+    """Write `validation.json`, `errors.csv`, pictures and `index.html`; returns the JSON document.
+
+    Control points that could not be compared go to `left_out.csv`, each with its reason.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     document = validation.document()
     (folder / "validation.json").write_text(
         json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
     )
     _write_errors(validation, folder / "errors.csv")
+    if validation.left_out:
+        lines = [f'{x:.7f},{y:.7f},"{reason}"' for x, y, reason in validation.left_out]
+        (folder / "left_out.csv").write_text("\n".join(["lon,lat,reason", *lines]) + "\n", encoding="utf-8")
     drawn = _draw(validation, folder) if pictures else []
     (folder / "index.html").write_text(_page(validation, folder, drawn), encoding="utf-8")
     return document

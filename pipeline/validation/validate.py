@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,6 +16,7 @@ import rasterio
 from pyproj import CRS, Transformer
 from scipy.ndimage import distance_transform_edt
 
+from orograph.pipeline.core.frames import frame_id
 from orograph.pipeline.errors import NoOverlap, SourceMissing, VerticalFrameMissing
 from orograph.pipeline.validation.control import Control
 from orograph.pipeline.validation.figures import AccuracyFigures
@@ -69,6 +71,11 @@ class ValidationOptions:
     source_names: tuple[str, ...] = ()
     worst_slope_deg: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("frame", "control_frame"):
+            if (frame := getattr(self, name)) is not None:
+                object.__setattr__(self, name, frame_id(frame))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Validation:
@@ -90,6 +97,7 @@ class Validation:
         classes: Figures by kind of class (`slope`, `aspect`, `cover`, `source`, `border`) and class.
         rasters: Names of the rasters.
         notes: Notes for the reader.
+        left_out: Points without a control height in the raster's frame: longitude, latitude and the reason.
     """
 
     control: str
@@ -111,6 +119,7 @@ class Validation:
     classes: dict[str, dict[str, AccuracyFigures]]
     rasters: tuple[str, ...]
     notes: tuple[str, ...]
+    left_out: tuple[tuple[float, float, str], ...] = ()
 
     def document(self) -> dict[str, Any]:
         """JSON-ready figures, without the points."""
@@ -127,6 +136,7 @@ class Validation:
                 for kind, classes in self.classes.items()
             },
             "notes": list(self.notes),
+            "left_out": dict(Counter(reason for _, _, reason in self.left_out)),
         }
 
 
@@ -238,6 +248,7 @@ def _compare(path: Path, control: Control, grids_dir: Path, asked: ValidationOpt
         cover=_cover(part, asked.land_cover, facts.crs, x, y),
         source=source,
         border_m=border,
+        reason=np.array(operation.reasons(lon, lat), object),
     )
     gathered.names.append(path.name)
     gathered.operations.append(operation)
@@ -310,11 +321,18 @@ def _source_names(path: Path) -> dict[int, str]:
 
 def _put_together(control: Control, gathered: _Columns, asked: ValidationOptions) -> Validation:
     columns = {name: gathered.column(name) for name in gathered.parts}
+    reasons = columns.pop("reason")
     error, sigma = columns["error_m"], columns["sigma_m"]
     known = np.isfinite(error)
     notes = list(control.notes)
+    left_out: tuple[tuple[float, float, str], ...] = ()
     if not known.all():
-        notes.append(f"{int((~known).sum())} points are outside the area of {gathered.operations[0].id}")
+        counted = Counter(str(reason) or "the control has no height" for reason in reasons[~known])
+        notes += [f"{count} points left out: {reason}" for reason, count in counted.items()]
+        left_out = tuple(
+            (float(x), float(y), str(reason) or "the control has no height")
+            for x, y, reason in zip(columns["x"][~known], columns["y"][~known], reasons[~known], strict=True)
+        )
         columns = {name: values[known] for name, values in columns.items()}
         error, sigma = columns["error_m"], columns["sigma_m"]
     if not error.size:
@@ -339,6 +357,7 @@ def _put_together(control: Control, gathered: _Columns, asked: ValidationOptions
         classes=_classes(columns, stated),
         rasters=tuple(gathered.names),
         notes=tuple(notes),
+        left_out=left_out,
         **columns,
     )
 

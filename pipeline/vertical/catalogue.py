@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -9,6 +10,7 @@ from typing import Final, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from orograph.pipeline.core.frames import bundled_frames, frame_id
 from orograph.pipeline.core.yaml_text import parse_yaml
 from orograph.pipeline.errors import ConfigError, EpochMissing, FrameUnknown, NoVerticalOperation
 from orograph.pipeline.sources.catalogue import UserGrid
@@ -71,11 +73,13 @@ class VerticalCatalogue(BaseModel):
         return _load(path)
 
     def frame(self, frame: str) -> Frame:
-        """The frame of an id.
+        """The frame of an id or name.
 
         Raises:
-            NoVerticalOperation: unknown frame, or a code that needs a country.
+            NoVerticalOperation: a code that needs a country.
+            FrameUnknown: no frame has this id or name; the remedy names similar ones.
         """
+        frame = frame_id(frame)
         if frame in self.frames:
             return self.frames[frame]
         by_country = sorted(known for known in self.frames if known.startswith(f"{frame}@"))
@@ -83,8 +87,10 @@ class VerticalCatalogue(BaseModel):
             raise NoVerticalOperation(
                 f"{frame} differs from country to country", remedy=f"name one of {', '.join(by_country)}"
             )
+        near = get_close_matches(frame.casefold(), {known.name.casefold(): None for known in self.frames.values()}, 3)
+        suggested = f"did you mean {' or '.join(near)}? " if near else ""
         raise FrameUnknown(
-            f"unknown vertical frame {frame!r}", remedy="`orograph height --frames` lists the known ones"
+            f"unknown vertical frame {frame!r}", remedy=f"{suggested}`orograph height --frames` lists the known ones"
         )
 
     def operation(
@@ -101,8 +107,8 @@ class VerticalCatalogue(BaseModel):
         """Return the operation from frame to frame, with its grids verified.
 
         Args:
-            frame_from: Frame of the heights, e.g. `EPSG:5709`.
-            frame_to: Frame wanted, e.g. `EPSG:5621`.
+            frame_from: Frame of the heights by id or name, e.g. `EPSG:5709` or `NAP`.
+            frame_to: Frame wanted, e.g. `EPSG:5621` or `EVRF2007`.
             grids_dir: Folder of the catalogue's grids.
             user_grid: The user's own grid from `frame_from` to the frame it names: a geoid leads to the ETRS89
                 ellipsoid, unless the target is EVRF2019: then it contains the shift to it.
@@ -116,7 +122,9 @@ class VerticalCatalogue(BaseModel):
             GridCorrupt: a grid is not the pinned one.
             EpochMissing: a dynamic frame without an epoch.
         """
+        frame_from, frame_to = frame_id(frame_from), frame_id(frame_to)
         if via is not None:
+            via = frame_id(via)
             first = self.operation(
                 frame_from, via, grids_dir=grids_dir, user_grid=user_grid, epoch=epoch, method=method
             )
@@ -138,6 +146,7 @@ class VerticalCatalogue(BaseModel):
 
     def targets(self, frame_from: str) -> tuple[str, ...]:
         """Frames that heights of a frame can be transformed to, with or without installed grids."""
+        frame_from = frame_id(frame_from)
         return tuple(
             frame
             for frame in self.frames
@@ -146,7 +155,8 @@ class VerticalCatalogue(BaseModel):
 
     def needed_grids(self, frame_from: str, frame_to: str) -> tuple[str, ...]:
         """Names of the grids that the operation between two frames reads, installed or not."""
-        return tuple(dict.fromkeys(e.grid for e, _ in self._way(frame_from, frame_to) if e.grid is not None))
+        way = self._way(frame_id(frame_from), frame_id(frame_to))
+        return tuple(dict.fromkeys(e.grid for e, _ in way if e.grid is not None))
 
     def _way(self, frame_from: str, frame_to: str) -> _Way:
         """Catalogued operation, its inverse, or the pivot over the ellipsoid; empty if there is none."""
@@ -292,6 +302,8 @@ def _joined(first: Operation, second: Operation) -> Operation:
 def _load(path: Path) -> VerticalCatalogue:
     try:
         document = parse_yaml(path.read_text(encoding="utf-8"))
+        if isinstance(document, dict):
+            document.setdefault("frames", bundled_frames())
         return VerticalCatalogue.model_validate(document)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise ConfigError(f"vertical catalogue {path.name} cannot be used: {error}") from error

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from odc.geo.geobox import GeoBox
 
+from orograph.pipeline.core.frames import frame_id
 from orograph.pipeline.core.grid import PixelWindow, windows
 from orograph.pipeline.core.pixel_is import PixelIs
 from orograph.pipeline.core.progress import tracked
@@ -51,6 +52,9 @@ class HarmoniseRequest:
     unit: str | None = None
     pixel: PixelIs | None = None
     allow_outside: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frame_to", frame_id(self.frame_to))
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,19 @@ class Operation:
         # PROJ returns `inf` outside a grid and in its voids.
         return np.where(np.isfinite(shifts), shifts, np.nan)
 
+    def reasons(self, lon_deg: DegreeArray, lat_deg: DegreeArray) -> list[str]:
+        """For each point the reason why this operation has no value there; empty for points that have one."""
+        missing = ~np.isfinite(self.shift(lon_deg, lat_deg))
+        found = [""] * missing.size
+        for number in np.flatnonzero(missing):
+            lon, lat = lon_deg[number : number + 1], lat_deg[number : number + 1]
+            beyond = [f"{step.label}: {step.area}" for step in self.steps if not step.area.holds(lon, lat)[0]]
+            voids = [step.grid.name for step in self.steps if step.grid is not None]
+            found[number] = (
+                f"outside the area of use of {'; '.join(beyond)}" if beyond else f"no value in {', '.join(voids)}"
+            )
+        return found
+
     def outside(self, lon_deg: float, lat_deg: float) -> OutsideAreaOfUse:
         """The error for a point where this operation has no value."""
         where = "; ".join(f"{step.label}: {step.area}" for step in self.steps)

@@ -192,6 +192,7 @@ def _operation(record: OperationRecord) -> Document:
         "shift_max_m": record.shift_max_m,
         "derived": record.derived,
         "notes": list(record.notes),
+        "heights_outside": record.heights_outside,
     }
 
 

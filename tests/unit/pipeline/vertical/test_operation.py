@@ -89,6 +89,13 @@ def test_arrays_are_void_outside_the_area(tmp_path):
     assert np.isfinite(shifts).tolist() == [True, False]
 
 
+def test_each_point_without_a_value_has_its_reason(tmp_path):
+    operation = CATALOGUE.operation("EPSG:7837", "EPSG:5621", grids_dir=tmp_path)
+    inside, outside = operation.reasons(np.array([10.0, 30.0]), np.array([50.0, 50.0]))
+    assert inside == ""
+    assert outside == "outside the area of use of EPSG:7838: 5.86 to 15.04 E, 47.27 to 55.09 N"
+
+
 def test_operations_survive_pickling(shared):
     operation = CATALOGUE.operation("EPSG:5720", "EPSG:5773", grids_dir=shared("proj-grids"))
     twin = pickle.loads(pickle.dumps(operation))  # noqa: S301 - our own bytes
