@@ -54,6 +54,8 @@ class ProcessingSettings(BaseModel):
     `bare-earth-2m`, or `auto` for what was shown to help at the pixels of each source."""
     blend_width_m: float = Field(default=200.0, ge=0)
     """Width in metres of the transition between two sources, inside the one of lower priority."""
+    join_abutting: bool = True
+    """Join sources that abut without overlap within the blend width; differences are bounded by both accuracies."""
     fill_max_m: float = Field(default=300.0, ge=0)
     """Voids wider than this many metres stay void."""
     compression: Literal["zstd", "lerc-zstd"] = "zstd"

@@ -129,8 +129,8 @@ class TileRunner:
         reads = files.counts()
         local = sum(file.size_bytes for ref in job.sources for file in ref.files if "://" not in file.href)
         read = local + sum(counts["bytes_needed"] for counts in reads.values())
-        done = _outside(manifest)
-        return self.receipt(job, clock, Status.DONE, read=read, written=written, reads=reads, outside=done)
+        lost = _outside(manifest)
+        return self.receipt(job, clock, Status.DONE, read=read, written=written, reads=reads, outside=lost)
 
     def fetch(
         self, job: Job, folder: Path, progress: ProgressCallback, clock: StageClock, files: SourceAccess | None = None

@@ -81,6 +81,42 @@ def _cubic_at(source: FloatArray, v: float, u: float) -> float:
     return _near_void(source, v, u, 1.0, 1.0, 0.0)
 
 
+@numba.njit(cache=True, nogil=True)
+def cubic_mesh(source: FloatArray, rows: Float64Array, cols: Float64Array) -> FloatArray:
+    """Heights at the crossings of fractional rows and columns, by cubic convolution.
+
+    Along an axis whose index is whole only the other axis is interpolated, so that a row at the rim of the source is as
+    good as one inside.
+
+    Args:
+        source: float32 heights, NaN void.
+        rows: float64 row indices; pixel centres are at whole numbers.
+        cols: The same for columns.
+
+    Returns:
+        float32, shape (rows, columns), NaN where the nearest sample is void.
+    """
+    out = np.empty((rows.size, cols.size), np.float32)
+    for r in range(rows.size):
+        v = rows[r]
+        i = math.floor(v)
+        for c in range(cols.size):
+            u = cols[c]
+            j = math.floor(u)
+            if v == i and 0 <= i < source.shape[0] and 1 <= j < source.shape[1] - 2:
+                g = u - j
+                value = (
+                    ((-0.5 * g + 1.0) * g - 0.5) * g * source[i, j - 1]
+                    + ((1.5 * g - 2.5) * g * g + 1.0) * source[i, j]
+                    + ((-1.5 * g + 2.0) * g + 0.5) * g * source[i, j + 1]
+                    + (0.5 * g - 0.5) * g * g * source[i, j + 2]
+                )
+                out[r, c] = value if not math.isnan(value) else _cubic_at(source, v, u)
+            else:
+                out[r, c] = _cubic_at(source, v, u)
+    return out
+
+
 @numba.njit(cache=True)
 def _wide_cubic_at(
     source: FloatArray, v: float, u: float, scale_y: float, scale_x: float, wy: Float64Array, wx: Float64Array

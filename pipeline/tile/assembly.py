@@ -27,11 +27,11 @@ from orograph.pipeline.job import Job
 from orograph.pipeline.resampling.node_grid import NodeGrid, NodeMapping, Target
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.partial import RasterFile
-from orograph.pipeline.sources.reader import SourceReader
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.pipeline.superres import takes_options, takes_sensor
 from orograph.pipeline.superres.zoom import zoom_of
 from orograph.pipeline.tile.prepared_source import PreparedSource, SamplingPlan, pinned
+from orograph.pipeline.tile.seamless_reader import SeamlessReader
 from orograph.pipeline.tile.stages.stage import Layer
 from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
 
@@ -95,6 +95,11 @@ class TileAssembly:
                     break
         return tuple(found)
 
+    def has_better(self, index: int, geobox: GeoBox) -> bool:
+        """Whether a source better than that of an index has heights in a window."""
+        target = Target.of(geobox)
+        return any(source.layer(target) is not None for source in self.sources if source.index < index)
+
     @property
     def bytes_read(self) -> int:
         """Bytes of samples read so far."""
@@ -104,7 +109,7 @@ class TileAssembly:
         self, number: int, ref: SourceRef, paths: Sequence[RasterFile], grids_dir: Path
     ) -> PreparedSource | None:
         source, settings = ref.source, self.job.settings
-        reader = self._stack.enter_context(SourceReader(source, paths))
+        reader = self._stack.enter_context(SeamlessReader(source, paths))
         operation = VerticalCatalogue.load().operation(
             source.vertical_frame,
             settings.target_frame,

@@ -15,19 +15,20 @@ from orograph.pipeline.bare_earth.canopy_error import CanopyReader
 from orograph.pipeline.bare_earth.reader import GroundReader, stacked
 from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.core.pixel_size import row_bands
-from orograph.pipeline.core.raster import FloatArray, HeightPatch
+from orograph.pipeline.core.raster import BoolArray, FloatArray, HeightPatch
 from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import SourceGridError
 from orograph.pipeline.manifest import OperationRecord
 from orograph.pipeline.resampling.node_grid import NodeMapping, Target, resample, window_needed
 from orograph.pipeline.sources.catalogue import Thinning
-from orograph.pipeline.sources.reader import SourceGrid, SourceReader
+from orograph.pipeline.sources.reader import SourceGrid
 from orograph.pipeline.sources.refs import HorizontalOperation, SourceRef
 from orograph.pipeline.sources.sensor import SensorModel
 from orograph.pipeline.superres import Resolver, resolver, takes_sensor
 from orograph.pipeline.superres.interpolation_error import StatedError
 from orograph.pipeline.superres.zoom import IN_PLACE, zoom_of
 from orograph.pipeline.tile.errors import add_local_errors, local_reach_px, rounded
+from orograph.pipeline.tile.seamless_reader import SeamlessReader
 from orograph.pipeline.tile.stages.stage import Layer
 
 _AVERAGING_SCALE: Final = 1.5
@@ -105,7 +106,7 @@ class PreparedSource:
 
     index: int
     ref: SourceRef
-    reader: SourceReader
+    reader: SeamlessReader
     plan: SamplingPlan
     mapping: NodeMapping
     delta_m: npt.NDArray[np.float64]
@@ -174,19 +175,20 @@ class PreparedSource:
                 out[row : row + part.rows] = found.heights_m
         return None if np.isnan(out).all() else out
 
-    def outside(self, target: Target) -> npt.NDArray[np.bool_] | None:
+    def outside(self, target: Target) -> BoolArray | None:
         """True where the source has a height but its vertical operation no value; None where it has one everywhere."""
         part = self.mapping.around(target)
         known = np.isfinite(part.delta_m)
         if known.all():
             return None
-        view = View.of(self.reader.lattices, self.ref.source.resolution_m, target.pixel_size_m, "none")
-        unmoved = replace(self, ground=None, mapping=replace(self.mapping, delta_m=np.zeros_like(self.mapping.delta_m)))
-        found = replace(unmoved, view=view).layer(target)
+        plan = SamplingPlan.of(self.reader.lattices, self.ref.source.resolution_m, target.pixel_size_m, "none")
+        plain = replace(self, ground=None, canopy=None)
+        unmoved = replace(plain, mapping=replace(self.mapping, delta_m=np.zeros_like(self.mapping.delta_m)))
+        found, moved = unmoved._sampled(plan, target), plain._sampled(plan, target)  # noqa: SLF001 - our own class
         if found is None:
             return None
-        moved = replace(self, ground=None, view=view).layer(target)
-        return found.valid if moved is None else found.valid & ~moved.valid
+        lost: BoolArray = np.isfinite(found.heights_m)
+        return lost if moved is None else lost & ~np.isfinite(moved.heights_m)
 
     def bounds_m(self) -> tuple[float, float, float, float] | None:
         """West, south, east, north of the nodes that fall into the source's files; None if none does."""
@@ -229,12 +231,17 @@ class PreparedSource:
         part = self.mapping.around(target)
         indices = part.indices(lattice, plan.zoom)
         within = tuple(bound * plan.zoom for bound in lattice.index_bounds)
+        if self.reader.is_divided:
+            # Beyond its own files a grid contains the heights of the others.
+            reach = math.ceil(2 * plan.scale) + 2 * plan.zoom
+            within = (within[0] - reach, within[1] - reach, within[2] + reach, within[3] + reach)
         needed = window_needed(indices, plan.scale, within)
         if needed is None:
             return None
         if plan.upscale is not None:
             return self._upscaled(plan, lattice, target, part, needed)
-        return self._warped(self._read(lattice, needed), needed, part, indices=indices, target=target, scale=plan.scale)
+        patch, own = self._read(lattice, needed), self._own(lattice, needed, 1)
+        return self._warped(patch, needed, part, indices=indices, target=target, scale=plan.scale, own=own)
 
     def _warped(
         self,
@@ -245,8 +252,12 @@ class PreparedSource:
         indices: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
         target: Target,
         scale: float,
+        own: BoolArray | None,
     ) -> HeightPatch | None:
-        """A lattice window interpolated on the target; None where it is all void."""
+        """A lattice window interpolated on the target; None where it is all void.
+
+        `own` marks the window's pixels that the lattice's own files cover: only next to those the target gets heights.
+        """
         if np.isnan(patch.heights_m).all():
             return None
 
@@ -257,6 +268,9 @@ class PreparedSource:
             return np.maximum(made, np.float32(0))
 
         heights = resample(patch.heights_m, origin, part, indices, target, scale)
+        if own is not None:
+            marks = np.where(own, np.float32(0), np.float32(np.nan))
+            heights[np.isnan(resample(marks, origin, part, indices, target, 1.0, with_delta=False))] = np.nan
         return HeightPatch(heights, warped(patch.sigma_m), warped(patch.lowered))
 
     def _read(self, lattice: SourceGrid, window: PixelWindow) -> HeightPatch:
@@ -285,7 +299,19 @@ class PreparedSource:
         ]
         zoomed = stacked(bands)
         origin = PixelWindow(row0 * zoom, col0 * zoom, *zoomed.heights_m.shape)
-        return self._warped(zoomed, origin, part, indices=part.indices(lattice, zoom), target=target, scale=plan.scale)
+        own, indices = self._own(lattice, origin, zoom), part.indices(lattice, zoom)
+        return self._warped(zoomed, origin, part, indices=indices, target=target, scale=plan.scale, own=own)
+
+    def _own(self, lattice: SourceGrid, window: PixelWindow, zoom: int) -> BoolArray | None:
+        """Pixels of a (zoomed) lattice window that the lattice's own files cover; None if all are."""
+        if not self.reader.is_divided:
+            return None
+        row, col = window.row // zoom, window.col // zoom
+        rows, cols = -(-(window.row + window.height) // zoom) - row, -(-(window.col + window.width) // zoom) - col
+        own = np.repeat(np.repeat(self.reader.own(lattice, row, col, rows, cols), zoom, axis=0), zoom, axis=1)
+        top, left = window.row - row * zoom, window.col - col * zoom
+        cut = own[top : top + window.height, left : left + window.width]
+        return None if cut.all() else cut
 
     def _upsampled(
         self, upscale: Resolver, zoom: int, lattice: SourceGrid, window: PixelWindow, pixel_size_m: tuple[float, float]

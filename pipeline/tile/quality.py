@@ -11,6 +11,7 @@ from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.core.raster import BoolArray
 from orograph.pipeline.formats.statistics import BandStatistics
 from orograph.pipeline.manifest import Quality
+from orograph.pipeline.tile.borders import BorderTally, largest_step_m
 from orograph.pipeline.tile.stages.stage import IndexArray, TileWindow
 
 _STRIDE_PX = 4
@@ -23,6 +24,8 @@ class QualityTally:
 
     Attributes:
         source_ids: Id of source index 1, 2, ...
+        borders: Steps along the borders of sources.
+        joined: Pixels joined at borders without overlap; see `BorderTally.result`.
         outside: By source index, heights left out because they are outside the vertical operation's area.
     """
 
@@ -32,12 +35,15 @@ class QualityTally:
     filled: int = 0
     by_source: dict[int, int] = field(default_factory=dict)
     outside: dict[int, int] = field(default_factory=dict)
+    borders: BorderTally = field(default_factory=BorderTally)
+    joined: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     _sigma: np.ndarray = field(default_factory=lambda: np.zeros(_SIGMA_BINS.size, np.int64))
 
     def add(self, window: TileWindow) -> None:
         """Count a finished window's core."""
         if window.heights_m is None or window.source_index is None or window.sigma_m is None:
             raise ValueError("quality comes last")
+        self.borders.add(window)
         index = window.inner(window.source_index)
         self.pixels += index.size
         self.void += int(np.count_nonzero(np.isnan(window.inner(window.heights_m))))
@@ -71,6 +77,7 @@ class QualityTally:
 
     def result(self, heights: BandStatistics) -> Quality:
         """The figures of the tile; heights' statistics come from the written file."""
+        borders = self.borders.result(self.source_ids, self.joined)
         return Quality(
             pixels=self.pixels,
             void_fraction=_share(self.void, self.pixels),
@@ -84,6 +91,8 @@ class QualityTally:
             height_mean_m=heights.mean or 0.0,
             height_std_m=heights.stddev or 0.0,
             uncertainty_median_m=self._median_sigma(),
+            border_step_m=largest_step_m(borders),
+            details={"borders": borders} if borders else {},
         )
 
     def _median_sigma(self) -> float | None:

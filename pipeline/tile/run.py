@@ -126,6 +126,7 @@ def _process_windows(
                 remedy="the sources' files touch the tile but have no height in it; remove it from the area",
             )
         products = files.finish(clock, progress)
+    tally.joined = context.details.get("joined", {})
     draft = draft_manifest(job, assembly, alignment, tally, products)
     if job.settings.control:
         with clock.of("validate"):
@@ -140,15 +141,19 @@ def _run_stages(stages: Sequence[Stage], core: PixelWindow, context: Context, cl
     """Pass one window through the stages; None if no source has heights in it or within reach of it.
 
     Stages use their halo only where sources meet or voids are filled. So a window is first made with the narrow halo of
-    the hillshade; if its best source covers all of it, that result is final.
+    the hillshade; if its best source covers all of it and no better one is within reach, that result is final.
     """
     wide = tile_halo_px(context.job)
     whole = context.job.tile.geobox(context.job.settings.pixel_size_m)
     with clock.of("regrid"):
         narrow = TileWindow(core, _NARROW_PX, core.geobox(whole, _NARROW_PX))
         best = stages[0](narrow, context)
-        if wide > _NARROW_PX and not (best.layers and best.layers[0].valid.all()):
-            best = stages[0](TileWindow(core, wide, core.geobox(whole, wide)), context)
+        around = core.geobox(whole, wide)
+        final = bool(best.layers and best.layers[0].valid.all()) and not context.reader.has_better(
+            best.layers[0].index, around
+        )
+        if wide > _NARROW_PX and not final:
+            best = stages[0](TileWindow(core, wide, around), context)
     if not best.layers:
         return None
     for stage in stages[1:]:

@@ -6,6 +6,9 @@ unchanged beyond the blend's width. The difference is split into a smooth part (
 which fades over the whole width, and the rest (noise of single pixels), which fades over an eighth of it, so that noise
 does not become stripes.
 
+Sources that abut without overlap are joined by the same rule, with differences estimated at their border
+(`orograph.pipeline.tile.stages.abutting`); only the smooth part is used there.
+
 Rules: voids are ignored. The sea keeps its level: where the lesser source is sea and the better one ends on land, no
 correction is added, and on the lesser source's land the bend fades towards that sea. This rule treats lakes as land.
 """
@@ -21,6 +24,7 @@ import scipy  # its submodules load at first use: planning needs halos only
 
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.job import Job
+from orograph.pipeline.tile.stages.abutting import HALO_PX, REACH_PX, RimDifferences, rim_differences
 from orograph.pipeline.tile.stages.bend import Bend
 from orograph.pipeline.tile.stages.stage import Context, IndexArray, Layer, TileWindow
 
@@ -43,12 +47,13 @@ class Blend:
         width_px = job.settings.blend_width_m / job.settings.pixel_size_m
         if width_px <= 0:
             return 1
-        return Bend.of(width_px, (0, 0)).halo_px * min(max(1, len(job.sources) - 1), _DEEPEST) + 3
+        reach = Bend.of(width_px, (0, 0)).halo_px + (HALO_PX if job.settings.join_abutting else 0)
+        return reach * min(max(1, len(job.sources) - 1), _DEEPEST) + 3
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
         """Distance (float64), nearest indices (2 int32), differences, bend and weights, besides the layers and their masks."""
         lowered = 0 if job.settings.bare_earth == "none" else 4 * (1 + len(job.sources))
-        return shape[0] * shape[1] * (72 + 4 * len(job.sources) + lowered)
+        return shape[0] * shape[1] * (84 + 4 * len(job.sources) + lowered)
 
     def __call__(self, window: TileWindow, context: Context) -> TileWindow:
         """Merge; the window leaves with heights, source index and sigma, and without layers."""
@@ -67,14 +72,23 @@ class Blend:
         index = np.zeros(window.shape, np.uint8)
         sigma = np.full(window.shape, np.nan, np.float32)
         bend = Bend.of(width_px, _origin(window)) if width_px > 0 else None
+        raw = heights
+        joins = context.job.settings.join_abutting
         lowered = None
         for layer in window.layers:
             before = index
-            heights, index, sigma = _under(heights, index, sigma, layer, bend, width_px)
+            raw = np.where(np.isfinite(raw), raw, layer.heights_m)
+            difference = None
+            if bend is not None:
+                difference = _difference(heights, sigma, layer, joins=joins)
+                _count_joined(context, window, before, layer.index, difference)
+            heights, index, sigma = _under((heights, index, sigma), layer, difference, bend, width_px)
             if layer.lowered is not None:
                 new = (index == layer.index) & (before == 0)
                 lowered = np.where(new, layer.lowered, np.float32(0) if lowered is None else lowered)
-        return window.evolve(layers=(), heights_m=heights, source_index=index, sigma_m=sigma, lowered=lowered)
+        return window.evolve(
+            layers=(), heights_m=heights, source_index=index, sigma_m=sigma, lowered=lowered, unbent_m=raw
+        )
 
 
 def _origin(window: TileWindow) -> tuple[int, int]:
@@ -83,20 +97,74 @@ def _origin(window: TileWindow) -> tuple[int, int]:
     return round(affine.f / affine.e), round(affine.c / affine.a)
 
 
-def _under(
-    heights_m: FloatArray, index: IndexArray, sigma_m: FloatArray, layer: Layer, bend: Bend | None, width_px: float
-) -> tuple[FloatArray, IndexArray, FloatArray]:
-    """Merge a lower-priority layer below the heights merged so far."""
-    have = np.isfinite(heights_m)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Difference:
+    """Difference of the better sources and a lesser one.
+
+    Attributes:
+        metres: float32, better minus lesser; 0 where unknown.
+        known: True where there is a difference.
+        rim: The part that was estimated at borders without overlap; None without such borders.
+    """
+
+    metres: FloatArray
+    known: BoolArray
+    rim: RimDifferences | None
+
+
+def _difference(upper_m: FloatArray, sigma_m: FloatArray, layer: Layer, *, joins: bool) -> _Difference:
+    """Differences where both sources have heights, and along the border where they abut."""
+    have = np.isfinite(upper_m)
+    both = have & layer.valid
+    metres = np.where(both, upper_m - layer.heights_m, np.float32(0)).astype(np.float32)
     new = layer.valid & ~have
+    if not joins or not new.any() or not have.any():
+        return _Difference(metres, both, None)
+    spread = layer.sigma_m
+    if isinstance(spread, np.ndarray):
+        # The lesser source's own, carried to the rim from the pixels next to it.
+        spread = scipy.ndimage.maximum_filter(np.nan_to_num(spread), 2 * REACH_PX + 1)
+    sigma = np.hypot(np.nan_to_num(sigma_m), spread).astype(np.float32)
+    rim = rim_differences(upper_m, layer.heights_m, new, sigma)
+    if rim is None:
+        return _Difference(metres, both, None)
+    return _Difference(metres + rim.difference_m, both | rim.known, rim)
+
+
+def _count_joined(
+    context: Context, window: TileWindow, index: IndexArray, number: int, difference: _Difference
+) -> None:
+    """Count rim pixels of the window's core, and those whose difference was bounded, by pair of sources."""
+    if difference.rim is None:
+        return
+    known, bounded = window.inner(difference.rim.known), window.inner(difference.rim.bounded)
+    counted = context.details.setdefault("joined", {})
+    for better in np.unique(window.inner(index)[known]).tolist():
+        pixels, cut = counted.get((better, number), (0, 0))
+        of_pair = known & (window.inner(index) == better)
+        counted[better, number] = (
+            pixels + int(np.count_nonzero(of_pair)),
+            cut + int(np.count_nonzero(of_pair & bounded)),
+        )
+
+
+def _under(
+    merged: tuple[FloatArray, IndexArray, FloatArray],
+    layer: Layer,
+    difference: _Difference | None,
+    bend: Bend | None,
+    width_px: float,
+) -> tuple[FloatArray, IndexArray, FloatArray]:
+    """Put a lesser layer under heights, source index and standard deviation that are already there."""
+    heights_m, index, sigma_m = merged
+    new = layer.valid & np.isnan(heights_m)
     if not new.any():
-        return heights_m, index, sigma_m
+        return merged
     lower, lower_sigma = layer.heights_m, np.broadcast_to(np.float32(layer.sigma_m), heights_m.shape)
     if isinstance(layer.sigma_m, np.ndarray):
         lower_sigma = layer.sigma_m
-    both = have & layer.valid
-    if bend is not None and both.any():
-        offset, weight = _offset(heights_m, lower, both, new, bend, width_px)
+    if bend is not None and difference is not None and difference.known.any():
+        offset, weight = _offset(heights_m, lower, difference, new, bend, width_px)
         lower = lower + offset
         # Near the edge the bent source is known from both sides; the remaining error is that of the bend.
         lower_sigma = np.sqrt(lower_sigma**2 + (weight * offset / 3.0) ** 2)
@@ -108,19 +176,22 @@ def _under(
 
 
 def _offset(
-    upper_m: FloatArray, lower_m: FloatArray, both: BoolArray, new: BoolArray, bend: Bend, width_px: float
+    upper_m: FloatArray, lower_m: FloatArray, found: _Difference, new: BoolArray, bend: Bend, width_px: float
 ) -> tuple[FloatArray, FloatArray]:
     """Return the correction of the lower source and its weight: 1 at the better source's edge, 0 beyond the width."""
-    difference = np.where(both, upper_m - lower_m, np.float32(0)).astype(np.float32)
-    away, (rows, cols) = scipy.ndimage.distance_transform_edt(~both, return_indices=True)
+    away, (rows, cols) = scipy.ndimage.distance_transform_edt(~found.known, return_indices=True)
     near = new & (away < width_px)
-    rim = np.zeros(both.shape, np.bool_)
+    rim = np.zeros(new.shape, np.bool_)
     rim[rows[near], cols[near]] = True
-    smooth = bend.surface(difference, both, near | rim)
+    smooth = bend.surface(found.metres, found.known, near | rim)
     weight = np.where(near, 1 - _smoothstep(away / width_px), np.float32(0)).astype(np.float32)
     noise_weight = 1 - _smoothstep(away / max(width_px / _NOISE_SHARE, 1.0))
     weight *= _next_to_sea(upper_m, lower_m, near, (rows, cols), width_px)
-    rest = (difference - np.nan_to_num(smooth))[rows, cols]
+    rest = found.metres - np.nan_to_num(smooth)
+    if found.rim is not None:
+        # The noise of an estimate belongs to neither source.
+        rest[found.rim.known] = 0
+    rest = rest[rows, cols]
     offset = np.where(near, np.nan_to_num(smooth) * weight + rest * np.minimum(noise_weight, weight), np.float32(0))
     return offset.astype(np.float32), weight
 

@@ -56,6 +56,7 @@ class TileWindow:
         sigma_m: float32 standard deviation, NaN where void.
         filled: True where a void was filled.
         lowered: Share of each pixel that bare earth took something off, 0 to 1; None where no source in it was asked.
+        unbent_m: Merged heights before sources were bent to meet; None where one source covers the window.
     """
 
     core: PixelWindow
@@ -67,6 +68,7 @@ class TileWindow:
     sigma_m: FloatArray | None = None
     filled: BoolArray | None = None
     lowered: FloatArray | None = None
+    unbent_m: FloatArray | None = None
 
     def evolve(self, **changes: Any) -> Self:
         """The same window with other values."""
@@ -88,6 +90,10 @@ class TileReader(Protocol):
 
     def layers(self, geobox: GeoBox) -> tuple[Layer, ...]:
         """Layers with data in the window, best first; those wholly hidden by better ones may be left out."""
+        ...
+
+    def has_better(self, index: int, geobox: GeoBox) -> bool:
+        """Whether a source better than that of an index has heights in a window."""
         ...
 
 
