@@ -37,6 +37,10 @@ def export(
     frame: Annotated[
         str | None, typer.Option(help="Vertical frame of the files, e.g. EPSG:5773 (EGM96); the tiles' by default.")
     ] = None,
+    via: Annotated[
+        str | None,
+        typer.Option(help="A frame to pass through, e.g. EPSG:7837 from EVRF2007 to the ellipsoid in Germany."),
+    ] = None,
     missing: Annotated[
         str, typer.Option(help="Where no tile is published: void (nodata) or error (cell fails).")
     ] = "void",
@@ -82,6 +86,7 @@ def export(
             {
                 "products": tuple(product or PRODUCTS),
                 "frame": frame,
+                "via": via,
                 "missing": missing,
                 "contour_interval_m": interval,
                 "contour_arc_seconds": contour_arc_seconds,

@@ -184,7 +184,7 @@ class CellRunner:
             progress("fetch", number / len(job.inputs))
             files[ref.tile] = fetch_elevation(store, ref, folder)
         read = sum(path.stat().st_size for path in files.values())
-        operation = self._operation(frames.pop(), job.settings.frame)
+        operation = self._operation(frames.pop(), job.settings)
         made = folder / "made"
         made.mkdir()
         result = export_cell(job, files, manifests, made, operation=operation, progress=progress)
@@ -201,10 +201,12 @@ class CellRunner:
                 remedy="raise OROGRAPH_MEMORY_LIMIT_MB, or draw contours from the 3 arc-second lattice",
             )
 
-    def _operation(self, frame_from: str, frame_to: str | None) -> Operation | None:
-        if frame_to is None or frame_to == frame_from:
+    def _operation(self, frame_from: str, settings: CellSettings) -> Operation | None:
+        if settings.frame is None or settings.frame == frame_from:
             return None
-        return VerticalCatalogue.load().operation(frame_from, frame_to, grids_dir=self.settings.grids_dir)
+        return VerticalCatalogue.load().operation(
+            frame_from, settings.frame, grids_dir=self.settings.grids_dir, via=settings.via
+        )
 
 
 def fetch_elevation(store: Store, ref: TileRef, folder: Path) -> Path:

@@ -23,6 +23,7 @@ class CellSettings(BaseModel):
     Attributes:
         products: Files to make: `geographic` (3600 x 3600 COG), `hgt1` (3601), `hgt3` (1201), `contours`.
         frame: Vertical frame of all files; the tiles' own when None. `EPSG:5773` (EGM96) for readers that assume it.
+        via: Frame to pass through, for pairs of frames without an operation of their own.
         missing: Treatment of unpublished tiles: void, or an error for the cell.
         contour_interval_m: Contour interval.
         contour_arc_seconds: Spacing of the contours' lattice.
@@ -36,6 +37,7 @@ class CellSettings(BaseModel):
 
     products: tuple[Product, ...] = PRODUCTS
     frame: FrameId | None = None
+    via: FrameId | None = None
     missing: Literal["void", "error"] = "void"
     contour_interval_m: float = Field(default=25.0, gt=0)
     contour_arc_seconds: Literal[1, 3] = 3

@@ -31,6 +31,8 @@ from orograph.pipeline.sources.refs import HorizontalOperation
 
 Float64Array = npt.NDArray[np.float64]
 
+_ETRS89_TO_WGS84_DEG: Final = (-16.1, 33.26, 40.18, 84.73)
+"""Area of use of EPSG:1149, ETRS89 to WGS 84 (1): west, south, east, north."""
 _GRIDS: Final = re.compile(r"\bgrids=(\S+)")
 
 
@@ -92,7 +94,9 @@ def _pin(crs: str, area: tuple[float, float, float, float], source_id: str) -> H
             area_of_interest=AreaOfInterest(*area),  # type: ignore[arg-type]  # pyproj's own stub names its C twin
         )
     if not group.transformers:
-        raise _only_ballpark(crs, source_id)
+        if _is_inside(area, _ETRS89_TO_WGS84_DEG):
+            raise _only_ballpark(crs, source_id)
+        return _through_wgs84(crs, area, source_id)
     # PROJ also searches a per-user folder, which other workers do not have.
     at_hand = [found for found in group.transformers if all(map(_find, _grid_names(found.definition)))]
     if not at_hand:
@@ -110,6 +114,52 @@ def _pin(crs: str, area: tuple[float, float, float, float], source_id: str) -> H
     return HorizontalOperation(
         definition=best.definition, description=best.description, accuracy_m=accuracy, better=better
     )
+
+
+def _through_wgs84(crs: str, area: tuple[float, float, float, float], source_id: str) -> HorizontalOperation:
+    """The operation where ETRS89 has no area of use: Iceland, the Azores, Madeira, the Canaries, eastern Turkey.
+
+    The registered operation from ETRS89 to WGS 84 is the identity with an accuracy of 1 m and an area of use that ends
+    at 16.1 W and 40.18 E; it is applied beyond it, and the national operation from WGS 84, if there is one, within its
+    own area.
+
+    Raises:
+        SourceGridError: no operation leads from WGS 84 to the CRS in this area.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        national = TransformerGroup(
+            CRS.from_epsg(4326),
+            CRS.from_user_input(crs),
+            always_xy=True,
+            allow_ballpark=False,
+            area_of_interest=AreaOfInterest(*area),  # type: ignore[arg-type]  # pyproj's own stub names its C twin
+        )
+        tiles = TransformerGroup(CRS.from_user_input(TILE_CRS), CRS.from_epsg(4258), always_xy=True)
+    at_hand = [found for found in national.transformers if all(map(_find, _grid_names(found.definition)))]
+    if not at_hand:
+        raise _only_ballpark(crs, source_id)
+    first, second = tiles.transformers[0], at_hand[0]
+    steps = [_steps(found.definition) for found in (first, second)]
+    further = second.accuracy if second.accuracy is not None and second.accuracy >= 0 else 0.0
+    return HorizontalOperation(
+        definition=" ".join(["proj=pipeline", *filter(None, steps)]),
+        description=f"{first.description} + ETRS89 taken as WGS 84 (1 m) + {second.description}",
+        accuracy_m=1.0 + further,
+        better=None,
+    )
+
+
+def _is_inside(area: tuple[float, float, float, float], box: tuple[float, float, float, float]) -> bool:
+    return box[0] <= area[0] and box[1] <= area[1] and area[2] <= box[2] and area[3] <= box[3]
+
+
+def _steps(definition: str) -> str:
+    """The steps of a PROJ definition, to be joined to others; empty for a no-op."""
+    text = definition.strip()
+    if text.startswith("proj=pipeline"):
+        return text.removeprefix("proj=pipeline").strip()
+    return "" if text.startswith("proj=noop") else f"step {text}"
 
 
 @lru_cache(maxsize=64)

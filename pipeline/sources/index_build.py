@@ -248,6 +248,7 @@ class _Row:
     sidecars: str | None = None
 
 
+_HALF_TURN_DEG: Final = 180.0
 _ROW_COLUMNS: Final = ("href", "size_bytes", "modified_ns", "inode", "etag", "sha256", "sidecars")
 _FACT_COLUMNS: Final = (
     "west",
@@ -359,9 +360,21 @@ def footprints_deg(bounds: npt.NDArray[np.float64], crs: str, source_id: str) ->
             remedy="check horizontal_crs in the source catalogue",
         )
     shapes: npt.NDArray[np.object_] = shapely.polygons(np.stack([lon, lat], axis=-1))
+    if reference.is_geographic and (turned := bounds[:, 2] > _HALF_TURN_DEG).any():
+        shapes[turned] = _both_hemispheres(bounds[turned])
     return shapes if shapely.is_valid(shapes).all() else shapely.make_valid(shapes)
 
 
 def _bounds(facts: GridFacts) -> tuple[float, float, float, float]:
     south = facts.north - facts.height_px * facts.pixel_height
     return facts.west, south, facts.west + facts.width_px * facts.pixel_width, facts.north
+
+
+def _both_hemispheres(bounds: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
+    """Boxes with longitudes of 0 to 360 degrees, in -180 to 180 degrees."""
+    west, south, east, north = bounds.T
+    kept = shapely.box(np.minimum(west, _HALF_TURN_DEG), south, np.minimum(east, _HALF_TURN_DEG), north)
+    west, east = west - 2 * _HALF_TURN_DEG, east - 2 * _HALF_TURN_DEG
+    turned = shapely.box(np.maximum(west, -_HALF_TURN_DEG), south, east, north)
+    found: npt.NDArray[np.object_] = shapely.union(shapely.buffer(kept, 0), turned)
+    return found

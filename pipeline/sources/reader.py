@@ -14,6 +14,7 @@ from typing import Final, Self
 
 import numpy as np
 from affine import Affine
+from pyproj import CRS
 
 from orograph.pipeline.core.block_mean import block_mean
 from orograph.pipeline.core.raster import FloatArray
@@ -26,6 +27,7 @@ from orograph.pipeline.sources.single_raster import HeightRaster
 
 _PHASE_TOLERANCE_PX: Final = 2e-3
 _SIZE_TOLERANCE: Final = 1e-7
+_HALF_TURN_DEG: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +75,29 @@ def group_files(headers: Sequence[Facts], source: Source) -> tuple[SourceGrid, .
     needs, so that neighbouring tiles see equal indices and thus equal bits.
     """
     groups: list[tuple[Affine, list[Member]]] = []
-    for header in headers:
+    for header, placed in [(facts, affine) for facts in headers for affine in _turns(facts)]:
         for affine, members in groups:
-            place = _place(header, affine)
+            place = _place(placed, affine)
             if place is not None:
                 members.append(Member(header, *place))
                 break
         else:
-            anchor = _anchor(header.affine)
-            place = _place(header, anchor)
+            anchor = _anchor(placed)
+            place = _place(placed, anchor)
             if place is None:
                 raise SourceGridError(f"{header.path} has no usable pixel grid {header.affine!r}", source=source.id)
             groups.append((anchor, [Member(header, *place)]))
     return tuple(SourceGrid(affine, tuple(members)) for affine, members in groups)
+
+
+def _turns(header: Facts) -> tuple[Affine, ...]:
+    """The georeferencing of a file; longitudes of 180 to 360 degrees also count as those of the western hemisphere."""
+    affine = header.affine
+    east = affine.c + header.shape[1] * affine.a
+    if east <= _HALF_TURN_DEG + affine.a or not CRS.from_user_input(header.horizontal_crs).is_geographic:
+        return (affine,)
+    west_half = Affine(affine.a, affine.b, affine.c - 2 * _HALF_TURN_DEG, affine.d, affine.e, affine.f)
+    return (west_half,) if affine.c >= _HALF_TURN_DEG else (affine, west_half)
 
 
 def _anchor(affine: Affine) -> Affine:
@@ -100,13 +112,10 @@ def _anchor(affine: Affine) -> Affine:
     return Affine(width, 0.0, phase_x * width, 0.0, height, phase_y * height)
 
 
-def _place(header: Facts, lattice: Affine) -> tuple[int, int] | None:
+def _place(affine: Affine, lattice: Affine) -> tuple[int, int] | None:
     """Row and column of a file's first pixel on a lattice; None where it does not fit."""
-    same_size = (
-        abs(header.affine.a / lattice.a - 1) < _SIZE_TOLERANCE
-        and abs(header.affine.e / lattice.e - 1) < _SIZE_TOLERANCE
-    )
-    col, row = (header.affine.c - lattice.c) / lattice.a, (header.affine.f - lattice.f) / lattice.e
+    same_size = abs(affine.a / lattice.a - 1) < _SIZE_TOLERANCE and abs(affine.e / lattice.e - 1) < _SIZE_TOLERANCE
+    col, row = (affine.c - lattice.c) / lattice.a, (affine.f - lattice.f) / lattice.e
     fits = abs(col - round(col)) < _PHASE_TOLERANCE_PX and abs(row - round(row)) < _PHASE_TOLERANCE_PX
     return (round(row), round(col)) if same_size and fits else None
 

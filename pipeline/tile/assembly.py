@@ -30,13 +30,15 @@ from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.pipeline.superres import takes_options, takes_sensor
 from orograph.pipeline.superres.zoom import zoom_of
+from orograph.pipeline.tile.errors import local_reach_px
+from orograph.pipeline.tile.memory import tile_halo_px
 from orograph.pipeline.tile.prepared_source import PreparedSource, SamplingPlan, pinned
 from orograph.pipeline.tile.seamless_reader import SeamlessReader
 from orograph.pipeline.tile.stages.stage import Layer
 from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
 
 HALO_M: Final = 5_000.0
-"""Margin around a tile within which its sources are read for estimation and halos."""
+"""Smallest margin around a tile within which its sources are read for estimation and halos."""
 
 
 class TileAssembly:
@@ -59,7 +61,11 @@ class TileAssembly:
         self.job = job
         self._weights = weights
         west, south, east, north = job.tile.bounds_m
-        self._reach = (west - HALO_M, south - HALO_M, east + HALO_M, north + HALO_M)
+        reach_m = max(
+            HALO_M,
+            (tile_halo_px(job) + local_reach_px(resampled=True, horizontal_m=1.0) + 2) * job.settings.pixel_size_m,
+        )
+        self._reach = (west - reach_m, south - reach_m, east + reach_m, north + reach_m)
         self.nodes = NodeGrid.around(self._reach)
         self._stack = ExitStack()
         self.sources: list[PreparedSource] = []

@@ -153,6 +153,14 @@ class VerticalCatalogue(BaseModel):
             if frame != frame_from and (self._way(frame_from, frame) or self._opendem_row(frame_from, frame))
         )
 
+    def ways(self, frame_from: str, frame_to: str) -> tuple[str, ...]:
+        """Frames that lead from one frame to another if passed through, with or without installed grids."""
+        return tuple(
+            frame
+            for frame in self.frames
+            if frame not in {frame_from, frame_to} and self._way(frame_from, frame) and self._way(frame, frame_to)
+        )
+
     def needed_grids(self, frame_from: str, frame_to: str) -> tuple[str, ...]:
         """Names of the grids that the operation between two frames reads, installed or not."""
         way = self._way(frame_id(frame_from), frame_id(frame_to))
@@ -255,8 +263,10 @@ class VerticalCatalogue(BaseModel):
         if frame_to in {"EPSG:9389", "EPSG:9390"}:
             remedy = "EVRF2019 grids have no open licence: give your own by path and sha256 as vertical_grid"
         else:
-            targets = self.targets(frame_from)
+            targets, ways = self.targets(frame_from), self.ways(frame_from, frame_to)
             remedy = f"from {frame_from} these targets work: {', '.join(targets[:12])}" if targets else "give a grid"
+            if ways:
+                remedy = f"pass through a frame that is valid at the place with --via: {', '.join(ways)}"
         return NoVerticalOperation(f"no pinned operation leads from {frame_from} to {frame_to}", remedy=remedy)
 
 

@@ -20,7 +20,9 @@ from orograph.pipeline.manifest import OperationRecord
 from orograph.pipeline.sources.catalogue import UserGrid
 from orograph.pipeline.sources.facts import Declared
 from orograph.pipeline.sources.single_raster import HeightRaster, opened_heights, reject_overwriting
-from orograph.pipeline.vertical import DeltaSurface, VerticalCatalogue, delta_surface
+from orograph.pipeline.vertical import VerticalCatalogue
+from orograph.pipeline.vertical.surface import to_degrees
+from orograph.pipeline.vertical.windowed import WindowedShift
 
 WINDOW_PX: Final = 2048
 
@@ -115,7 +117,7 @@ def _stream(raster: HeightRaster, out: Path, request: HarmoniseRequest, grids_di
         epoch=request.epoch,
         via=request.via,
     )
-    surface = delta_surface(operation, whole)
+    surface = WindowedShift.of(operation, whole)
     counts = np.zeros(3, dtype=np.int64)
     scratch_path = out.with_name(f".{out.name}.scratch.tif")
     with cog.scratch(scratch_path, whole) as writer:
@@ -123,6 +125,8 @@ def _stream(raster: HeightRaster, out: Path, request: HarmoniseRequest, grids_di
             heights, tally = _moved(raster, window, whole, surface)
             counts += tally
             writer.write(window, heights)
+        if counts[2] and not counts[0]:
+            raise _all_outside(raster, surface, name)
         if counts[2] and not request.allow_outside:
             raise OutsideAreaOfUse(
                 f"{counts[2]} heights of {name} are outside the area of use of {operation.id}",
@@ -141,16 +145,24 @@ def _stream(raster: HeightRaster, out: Path, request: HarmoniseRequest, grids_di
         },
     )
     moved, void, outside = (int(count) for count in counts)
-    return Harmonised(surface.record(name), surface.error_m, moved, void, outside, info.size_bytes)
+    record = surface.record(name).model_copy(update={"heights_outside": outside})
+    return Harmonised(record, surface.error_m, moved, void, outside, info.size_bytes)
 
 
-def _moved(raster: HeightRaster, window: PixelWindow, whole: GeoBox, surface: DeltaSurface) -> tuple[Any, Any]:
+def _moved(raster: HeightRaster, window: PixelWindow, whole: GeoBox, surface: WindowedShift) -> tuple[Any, Any]:
     heights = raster.read(window.row, window.col, window.height, window.width)
     valid = np.isfinite(heights)
     surface.add_to(heights, window.geobox(whole))
     void = heights.size - int(valid.sum())
     outside = int(np.count_nonzero(valid & ~np.isfinite(heights)))
     return heights, (heights.size - void - outside, void, outside)
+
+
+def _all_outside(raster: HeightRaster, surface: WindowedShift, name: str) -> OutsideAreaOfUse:
+    """The error of a raster that is outside the operation's area as a whole; it names the raster's centre."""
+    x, y = raster.transform * (raster.shape[1] / 2, raster.shape[0] / 2)
+    lon, lat = to_degrees(str(surface.whole.crs), np.array([x]), np.array([y]))
+    return surface.operation.outside(float(lon[0]), float(lat[0])).at(source=name)
 
 
 def _frames(raster: HeightRaster, name: str) -> tuple[str, str]:

@@ -29,7 +29,8 @@ GEOGRAPHIC: Final = "EPSG:4258"
 Index = npt.NDArray[np.intp]
 METRES_PER_DEGREE: Final = 111_319.49
 _HALVINGS: Final = 2
-_MARGIN: Final = 0.75
+HALF_TURN_DEG: Final = 180.0
+MARGIN: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,23 +137,28 @@ class DeltaSurface:
 
     def record(self, source_id: str) -> OperationRecord:
         """The manifest's record of this operation on a source."""
-        operation = self.operation
-        finite = self.nodes_m[np.isfinite(self.nodes_m)]
-        extra = () if self.adjustment is None else (NETWORK_ADJUSTMENT,)
-        notes = () if self.adjustment is None else (f"network adjustment {self.adjustment.model_dump_json()}",)
-        return OperationRecord(
-            source=source_id,
-            frame_from=operation.frame_from,
-            frame_to=operation.frame_to,
-            operation=operation.id,
-            steps=operation.labels + extra,
-            grids={grid.name: grid.sha256 for grid in operation.grids},
-            accuracy_m=round(math.hypot(operation.accuracy_m, self.adjustment.sigma_m if self.adjustment else 0.0), 4),
-            shift_min_m=round(float(finite.min()), 4),
-            shift_max_m=round(float(finite.max()), 4),
-            derived=operation.derived or self.adjustment is not None,
-            notes=operation.notes + notes,
-        )
+        return record_of(self.operation, source_id, self.nodes_m[np.isfinite(self.nodes_m)], self.adjustment)
+
+
+def record_of(
+    operation: Operation, source_id: str, shifts_m: DegreeArray, adjustment: Adjustment | None = None
+) -> OperationRecord:
+    """The manifest's record of an operation whose shifts were `shifts_m`, finite; none if no height was shifted."""
+    extra = () if adjustment is None else (NETWORK_ADJUSTMENT,)
+    noted = () if adjustment is None else (f"network adjustment {adjustment.model_dump_json()}",)
+    return OperationRecord(
+        source=source_id,
+        frame_from=operation.frame_from,
+        frame_to=operation.frame_to,
+        operation=operation.id,
+        steps=operation.labels + extra,
+        grids={grid.name: grid.sha256 for grid in operation.grids},
+        accuracy_m=round(math.hypot(operation.accuracy_m, adjustment.sigma_m if adjustment else 0.0), 4),
+        shift_min_m=round(float(shifts_m.min()), 4) if shifts_m.size else 0.0,
+        shift_max_m=round(float(shifts_m.max()), 4) if shifts_m.size else 0.0,
+        derived=operation.derived or adjustment is not None,
+        notes=operation.notes + noted,
+    )
 
 
 def delta_surface(
@@ -181,7 +187,7 @@ def delta_surface(
         _check_area(surface, partial=partial)
         error_m = _largest_error(surface, geobox)
         # Other points may be slightly worse than the sample, so a finer lattice is tried before the limit is reached.
-        if error_m <= operation.surface_tolerance_m * (_MARGIN if halving < _HALVINGS else 1.0):
+        if error_m <= operation.surface_tolerance_m * (MARGIN if halving < _HALVINGS else 1.0):
             return replace(surface, error_m=error_m)
     raise VerticalError(
         f"delta surface of {operation.id} misses the operation by {error_m * 1000:.1f} mm,"
@@ -202,7 +208,7 @@ def _lattice(operation: Operation, geobox: GeoBox, spacing_m: float) -> DeltaSur
     columns, rows = math.ceil((box.right - box.left) / step_x) + 1, math.ceil((box.top - box.bottom) / step_y) + 1
     columns, rows = max(columns, 2), max(rows, 2)
     x, y = np.meshgrid(box.left + step_x * np.arange(columns), box.top - step_y * np.arange(rows))
-    lon, lat = _degrees(str(geobox.crs), x, y)
+    lon, lat = to_degrees(str(geobox.crs), x, y)
     return DeltaSurface(
         operation, str(geobox.crs), box.left, box.top, step_x, step_y, operation.shift(lon, lat), math.nan
     )
@@ -212,7 +218,7 @@ def _check_area(surface: DeltaSurface, *, partial: bool) -> None:
     void = ~np.isfinite(surface.nodes_m)
     if void.all() or (void.any() and not partial):
         row, column = np.unravel_index(int(np.argmax(void)), void.shape)
-        lon, lat = _degrees(
+        lon, lat = to_degrees(
             surface.crs,
             np.array([surface.x_0 + surface.step_x * column]),
             np.array([surface.y_0 - surface.step_y * row]),
@@ -226,16 +232,18 @@ def _largest_error(surface: DeltaSurface, geobox: GeoBox) -> float:
     generator = np.random.default_rng(20_070_101)
     x = box.left + (box.right - box.left) * generator.random(CHECK_POINTS)
     y = box.bottom + (box.top - box.bottom) * generator.random(CHECK_POINTS)
-    exact = surface.operation.shift(*_degrees(surface.crs, x, y))
+    exact = surface.operation.shift(*to_degrees(surface.crs, x, y))
     difference = np.abs(surface.at_points(x, y) - exact)
     difference = difference[np.isfinite(difference)]
     return float(difference.max()) if difference.size else 0.0
 
 
-def _degrees(crs: str, x: DegreeArray, y: DegreeArray) -> tuple[DegreeArray, DegreeArray]:
+def to_degrees(crs: str, x: DegreeArray, y: DegreeArray) -> tuple[DegreeArray, DegreeArray]:
     """Longitude and latitude of points; WGS 84 degrees count as ETRS89 degrees (see the note on epochs)."""
     lon, lat = _to_geographic(crs).transform(x, y)
-    return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+    lon = np.asarray(lon, dtype=np.float64)
+    # Global rasters count longitudes from 0 to 360 degrees, areas of use from -180 to 180.
+    return np.where(lon > HALF_TURN_DEG, lon - 2 * HALF_TURN_DEG, lon), np.asarray(lat, dtype=np.float64)
 
 
 @lru_cache(maxsize=32)

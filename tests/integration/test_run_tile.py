@@ -23,7 +23,7 @@ from orograph.infra.service.assemble import TilePlanner
 from orograph.infra.service.published_tiles import Published
 from orograph.infra.stores.open import open_store
 from orograph.pipeline.core.network_adjustment import Adjustment
-from orograph.pipeline.errors import AllVoid, MemoryBudgetExceeded, SourceCorrupt, VerticalError
+from orograph.pipeline.errors import AllVoid, MemoryBudgetExceeded, OutsideCoverage, SourceCorrupt, VerticalError
 from orograph.pipeline.manifest import CoregistrationRecord, Manifest
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from orograph.pipeline.sources.catalogue import StacLocation
@@ -141,8 +141,9 @@ def test_every_bad_input_is_one_typed_error_and_the_others_go_on(tmp_path, fine)
     assert ends[TILE].status is Status.DONE
     assert isinstance(ends["E4100N3000"].error, SourceCorrupt)
     assert isinstance(ends["E4400N3000"].error, AllVoid)
-    assert isinstance(ends["E4300N3000"].error, VerticalError)
-    assert plan.rejected[0].tile.id == "E5000N3000"
+    rejected = {one.tile.id: one.error for one in plan.rejected}
+    assert isinstance(rejected["E4300N3000"], VerticalError)
+    assert isinstance(rejected["E5000N3000"], OutsideCoverage)
     for tile, outcome in ends.items():
         if outcome.error is not None:
             assert outcome.error.tile == tile

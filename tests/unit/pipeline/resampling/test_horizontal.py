@@ -138,3 +138,30 @@ def test_grids_of_the_users_own_proj_folder_are_not_used(tmp_path, grids):
 def ref_of(operation):
     file = FileRef(href="x.tif", etag="sha256:0", size_bytes=1)
     return SourceRef(source=rd_new(), files=(file,), horizontal=operation)
+
+
+EUROPE_BEYOND = {
+    "Iceland": ((-21.0, 64.0, -20.0, 65.0), "EPSG:8088"),
+    "Azores": ((-28.5, 38.0, -27.5, 39.0), "EPSG:5015"),
+    "Madeira": ((-17.2, 32.5, -16.5, 33.0), "EPSG:5016"),
+    "Canaries": ((-16.9, 28.0, -16.1, 28.6), "EPSG:4083"),
+    "eastern Turkey": ((41.0, 39.5, 42.0, 40.2), "EPSG:32637"),
+}
+
+
+@pytest.mark.parametrize("place", sorted(EUROPE_BEYOND))
+def test_europe_beyond_the_area_of_etrs89_is_reached_through_wgs84(tmp_path, place):
+    area, national = EUROPE_BEYOND[place]
+    use_grids(tmp_path)
+    lon, lat = (area[0] + area[2]) / 2, (area[1] + area[3]) / 2
+    east, north = (
+        np.array([value])
+        for value in pyproj.Transformer.from_crs("EPSG:4258", "EPSG:3035", always_xy=True).transform(lon, lat)
+    )
+    degrees = pin_operation(source("x.tif", horizontal_crs="EPSG:4326", area_deg=area), area)
+    assert degrees.accuracy_m == 1.0
+    assert np.allclose(transform(degrees, east, north), ([lon], [lat]), atol=1e-9)
+    own = pin_operation(source("x.tif", horizontal_crs=national, area_deg=area), area)
+    truth = pyproj.Transformer.from_crs("EPSG:4326", national, always_xy=True).transform(lon, lat)
+    assert np.allclose(np.ravel(transform(own, east, north)), truth, atol=2e-3)
+    assert "ETRS89 taken as WGS 84" in own.description

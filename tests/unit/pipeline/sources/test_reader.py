@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shapely import Point
 
 from orograph.pipeline.errors import (
     IngestNeeded,
@@ -13,6 +14,7 @@ from orograph.pipeline.errors import (
     SourceMissing,
 )
 from orograph.pipeline.sources.header import read_header
+from orograph.pipeline.sources.index_build import footprints_deg
 from orograph.pipeline.sources.reader import SourceReader
 from tests.support.made import source, write_source
 
@@ -96,3 +98,31 @@ def test_an_html_page_is_no_raster(tmp_path):
     path.write_text("<html>503</html>")
     with pytest.raises(OrographError):
         read_header(Path(path), source(path))
+
+
+@pytest.mark.parametrize("west", [-8.0, 352.0, 0.0])
+def test_longitudes_of_0_to_360_are_those_of_the_western_hemisphere(tmp_path, west):
+    """A raster in degrees west of Greenwich, counted from -180 or from 0, and a global one."""
+    import rasterio
+    from affine import Affine
+
+    step = 0.05
+    cols = 7200 if west == 0 else 80
+    lon = west + (np.arange(cols) + 0.5) * step
+    values = np.broadcast_to(np.where(lon > 180, lon - 360, lon).astype("f4") * 100 + 1000, (20, cols))
+    path = tmp_path / "west.tif"
+    profile = {"driver": "GTiff", "dtype": "float32", "count": 1, "crs": "EPSG:4326", "compress": "deflate"}
+    with rasterio.open(
+        path, "w", width=cols, height=20, transform=Affine(step, 0, west, 0, -step, 51.0), **profile
+    ) as dataset:
+        dataset.write(values, 1)
+    made = source(path, horizontal_crs="EPSG:4326", resolution_m=5000.0)
+    with SourceReader(made, [path]) as reader:
+        (lattice,) = reader.lattices
+        row, col = round((lattice.affine.f - 51.0) / step), round((-7.0 - lattice.affine.c) / step)
+        read = reader.read(lattice, row, col, 20, 40)
+        assert read[0] == pytest.approx(1000 + 100 * (-7.0 + (np.arange(40) + 0.5) * step), abs=1e-2)
+    (footprint,) = footprints_deg(np.array([[west, 50.0, west + cols * step, 51.0]]), "EPSG:4326", "made")
+    assert footprint.intersects(Point(-6.0, 50.5))
+    assert footprint.bounds[0] >= -180
+    assert footprint.bounds[2] <= 180
