@@ -253,7 +253,7 @@ class Planner:
             tuple(index.refs(rows)),
             inside,
             tuple(index.bytes_in(rows, window).tolist()),
-            index.footprints(rows),
+            tuple(index.footprints(rows)),
         )
 
     def _probed(self, source: Source, tile: Tile, area: BaseGeometry) -> _FilesOfTile | None:

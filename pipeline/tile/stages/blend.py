@@ -24,7 +24,7 @@ import scipy  # its submodules load at first use: planning needs halos only
 
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.job import Job
-from orograph.pipeline.tile.stages.abutting import HALO_PX, REACH_PX, RimDifferences, rim_differences
+from orograph.pipeline.tile.stages import abutting
 from orograph.pipeline.tile.stages.bend import Bend
 from orograph.pipeline.tile.stages.stage import Context, IndexArray, Layer, TileWindow
 
@@ -47,7 +47,7 @@ class Blend:
         width_px = job.settings.blend_width_m / job.settings.pixel_size_m
         if width_px <= 0:
             return 1
-        reach = Bend.of(width_px, (0, 0)).halo_px + (HALO_PX if job.settings.join_abutting else 0)
+        reach = Bend.of(width_px, (0, 0)).halo_px + (abutting.halo_px(width_px) if job.settings.join_abutting else 0)
         return reach * min(max(1, len(job.sources) - 1), _DEEPEST) + 3
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
@@ -80,7 +80,7 @@ class Blend:
             raw = np.where(np.isfinite(raw), raw, layer.heights_m)
             difference = None
             if bend is not None:
-                difference = _difference(heights, sigma, layer, joins=joins)
+                difference = _difference(heights, sigma, layer, width_px if joins else None)
                 _count_joined(context, window, before, layer.index, difference)
             heights, index, sigma = _under((heights, index, sigma), layer, difference, bend, width_px)
             if layer.lowered is not None:
@@ -109,23 +109,23 @@ class _Difference:
 
     metres: FloatArray
     known: BoolArray
-    rim: RimDifferences | None
+    rim: abutting.RimDifferences | None
 
 
-def _difference(upper_m: FloatArray, sigma_m: FloatArray, layer: Layer, *, joins: bool) -> _Difference:
-    """Differences where both sources have heights, and along the border where they abut."""
+def _difference(upper_m: FloatArray, sigma_m: FloatArray, layer: Layer, joined_px: float | None) -> _Difference:
+    """Differences where both sources have heights; joined within a width in pixels, also along borders where they abut."""
     have = np.isfinite(upper_m)
     both = have & layer.valid
     metres = np.where(both, upper_m - layer.heights_m, np.float32(0)).astype(np.float32)
     new = layer.valid & ~have
-    if not joins or not new.any() or not have.any():
+    if joined_px is None or not new.any() or not have.any():
         return _Difference(metres, both, None)
     spread = layer.sigma_m
     if isinstance(spread, np.ndarray):
         # The lesser source's own, carried to the rim from the pixels next to it.
-        spread = scipy.ndimage.maximum_filter(np.nan_to_num(spread), 2 * REACH_PX + 1)
+        spread = scipy.ndimage.maximum_filter(np.nan_to_num(spread), 2 * abutting.LARGEST_GAP_PX + 3)
     sigma = np.hypot(np.nan_to_num(sigma_m), spread).astype(np.float32)
-    rim = rim_differences(upper_m, layer.heights_m, new, sigma)
+    rim = abutting.rim_differences(upper_m, layer.heights_m, new, sigma, joined_px)
     if rim is None:
         return _Difference(metres, both, None)
     return _Difference(metres + rim.difference_m, both | rim.known, rim)

@@ -7,7 +7,7 @@ from orograph.pipeline.core.grid import PixelWindow, Tile
 from orograph.pipeline.job import Job
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.tile.stages import Context, Layer, TileWindow
-from orograph.pipeline.tile.stages.abutting import rim_differences
+from orograph.pipeline.tile.stages.abutting import halo_px, rim_differences
 from orograph.pipeline.tile.stages.blend import Blend
 
 SIZE = 160
@@ -49,16 +49,16 @@ def test_the_lesser_of_two_abutting_models_meets_the_better(gap):
     assert np.nanmax(np.abs(np.diff(error[:, EDGE + gap :], axis=1))) < 0.5 * 1.5 / 20 + 0.01
     assert np.allclose(error[:, EDGE + 25 :], 0.5, atol=1e-3)
     (pixels, bounded) = told.details["joined"][1, 2]
-    assert pixels == (SIZE - 4) * (2 - gap)
+    assert pixels == SIZE - 4
     assert bounded == 0
 
 
-def test_with_noise_no_step_is_larger_at_the_border_than_inside():
-    _, upper, lower = abutting(0.5, noise_m=0.3)
+@pytest.mark.parametrize(("sigma_m", "left_m"), [(1.0, 0.15), (0.2, 0.35)])
+def test_with_noise_the_accuracies_decide_how_much_is_corrected(sigma_m, left_m):
+    _, upper, lower = abutting(0.5, sigma_m=sigma_m, noise_m=0.3)
     out = Blend()(window(upper, lower), context())
-    curvature = np.abs(np.median(np.diff(out.heights_m - terrain(), axis=1), axis=0))
-    assert curvature[EDGE - 1] < 0.1
-    assert curvature[EDGE - 1] < curvature[EDGE + 25 : SIZE - 5].max() + 0.05
+    step = np.median(np.diff(out.heights_m - terrain(), axis=1), axis=0)
+    assert abs(step[EDGE - 1]) < left_m
 
 
 def test_a_difference_beyond_both_accuracies_is_bounded_and_counted():
@@ -87,28 +87,34 @@ def test_overlaps_are_not_estimated():
     assert not told.details
 
 
+def test_on_rough_terrain_relief_is_not_taken_for_a_difference():
+    """The same model on both sides of a border through noise of a metre: nearly nothing is corrected."""
+    _, upper, lower = abutting(0.0, noise_m=1.0)
+    plain = Blend()(window(upper, lower), context(join_abutting=False))
+    joined = Blend()(window(upper, lower), context())
+    correction = joined.heights_m - plain.heights_m
+    assert np.sqrt(np.mean(correction[:, EDGE:] ** 2)) < 0.06
+    assert np.abs(correction).max() < 0.4
+
+
 def test_windows_agree_bit_for_bit():
     _, upper, lower = abutting(0.5, noise_m=0.2)
     sigma = np.full((SIZE, SIZE), 0.3, np.float32)
-    whole = rim_differences(
-        upper.heights_m, lower.heights_m, np.isfinite(lower.heights_m) & np.isnan(upper.heights_m), sigma
-    )
-    assert whole is not None
+    new = np.isfinite(lower.heights_m) & np.isnan(upper.heights_m)
+    whole = rim_differences(upper.heights_m, lower.heights_m, new, sigma, 20.0)
     cut = slice(20, 120)
-    part = rim_differences(
-        upper.heights_m[cut],
-        lower.heights_m[cut],
-        (np.isfinite(lower.heights_m) & np.isnan(upper.heights_m))[cut],
-        sigma[cut],
-    )
+    part = rim_differences(upper.heights_m[cut], lower.heights_m[cut], new[cut], sigma[cut], 20.0)
+    assert whole is not None
     assert part is not None
-    np.testing.assert_array_equal(part.difference_m[6:-6], whole.difference_m[26:114])
+    halo = halo_px(20.0)
+    np.testing.assert_array_equal(part.difference_m[halo:-halo], whole.difference_m[20 + halo : 120 - halo])
+    np.testing.assert_array_equal(part.known[halo:-halo], whole.known[20 + halo : 120 - halo])
+    assert part.known.any()
 
 
-def test_a_lone_line_of_pixels_spans_no_plane_and_is_left_alone():
+def test_sources_too_narrow_for_an_estimate_are_left_alone():
     upper = np.full((9, 9), np.nan, np.float32)
     upper[:, :4] = 1.0
     lower = np.full((9, 9), np.nan, np.float32)
     lower[:, 4] = 5.0
-    found = rim_differences(upper, lower, np.isfinite(lower), np.full((9, 9), 1.0, np.float32))
-    assert found is None or not found.known.any()
+    assert rim_differences(upper, lower, np.isfinite(lower), np.full((9, 9), 1.0, np.float32), 20.0) is None
