@@ -78,6 +78,7 @@ def export(
     from orograph.pipeline.exports.cell_job import PRODUCTS, CellSettings
     from orograph.pipeline.exports.cell_lattice import cells_of_tiles
     from orograph.pipeline.settings import RunSettings, first_fault
+    from orograph.pipeline.vertical.catalogue import VerticalCatalogue
 
     apply_gdal_env()
     run = RunSettings.with_flags(store=store, engine=engine, workers=workers, grids_dir=grids_dir, scratch=scratch)
@@ -97,6 +98,8 @@ def export(
         )
     except ValidationError as fault:
         raise ConfigError(first_fault(fault)) from fault
+    for named in filter(None, (settings.frame, settings.via)):
+        VerticalCatalogue.load().frame(named)
     opened = open_store(run.store, endpoint_url=run.s3_endpoint_url, must_exist=True)
     cells = [Cell.parse(text) for text in cell or ()] + list(cells_of_tiles(Tile.parse(text) for text in tile or ()))
     planned = plan_cells(opened, settings, cells or None)

@@ -55,7 +55,8 @@ def test_glo_30_comes_out_in_its_own_frame(tmp_path, place):
     truth = 500 + 1000 * (x - lon) - 2000 * (y - lat)
     inner = (abs(x - lon) < 0.11) & (abs(y - lat) < 0.11)
     assert inner.sum() > 100
-    assert np.abs(heights[rows, cols] - truth)[inner].max() < 0.01
+    # A hundredth of the rise per pixel: the widened kernel is not exact on planes.
+    assert np.abs(heights[rows, cols] - truth)[inner].max() < 0.06
 
 
 def test_icelandic_heights_reach_the_ellipsoid_by_the_national_geoid(tmp_path, shared):
