@@ -135,6 +135,18 @@ def test_frames_are_moved_and_recorded(world: World) -> None:
     assert height - truth == pytest.approx(record.shift_min_m, abs=0.05 + 0.02)
 
 
+def test_a_frame_is_passed_through_on_the_way_to_the_ellipsoid(world: World, shared) -> None:
+    world.publish(tiles_of_cell(CELL))
+    settings = CellSettings(products=("hgt3",), frame="EPSG:4937", via="EGM96")
+    planned = plan_cells(world.store, settings, [CELL])
+    run_settings = RunSettings(store=world.store.url, scratch=world.folder, grids_dir=shared("proj-grids"))
+    CellRunner(run_settings)(planned.due[0], lambda *_: None)
+    record = published_cell(world, "dem-eu-exports", "N47E010_hgt3_EPSG4937").operations[-1]
+    assert record.steps[0] == "derived:egm96-evrf2007 (inverse)"
+    assert list(record.grids) == ["us_nga_egm96_15.tif"]
+    assert 45 < record.shift_min_m < record.shift_max_m < 53
+
+
 def test_missing_parents_are_void_or_refused(world: World) -> None:
     world.publish([Tile.parse("E4350N2700")])
     rejected = plan_cells(world.store, CellSettings(products=("hgt3",), missing="error"), [CELL])
