@@ -155,7 +155,7 @@ def _under(
     bend: Bend | None,
     width_px: float,
 ) -> tuple[FloatArray, IndexArray, FloatArray]:
-    """Put a lesser layer under heights, source index and standard deviation that are already there."""
+    """Merge a lower-priority layer below heights, source index and standard deviation that are already there."""
     heights_m, index, sigma_m = merged
     new = layer.valid & np.isnan(heights_m)
     if not new.any():
