@@ -1,6 +1,7 @@
-"""Warnings before work: suspicious samples of planned files, and sources that disagree by more than any two datums do.
+"""Warnings before work: suspicious samples of planned files, steps between neighbouring files, and sources that disagree.
 
-Only local files are looked at: nine windows of a source at most, and one common window of two sources.
+Only local files are looked at: nine windows of a source at most, 16 edges of its files, and one common window of two
+sources, which are expected to differ by no more than any two datums do.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +24,16 @@ from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.errors import OrographError, SuspiciousSamples
 from orograph.pipeline.planning.areas import footprint_of
 from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.facts import Facts
 from orograph.pipeline.sources.header import read_header
 from orograph.pipeline.sources.single_raster import HeightRaster
-from orograph.pipeline.sources.suspicion import PLACES, examine
+from orograph.pipeline.sources.suspicion import PLACES, edge_step_m, examine
 
+_EDGE_FILES: Final = 64
+_MOST_EDGES: Final = 16
+_STRIP_PX: Final = 34
+_LEAST_EDGE_PX: Final = 64
+_MOST_EDGE_PX: Final = 1024
 _COMPARED_PX: Final = 128
 _COMPARED_FILES: Final = 16
 _LEAST_PX: Final = 500
@@ -67,6 +74,7 @@ def check_samples(files: Sequence[tuple[Source, Sequence[str]]]) -> tuple[Warned
     """
     local = [(source, [href for href in some if "://" not in href]) for source, some in files]
     found = [warned for source, paths in local for warned in _suspicious(source, paths)]
+    found += [warned for source, paths in local for warned in _steps_at_edges(source, paths)]
     placed = [(source, _placed(source, paths)) for source, paths in local] if len(local) > 1 else []
     for (one, ours), (other, theirs) in combinations(placed, 2):
         found.extend(_disagreeing(one, ours, other, theirs))
@@ -101,6 +109,62 @@ def _suspicious(source: Source, paths: Sequence[str]) -> Iterator[Warned]:
             if one.kind not in seen:
                 seen.add(one.kind)
                 yield Warned(source.id, Path(path).name, one.kind, one.text)
+
+
+def _steps_at_edges(source: Source, paths: Sequence[str]) -> Iterator[Warned]:
+    """The first edge where two files of a source abut and do not fit."""
+    headers: dict[str, Facts] = {}
+    for path in paths[:_EDGE_FILES]:
+        with contextlib.suppress(OrographError):
+            headers[path] = read_header(path, source)
+    looked = 0
+    for (one, ours), (other, theirs) in permutations(headers.items(), 2):
+        edge = _common_edge(ours, theirs)
+        if edge is None:
+            continue
+        looked += 1
+        if looked > _MOST_EDGES:
+            return
+        with contextlib.suppress(OrographError):
+            step_m = edge_step_m(
+                *(_lines(facts, source, place) for facts, place in zip((ours, theirs), edge, strict=True))
+            )
+            if step_m is not None:
+                text = f"heights step by {step_m:.2g} m along the whole edge to {Path(other).name}"
+                yield Warned(source.id, Path(one).name, "edge step", text)
+                return
+
+
+Window = tuple[int, int, int, int, bool]
+"""Row, column, height and width of a strip along an edge, and whether its lines are columns."""
+
+
+def _common_edge(one: Facts, other: Facts) -> tuple[Window, Window] | None:
+    """Strips on both sides of the edge at which two files on one lattice abut; None where they do not."""
+    if abs(one.affine.a / other.affine.a - 1) > 1e-7 or abs(one.affine.e / other.affine.e - 1) > 1e-7:
+        return None
+    col, row = ~one.affine @ (other.affine.c, other.affine.f)
+    if abs(col - round(col)) > 0.01 or abs(row - round(row)) > 0.01:
+        return None
+    (rows, cols), col, row = one.shape, round(col), round(row)
+    if min(rows, cols, *other.shape) < _STRIP_PX:
+        return None
+    left, right = max(0, col), min(cols, col + other.shape[1])
+    top, bottom = max(0, row), min(rows, row + other.shape[0])
+    if row == rows and right - left >= _LEAST_EDGE_PX:
+        width = min(right - left, _MOST_EDGE_PX)
+        return (rows - _STRIP_PX, left, _STRIP_PX, width, False), (0, left - col, _STRIP_PX, width, False)
+    if col == cols and bottom - top >= _LEAST_EDGE_PX:
+        height = min(bottom - top, _MOST_EDGE_PX)
+        return (top, cols - _STRIP_PX, height, _STRIP_PX, True), (top - row, 0, height, _STRIP_PX, True)
+    return None
+
+
+def _lines(facts: Facts, source: Source, place: Window) -> FloatArray:
+    row, col, height, width, is_column = place
+    with HeightRaster(facts, source.id) as raster:
+        heights = raster.read_unchecked(row, col, height, width)
+    return heights.T if is_column else heights
 
 
 def _placed(source: Source, paths: Sequence[str]) -> list[tuple[str, BaseGeometry]]:

@@ -1,4 +1,4 @@
-"""Detect suspicious samples: undeclared voids, resampling by repetition, interpolated terrain, spikes, steps.
+"""Detect suspicious samples: undeclared voids, traces of resampling, spikes, steps in a file and between files.
 
 Data is neither changed nor rejected here. Each finding has a location, so that a picture can show it. Thresholds
 are far from real terrain and real DSMs: a lake meets its shore, a mast is not one pixel of a smooth slope.
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.sources.resampling_traces import interpolation_period_px, staircase_share
 from orograph.pipeline.sources.single_raster import HeightRaster
 
 WINDOW_PX: Final = 512
@@ -37,7 +38,7 @@ class Suspicion:
     """One finding.
 
     Attributes:
-        kind: `undeclared void`, `constant border`, `repeated lines`, `spike`, `crater`, `step`.
+        kind: `undeclared void`, `constant border`, `repeated lines`, `staircase`, `interpolated`, `spike`, `crater`, `step`.
         text: The finding, in a sentence.
         row: First row of the window that shows it.
         col: First column.
@@ -85,7 +86,7 @@ def examine_window(heights_m: FloatArray, edges: tuple[bool, bool, bool, bool] =
     """
     if min(heights_m.shape) < _LEAST_PX or np.isfinite(heights_m).mean() < 0.05:
         return
-    looks: tuple[Callable[[FloatArray], Suspicion | None], ...] = (_undeclared_void, _repeated_lines, _outliers, _step)
+    looks: tuple[Callable[[FloatArray], Suspicion | None], ...] = (_undeclared_void, _resampled, _outliers, _step)
     for look in looks:
         found = look(heights_m)
         if found is not None:
@@ -179,29 +180,65 @@ def _outliers(z: FloatArray) -> Suspicion | None:
     return None
 
 
+def _resampled(z: FloatArray) -> Suspicion | None:
+    """Heights that were not measured on their own grid; the plainest trace is reported."""
+    repeated = _repeated_lines(z)
+    if repeated is not None:
+        return repeated
+    middle = np.zeros(z.shape, np.bool_)
+    middle[z.shape[0] // 2, z.shape[1] // 2] = True
+    share = staircase_share(z)
+    if share is not None:
+        text = f"{share:.0%} of neighbouring heights are equal at an even rhythm: resampled by nearest neighbour?"
+        return _at("staircase", text, middle)
+    period = interpolation_period_px(z)
+    if period is not None:
+        return _at(
+            "interpolated", f"slopes change every {period:.2g} pixels: interpolated from coarser heights?", middle
+        )
+    return None
+
+
 def _step(z: FloatArray) -> Suspicion | None:
     """A straight step along a whole row or column: the edge of a file or strip that does not fit its neighbour."""
     for axis, name in ((0, "row"), (1, "column")):
-        lines = z if axis == 0 else z.T
-        known = np.isfinite(lines).mean(axis=1)
-        steps = np.diff(lines, axis=0)
-        # A difference explained by the slope on both sides is not a step.
-        bend = steps[1:-1] - (steps[:-2] + steps[2:]) / 2.0
-        judged = (np.isfinite(bend).mean(axis=1) > 0.5) & (known[1:-2] > 0.5)
-        if judged.sum() < _LEAST_PX // 2:
-            continue
-        middle = np.full(bend.shape[0], np.nan, np.float32)
-        middle[judged] = np.nanmedian(bend[judged], axis=1)
-        noise = float(np.nanmedian(np.abs(middle)))
-        spread = float(np.nanmedian(np.abs(bend[judged])))
-        worst = int(np.nanargmax(np.abs(middle)))
-        height = float(abs(middle[worst]))
-        agree = float(np.nanmean(np.sign(bend[worst]) == np.sign(middle[worst])))
-        if height > max(_STEP_M, _STEP_TIMES * noise, 4.0 * spread) and agree > 0.9:
+        found = _stepping_line(z if axis == 0 else z.T)
+        if found is not None:
+            line, height = found
             mark = np.zeros(z.shape, np.bool_)
-            (mark if axis == 0 else mark.T)[worst + 2] = True
+            (mark if axis == 0 else mark.T)[line] = True
             return _at("step", f"heights step by {height:.2g} m along a whole {name}: a seam of files?", mark)
     return None
+
+
+def edge_step_m(one: FloatArray, other: FloatArray) -> float | None:
+    """Step between two neighbouring files along their common edge; None where they fit.
+
+    Args:
+        one: The last rows of a file (or columns, transposed), float32 metres, NaN for void; at least 32.
+        other: As many first rows of the next file.
+    """
+    found = _stepping_line(np.vstack([one, other]))
+    return None if found is None or abs(found[0] - len(one)) > 1 else found[1]
+
+
+def _stepping_line(lines: FloatArray) -> tuple[int, float] | None:
+    """The line in front of which heights step the most, and by how much; None where none stands out."""
+    known = np.isfinite(lines).mean(axis=1)
+    steps = np.diff(lines, axis=0)
+    # A difference explained by the slope on both sides is not a step.
+    bend = steps[1:-1] - (steps[:-2] + steps[2:]) / 2.0
+    judged = (np.isfinite(bend).mean(axis=1) > 0.5) & (known[1:-2] > 0.5)
+    if judged.sum() < _LEAST_PX // 2:
+        return None
+    middle = np.full(bend.shape[0], np.nan, np.float32)
+    middle[judged] = np.nanmedian(bend[judged], axis=1)
+    noise = float(np.nanmedian(np.abs(middle)))
+    spread = float(np.nanmedian(np.abs(bend[judged])))
+    worst = int(np.nanargmax(np.abs(middle)))
+    height = float(abs(middle[worst]))
+    agree = float(np.nanmean(np.sign(bend[worst]) == np.sign(middle[worst])))
+    return (worst + 2, height) if height > max(_STEP_M, _STEP_TIMES * noise, 4.0 * spread) and agree > 0.9 else None
 
 
 def _constant_border(z: FloatArray, edges: tuple[bool, bool, bool, bool]) -> Suspicion | None:

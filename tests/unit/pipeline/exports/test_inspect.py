@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
+from orograph.infra.cli.common import ending
 from orograph.pipeline.core.grid import Cell, Tile
 from orograph.pipeline.errors import SourceCorrupt, SourceMissing
 from orograph.pipeline.exports.hgt import write_hgt
@@ -80,3 +81,35 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(app, ["inspect", "--json", str(tmp_path / "N47E010.hgt")])
     assert result.exit_code == 0, result.output
     assert '"cell": "N47E010"' in result.output
+
+
+def test_suspicious_samples_are_told_with_pictures_and_stop_a_strict_inspection(tmp_path: Path) -> None:
+    heights = np.random.default_rng(1).normal(300, 0.3, (200, 200)).astype(np.float32)
+    heights += np.linspace(0, 80, 200, dtype=np.float32)
+    heights[60, 70] += 300
+    heights[100:140, 100:140] = 0
+    path = tmp_path / "x.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=200, height=200, count=1, dtype="float32", crs="EPSG:25832", nodata=-9999,
+        transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5e6),
+    ) as dataset:  # fmt: skip
+        dataset.write(heights, 1)
+    found = inspect(path)
+    assert {one.kind for one in found.suspicions} == {"undeclared void", "spike"}
+    words = ["inspect", str(path), "--png", str(tmp_path / "p.png")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "WARN  undeclared void: 4.0 % of the heights are exactly 0 m" in result.output
+    for kind in ("undeclared_void", "spike"):
+        picture = np.asarray(Image.open(tmp_path / f"p_{kind}.png"))
+        assert picture.shape == (2 * 96 * 5, 96 * 5), "relief above heights, five times enlarged"
+        assert picture.std() > 10
+    # The lower half is heights in grey: the void is black, the terrain around it is not.
+    grey = np.asarray(Image.open(tmp_path / "p_undeclared_void.png"))[96 * 5 :]
+    assert (grey == 0).mean() == pytest.approx(40 * 40 / 96**2, abs=0.02)
+    assert CliRunner().invoke(app, [*words, "--strict"]).exit_code == 1
+
+
+def test_a_missing_file_ends_with_4(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert ending(lambda: app(["inspect", str(tmp_path / "none.tif")], standalone_mode=False)) == 4
+    assert "no raster at" in capfd.readouterr().err

@@ -9,8 +9,11 @@ from rasterio.transform import from_origin
 from orograph.infra.cli.app import app
 from orograph.infra.cli.common import ending
 from orograph.pipeline.errors import BandMismatch, NodataError, SourceCorrupt, SourceGridError, SourceMissing
+from orograph.pipeline.exports.inspect import inspect
 from orograph.pipeline.learning.superres.dataset import read_heights
-from orograph.pipeline.sources.single_raster import opened_heights
+from orograph.pipeline.sources.header import read_header
+from orograph.pipeline.sources.single_raster import open_heights, opened_heights
+from tests.support.made import source
 
 FEET = "EPSG:2263+6360"  # New York's state plane with NAVD88 heights in US survey feet
 
@@ -122,3 +125,22 @@ def test_a_mistake_ends_in_a_sentence_and_never_in_a_traceback(number, tmp_path,
     assert "Traceback" not in "\n".join(told)
     assert ": " in told[-1]
     assert not (tmp_path / "out.tif").exists()
+
+
+@pytest.mark.parametrize("delivered", [False, True])
+def test_a_zone_number_in_front_of_the_eastings_is_named(delivered, tmp_path, shared):
+    if delivered:
+        path = shared("cases/input/18-aoi-messages/zone_prefix.tif")
+    else:
+        path = written(tmp_path / "a.tif", hills(), "EPSG:25832")
+        with rasterio.open(path, "r+") as file:
+            file.transform = from_origin(32_569_160, 5_650_000, 10, 10)
+    with rasterio.open(path) as file:
+        declared = source(path, horizontal_crs="EPSG:25832", resolution_m=file.transform.a)
+    words = r"zone number 32 in front of the eastings\? use the CRS that has it \(EPSG:4647"
+    with pytest.raises(SourceGridError, match=words):
+        read_header(path, declared)
+    with pytest.raises(SourceGridError, match=words):
+        open_heights(path)
+    (fault,) = (check.found for check in inspect(path).checks if check.name == "facts agree")
+    assert "outside EPSG:25832" in fault
