@@ -51,6 +51,19 @@ def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
     return FINE_MODEL if (averaged_px(FINE_MODEL, source.resolution_m) or most + 1) <= most else None
 
 
+def bare_earth_choice(source: Source, pixel_size_m: float) -> str:
+    """Say what `auto` does with a DSM, and why."""
+    name = model_for(source, AUTO, pixel_size_m)
+    low, high = EDGES_SIZES_M
+    if name == EDGES:
+        return f"{EDGES}, its pixels are coarse and it has a land-cover map"
+    if name is not None:
+        return f"{name}, trained at its pixels"
+    if low <= source.resolution_m <= high:
+        return "kept, without a land-cover map nothing was shown to help at its pixels"
+    return f"kept, no bundled bare-earth model fits pixels of {source.resolution_m:g} m in tiles of {pixel_size_m:g} m"
+
+
 def canopy_share_of(source: Source) -> float:
     """Share of the canopy's height in a DSM's heights; all of it unless its sensor model says less."""
     share = None if source.sensor is None else source.sensor.canopy_share

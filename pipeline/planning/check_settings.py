@@ -8,6 +8,7 @@ from orograph.pipeline.core.weights_uri import is_own
 from orograph.pipeline.coregistration.methods import parse_method
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.superres.choice import AUTO
 from orograph.pipeline.superres.resolvers import check_resolver, takes_options
 from orograph.pipeline.tile.stages import chain
 from orograph.pipeline.vertical.catalogue import VerticalCatalogue
@@ -22,7 +23,7 @@ def check_settings(settings: ProcessingSettings) -> None:
         ConfigError: an unknown resolver, bare-earth model, coregistration method, stage or vertical frame; the remedy
             lists the known ones. Also a device that these settings do not use.
     """
-    if settings.superres != "none" or settings.superres_options:
+    if settings.superres not in ("none", AUTO) or (settings.superres == "none" and settings.superres_options):
         check_resolver(settings.superres, settings.superres_options)
     _check_bare_earth(settings.bare_earth)
     if settings.coregistration != "none":
@@ -38,7 +39,7 @@ def check_settings(settings: ProcessingSettings) -> None:
 
 def runs_on_device(settings: ProcessingSettings) -> bool:
     """Whether anything in the settings can run on a torch device."""
-    networks = settings.superres != "none" and takes_options(settings.superres)
+    networks = settings.superres == AUTO or (settings.superres != "none" and takes_options(settings.superres))
     return networks or settings.bare_earth not in {"none", *FILTERS} or settings.coregistration != "none"
 
 

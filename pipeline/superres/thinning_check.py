@@ -20,6 +20,7 @@ from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import ThinningCheck
 from orograph.pipeline.sources.sensor import RESOLVER
 from orograph.pipeline.sources.single_raster import HeightRaster
+from orograph.pipeline.superres.choice import upsampling_of
 from orograph.pipeline.superres.thinning_evidence import PLACES, contradicted, log_odds_at
 from orograph.pipeline.superres.zoom import UPSAMPLED_FROM
 
@@ -32,11 +33,12 @@ def relies_on_thinning(source: Source, settings: ProcessingSettings) -> bool:
     # Planning, and `orograph --help`, should not wait for the compiler behind these.
     from orograph.pipeline.superres.interpolants import INTERPOLANTS
 
+    superres = upsampling_of(source, settings).name
     return (
         source.thinning is Thinning.AVERAGED
         and not source.trust_thinning
-        and not (settings.superres == RESOLVER and source.sensor is not None)
-        and settings.superres not in ("none", *INTERPOLANTS)
+        and not (superres == RESOLVER and source.sensor is not None)
+        and superres not in ("none", *INTERPOLANTS)
         and source.resolution_m / settings.pixel_size_m >= UPSAMPLED_FROM
     )
 

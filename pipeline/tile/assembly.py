@@ -29,6 +29,7 @@ from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.pipeline.superres import takes_options, takes_sensor
+from orograph.pipeline.superres.choice import AUTO, upsampling_of
 from orograph.pipeline.superres.zoom import zoom_of
 from orograph.pipeline.tile.errors import local_reach_px
 from orograph.pipeline.tile.memory import tile_halo_px
@@ -140,6 +141,7 @@ class TileAssembly:
             None if model is None else GroundReader(reader, model, source.land_cover, settings.device, self._weights)
         )
         multiple = 1 if ground is None else ground.multiple
+        chosen = upsampling_of(source, settings).name
         return PreparedSource(
             index=number,
             ref=ref,
@@ -150,37 +152,37 @@ class TileAssembly:
                 reader.lattices,
                 source.resolution_m,
                 settings.pixel_size_m,
-                settings.superres,
+                chosen,
                 multiple,
                 fetch=self._weights,
                 stated=source.sensor,
-                **_options(ref, settings),
+                **_options(ref, chosen, settings),
             ),
             mapping=NodeMapping.build(nodes, pinned(ref), delta),
-            sigma_m=math.hypot(_systematic_m(ref, settings), record.accuracy_m, settings.rounding_m),
+            sigma_m=math.hypot(_systematic_m(ref, chosen, settings), record.accuracy_m, settings.rounding_m),
             ground=ground,
             canopy=None if ground is not None else canopy_reader(source, reader),
             horizontal_m=source.horizontal_accuracy_m,
         )
 
 
-def _systematic_m(ref: SourceRef, settings: ProcessingSettings) -> float:
+def _systematic_m(ref: SourceRef, superres: str, settings: ProcessingSettings) -> float:
     """A source's accuracy without the noise that its upsampling states separately, metres."""
     accuracy, averaged_down = ref.source.accuracy_m, settings.pixel_size_m >= 2.0 * ref.source.resolution_m
     if ref.source.sensor is not None and not averaged_down:
         return math.sqrt(max(accuracy**2 - ref.source.sensor.typical_variance, 0.0))
-    uses_noise = takes_sensor(settings.superres) or takes_options(settings.superres)
+    uses_noise = takes_sensor(superres) or takes_options(superres)
     if ref.source.noise_m and uses_noise and zoom_of(ref.source.resolution_m, settings.pixel_size_m) > 1:
         return math.sqrt(max(accuracy**2 - ref.source.noise_m**2, 0.0))
     return accuracy
 
 
-def _options(ref: SourceRef, settings: ProcessingSettings) -> dict[str, Any]:
+def _options(ref: SourceRef, superres: str, settings: ProcessingSettings) -> dict[str, Any]:
     """Return the resolver options from settings and source; interpolants do not use a source's noise."""
-    if takes_sensor(settings.superres):
-        return settings.superres_options | {"sensor": ref.sensor}
-    if not takes_options(settings.superres):
-        return settings.superres_options
+    if takes_sensor(superres):
+        return ({} if settings.superres == AUTO else settings.superres_options) | {"sensor": ref.sensor}
+    if not takes_options(superres):
+        return {} if settings.superres == AUTO else settings.superres_options
     noise = {"noise_m": ref.source.noise_m} if ref.source.noise_m else {}
     device = {"device": settings.device} if settings.device != "cpu" else {}
     return settings.superres_options | noise | device

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 
-from orograph.pipeline.bare_earth.filters import EDGES_SIZES_M
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import OrographError
@@ -15,6 +14,7 @@ from orograph.pipeline.job import Job
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.superres import resolver, takes_options, takes_sensor
+from orograph.pipeline.superres.choice import AUTO, upsampling_of
 from orograph.pipeline.superres.zoom import IN_PLACE, zoom_of
 
 
@@ -23,8 +23,9 @@ def upsampler_of(source: Source, settings: ProcessingSettings, fetch: Read | Non
     zoom = 1 if settings.superres == "none" else zoom_of(source.resolution_m, settings.pixel_size_m)
     if zoom == 1:
         return None
-    factor = _trained_factor(settings.superres, fetch)
-    return settings.superres if factor in (None, zoom) else IN_PLACE
+    chosen = upsampling_of(source, settings).name
+    factor = _trained_factor(chosen, fetch)
+    return chosen if factor in (None, zoom) else IN_PLACE
 
 
 def substitutions(jobs: Iterable[Job], fetch: Read | None = None) -> tuple[str, ...]:
@@ -44,21 +45,22 @@ def substitutions(jobs: Iterable[Job], fetch: Read | None = None) -> tuple[str, 
 def _of_source(source: Source, settings: ProcessingSettings, fetch: Read | None) -> tuple[str, ...]:
     found = []
     upsampler = upsampler_of(source, settings, fetch)
-    if upsampler not in (None, settings.superres):
+    if settings.superres == AUTO and upsampler is not None:
+        found.append(f"{source.id} is upsampled by {upsampler}: {upsampling_of(source, settings).reason}")
+    elif upsampler not in (None, settings.superres):
         found.append(
             f"{source.id} is upsampled by {upsampler}: {settings.superres} is trained for factor "
             f"{_trained_factor(settings.superres, fetch)}, {source.resolution_m:g} m to {settings.pixel_size_m:g} m is "
             f"{zoom_of(source.resolution_m, settings.pixel_size_m)}"
         )
-    if settings.bare_earth == "auto" and source.surface is Surface.DSM and not _has_bare_earth(source, settings):
-        found.append(f"{source.id} stays a DSM: {_why_no_bare_earth(source, settings)}")
+    if settings.bare_earth == AUTO and source.surface is Surface.DSM:
+        # Compiled kernels, which few plans need.
+        from orograph.pipeline.bare_earth.reader import bare_earth_choice, model_for
+
+        if model_for(source, AUTO, settings.pixel_size_m) is None:
+            reason = bare_earth_choice(source, settings.pixel_size_m).removeprefix("kept, ")
+            found.append(f"{source.id} stays a DSM: {reason}")
     return tuple(found)
-
-
-def _has_bare_earth(source: Source, settings: ProcessingSettings) -> bool:
-    from orograph.pipeline.bare_earth.reader import AUTO, model_for  # compiled kernels, which few plans need
-
-    return model_for(source, AUTO, settings.pixel_size_m) is not None
 
 
 @lru_cache(maxsize=16)
@@ -70,12 +72,3 @@ def _trained_factor(name: str, fetch: Read | None) -> int | None:
     with contextlib.suppress(OrographError):  # weights that only workers can read are checked there
         factor = getattr(resolver(name, fetch=fetch), "factor", None)
     return factor
-
-
-def _why_no_bare_earth(source: Source, settings: ProcessingSettings) -> str:
-    low, high = EDGES_SIZES_M
-    if low <= source.resolution_m <= high and source.land_cover is None:
-        return "without a land-cover map nothing is known to help at its pixels"
-    return (
-        f"no bundled bare-earth model fits pixels of {source.resolution_m:g} m in tiles of {settings.pixel_size_m:g} m"
-    )

@@ -59,6 +59,13 @@ class SamplingPlan:
     scale: float
     upscale: Resolver | None
 
+    @property
+    def resolver(self) -> Resolver | None:
+        """The resolver that changes heights, without the error stated around it."""
+        if not isinstance(self.upscale, StatedError):
+            return self.upscale
+        return self.upscale.up if self.zoom > 1 else None
+
     @classmethod
     def of(
         cls,

@@ -14,12 +14,13 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from orograph.pipeline.bare_earth.reader import GroundReader
+from orograph.pipeline.bare_earth.reader import GroundReader, bare_earth_choice
 from orograph.pipeline.core.grid import TILE_CRS, PixelWindow
 from orograph.pipeline.core.numerics import numerics_of
 from orograph.pipeline.core.palette import source_colour
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.core.software import software_versions
+from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.core.timing import StageClock
 from orograph.pipeline.formats import cog, tiff
 from orograph.pipeline.formats.statistics import BandStatistics
@@ -27,9 +28,13 @@ from orograph.pipeline.formats.thumbnail import write_thumbnail
 from orograph.pipeline.formats.vertical_datum import vertical_tags
 from orograph.pipeline.job import Job, ProgressCallback
 from orograph.pipeline.manifest import Band, CoregistrationRecord, FileFacts, Product, ProductInfo, canonical_json
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.facts import Facts
 from orograph.pipeline.sources.land_cover import LAND_COVER_SHA256
 from orograph.pipeline.superres import Resolver
+from orograph.pipeline.superres.choice import AUTO, upsampling_of
+from orograph.pipeline.superres.zoom import zoom_of
 from orograph.pipeline.tile.assembly import TileAssembly
 from orograph.pipeline.tile.quality import QualityTally
 from orograph.pipeline.tile.stages.stage import IndexArray
@@ -242,7 +247,7 @@ def draft_manifest(
         for ref in job.sources
         if ref.source.id in quality.source_fractions
     }
-    resolvers = [source.plan.upscale for source in shown if source.plan.upscale is not None]
+    resolvers = [found for source in shown if (found := source.plan.resolver) is not None]
     return {
         "tile": job.tile.id,
         "run_key": job.run_key,
@@ -268,6 +273,7 @@ def draft_manifest(
         "models": {
             **_raised(resolvers),
             **_below(below.values()),
+            **_reasons([source.ref.source for source in shown], settings),
         },
         "numerics": numerics_of(
             resolvers,
@@ -316,6 +322,21 @@ def _below(readers: Collection[GroundReader]) -> dict[str, str]:
         **({"bare_earth_sha256": "+".join(digests)} if digests else {}),
         **({LAND_COVER_SHA256: "+".join(maps)} if maps else {}),
     }
+
+
+def _reasons(sources: Sequence[Source], settings: ProcessingSettings) -> dict[str, str]:
+    """Choices that `auto` made, and why: one clause per source that they concern."""
+    chosen: dict[str, str] = {}
+    if settings.superres == AUTO:
+        coarse = [source for source in sources if zoom_of(source.resolution_m, settings.pixel_size_m) > 1]
+        found = ((source.id, upsampling_of(source, settings)) for source in coarse)
+        chosen["superres_choice"] = "; ".join(f"{name}: {how.name}, {how.reason}" for name, how in found)
+    if settings.bare_earth == AUTO:
+        surfaces = [source for source in sources if source.surface is Surface.DSM]
+        chosen["bare_earth_choice"] = "; ".join(
+            f"{source.id}: {bare_earth_choice(source, settings.pixel_size_m)}" for source in surfaces
+        )
+    return {name: text for name, text in chosen.items() if text}
 
 
 def _scratch(folder: Path, raster: RasterProduct) -> Path:

@@ -5,8 +5,10 @@ import pytest
 
 from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.resampling.node_grid import Target
+from orograph.pipeline.sources.sensor import bundled_sensor
 from orograph.pipeline.superres.zoom import LARGEST_ZOOM, zoom_of
 from orograph.pipeline.tile.assembly import TileAssembly
+from orograph.pipeline.tile.prepared_source import SamplingPlan
 from tests.support.planned import BOUNDS_M, job_of, paths_of
 
 
@@ -73,3 +75,15 @@ def test_heights_of_the_same_pixels_have_no_resampling_error(tmp_path):
         geobox = job.tile.geobox(50.0)
         layer = source.layer(Target.of(PixelWindow(520, 240, 20, 20).geobox(geobox, 0)))
     assert layer.sigma_m == pytest.approx(source.sigma_m, rel=0.02)
+
+
+def test_a_plan_names_the_resolver_below_the_stated_error():
+    radar = bundled_sensor("srtm")
+    upsampled = SamplingPlan.of((), 30.0, 10.0, "keys6", stated=radar)
+    assert upsampled.resolver is upsampled.upscale.up
+    assert upsampled.resolver.name == "keys6"
+    kept = SamplingPlan.of((), 30.0, 30.0, "keys6", stated=radar)
+    assert kept.upscale is not None, "it states the noise"
+    assert kept.resolver is None
+    assert SamplingPlan.of((), 30.0, 10.0, "sensor", sensor=radar).resolver.name == "sensor"
+    assert SamplingPlan.of((), 10.0, 10.0, "keys6").resolver is None

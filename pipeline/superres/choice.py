@@ -1,0 +1,43 @@
+"""The upsampling of each source under `superres=auto`: what was shown to help, else the interpolant."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from orograph.pipeline.core.surface import Surface
+from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.sensor import RESOLVER
+from orograph.pipeline.superres.zoom import IN_PLACE, zoom_of
+
+AUTO: Final = "auto"
+_NETWORK: Final = "superres-s"
+_NETWORK_FACTOR: Final = 3
+
+
+class Choice(NamedTuple):
+    """A resolver's name, and the reason for it."""
+
+    name: str
+    reason: str
+
+
+def upsampling_of(source: Source, settings: ProcessingSettings) -> Choice:
+    """Choose the resolver of a source.
+
+    `docs/benchmarks/real-sensors.md` and `super-resolution.md` contain the evidence: the filter gains on sensors whose
+    footprint and noise were measured, networks on lidar by a factor of three; a network loses on radar.
+    """
+    if settings.superres != AUTO:
+        return Choice(settings.superres, "requested")
+    sensor = source.sensor
+    if sensor is not None:
+        if sensor.errors.footprint_m is None or sensor.errors.noise_m is None:
+            return Choice(IN_PLACE, "its sensor model was not measured")
+        return Choice(RESOLVER, "its footprint and noise were measured")
+    if source.surface is Surface.DSM:
+        return Choice(IN_PLACE, "a DSM without a sensor model: nothing was shown to help")
+    zoom = zoom_of(source.resolution_m, settings.pixel_size_m)
+    if zoom != _NETWORK_FACTOR:
+        return Choice(IN_PLACE, f"no network was trained for factor {zoom}")
+    return Choice(_NETWORK, "a terrain model at the factor that the network was trained for")
