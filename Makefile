@@ -68,6 +68,7 @@ bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps stackstac==0.5.1
 	$(BIN)/python -m pytest $(BENCH) -m bench -s --timeout 3600
+	$(BIN)/python -m tests.bench.render
 
 clean:
 	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -16,6 +16,7 @@ from affine import Affine
 
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.demo.terrain import TerrainField, relief
+from tests.bench.results import record
 from tests.support.made import source
 
 pytestmark = pytest.mark.bench
@@ -127,5 +128,6 @@ def test_one_tile_beside_the_gdal_chain(dtm, tmp_path, capsys):
         )
         print("GDAL", {name: round(float(np.median([run[4][name][0] for run in runs])), 2) for name in runs[0][4]})
         print("ours", {name: round(float(np.median([run[5][name] for run in runs])), 2) for name in runs[0][5]})
+    record("main-job", "tile", ours=f"{ours:.2f} s", peer=f"{theirs:.2f} s, GDAL commands", ratio=ours / theirs)
     assert ours < theirs
     assert peak - imports_mb < 300

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import time
 from pathlib import Path
@@ -12,7 +13,9 @@ from pyproj import Transformer
 from pyproj.transformer import AreaOfInterest, TransformerGroup
 
 from orograph.pipeline.core.grid import Tile, windows
+from orograph.pipeline.errors import VerticalError
 from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
+from tests.bench.results import record
 
 pytestmark = pytest.mark.bench
 CATALOGUE = VerticalCatalogue.load()
@@ -60,6 +63,10 @@ def test_opendems_borders(shared, target):
     print(f"BE/NL bias without outlier {was[1][good].mean() * 100:+.2f} -> {be_nl[good].mean() * 100:+.2f} cm")
     print(f"NL/DE mean |d| {np.abs(was[0]).mean():.4f} -> {np.abs(nl_de).mean():.4f} m")
     print(f"BE/NL mean |d| {np.abs(was[1]).mean():.4f} -> {np.abs(be_nl).mean():.4f} m")
+    if target == "EPSG:5621":
+        biases = [[100 * values.mean() for values in pair] for pair in ((nl_de, be_nl[good]), (was[0], was[1][good]))]
+        ours, peer = (", ".join(f"{value:+.2f} cm" for value in pair) for pair in biases)
+        record("vertical-frames", "border-bias", ours=ours, peer=f"{peer}, OpenDEM Europe")
     if target == "EPSG:5709":
         assert abs(nl_de.mean()) <= 0.015
         assert abs(be_nl[good].mean()) <= 0.015
@@ -78,9 +85,9 @@ def test_no_step_inside_a_tile(shared):
     assert np.abs(np.diff(old)).max() < 1e-6
 
 
-def test_silent_no_ops_of_proj_beside_ours():
+def test_silent_no_ops_of_proj_beside_ours(tmp_path):
     """How many of our pairs PROJ answers with an unchanged height when no grid is there."""
-    pairs = moved = silent = 0
+    pairs = moved = silent = unchanged = 0
     for frame in CATALOGUE.frames:
         for target in ("EPSG:5621", "EPSG:5730"):
             source = frame.partition("@")[0]
@@ -94,7 +101,17 @@ def test_silent_no_ops_of_proj_beside_ours():
             height = transformer.transform(*place, 100.0)[2]
             silent += height == 100.0
             moved += height != 100.0
+            with contextlib.suppress(VerticalError):
+                operation = CATALOGUE.operation(frame, target, grids_dir=tmp_path, epoch=2020.0)
+                # A registered offset of zero is an answer; an operation without steps would be silence.
+                unchanged += operation.shift(*place) == 0.0 and not operation.steps
     print(f"\nPROJ's default without grids: {silent} of {pairs} pairs silently unchanged, {moved} moved")
+    record(
+        "vertical-frames",
+        "silent-pairs",
+        ours=f"{unchanged} of {pairs}",
+        peer=f"{silent} of {pairs}, PROJ without grids",
+    )
     assert silent > 0
 
 
@@ -155,5 +172,7 @@ def test_vertical_stage_beside_proj_per_pixel(shared):
     error = np.nanmax(np.abs(heights[:1000] - 50 - exact))
     print(f"\n25 Mpx: {ours_s:.3f} s CPU, pyproj per pixel {peer_s:.2f} s (from 5 Mpx), {peer_s / ours_s:.0f} times")
     print(f"largest difference {error * 1000:.2f} mm")
+    peer = f"{peer_s:.1f} s, pyproj per pixel"
+    record("vertical-frames", "per-pixel", ours=f"{ours_s:.3f} s", peer=peer, ratio=ours_s / peer_s)
     assert peer_s / ours_s >= 50
     assert error <= 0.002
