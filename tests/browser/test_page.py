@@ -373,9 +373,12 @@ def test_a_phone_paints_soon_and_loads_little(browser: Any, site: Site) -> None:
           [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
             .filter((one) => !/cities|water/.test(one.name)).reduce((sum, one) => sum + one.transferSize, 0)]"""
     )
+    # A worker of the map loads the land; place names and water come when the map is ready.
+    land = page.request.get(f"{site.url}static/land.json", headers={"accept-encoding": "gzip"})
+    loaded += int(land.headers["content-length"])
     print(f"first paint {painted:.0f} ms, {loaded / 1000:.0f} kB")
     assert loaded < 600_000
-    assert painted < 5_000, "one second on an idle machine; tests share theirs"
+    assert painted < 8_000, "one second on an idle machine; tests share theirs"
     page.close()
 
 

@@ -60,7 +60,7 @@ export function styleOf(state, tiles, url, version) {
       { id: "line-halo", type: "line", source: "line", layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": "#fff", "line-width": 6 } },
       { id: "line", type: "line", source: "line", layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": "#b3400b", "line-width": 3 } },
       { id: "line-points", type: "circle", source: "line", filter: ["==", ["geometry-type"], "Point"], paint: { "circle-radius": 5, "circle-color": "#b3400b", "circle-stroke-color": "#fff", "circle-stroke-width": 2 } },
-      { id: "place", type: "symbol", source: "places", filter: [">", ["get", "people"], ["step", ["zoom"], 1_000_000, 5, 400_000, 6, 200_000, 7, 90_000, 8, 40_000, 9, 20_000, 10, 5_000]],
+      { id: "place", type: "symbol", source: "places", filter: [">", ["get", "people"], ["step", ["zoom"], 1_000_000, 5, 400_000, 6, 200_000, 7, 90_000, 8, 60_000, 9, 20_000, 10, 5_000]],
         layout: { "text-field": ["get", "name"], "text-font": ["Noto Sans Regular"], "text-size": ["interpolate", ["linear"], ["get", "people"], 5_000, 11, 100_000, 13, 1_000_000, 16], "symbol-sort-key": ["-", 0, ["get", "people"]], "text-padding": 6, "text-max-width": 8 },
         paint: { "text-color": "#1b2b31", "text-halo-color": "rgba(255,255,255,.88)", "text-halo-width": 1.5 } },
     ],
