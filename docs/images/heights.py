@@ -44,7 +44,13 @@ def void_as_height(heights: np.ndarray) -> None:
     drawn = np.where(void | (drawn < -100), np.nan, drawn)
     share = gaussian_filter(np.where(void, 0.0, 1.0), 1.2)
     kept = gaussian_filter(np.where(void, 0.0, heights), 1.2) / np.maximum(share, 1e-6)
-    save("heights-void", np.where(void, np.nan, kept).astype(np.float32), drawn, "averaged without the void", "the void took part")
+    save(
+        "heights-void",
+        np.where(void, np.nan, kept).astype(np.float32),
+        drawn,
+        "averaged without the void",
+        "the void took part",
+    )
 
 
 def canopy_at_a_border(heights: np.ndarray) -> None:
