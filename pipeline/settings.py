@@ -157,6 +157,8 @@ class RunSettings(EnvironmentSettings):
     """Folder of geoid grids."""
     s3_endpoint_url: str | None = None
     """Endpoint of the store's S3 server if it is not AWS; also of sources that use its credentials and name no endpoint."""
+    s3_anonymous: bool = False
+    """Read the store's bucket without credentials, as a public one; `serve`, `catalog` and `status` only."""
     deadline_s: float = Field(default=3600.0, gt=0)
     """Longest time in seconds for one tile; a single worker in the command's own process has no limit."""
     attempts: int = Field(default=3, ge=1)

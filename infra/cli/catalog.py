@@ -220,4 +220,6 @@ def _store(url: str | None) -> Store:
     from orograph.pipeline.settings import RunSettings
 
     settings = RunSettings.with_flags(store=url)
-    return open_store(settings.store, endpoint_url=settings.s3_endpoint_url, must_exist=True)
+    return open_store(
+        settings.store, endpoint_url=settings.s3_endpoint_url, anonymous=settings.s3_anonymous, must_exist=True
+    )

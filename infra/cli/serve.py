@@ -44,6 +44,9 @@ def serve(
     workers: Annotated[int | None, typer.Option("--workers", "-w", help="Tiles at once.")] = None,
     grids_dir: options.GridsDir = None,
     keys_file: KeysFile = None,
+    anonymous: Annotated[
+        bool | None, typer.Option("--anonymous", help="Read a public bucket without credentials; orders are rejected.")
+    ] = None,
 ) -> None:
     """Serve map, catalogue, search and orders of a store."""
     from orograph.infra.engines.environment import apply_gdal_env
@@ -67,7 +70,7 @@ def serve(
         workers=workers,
         keys_file=keys_file,
     )
-    run = RunSettings.with_flags(store=store, engine=engine, grids_dir=grids_dir)
+    run = RunSettings.with_flags(store=store, engine=engine, grids_dir=grids_dir, s3_anonymous=anonymous)
     asked = Request(catalogue or BUNDLED_CATALOGUE, data=tuple(data), accept_unverified=tuple(accept_unverified))
     sources = asked.sources() if catalogue or data or accept_unverified else None
     app = create_app(settings, parts_from(run, sources))

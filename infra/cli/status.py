@@ -35,7 +35,7 @@ def status(
     from orograph.pipeline.settings import RunSettings
 
     settings = RunSettings.with_flags(store=store)
-    opened = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
+    opened = open_store(settings.store, endpoint_url=settings.s3_endpoint_url, anonymous=settings.s3_anonymous)
     name = run or latest_run(opened)
     jobs = [] if as_json or run else [job for job in jobs_in_sight() if job.state in {"PENDING", "RUNNING"}]
     for job in jobs:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+
+import orjson
 
 from orograph.infra.stores.base import Store
 from orograph.pipeline.core.grid import Tile
@@ -14,7 +17,8 @@ from orograph.pipeline.job import Job
 from orograph.pipeline.tile.model_choices import substitutions, upsampler_of
 from orograph.stac.documents.collections import TILES
 from orograph.stac.documents.index import decode_items
-from orograph.stac.documents.layout import block_of, index_key
+from orograph.stac.documents.layout import block_of, index_key, item_key
+from orograph.stac.publishing.change_notes import noted_items
 
 _MODELS: Final = {"superres": "upsampling", "bare_earth": "bare earth"}
 _NAMED_TILES: Final = 3
@@ -74,8 +78,12 @@ def _other_frames(store: Store, jobs: Sequence[Job]) -> dict[tuple[str, str], li
 
 
 def _published(store: Store, jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
-    """Properties of the published items of the blocks that jobs are in, by tile; one request per block."""
-    blocks = {block_of(job.tile.id) for job in jobs if isinstance(job.tile, Tile)}
+    """Properties of the published items of the blocks that jobs are in, by tile; one request per block.
+
+    Items that a run published and the index does not contain yet, as after a killed run, are read themselves.
+    """
+    tiles = {job.tile.id for job in jobs if isinstance(job.tile, Tile)}
+    blocks = {block_of(tile) for tile in tiles}
     found: dict[str, dict[str, Any]] = {}
     for block in sorted(blocks):
         try:
@@ -83,6 +91,9 @@ def _published(store: Store, jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
         except KeyError:
             continue
         found.update((item["id"], item["properties"]) for item in decode_items(data))
+    for tile in sorted(tiles & noted_items(store, TILES.id)):
+        with contextlib.suppress(KeyError):
+            found[tile] = orjson.loads(store.get(item_key(TILES.id, tile)))["properties"]
     return found
 
 

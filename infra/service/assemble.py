@@ -120,12 +120,12 @@ def parts_from(
     Raises:
         ConfigError: the store or engine cannot be had.
     """
-    store = open_store(run.store, endpoint_url=run.s3_endpoint_url)
+    store = open_store(run.store, endpoint_url=run.s3_endpoint_url, anonymous=run.s3_anonymous)
     if processing is not None:
         processing, weights = named_by_content(processing, run)
         keep_models(store, weights)
     # Map tiles are read by GDAL itself, in many threads: only the environment reaches them all.
-    os.environ.update(gdal_s3_options(run.s3_endpoint_url))
+    os.environ.update(gdal_s3_options(run.s3_endpoint_url, anonymous=run.s3_anonymous))
     planner = TilePlanner(
         published=Published(store),
         sources=SourceCatalogue.load().sources if sources is None else sources,

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 
-def gdal_s3_options(endpoint_url: str | None, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+def gdal_s3_options(
+    endpoint_url: str | None, environment: Mapping[str, str] = os.environ, *, anonymous: bool = False
+) -> dict[str, str]:
     """GDAL's options for the server and credentials that botocore would use.
 
     Args:
         endpoint_url: Of the settings; `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` when None.
         environment: Variables as botocore reads them. Variables set under GDAL's own names stay.
+        anonymous: Send no signature.
     """
-    options: dict[str, str] = {}
+    options: dict[str, str] = {"AWS_NO_SIGN_REQUEST": "YES"} if anonymous else {}
     endpoint = endpoint_url or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     if endpoint:
         address = urlsplit(endpoint)

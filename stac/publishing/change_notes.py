@@ -65,6 +65,12 @@ def read_notes(store: ObjectStore) -> list[Note]:
     return notes
 
 
+def noted_items(store: ObjectStore, collection: str) -> frozenset[str]:
+    """Ids of a collection's items that have notes; one listing, no note is read."""
+    found = (_KEY.fullmatch(info.key) for info in store.list(pending_prefix(collection)))
+    return frozenset(match["item"] for match in found if match is not None)
+
+
 def _note(key: str, collection: str, item_id: str, data: bytes) -> Note:
     """Parse the note of a key; the key names the item even where the text is damaged."""
     replaces, written = None, datetime.min.replace(tzinfo=UTC)

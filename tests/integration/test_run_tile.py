@@ -19,8 +19,10 @@ from orograph.infra.engines.make import make_engine
 from orograph.infra.engines.protocol import Status
 from orograph.infra.runs.request import Request
 from orograph.infra.runs.run import execute_plan, summarise
+from orograph.infra.runs.tile_runner import TileRunner
 from orograph.infra.service.assemble import TilePlanner
 from orograph.infra.service.published_tiles import Published
+from orograph.infra.stores.local import LocalStore
 from orograph.infra.stores.open import open_store
 from orograph.pipeline.core.network_adjustment import Adjustment
 from orograph.pipeline.errors import AllVoid, MemoryBudgetExceeded, OutsideCoverage, SourceCorrupt, VerticalError
@@ -54,7 +56,7 @@ def fine(tmp_path):
     return source(path, id="fine", horizontal_crs="EPSG:25832", vertical_frame="EPSG:7837", resolution_m=25.0)
 
 
-def test_a_tile_is_made_committed_published_and_found_again(tmp_path, fine):
+def test_a_tile_is_made_committed_published_and_found_again(tmp_path, fine, monkeypatch):
     plan, outcomes, code = run(tmp_path, fine)
     assert (code, outcomes[0].status) == (0, Status.DONE)
     store = tmp_path / "store"
@@ -88,6 +90,14 @@ def test_a_tile_is_made_committed_published_and_found_again(tmp_path, fine):
     assert before == {p: p.read_bytes() for p in (store / "tiles").rglob("*") if p.is_file()}
     catalog = json.loads((store / "stac" / "catalog.json").read_text())
     assert catalog["stac_version"] == "1.1.0"
+    # A finished tile costs a resuming worker its manifest and its item.
+    asked = []
+    for name in ("get", "head", "put", "list", "download", "delete"):
+        method = getattr(LocalStore, name)
+        monkeypatch.setattr(LocalStore, name, lambda *a, _m=method, _n=name, **k: (asked.append(_n), _m(*a, **k))[1])
+    settings = RunSettings.with_flags(store=str(store), grids_dir=tmp_path / "grids")
+    assert TileRunner(settings)(plan.jobs[0], lambda _stage, _fraction: None).status is Status.UP_TO_DATE
+    assert asked == ["get", "get"]
 
 
 def test_a_coarse_surface_model_is_aligned_to_the_survey_beside_it(tmp_path, fine):

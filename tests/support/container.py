@@ -85,7 +85,10 @@ class Container:
     def run(self, command: Sequence[str], timeout_s: float = 120.0, **environment: str) -> str:
         """Run a command to its end; its output, or an error with it where it fails."""
         words = self.words(command, environment)
-        ended = subprocess.run(words, check=False, capture_output=True, text=True, timeout=timeout_s)
+        try:
+            ended = subprocess.run(words, check=False, capture_output=True, text=True, timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"{shlex.join(command)}: still runs after {timeout_s} s\n{error.output}") from error
         assert ended.returncode == 0, f"{shlex.join(command)}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         return ended.stdout + ended.stderr
 

@@ -112,7 +112,7 @@ def can_hide_folders() -> bool:
 
 
 def _await_head(head: RayHead, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(head.log.read_text())

@@ -11,7 +11,7 @@ from orograph.infra.runs.replacements import check_frames, planned_notes
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.manifest import Manifest
 from orograph.stac.publishing.publish import publish_item, rebuild
-from tests.support.service_world import WEST, World
+from tests.support.service_world import EAST, WEST, World
 
 
 @pytest.fixture
@@ -30,6 +30,18 @@ def test_another_frame_is_rejected_and_named(world: World) -> None:
         check_frames(world.store, [same, other])
     assert "--replace-frame" in str(caught.value.remedy)
     assert planned_notes(world.store, [other]) == ("published in EPSG:5621, planned in EPSG:5773: E4300N2650",)
+
+
+def test_tiles_that_a_killed_run_published_are_known_before_the_index_has_them(world: World) -> None:
+    receipt = world.make(world.plan(EAST, (), world.settings), lambda _stage, _fraction: None)
+    publish_item(world.store, Manifest.from_json(world.store.get(receipt.manifest_key)))
+    planned = world.plan(EAST, (), world.settings)
+    other = replace(planned, settings=planned.settings.model_copy(update={"target_frame": "EPSG:5773"}))
+    with pytest.raises(ConfigError, match=r"EPSG:5773.*E4350N2650"):
+        check_frames(world.store, [other])
+    rebuild(world.store)
+    with pytest.raises(ConfigError, match=r"EPSG:5773.*E4350N2650"):
+        check_frames(world.store, [other])
 
 
 def test_a_replaced_model_is_named(world: World) -> None:
