@@ -30,6 +30,7 @@ from orograph.pipeline.errors import EngineError, UsageError
 from orograph.pipeline.manifest import canonical_json
 
 _POLL_S: Final = 1.0
+_HEAD_START_S: Final = 120.0
 _RECONNECTS: Final = 10
 _KEPT: Final = 20
 """Ended jobs of one command that stay in the cluster's list."""
@@ -94,8 +95,8 @@ def submit(address: str | None, submission: Submission, tell: Callable[[str], No
         name = submission.key if number == 1 else f"{submission.key}-{number}"
         tell(f"submitting {name}: {submission.entrypoint}")
         try:
-            _submit_as(client, name, submission)
-        except RuntimeError as error:
+            _submit_when_ready(client, name, submission)
+        except (RuntimeError, OSError) as error:
             if "already exists" not in str(error):
                 raise EngineError(
                     f"{name} was not accepted: {_first_line(error)}", remedy="look at `ray status`"
@@ -156,6 +157,20 @@ async def _tail(client: Any, name: str, write: Callable[[str], None]) -> None:
         if str(client.get_job_info(name).status.value) not in _RUNNING:
             return
         await asyncio.sleep(_POLL_S * min(number + 1, 5))
+
+
+def _submit_when_ready(client: Any, name: str, submission: Submission) -> None:
+    """Submit; a head that has just started answers for some seconds that it has no agent, or not at all."""
+    deadline_s = time.monotonic() + _HEAD_START_S
+    while True:
+        try:
+            return _submit_as(client, name, submission)
+        except (RuntimeError, OSError) as error:
+            passes = isinstance(error, OSError) or "No available agent" in str(error)
+            if not passes or time.monotonic() > deadline_s:
+                raise
+            _log.info("the head is starting: %s", _first_line(error))
+            time.sleep(_POLL_S)
 
 
 def _submit_as(client: Any, name: str, submission: Submission) -> None:

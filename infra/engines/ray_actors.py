@@ -40,7 +40,8 @@ class Worker:
 
     def __init__(self, handle: Any, runner: bytes) -> None:
         self.handle = handle
-        self.ref: Any = handle.prepare.remote(runner)
+        # Not by a runtime environment: that would need another process than those a node starts in advance.
+        self.ref: Any = handle.prepare.remote(runner, worker_env())
         self.ready = False
         self.node = ""
         self.attempt: Attempt | None = None
@@ -141,7 +142,6 @@ class Actors:
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=1,
-            runtime_env={"env_vars": worker_env()},
             **options,
         )
         return actor.remote(self.queue)

@@ -5,8 +5,10 @@ Only the standard library is imported at the top, so that a node with an incompl
 
 from __future__ import annotations
 
+import os
 import socket
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,17 +43,20 @@ class TileWorker:
         self._queue = queue
         self._runner: Runner[Any] | None = None
 
-    def prepare(self, pickled_runner: bytes) -> PreparedWorker:
-        """Import all that jobs need and check the node, so that the first job's deadline is for the job alone."""
+    def prepare(self, pickled_runner: bytes, environment: Mapping[str, str]) -> PreparedWorker:
+        """Import all that jobs need and check the node, so that the first job's deadline is for the job alone.
+
+        Args:
+            pickled_runner: The runner.
+            environment: Variables to set before numpy and GDAL are imported, which read some of them once.
+        """
         import ray
 
         node = str(ray.get_runtime_context().get_node_id())
         address: Any = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         label = f"{socket.gethostname()} ({address}, node {node[:8]})"
         try:
-            from orograph.infra.engines.environment import apply_gdal_env
-
-            apply_gdal_env()
+            os.environ.update(environment)
             self._runner = ray.cloudpickle.loads(pickled_runner)
             check = getattr(self._runner, "check_node", None)
             if check is not None:

@@ -22,7 +22,7 @@ class JobFilter:
     Attributes:
         types, processes, statuses: One of these.
         created: First and last instant of creation, microseconds since 1970.
-        min_duration_s, max_duration_s: Bounds of the running time; jobs that have not started have none.
+        min_duration_s, max_duration_s: Bounds of the running time; waiting jobs have none, jobs that ended at once 0.
         tile: Tile id.
     """
 
@@ -81,9 +81,9 @@ class JobFilter:
     def _has_duration(self, record: JobRecord) -> bool:
         if self.min_duration_s is None and self.max_duration_s is None:
             return True
-        if record.started is None:
+        if record.started is None and not record.status.is_final:
             return False
-        lasted_s = ((record.finished or now()) - record.started).total_seconds()
+        lasted_s = 0.0 if record.started is None else ((record.finished or now()) - record.started).total_seconds()
         longest_s = float("inf") if self.max_duration_s is None else self.max_duration_s
         return (self.min_duration_s or 0) <= lasted_s <= longest_s
 

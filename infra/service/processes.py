@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from orograph.infra.service.execution import OUTPUTS, Execute, Preference
@@ -22,6 +22,20 @@ from orograph.pipeline.version import __version__
 from orograph.stac.serving.openapi30 import OPENAPI30_TYPE
 
 router = APIRouter(tags=["processes"])
+
+
+def known_process(process_id: str) -> str:
+    """Reject ids of processes that do not exist, before an order's body is looked at.
+
+    Raises:
+        Problem: 404.
+    """
+    if process_id != PROCESS_ID:
+        raise Problem(404, "No Such Process", f"the only process is {PROCESS_ID}", kind=NO_SUCH_PROCESS)
+    return process_id
+
+
+KnownProcess = Annotated[str, Depends(known_process)]
 
 CONFORMS_TO: Final = (
     "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/core",
@@ -68,15 +82,21 @@ async def conformance(_caller: Reader) -> dict[str, Any]:
 
 
 @router.get("/processes", summary="List of processes")
-async def processes(request: Request, _caller: Reader) -> dict[str, Any]:
+async def processes(
+    request: Request, _caller: Reader, limit: Annotated[int, Query(ge=1, le=1000, description="Processes.")] = 100
+) -> dict[str, Any]:
     """The processes: there is one."""
-    return {"processes": [_summary(request)], "links": [link(request, "self", "/processes", "Processes")]}
+    return {"processes": [_summary(request)][:limit], "links": [link(request, "self", "/processes", "Processes")]}
 
 
 @router.get("/processes/{process_id}", summary="Description of a process")
-async def process(process_id: str, request: Request, service: TheService, _caller: Reader) -> dict[str, Any]:
+async def process(
+    process_id: KnownProcess,  # noqa: ARG001 - checked by its dependency
+    request: Request,
+    service: TheService,
+    _caller: Reader,
+) -> dict[str, Any]:
     """Inputs and outputs of the process, with JSON schemas."""
-    known_process(process_id)
     return {
         **_summary(request),
         "inputs": _inputs(service.settings.allowed_overrides),
@@ -105,7 +125,7 @@ async def process(process_id: str, request: Request, service: TheService, _calle
     },
 )
 async def execute(
-    process_id: str,
+    process_id: KnownProcess,  # noqa: ARG001 - checked by its dependency
     body: Execute,
     request: Request,
     service: TheService,
@@ -118,7 +138,6 @@ async def execute(
     With `Prefer: respond-async` the answer is the job. Otherwise the request waits for the results, as long as `wait`
     or the service allows; where they take longer the answer is the job with status 201.
     """
-    known_process(process_id)
     preference = Preference.parse(request.headers.get("prefer", ""), service.settings.sync_wait_s)
     # A foreign page can send a form without asking first, but never this type.
     if content_type.split(";")[0].strip().lower() != "application/json":
@@ -142,16 +161,6 @@ async def execute(
 def _headers(request: Request, record: JobRecord, preference: Preference) -> dict[str, str]:
     headers = {"Location": link(request, "", f"/jobs/{record.id}", "")["href"], "Cache-Control": "no-store"}
     return {**headers, "Preference-Applied": preference.applied} if preference.applied else headers
-
-
-def known_process(process_id: str) -> None:
-    """Reject ids of processes that do not exist.
-
-    Raises:
-        Problem: 404.
-    """
-    if process_id != PROCESS_ID:
-        raise Problem(404, "No Such Process", f"the only process is {PROCESS_ID}", kind=NO_SUCH_PROCESS)
 
 
 def _summary(request: Request) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -111,6 +112,25 @@ def test_the_same_command_is_submitted_every_night(monkeypatch: pytest.MonkeyPat
     assert len(set(names)) == 250
     assert names[-1] == f"{nightly.key}-250"
     assert len(server.jobs) <= 20
+
+
+def test_a_head_that_has_just_started_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = JobServer()
+    monkeypatch.setattr("orograph.infra.cluster.submit.client_of", lambda _address: server)
+    monkeypatch.setattr("orograph.infra.cluster.submit._POLL_S", 0.0)
+    no_agent = RuntimeError("status code 500: No available agent to submit job, please try again later.")
+    answers = iter([ConnectionError("Remote end closed connection without response"), no_agent])
+    submit_job = server.submit_job
+
+    def starting(**options: Any) -> None:
+        for error in answers:
+            raise error
+        submit_job(**options)
+
+    monkeypatch.setattr(server, "submit_job", starting)
+    nightly = submission_of(["run", *STORE], [], installed=True)
+    assert submit(None, nightly, lambda _text: None)[1] == nightly.key
+    assert len(server.jobs) == 1
 
 
 def test_two_submitters_at_once_meet_in_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
