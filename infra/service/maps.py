@@ -28,7 +28,6 @@ from orograph.infra.service.web_tiles import (
     native_zoom,
 )
 from orograph.pipeline.core.grid import Tile
-from orograph.pipeline.core.palette import source_colour
 from orograph.pipeline.vertical import VerticalCatalogue
 
 router = APIRouter(prefix="/map", tags=["map"])
@@ -253,7 +252,7 @@ def _sources(service: Service, published: dict[str, PublishedTile]) -> list[dict
     for tile in published.values():
         for source in tile.properties.get("dem:sources", ()):
             seen.setdefault(source["id"], source)
-    order = service.previews.source_order()
+    colours = service.previews.source_colours()
     return [
         {
             "id": id_,
@@ -263,9 +262,9 @@ def _sources(service: Service, published: dict[str, PublishedTile]) -> list[dict
             "resolution_m": seen[id_].get("resolution_m"),
             "surface": seen[id_].get("surface"),
             "vertical_frame": seen[id_].get("vertical_datum"),
-            "colour": _hex(source_colour(place)),
+            "colour": _hex(colour),
         }
-        for place, id_ in enumerate(order)
+        for id_, colour in colours.items()
         if id_ in seen
     ]
 

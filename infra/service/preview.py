@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import math
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -114,7 +114,8 @@ class Previews:
             tiles = tuple((await asyncio.to_thread(self._published.all)).values())
         if not tiles and look.layer != "heights":
             return None
-        etag = _etag(address, f"{look}|{self.height_stops()[-1][0]}|{self.source_order()}", tiles)
+        colours = self.source_colours() if look.layer == "source" else ""
+        etag = _etag(address, f"{look}|{self.height_stops()[-1][0]}|{colours}", tiles)
         with self._lock:
             kept = self._cache.get(etag)
             if kept is not None:
@@ -260,7 +261,7 @@ class Previews:
         return shading.height_stops(self._published.highest_m())
 
     def source_order(self) -> tuple[str, ...]:
-        """Ids of all sources that went into published tiles; a source's place here is its colour."""
+        """Ids of all sources that went into published tiles, sorted."""
         return tuple(sorted({id_ for tile in self._published.all().values() for id_ in tile.source_ids}))
 
     def other_paths(self, tile: PublishedTile, other: str) -> tuple[str, ...]:
@@ -273,8 +274,26 @@ class Previews:
         except (KeyError, OrographError):
             return ()
 
+    def source_colours(self) -> dict[str, tuple[int, int, int]]:
+        """Colours of all sources, by id: those of the published COGs, where a source's number in its tile decides.
+
+        Tiles of different sources number them differently. A source has the colour of most tiles, unless a source of more
+        tiles has it; then the next free one.
+        """
+        numbers: dict[str, Counter[int]] = {id_: Counter() for id_ in self.source_order()}
+        for tile in self._published.all().values():
+            for source in tile.properties.get("dem:sources", ()):
+                if source["id"] in numbers and source.get("index"):
+                    numbers[source["id"]][source["index"] - 1] += 1
+        places: dict[str, int] = {}
+        for id_ in sorted(numbers, key=lambda name: (-numbers[name].total(), name)):
+            wanted = [place for place, _ in numbers[id_].most_common()]
+            places[id_] = next(place for place in (*wanted, *range(len(numbers))) if place not in places.values())
+        return {id_: source_colour(place) for id_, place in places.items()}
+
     def _source_colours(self) -> dict[int, tuple[int, int, int]]:
-        return {place: source_colour(place) for place in range(len(self.source_order()))}
+        colours = self.source_colours()
+        return {place: colours[id_] for place, id_ in enumerate(self.source_order())}
 
     def _paths(self, tiles: Iterable[PublishedTile], *names: str) -> list[str]:
         keys = (tile.asset_key(*names) for tile in tiles)
