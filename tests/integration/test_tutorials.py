@@ -29,7 +29,7 @@ MADE: dict[str, Callable[[Path], None]] = {
     "vertical-frames": tutorial_files.vertical_frames,
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PROGRESS = re.compile(r", about \d+ s left$")
+PROGRESS = re.compile(r"(, about \d+ s left|: started)$")
 """Seen only where work takes longer than two seconds."""
 
 
