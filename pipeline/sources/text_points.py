@@ -98,7 +98,7 @@ def _written(line: bytes, label: str) -> tuple[int, bytes, bool] | None:
         fields, separator, comma = line.split(), b" ", False
         if b"," in line and (len(fields) < _LEAST_COLUMNS or all(field.endswith(b",") for field in fields[:-1])):
             fields, separator = line.split(b","), b","
-            if b"." not in line and len(fields) >= 2 * _LEAST_COLUMNS:
+            if b"." not in line and len(fields) > _LEAST_COLUMNS:
                 raise SourceCorrupt(
                     f"{label} separates numbers and decimals by commas: {line[:60].decode('ascii', 'replace')}",
                     remedy="separate the numbers by semicolons or blanks",
@@ -135,8 +135,9 @@ def pieces(file: BinaryIO, layout: Layout, label: str) -> Iterator[FloatArray]:
         SourceCorrupt: a line without the file's number of columns; the message names it.
     """
     file.read(layout.heading_bytes)
-    source = layout.separator + (b"," if layout.decimal_comma else b"")
-    translation = bytes.maketrans(source, b" ." if layout.decimal_comma else b" ")
+    blanks = layout.separator + b";"  # some end their lines with a semicolon
+    commas = b"," if layout.decimal_comma else b""
+    translation = bytes.maketrans(blanks + commas, b"  ." if layout.decimal_comma else b"  ")
     rest, line = b"", layout.heading_lines + 1
     while True:
         data = file.read(_PIECE_BYTES)
