@@ -41,6 +41,7 @@ class Real:
         catalogue: Where they are described.
         engine: `local` or `ray`.
         superres, bare_earth: Models.
+        pixel_size_m: Of the tiles.
     """
 
     folder: Path
@@ -49,7 +50,8 @@ class Real:
     catalogue: Path = BUNDLED_CATALOGUE
     engine: str = "local"
     superres: str = "superres-s"
-    bare_earth: str = "auto"
+    bare_earth: str = "bare-earth-30m"
+    pixel_size_m: float = 10.0
 
     def run(self, say: Callable[[str], None]) -> tuple[int, dict[str, Any]]:
         """Download, make the tiles and draw them: the exit code, and facts with the attributions.
@@ -68,7 +70,8 @@ class Real:
         data = tuple(f"{id_}={path}" for id_, paths in files.items() for path in paths)
         request = Request(catalogue=self.catalogue, source_ids=self.source_ids, data=data, area=self.area)
         say("planning")
-        plan = request.plan(ProcessingSettings(superres=self.superres, bare_earth=self.bare_earth), settings)
+        wanted = ProcessingSettings(superres=self.superres, bare_earth=self.bare_earth, pixel_size_m=self.pixel_size_m)
+        plan = request.plan(wanted, settings)
         say(f"making {len(plan.jobs)} tiles")
         code = summarise(execute_plan(plan, make_engine(settings), settings), plan, settings)
         if code:

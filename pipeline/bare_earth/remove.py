@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 THRESHOLD_M: Final = 2.0
 # Minimum standard error: the DSM's own error on open terrain.
 _FLOOR_SPREAD_M: Final = 0.1
+# Voids this near to a height are filled by a smooth surface.
+_RIM_PX: Final = 16
 _OPENING_HALO_PX: Final = 256
 _SMOOTH_M: Final = 6.0
 _REACH_SIGMAS: Final = 4.0
@@ -96,7 +98,7 @@ def bare_earth(
         raise HeightsNotFinite("infinite heights", remedy="mark them as nodata")
     if model == EDGES:
         return _by_edges(heights_m, shares, canopy_share, origin_px)
-    surface = fill_voids(heights_m) if void.any() else np.asarray(heights_m, dtype=np.float32)
+    surface = _filled(heights_m, void) if void.any() else np.asarray(heights_m, dtype=np.float32)
 
     def ground_below(
         seen: FloatArray, size_m: float, origin: tuple[int, int], cover: FloatArray | None
@@ -134,6 +136,20 @@ def _by_edges(
         nothing = np.zeros(heights_m.shape, np.float32)
         return BareEarth(heights_m.astype(np.float32), nothing, nothing.astype(np.bool_))
     return BareEarth(*lower_by_edges(heights_m, shares, canopy_share, origin_px))
+
+
+def _filled(heights_m: FloatArray, void: BoolArray) -> FloatArray:
+    """Fill voids among the heights and a rim around them; farther out, the rim's own heights go on.
+
+    A window at the end of a DSM is mostly void, and a smooth surface through all of it takes fifteen times as long.
+    """
+    part = tuple(
+        slice(max(0, int(seen[0]) - _RIM_PX), int(seen[-1]) + 1 + _RIM_PX)
+        for seen in (np.flatnonzero((~void).any(axis=1)), np.flatnonzero((~void).any(axis=0)))
+    )
+    filled = fill_voids(heights_m[part]) if void[part].any() else np.asarray(heights_m[part], dtype=np.float32)
+    around = [(s.start, max(0, size - s.stop)) for s, size in zip(part, heights_m.shape, strict=True)]
+    return np.pad(filled, around, mode="edge")
 
 
 def _on_oblong(

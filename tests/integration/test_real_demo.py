@@ -60,7 +60,9 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_sources_are_cut_to_the_area_and_the_tile_is_drawn(catalogue: Path, tmp_path: Path) -> None:
     """The mechanism with the exact interpolant; the networks are rehearsed below."""
     small = "-2.995,43.308,-2.988,43.313"
-    demo = Real(tmp_path, small, ("terrain", "surface"), catalogue, superres="keys6", bare_earth="none")
+    demo = Real(
+        tmp_path, small, ("terrain", "surface"), catalogue, superres="keys6", bare_earth="none", pixel_size_m=50.0
+    )
     code, facts = demo.run(lambda _: None)
     assert code == 0
     assert all(share > 0 for share in facts["shares"].values())
