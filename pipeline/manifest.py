@@ -37,11 +37,11 @@ def asset_set(contents: Mapping[str, str]) -> str:
     return _sha256(dict(contents))[:_SET_DIGITS]
 
 
-class _Record(BaseModel):
+class _ManifestPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
 
 
-class CoregistrationRecord(_Record):
+class CoregistrationRecord(_ManifestPart):
     """Coregistration of a source to the tile's best source; shifts are added to the source's coordinates."""
 
     source: str
@@ -59,7 +59,7 @@ class CoregistrationRecord(_Record):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
-class Band(_Record):
+class Band(_ManifestPart):
     """One band of an asset, as STAC describes bands."""
 
     name: str
@@ -70,7 +70,7 @@ class Band(_Record):
     statistics: dict[str, float] = Field(default_factory=dict)
 
 
-class ProductInfo(_Record):
+class ProductInfo(_ManifestPart):
     """Description of an asset in the manifest and the catalogue."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
@@ -97,7 +97,7 @@ class Asset(ProductInfo):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class OperationRecord(_Record):
+class OperationRecord(_ManifestPart):
     """A vertical operation applied to a source; its shifts are the extremes over the tile and 5 km around it.
 
     `heights_outside` counts the pixels where the source has a height, no better source has one, and the operation has no
@@ -118,7 +118,7 @@ class OperationRecord(_Record):
     heights_outside: int = 0
 
 
-class Quality(_Record):
+class Quality(_ManifestPart):
     """Figures of one tile."""
 
     pixels: int
@@ -134,7 +134,7 @@ class Quality(_Record):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
-class FileFacts(_Record):
+class FileFacts(_ManifestPart):
     """Facts about files of a source that are alike, with the origin of each fact.
 
     Attributes:
@@ -150,7 +150,7 @@ class FileFacts(_Record):
     said_by: dict[str, str]
 
 
-class Manifest(_Record):
+class Manifest(_ManifestPart):
     """The record of a finished tile. The first manifest stored under a run key is the result.
 
     Without networks a second worker writes the same bytes. With networks, `numerics` records the arithmetic that

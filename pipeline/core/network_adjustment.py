@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orograph.pipeline.core.frames import FrameId
 from orograph.pipeline.errors import ConfigError
+
+if TYPE_CHECKING:  # settings need this module, and `orograph --help` needs no arrays
+    import numpy as np
+    import numpy.typing as npt
 
 NETWORK_ADJUSTMENT: Final = "network-adjustment"
 """The step an operation's record names where the source has its share of an adjustment."""
@@ -36,6 +38,8 @@ class Adjustment(BaseModel):
         self, east_m: npt.NDArray[np.float64] | float, north_m: npt.NDArray[np.float64] | float
     ) -> npt.NDArray[np.float64]:
         """The correction at places of EPSG:3035, metres."""
+        import numpy as np
+
         east_km = (np.asarray(east_m, dtype=np.float64) - self.centre_east_m) / 1000
         north_km = (np.asarray(north_m, dtype=np.float64) - self.centre_north_m) / 1000
         return self.constant_m + self.east_m_per_km * east_km + self.north_m_per_km * north_km

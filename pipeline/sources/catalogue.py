@@ -11,8 +11,6 @@ from typing import Annotated, Final, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pyproj import CRS
-from pyproj.exceptions import CRSError
 
 from orograph.pipeline.core.frames import FrameId
 from orograph.pipeline.core.height_unit import height_unit
@@ -269,6 +267,9 @@ class Source(_Frozen):
 
     @model_validator(mode="after")
     def _crs_are_known(self) -> Self:
+        from pyproj import CRS  # 0.3 s that `orograph --help` need not wait
+        from pyproj.exceptions import CRSError
+
         try:
             horizontal = CRS.from_user_input(self.horizontal_crs)
         except CRSError as error:

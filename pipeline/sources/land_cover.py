@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-import numpy as np
 from affine import Affine
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +12,8 @@ from orograph.pipeline.core.hashing import file_sha256
 from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing
 
 if TYPE_CHECKING:  # every command reads a catalogue, few read rasters
+    import numpy as np
+
     from orograph.pipeline.core.raster import FloatArray
 
 LAND_COVER_SHA256: Final = "bare_earth_land_cover_sha256"
@@ -62,6 +63,7 @@ class LandCover(BaseModel):
             SourceMissing, SourceCorrupt: the file is missing or its digest differs.
             SourceGridError: it has no CRS, or more than one band.
         """
+        import numpy as np
         import rasterio
         from rasterio.enums import Resampling
         from rasterio.errors import RasterioError
@@ -95,6 +97,8 @@ _FINER: Final = 3
 
 
 def _counted(fine: np.ndarray) -> np.ndarray:
+    import numpy as np
+
     rows, cols = (size // _FINER for size in fine.shape)
     return np.asarray(fine.reshape(rows, _FINER, cols, _FINER).sum(axis=(1, 3)), dtype=np.float64)
 

@@ -66,7 +66,7 @@ def test_data_options_place_a_sources_files_and_choose_it(catalogue, tmp_path):
 
 
 def test_help_answers_without_loading_the_heavy_libraries():
-    code = "import sys, orograph.infra.cli.app; print([m for m in ('torch', 'ray', 'matplotlib', 'numba', 'scipy', 'rasterio', 'odc', 'shapely') if m in sys.modules])"
+    code = "import sys, orograph.infra.cli.app; print([m for m in ('torch', 'ray', 'matplotlib', 'numba', 'numpy', 'pyproj', 'scipy', 'rasterio', 'odc', 'shapely') if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert out.stdout.strip() == "[]"
