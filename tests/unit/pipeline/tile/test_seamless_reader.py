@@ -65,7 +65,8 @@ def test_no_seam_where_the_spacing_changes(files, tmp_path, superres):
     from pyproj import Transformer
 
     made = source(files, horizontal_crs="EPSG:4326", resolution_m=30.0, pixel="point", vertical_frame="EPSG:5621")
-    settings = ProcessingSettings(pixel_size_m=20.0, superres=superres, coregistration="none")
+    pixel_m = 20.0 if superres == "keys6" else 40.0
+    settings = ProcessingSettings(pixel_size_m=pixel_m, superres=superres, coregistration="none")
     east, north = Transformer.from_crs("EPSG:4326", "EPSG:3035", always_xy=True).transform(10.015, 50.0)
     job = Planner([made], settings, _probe).job(Tile.containing(east, north))
     elevation = run_tile(job, paths_of(job), tmp_path, grids_dir=tmp_path).products[0].path
@@ -79,32 +80,32 @@ def test_no_seam_where_the_spacing_changes(files, tmp_path, superres):
     inner = (lon > 10.003) & (lon < 10.03)
     seam = inner & (np.abs(lat - 50) < SECOND)
     inside = inner & (np.abs(lat - 50) > 5 * SECOND) & (np.abs(lat - 50) < 12 * SECOND)
-    assert seam.sum() > 100
+    assert seam.sum() > 50
     assert error[seam].max() < 1.5 * error[inside].max() + 0.005
 
 
 def test_a_tile_next_to_a_better_source_is_bent_within_the_blend_width(tmp_path):
     """The better source ends 100 m west of the tile; the tile's own source still meets it."""
     west = 4_000_000.0
-    better = write_source(tmp_path / "a.tif", "EPSG:3035", (west - 2_000, 3_010_000, west - 100, 3_014_000), 20)
+    better = write_source(tmp_path / "a.tif", "EPSG:3035", (west - 2_000, 3_010_000, west - 100, 3_014_000), 50)
     lesser = write_source(
-        tmp_path / "b.tif", "EPSG:3035", (west - 1_000, 3_010_000, west + 4_000, 3_014_000), 20, offset_m=1.0
+        tmp_path / "b.tif", "EPSG:3035", (west - 1_000, 3_010_000, west + 4_000, 3_014_000), 50, offset_m=1.0
     )
-    plain = write_source(tmp_path / "c.tif", "EPSG:3035", (west - 1_000, 3_010_000, west + 4_000, 3_014_000), 20)
-    settings = ProcessingSettings(pixel_size_m=20.0, coregistration="none", blend_width_m=400.0)
+    plain = write_source(tmp_path / "c.tif", "EPSG:3035", (west - 1_000, 3_010_000, west + 4_000, 3_014_000), 50)
+    settings = ProcessingSettings(pixel_size_m=50.0, coregistration="none", blend_width_m=400.0)
     sources = [
-        source(better, id="a", resolution_m=20.0, priority=1, accuracy_m=1.0),
-        source(lesser, id="b", resolution_m=20.0, accuracy_m=1.0),
+        source(better, id="a", resolution_m=50.0, priority=1, accuracy_m=1.0),
+        source(lesser, id="b", resolution_m=50.0, accuracy_m=1.0),
     ]
     found = []
-    for number, chosen in enumerate((sources, [source(plain, id="c", resolution_m=20.0)])):
+    for number, chosen in enumerate((sources, [source(plain, id="c", resolution_m=50.0)])):
         folder = tmp_path / str(number)
         folder.mkdir()
         job = Planner(chosen, settings, _probe).job(Tile(4000, 3000))
         elevation = run_tile(job, paths_of(job), folder, grids_dir=tmp_path).products[0].path
         with rasterio.open(elevation) as dataset:
-            found.append(dataset.read(1, masked=True)[1850:1950].filled(np.nan))
-    lift = np.mean((found[0] - found[1])[:, :100], axis=0)
-    assert 0.05 < lift[0] < 0.3
-    assert lift[20] == pytest.approx(1.0, abs=0.01)
-    assert np.abs(np.diff(lift)).max() < 0.12
+            found.append(dataset.read(1, masked=True)[725:795].filled(np.nan))
+    lift = np.mean((found[0] - found[1])[:, :40], axis=0)
+    assert 0.05 < lift[0] < 0.4
+    assert lift[10] == pytest.approx(1.0, abs=0.01)
+    assert np.abs(np.diff(lift)).max() < 0.25
