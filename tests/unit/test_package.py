@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -45,3 +48,29 @@ def test_modules_of_the_current_folder_are_not_imported(tmp_path: Path) -> None:
     arguments = [sys.executable, "-P", "-m", "orograph", "--version"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.startswith("orograph ")
+
+
+NOT_IMPORTED = {"mypy", "pytest-timeout", "pytest-xdist", "ruff", "mkdocs-material", "mkdocstrings", "adlfs", "gcsfs"}
+"""Programs, plugins of pytest and mkdocs, and file systems that fsspec imports by protocol; stubs begin with `types-`."""
+
+
+def requirements() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = (project["dependencies"], *project["optional-dependencies"].values())
+    names = (re.split(r"[\[<>=]", entry)[0].lower() for listed in lists for entry in listed)
+    return [name for name in names if name != "orograph"]
+
+
+def test_a_package_is_required_once() -> None:
+    names = requirements()
+    assert len(names) > 50
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_every_required_package_is_imported() -> None:
+    folders = ("pipeline", "infra", "stac", "tests", "docs")
+    text = "\n".join(path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    imported = set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE))
+    imported |= set(re.findall(r'importorskip\("(\w+)', text))
+    brought = {name.lower() for module in imported for name in packages_distributions().get(module, ())}
+    assert {name for name in requirements() if not name.startswith("types-")} - brought - NOT_IMPORTED == set()
