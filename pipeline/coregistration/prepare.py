@@ -34,9 +34,10 @@ from orograph.pipeline.coregistration.field import crs_of, require_metric
 from orograph.pipeline.coregistration.threads import in_bands
 from orograph.pipeline.errors import NodataError, SourceCorrupt, SourceGridError, SourceMissing, VerticalError
 from orograph.pipeline.formats.vertical_datum import declared_datum
+from orograph.pipeline.sources.archives import gdal_path
 from orograph.pipeline.sources.facts import Declared
 from orograph.pipeline.sources.nodata import to_void
-from orograph.pipeline.sources.sidecars import without_sidecars
+from orograph.pipeline.sources.opening import opened_raster
 from orograph.pipeline.sources.single_raster import opened_heights
 from orograph.pipeline.sources.untrusted_header import check_raster_file
 
@@ -116,7 +117,7 @@ def read_heights(path: Path, *, band: int | None = None, nodata: float | None = 
     if band is None and _has_one_band(path):
         return _one_band(path, nodata)
     try:
-        with rasterio.open(path) as file:
+        with opened_raster(gdal_path(str(path))) as file:
             number = _height_band(file, path, band, notes)
             heights = _read_band(file, number, nodata)
             crs, transform, tags = file.crs, file.transform, file.tags()
@@ -135,7 +136,7 @@ def read_heights(path: Path, *, band: int | None = None, nodata: float | None = 
 
 def _has_one_band(path: Path) -> bool:
     try:
-        with without_sidecars(), rasterio.open(path) as file:
+        with opened_raster(gdal_path(str(path))) as file:
             return int(file.count) == 1
     except RasterioError as error:
         raise SourceCorrupt(f"cannot be read: {error}", source=str(path)) from error

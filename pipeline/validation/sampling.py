@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing
 from orograph.pipeline.formats.vertical_datum import declared_datum
-from orograph.pipeline.sources.nodata import reject_undeclared, to_void
+from orograph.pipeline.sources.single_raster import open_heights
 from orograph.pipeline.validation.control import Control
 
 Array = npt.NDArray[Any]
@@ -80,13 +80,11 @@ def places_in(control: Control, crs: CRS) -> tuple[Array, Array]:
 
 
 def sample_heights(path: Path, x: Array, y: Array, pixel_m: float) -> Sampled:
-    """Heights, slopes and aspects of a raster's first band at places in its own CRS."""
+    """Heights, slopes and aspects of a raster at places in its own CRS, read as every command reads heights."""
     out = np.full((3, x.size), np.nan)
-    with rasterio.open(path) as file:
-        for window, chosen, row, col in _strips(file, x, y):
-            heights = to_void(file.read(1, window=window), file.nodatavals[0]).astype(np.float64)
-            reject_undeclared(heights.astype(np.float32), source=path.name)
-            heights = heights * file.scales[0] + file.offsets[0]
+    with open_heights(path) as raster:
+        for window, chosen, row, col in _strips(raster, x, y):
+            heights = raster.read(window.row_off, window.col_off, window.height, window.width).astype(np.float64)
             out[:, chosen] = _at(heights, row - window.row_off, col - window.col_off, pixel_m)
     return Sampled(*out)
 

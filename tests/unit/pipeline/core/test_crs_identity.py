@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import pytest
+import rasterio
 from pyproj import CRS, Transformer
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_crs_info
@@ -176,3 +177,16 @@ def test_an_unnamed_vertical_part_says_nothing() -> None:
     part = upright("unknown").vertical
     assert part is not None
     assert is_empty_statement(part)
+
+
+@pytest.mark.parametrize("code", [3035, 25832, 31254, 28992, 3067, 5110, 4258, 2056])
+def test_esris_wording_of_a_prj_is_the_same_crs(code: int) -> None:
+    crs = CRS.from_epsg(code)
+    wkt = rasterio.crs.CRS.from_wkt(crs.to_wkt("WKT1_ESRI"), morph_from_esri_dialect=True).to_wkt()
+    area = crs.area_of_use
+    assert area is not None
+    middle = (area.west + area.east) / 2, (area.south + area.north) / 2
+    x, y = Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True).transform(*middle)
+    step = 0.01 if crs.is_geographic else 1000.0
+    bounds = (x, y, x + step, y + step)
+    assert same_horizontal(file_crs(wkt, bounds), f"EPSG:{code}", bounds)

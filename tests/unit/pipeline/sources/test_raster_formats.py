@@ -84,7 +84,7 @@ def test_all_commands_read_the_format_alike(name: str, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     path = FORMATS[name](tmp_path)
-    for command in COMMANDS.values():
+    for command in (run, inspected, harmonised):  # a run plans first
         read = command(path, scratch)
         if read is not None:
             np.testing.assert_array_equal(read, delivered.heights())
