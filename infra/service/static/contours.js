@@ -20,6 +20,6 @@ export async function addContours(maplibre, map, state, version) {
   if (key.value) dem.manager.getTile = fetched;
   maplibre.addProtocol(dem.contourProtocolId, dem.contourProtocolV4);
   map.addSource("contours", { type: "vector", tiles: [dem.contourProtocolUrl({ thresholds: THRESHOLDS, overzoom: 1, contourLayer: "contours", elevationKey: "ele", levelKey: "level" })], minzoom: state.minZoom, maxzoom: 16, ...(state.bounds ? { bounds: state.bounds } : {}) });
-  map.addLayer({ id: "contour", type: "line", source: "contours", "source-layer": "contours", layout: { "line-join": "round" }, paint: { "line-color": "#5a3a22", "line-opacity": ["match", ["get", "level"], 1, 0.75, 0.42], "line-width": ["match", ["get", "level"], 1, 1.3, 0.6] } }, "border");
+  map.addLayer({ id: "contour", type: "line", source: "contours", "source-layer": "contours", layout: { "line-join": "round" }, paint: { "line-color": "#5a3a22", "line-opacity": ["match", ["get", "level"], 1, 0.75, 0.42], "line-width": ["match", ["get", "level"], 1, 1.3, 0.6] } }, "tile-fill");
   map.addLayer({ id: "contour-name", type: "symbol", source: "contours", "source-layer": "contours", filter: [">", ["get", "level"], 0], layout: { "symbol-placement": "line", "text-field": ["concat", ["number-format", ["get", "ele"], {}], " m"], "text-font": ["Noto Sans Regular"], "text-size": 11 }, paint: { "text-color": "#4a2e19", "text-halo-color": "rgba(255,255,255,.8)", "text-halo-width": 1.3 } });
 }
