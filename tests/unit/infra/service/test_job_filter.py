@@ -38,8 +38,14 @@ def test_all_conditions_must_be_met(conditions, met):
 
 
 def test_a_job_that_has_not_started_has_no_duration():
-    waiting = RECORD.model_copy(update={"started": None, "finished": None})
+    waiting = RECORD.model_copy(update={"status": JobStatus.ACCEPTED, "started": None, "finished": None})
     assert not JobFilter.parse(**{**EMPTY, "min_duration_s": 0}).matches(waiting)
+
+
+def test_a_job_that_was_answered_at_once_lasted_no_time():
+    answered = RECORD.model_copy(update={"started": None, "finished": MOMENT})
+    assert JobFilter.parse(**{**EMPTY, "max_duration_s": 0}).matches(answered)
+    assert not JobFilter.parse(**{**EMPTY, "min_duration_s": 1}).matches(answered)
 
 
 @pytest.mark.parametrize("wrong", [{"statuses": ["done"]}, {"created": "yesterday"}])
