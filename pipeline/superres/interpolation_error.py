@@ -3,7 +3,7 @@
 Heights without noise: terrain between samples departs from an interpolant in proportion to the second differences of
 the samples. How much follows from the spectrum of terrain, in closed form, for any kernel, footprint and factor. The
 ratio of second differences over one and over two pixels corrects for terrain that is rougher or smoother in detail than
-that spectrum. Nothing is fitted; `docs/design/038-errors.md` compares it with measured errors.
+that spectrum. Nothing is fitted; `docs/design/039-errors.md` compares it with measured errors.
 
 Heights of a sensor: amplitude of the terrain and level of the noise as the sensor's filter estimates them.
 """

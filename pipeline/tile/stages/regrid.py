@@ -19,9 +19,9 @@ class Regrid:
         return 0
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
-        """Each source: its native window (at most the target's pixels times 4) and the result."""
+        """Each source: its native window (at most the target's pixels times 4), its errors, and the result."""
         pixels = shape[0] * shape[1]
-        return pixels * 4 * (4 + len(job.sources))
+        return pixels * 4 * (8 + len(job.sources))
 
     def __call__(self, window: TileWindow, context: Context) -> TileWindow:
         """Fill in the layers."""
