@@ -159,7 +159,7 @@ class Access(_Frozen):
     """Access to a source's server; credentials stay in the environment, the AWS files or the machine's role.
 
     Attributes:
-        endpoint_url: S3 server of the source; Amazon's for anonymous sources, else the store's (`--s3-endpoint-url`) when None.
+        endpoint_url: S3 server of the source; Amazon's for anonymous sources, else the store's (`OROGRAPH_S3_ENDPOINT_URL`) when None.
         region: AWS region of the bucket.
         profile: Profile of the AWS configuration files.
         requester_pays: The bucket's reader pays for requests.
