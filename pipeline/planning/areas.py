@@ -109,12 +109,16 @@ def _from_tiles(crs: str) -> Transformer:
 
 def tiles_of_footprints(footprints_deg: npt.NDArray[np.object_]) -> set[Tile]:
     """Tiles that polygons of longitude and latitude touch with an area."""
-    shapes = shapely.segmentize(footprints_deg, _LONGEST_EDGE_DEG)
+    sides = shapely.bounds(footprints_deg).reshape(-1, 4)
+    are_small = bool((sides[:, 2:] - sides[:, :2] <= _LONGEST_EDGE_DEG).all())
+    shapes = footprints_deg if are_small else shapely.segmentize(footprints_deg, _LONGEST_EDGE_DEG)
 
     def move(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.column_stack(_to_tiles("EPSG:4258").transform(points[:, 0], points[:, 1]))
 
-    moved = shapely.make_valid(shapely.transform(shapes, move))
+    moved = shapely.transform(shapes, move)
+    is_wrong = ~shapely.is_valid(moved)
+    moved[is_wrong] = shapely.make_valid(moved[is_wrong])
     bounds = shapely.bounds(moved)
     corners = np.floor(bounds / (TILE_SIZE_M))
     # Most files are inside one tile; only the others are intersected with tiles.

@@ -244,10 +244,10 @@ class Planner:
         index = self._index(source)
         if index is None or not index.covers(area):
             return self._probed(source, tile, area)
-        rows = index.touching(area)
+        rows, footprints = index.found(area)
         if not len(rows):
             return None
-        inside = bool(shapely.intersects(index.footprints(rows), tile_area_deg(tile, 0.0)).any())
+        inside = bool(shapely.intersects(footprints, tile_area_deg(tile, 0.0)).any())
         window = np.array(bounds_in(tile, source.horizontal_crs))
         return _FilesOfTile(
             tuple(index.refs(rows)),

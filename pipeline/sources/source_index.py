@@ -157,9 +157,15 @@ class SourceIndex:
 
     def touching(self, area_deg: BaseGeometry) -> npt.NDArray[np.int64]:
         """Rows whose footprint intersects an area in longitude and latitude, in the order of the table."""
+        return self.found(area_deg)[0]
+
+    def found(self, area_deg: BaseGeometry) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:
+        """Rows of `touching` and their footprints."""
         rows = self._near(area_deg)
         shapely.prepare(area_deg)
-        return rows[shapely.intersects(self.footprints(rows), area_deg)]
+        shapes = self.footprints(rows)
+        is_in = shapely.intersects(shapes, area_deg)
+        return rows[is_in], shapes[is_in]
 
     def covers(self, area_deg: BaseGeometry) -> bool:
         """Return whether the index covers every file in an area; an index limited to an area covers only that area."""
@@ -167,9 +173,16 @@ class SourceIndex:
 
     def footprints(self, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.object_]:
         """Footprints in longitude and latitude of some rows, or of all."""
-        column = self.rows.column("geometry") if rows is None else self.rows.take(["geometry"], rows).column(0)
-        found: npt.NDArray[np.object_] = shapely.from_wkb(np.array(column.to_pylist(), dtype=object))
-        return found
+        if rows is None:
+            return self._all_footprints
+        if "_all_footprints" in self.__dict__:
+            known: npt.NDArray[np.object_] = self._all_footprints[rows]
+            return known
+        return _shapes(self.rows.take(["geometry"], rows).column(0))
+
+    @cached_property
+    def _all_footprints(self) -> npt.NDArray[np.object_]:
+        return _shapes(self.rows.column("geometry"))
 
     @property
     def hrefs(self) -> list[str]:
@@ -273,6 +286,11 @@ def encode(table: pa.Table, document: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
+def _shapes(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.object_]:
+    found: npt.NDArray[np.object_] = shapely.from_wkb(np.array(column.to_pylist(), dtype=object))
+    return found
+
+
 def _file_ref(values: Mapping[str, Any]) -> FileRef:
     sha256 = values["sha256"]
     if values["pinned"]:
@@ -282,14 +300,8 @@ def _file_ref(values: Mapping[str, Any]) -> FileRef:
     else:
         etag = f"stat:{values['size_bytes']}-{values['modified_ns']:x}-{values['inode']:x}"
     # Validated when the row was written; pydantic's checks would be most of the time of a plan of many files.
-    return FileRef.model_construct(
-        href=values["href"],
-        etag=etag,
-        size_bytes=values["size_bytes"],
-        sha256=None if values["pinned"] else sha256,
-        blocks_sha256=None,
-        sidecars=sidecars_of(values["sidecars"]),
-    )
+    known = None if values["pinned"] else sha256
+    return FileRef.checked(values["href"], etag, values["size_bytes"], known, sidecars_of(values["sidecars"]))
 
 
 def _share(

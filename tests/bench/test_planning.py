@@ -27,12 +27,16 @@ from orograph.infra.runs.request import Request
 from orograph.infra.stores.local import LocalStore
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
+from tests.bench.results import record
 from tests.support.made import source
 from tests.support.range_server import RangeServer
 
 pytestmark = pytest.mark.bench
 
 COLUMNS, ROWS = map(int, os.environ.get("OROGRAPH_BENCH_FILES", "400x250").split("x"))
+COMMAND = "make bench BENCH=tests/bench/test_planning.py"
+BEFORE_S = 348.0
+"""CPU seconds of the planner that opened each file."""
 CRS = "EPSG:25832"
 (EAST,), (NORTH,) = transform(CRS, "EPSG:3035", [280_000 + COLUMNS * 500], [5_580_000 + ROWS * 500])
 TILE = Tile(int(EAST // 50_000) * 50, int(NORTH // 50_000) * 50).id
@@ -98,6 +102,15 @@ def test_index_and_plans(many, folder):
         cpu_s, peak_mb, out = timed(*command)
         tiles = f", {len(json.loads(out)['tiles'])} tiles" if "plan" in title else ""
         print(f"{title}: {cpu_s:.2f} s, {peak_mb:.0f} MB{tiles}")
+        if title == "plan of one tile" and COLUMNS * ROWS == 100_000:
+            record(
+                "planning",
+                "planning",
+                ours=f"{cpu_s:.1f} CPU s",
+                peer="348 CPU s without an index",
+                ratio=cpu_s / BEFORE_S,
+                command=COMMAND,
+            )
 
 
 def test_sizes_of_job_and_item(many, folder):

@@ -1,5 +1,7 @@
 """References carry files' identity into run keys; long lists stand for their files by digest."""
 
+import pickle
+
 import pytest
 from pydantic import ValidationError
 
@@ -41,3 +43,13 @@ def test_checked_thinning_and_declared_noise_replace_the_declaration():
     assert checked.thinning is Thinning.DECIMATED
     noisy = SourceRef(source=SOURCE.model_copy(update={"noise_m": 0.5}), files=(A,))
     assert noisy.sensor is not None
+
+
+def test_a_reference_of_known_values_is_like_a_validated_one():
+    beside = FileRef(href="/a.tfw", etag="w", size_bytes=1)
+    fast = FileRef.checked("/a.tif", "a", 2, sidecars=(beside,))
+    slow = FileRef(href="/a.tif", etag="a", size_bytes=2, sha256=None, blocks_sha256=None, sidecars=(beside,))
+    assert fast == slow == pickle.loads(pickle.dumps(fast))  # noqa: S301 - bytes of this test
+    assert fast.model_dump_json() == slow.model_dump_json()
+    assert fast.model_copy(update={"etag": "b"}).etag == "b"
+    assert hash(fast) == hash(slow)
