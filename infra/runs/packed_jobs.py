@@ -41,8 +41,9 @@ def _packed(store: Store, job: Job) -> Job:
 
 
 def _key(ref: SourceRef) -> str:
-    """Key of a list: by source and files, and by what else of the source is left out of a packed job."""
-    place = hashlib.sha256(ref.source.data.model_dump_json().encode()).hexdigest()[:16]
+    """Key of a list: by source and files, by the hashes known of them, and by the place left out of a packed job."""
+    known = "".join(file.sha256 or "" for file in ref.files)
+    place = hashlib.sha256(f"{ref.source.data.model_dump_json()}{known}".encode()).hexdigest()[:16]
     return f"inputs/lists/{ref.source.id}/{ref.files_digest}-{place}.json"
 
 

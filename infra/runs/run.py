@@ -9,11 +9,13 @@ from typing import Final
 from orograph.infra.engines.protocol import DrainingEngine, Outcome, Status
 from orograph.infra.reporting.console import err, print_json_line
 from orograph.infra.reporting.progress import reporter
+from orograph.infra.runs.known_contents import keep_contents
 from orograph.infra.runs.node_needs import needs_of
 from orograph.infra.runs.packed_jobs import packed_jobs
 from orograph.infra.runs.supervise import supervised
 from orograph.infra.runs.tile_runner import TileRunner
 from orograph.pipeline.errors import OrographError, SourceInaccessible
+from orograph.pipeline.job import Job
 from orograph.pipeline.planning.planner import Plan
 from orograph.pipeline.settings import RunSettings
 
@@ -41,6 +43,8 @@ def execute_plan(
             outcomes.append(outcome)
             if outcome.status in (Status.DONE, Status.UP_TO_DATE):
                 catalogue.published()
+    made = (outcome.job for outcome in outcomes if outcome.status is Status.DONE)
+    keep_contents(store, (job for job in made if isinstance(job, Job)))
     for note in watched.notes:
         err.print(note, markup=False)
     return tuple(outcomes)

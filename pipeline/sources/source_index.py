@@ -25,7 +25,7 @@ import io
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.file_identity import FileState
 from orograph.pipeline.sources.index_rows import IndexRows, numbers
 from orograph.pipeline.sources.local_listing import sidecars_of
 from orograph.pipeline.sources.refs import FileRef
@@ -223,6 +224,24 @@ class SourceIndex:
             share = np.where(np.isnan(across * down), 1.0, across * down)
         return np.ceil(size * share).astype(np.int64)
 
+    def with_contents(self, sha256_by_etag: Mapping[str, str]) -> tuple[SourceIndex, int]:
+        """Add hashes of local files by their ETag; returns the index and the number of files whose hash is new."""
+        names = ("size_bytes", "modified_ns", "inode", "sha256", "pinned")
+        column: list[str | None] = []
+        count = 0
+        for size, modified_ns, inode, sha256, is_pinned in zip(
+            *(self.rows.column(name).to_pylist() for name in names), strict=True
+        ):
+            is_open = sha256 is None and modified_ns is not None and not is_pinned
+            known = sha256_by_etag.get(FileState(size, modified_ns, inode).etag) if is_open else None
+            column.append(known or sha256)
+            count += known is not None
+        if not count:
+            return self, 0
+        place = SCHEMA.get_field_index("sha256")
+        table = self.table.set_column(place, SCHEMA.field(place), pa.array(column, pa.string()))
+        return replace(self, rows=IndexRows(table), _found={}), count
+
     def to_bytes(self) -> bytes:
         """GeoParquet 1.1."""
         return encode(self.table, self._document())
@@ -298,7 +317,7 @@ def _file_ref(values: Mapping[str, Any]) -> FileRef:
     elif values["etag"] is not None:
         etag = values["etag"]
     else:
-        etag = f"stat:{values['size_bytes']}-{values['modified_ns']:x}-{values['inode']:x}"
+        etag = FileState(values["size_bytes"], values["modified_ns"], values["inode"]).etag
     # Validated when the row was written; pydantic's checks would be most of the time of a plan of many files.
     known = None if values["pinned"] else sha256
     return FileRef.checked(values["href"], etag, values["size_bytes"], known, sidecars_of(values["sidecars"]))
