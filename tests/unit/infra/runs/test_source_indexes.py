@@ -83,7 +83,7 @@ def test_plans_open_no_file_of_an_index(made, store, monkeypatch):
     update_index(store, made, NEVER, read_local)
     plain = Planner([made], ProcessingSettings(), NEVER.probe).job(TILE)
     monkeypatch.setattr(index_build.FactsReader, "read_local", lambda *_, **__: pytest.fail("opened a file"))
-    monkeypatch.setattr(planner_module, "find_sidecars", lambda _: pytest.fail("looked for side-cars of a file"))
+    monkeypatch.setattr(planner_module, "companions", lambda _: pytest.fail("looked for side-cars of a file"))
     planner = Planner([made], ProcessingSettings(), NEVER.probe, NEVER, StoredIndexes(store, NEVER, read_local))
     plan = planner.plan([TILE])
     assert plan.jobs[0].run_key == plain.run_key
