@@ -40,8 +40,9 @@ def window_in(raster: RasterFile, crs: str, area_deg: Bounds) -> Window | None:
         with rasterio.open(path_of(raster)) as dataset:
             full = Window(0, 0, dataset.width, dataset.height)
             bounds = transform_bounds(FOOTPRINT_CRS, dataset.crs or crs, *area_deg, densify_pts=_EDGE_POINTS)
-            if not dataset.transform.is_rectilinear or dataset.transform.a < 0 or dataset.transform.e > 0:
-                return full  # rows from the south or columns from the east: kept whole
+            is_north_up = dataset.transform.is_rectilinear and dataset.transform.a > 0 > dataset.transform.e
+            if not is_north_up or not all(map(math.isfinite, bounds)):
+                return full  # other orders of rows, and areas that the CRS cannot express, are kept whole
             window = from_bounds(*bounds, transform=dataset.transform)
             col, row = math.floor(window.col_off + 1e-6), math.floor(window.row_off + 1e-6)
             end_col = math.ceil(window.col_off + window.width - 1e-6)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from rasterio.windows import Window
 
+from orograph.infra.runs.crop import window_in
 from orograph.infra.runs.documents import read_document
 from orograph.infra.runs.robots import Robots
 from orograph.infra.runs.source_access import SourceAccess
@@ -184,3 +186,14 @@ def test_files_that_come_by_hand_are_said_to(tmp_path):
     access = SourceAccess(RunSettings(cache_mb=0))
     with pytest.raises(SourceMissing, match="order them"):
         fetch_source(made, access, read_document, AREA, tmp_path)
+
+
+def test_a_raster_that_is_not_north_up_or_whose_crs_cannot_express_the_area_is_kept_whole(tmp_path):
+    upside_down = {"crs": "EPSG:25832", "transform": Affine(10, 0, 578_000, 0, 10, 5_265_000)}
+    path = write_heights(tmp_path / "up.tif", HEIGHTS, **upside_down)
+    assert window_in(path, "EPSG:25832", (10.038, 47.525, 10.042, 47.528)) == Window(0, 0, 64, 64)
+    polar = {"crs": "EPSG:3995", "transform": Affine(10, 0, 0, 0, -10, 0)}
+    path = write_heights(tmp_path / "polar.tif", HEIGHTS, **polar)
+    found = window_in(path, "EPSG:3995", (-180.0, -90.0, 180.0, 90.0))
+    assert found is not None
+    assert (found.width, found.height) == (64, 64)
