@@ -37,7 +37,8 @@ rehearsals: install
 
 # make test-capped   the networks' tests on a processor without AVX-512: torch and oneDNN capped to AVX2
 CAPS := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
-NETWORK_TESTS := $(addprefix tests/unit/pipeline/,core/test_precision.py superres bare_earth implicit learning) \
+NETWORK_TESTS := $(addprefix tests/unit/pipeline/,core/test_precision.py superres bare_earth implicit) \
+	$(addprefix tests/unit/pipeline/learning/,superres bare_earth image_heights) \
 	tests/integration/test_run_superres.py
 test-capped: install
 	$(CAPS) $(PYTEST) -m "not slow" $(NETWORK_TESTS)
