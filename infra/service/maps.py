@@ -38,7 +38,7 @@ Zoom = Annotated[int, Path(ge=0, le=30)]
 Column = Annotated[int, Path(ge=0, le=2**30)]
 _NUMBER: Final = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,15})?", re.ASCII)
 _MOST_POINTS: Final = 100
-_BOX: Final = r"^-?[0-9.]{1,18}(,-?[0-9.]{1,18}){3}$"
+_BOX: Final = r"^-?[0-9]{1,3}(\.[0-9]{1,15})?(,-?[0-9]{1,3}(\.[0-9]{1,15})?){3}$"
 _SPAN: Final = r"^-?[0-9]{1,5}(\.[0-9]{1,2})?,-?[0-9]{1,5}(\.[0-9]{1,2})?$"
 
 

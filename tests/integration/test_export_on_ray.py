@@ -28,7 +28,7 @@ def test_both_engines_make_the_same_cells(ray_cluster: str, tmp_path: Path) -> N
         folder.mkdir()
         world = World(LocalStore(tmp_path / f"store-{name}"), folder, hills, 250.0)
         world.publish([Tile.parse("E4300N2650")])
-        jobs = plan_cells(world.store, settings).jobs
+        jobs = plan_cells(world.store, settings).due
         runner = CellRunner(RunSettings(store=world.store.url, scratch=folder))
         outcomes = list(engine.run(jobs, runner, lambda _: None))
         assert {outcome.status for outcome in outcomes} == {Status.DONE}, [outcome.error for outcome in outcomes]

@@ -118,6 +118,7 @@ def test_the_range_of_a_box_is_that_of_its_heights(client: TestClient) -> None:
     assert part["max_m"] - part["min_m"] < whole["max_m"] - whole["min_m"]
     assert client.get("/map/range", params={"bbox": "0,0,1,1"}).json() == {"min_m": None, "max_m": None}
     assert client.get("/map/range", params={"bbox": "1,0,0,1"}).status_code == 422
+    assert client.get("/map/range", params={"bbox": "8,-736934.,9.5.,58"}).status_code == 400
 
 
 def test_the_difference_to_a_source_is_what_was_done_to_it(client: TestClient, address: str) -> None:

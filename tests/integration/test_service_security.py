@@ -189,7 +189,7 @@ def test_a_thousand_fuzzed_ids_are_all_refused_well(client: TestClient, engine: 
         b'"x"',
         b"\xff\xfe",
         b'{"inputs":null}',
-        b'{"inputs":{"tile":"E4300N2650","settings":{"pixel_size_m":1}}}',
+        b'{"inputs":{"tile":"E4300N2650","settings":{"pixel_size_m":0.5}}}',
         b'{"inputs":{"tile":"E4300N2650","settings":{"max_shift_m":1e999}}}',
         b'{"inputs":{"tile":"E4300N2650","settings":{"max_shift_m":NaN}}}',
         b'{"inputs":{"tile":"E4300N2650","sources":' + json.dumps(["a"] * 100).encode() + b"}}",

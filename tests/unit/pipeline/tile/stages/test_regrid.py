@@ -1,5 +1,7 @@
 """Regrid fills the layers of a window from the tile's sources."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from orograph.pipeline.core.grid import PixelWindow
@@ -21,7 +23,10 @@ def test_layers_are_on_the_grid_of_the_window(tmp_path):
     assert window.layers == ()
 
 
-def test_it_looks_around_nowhere_and_costs_more_for_more_sources(tmp_path):
+def test_it_looks_around_nowhere_and_costs_more_with_every_source(tmp_path):
     job = job_of(tmp_path)
     assert Regrid().halo_px(job) == 0
-    assert Regrid().peak_bytes((100, 50), job) == 100 * 50 * 4 * 5
+    one = Regrid().peak_bytes((100, 50), job)
+    two = Regrid().peak_bytes((100, 50), replace(job, sources=job.sources * 2))
+    assert two - one == 100 * 50 * 4
+    assert one == 100 * 50 * 4 * 9
