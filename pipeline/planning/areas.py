@@ -35,14 +35,23 @@ def tiles_of_geojson(path: Path) -> tuple[Tile, ...]:
     """The tiles that the geometries of a GeoJSON file (longitude, latitude) touch.
 
     Raises:
-        ConfigError: the file is not GeoJSON.
+        ConfigError: the file is not GeoJSON, contains no area, or its coordinates are not degrees.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         features = document.get("features", [document])
-        geometry = shapely.unary_union([shape(feature.get("geometry", feature)) for feature in features])
-    except (OSError, ValueError, AttributeError, KeyError, shapely.GEOSException) as error:
+        described = [feature.get("geometry", feature) for feature in features]
+        geometry = shapely.unary_union([shape(one) for one in described if one is not None])
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, shapely.GEOSException) as error:
         raise ConfigError(f"{path} is not GeoJSON with polygons: {error}") from error
+    if not geometry.area > 0:
+        raise ConfigError(f"{path} contains no polygon", remedy="outline the area with polygons")
+    west, south, east, north = geometry.bounds
+    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        raise ConfigError(
+            f"coordinates of {path} from {west:.10g}, {south:.10g} to {east:.10g}, {north:.10g} are not degrees",
+            remedy="GeoJSON is longitude, latitude: reproject it to EPSG:4326 (ogr2ogr -t_srs EPSG:4326)",
+        )
     return _touching(_projected(shapely.segmentize(geometry, 0.05), "EPSG:4258"))
 
 

@@ -144,7 +144,9 @@ def _overlap_grid(assembly: TileAssembly, best: PreparedSource, source: Prepared
         return None
     coarsest = max(best.ref.source.resolution_m, source.ref.source.resolution_m)
     affordable = math.sqrt((east - west) * (north - south) / MOST_SAMPLES)
-    size = next(float(s) for s in SAMPLE_SIZES_M if s >= max(0.8 * coarsest, affordable))
+    size = next((float(s) for s in SAMPLE_SIZES_M if s >= max(0.8 * coarsest, affordable)), None)
+    if size is None:  # pixels of kilometres: a tile has too few of them to fit a shift
+        return None
     # On the global grid of that pixel size, as everything is.
     west, south, east, north = (
         size * edge

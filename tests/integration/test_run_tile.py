@@ -100,6 +100,18 @@ def test_a_tile_is_made_committed_published_and_found_again(tmp_path, fine, monk
     assert asked == ["get", "get"]
 
 
+def test_pixels_of_kilometres_fill_a_tile_and_are_not_aligned(tmp_path, fine):
+    path = write_source(
+        tmp_path / "world.tif", "EPSG:3035", (4_000_000.0, 2_800_000.0, 4_400_000.0, 3_200_000.0), 20_000
+    )
+    world = source(path, id="world", resolution_m=20_000.0, accuracy_m=30.0, priority=-1)
+    plan, outcomes, code = run(tmp_path, fine, world)
+    assert code == 0, outcomes[0].error
+    manifest = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
+    assert {one.source: one.status for one in manifest.coregistration}["world"] == "too_few"
+    assert manifest.quality.void_fraction == 0.0
+
+
 def test_a_coarse_surface_model_is_aligned_to_the_survey_beside_it(tmp_path, fine):
     path = write_source(
         tmp_path / "coarse.tif",

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
+from orograph.infra.reporting import console
 from tests.support import tutorial_files
 
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs/tutorials"
@@ -49,6 +50,7 @@ def test_a_page_prints_what_it_shows(
 ) -> None:
     monkeypatch.setenv("OROGRAPH_GRIDS_DIR", str(shared("proj-grids")))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(console.out, "width", 160)  # as in a pipe
     MADE[page](tmp_path)
     commands = list(sessions(page))
     assert commands

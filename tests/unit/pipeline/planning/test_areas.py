@@ -51,6 +51,34 @@ def test_other_files_are_rejected(tmp_path):
             tiles_of_geojson(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ([], "no polygon"),
+        ([{"type": "Feature", "geometry": None}], "no polygon"),
+        ([{"type": "Feature", "geometry": {"type": "Point", "coordinates": [10.0, 47.0]}}], "no polygon"),
+        (
+            [{"type": "Feature", "geometry": shapely.geometry.mapping(box(4.31e6, 3.01e6, 4.33e6, 3.03e6))}],
+            "not degrees",
+        ),
+        ([{"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [None]}}], "no polygon"),
+    ],
+)
+def test_areas_that_are_none_are_rejected(tmp_path, features, message):
+    path = tmp_path / "area.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    with pytest.raises(ConfigError, match=message):
+        tiles_of_geojson(path)
+
+
+def test_features_without_a_geometry_are_left_out(tmp_path):
+    path = tmp_path / "area.geojson"
+    part = shapely.geometry.mapping(box(10.0, 47.0, 10.9, 47.6))
+    features = [{"type": "Feature", "geometry": None}, {"type": "Feature", "geometry": part}]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    assert tiles_of_geojson(path) == tiles_of_bbox(10.0, 47.0, 10.9, 47.6)
+
+
 def test_boxes_of_degrees_enclose_the_bent_tile():
     west, south, east, north = tile_bounds_deg(TILE)
     area = tile_area_deg(TILE, 0.0)
