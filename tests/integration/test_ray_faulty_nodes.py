@@ -100,8 +100,11 @@ def test_a_cluster_that_grows_from_nothing_is_used_while_the_run_goes_on(catalog
         reader = threading.Thread(target=lambda: drained.extend(process.communicate(timeout=600)))
         reader.start()
         time.sleep(8)
-        with joined_node(head) as first, joined_node(head) as second:
-            for log in (first, second):
+        with contextlib.ExitStack() as nodes:
+            for _ in range(
+                2
+            ):  # one after the other: raylets of one host that start together wait for each other's ports
+                log = nodes.enter_context(joined_node(head))
                 wait_for(lambda log=log: "Ray runtime started" in log.read_text())  # type: ignore[misc]
             took_s = wait_for(lambda: busy_workers() >= 2 or process.poll() is not None)
             reader.join(600)
@@ -109,7 +112,7 @@ def test_a_cluster_that_grows_from_nothing_is_used_while_the_run_goes_on(catalog
     report = end_of(store)
     assert report["workers"] == 2
     print(f"both CPUs busy {took_s:.1f} s after two nodes of one CPU joined")
-    assert took_s < 60
+    assert took_s < 20
 
 
 def busy_workers() -> int:
