@@ -14,7 +14,6 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from orograph.pipeline.errors import SourceCorrupt, SourceGridError, SourceMissing
-from orograph.pipeline.formats.vertical_datum import declared_datum
 from orograph.pipeline.sources.single_raster import open_heights
 from orograph.pipeline.validation.control import Control
 
@@ -49,28 +48,30 @@ class RasterFacts:
 
 
 def raster_facts(path: Path) -> RasterFacts:
-    """Horizontal CRS, declared vertical frame and pixel size of a raster.
+    """Horizontal CRS, stated vertical frame and pixel size of a raster of heights.
+
+    Raises:
+        SourceMissing, SourceCorrupt, SourceGridError: it cannot be used.
+    """
+    with open_heights(path) as raster:
+        return RasterFacts(CRS.from_user_input(raster.known_crs()), raster.facts.vertical_frame, raster.pixel_size_m[0])
+
+
+def crs_of(path: Path) -> CRS:
+    """Horizontal CRS of a raster of any kind.
 
     Raises:
         SourceMissing, SourceCorrupt, SourceGridError: it cannot be used.
     """
     if not path.is_file():
-        raise SourceMissing(f"the file {path} does not exist", source=path.name)
+        raise SourceMissing(f"no raster at {path}", source=path.name)
     try:
         with rasterio.open(path) as file:
             if file.crs is None:
-                raise SourceGridError(f"{path.name} declares no CRS", source=path.name, remedy="assign it first")
-            if file.transform.b or file.transform.d:
-                raise SourceGridError(f"the grid of {path.name} is rotated", source=path.name)
-            crs = CRS.from_wkt(file.crs.to_wkt())
-            frame = declared_datum(crs, file.tags())
-            middle = 0.5 * (file.bounds.top + file.bounds.bottom)
-            size = abs(file.transform.a)
+                raise SourceGridError(f"{path.name} has no CRS", source=path.name, remedy="assign it first")
+            return CRS.from_wkt(file.crs.to_wkt()).to_2d()
     except RasterioError as error:
         raise SourceCorrupt(f"{path.name} cannot be read: {error}", source=path.name) from error
-    flat = crs.sub_crs_list[0] if crs.is_compound else crs.to_2d()
-    factor = 111_320.0 * np.cos(np.radians(middle)) if flat.is_geographic else flat.axis_info[0].unit_conversion_factor
-    return RasterFacts(flat, frame, float(size * factor))
 
 
 def places_in(control: Control, crs: CRS) -> tuple[Array, Array]:

@@ -18,10 +18,12 @@ from scipy.ndimage import distance_transform_edt
 
 from orograph.pipeline.core.frames import frame_id
 from orograph.pipeline.errors import NoOverlap, SourceMissing, VerticalFrameMissing
+from orograph.pipeline.sources.single_raster import open_heights
 from orograph.pipeline.validation.control import Control
 from orograph.pipeline.validation.figures import AccuracyFigures
 from orograph.pipeline.validation.sampling import (
     RasterFacts,
+    crs_of,
     places_in,
     raster_facts,
     sample_heights,
@@ -270,7 +272,7 @@ def _sibling(path: Path, product: str) -> Path | None:
 
 def _moved(crs: CRS, path: Path, x: Array, y: Array) -> tuple[Array, Array]:
     """Places in the CRS of another raster."""
-    other = raster_facts(path).crs
+    other = crs_of(path)
     if other == crs:
         return x, y
     moved = Transformer.from_crs(crs, other, always_xy=True).transform(x, y)
@@ -410,18 +412,12 @@ def control_of_raster(path: Path, most: int = 200_000) -> Control:
     Raises:
         SourceMissing, SourceCorrupt, SourceGridError: it cannot be used.
     """
-    from orograph.pipeline.sources.nodata import to_void
-
     facts = raster_facts(path)
-    with rasterio.open(path) as file:
-        step = max(1, int(np.ceil(np.sqrt(file.width * file.height / most))))
-        rows, cols = np.arange(step // 2, file.height, step), np.arange(step // 2, file.width, step)
-        parts = []
-        for row in rows:
-            line = file.read(1, window=((int(row), int(row) + 1), (0, file.width)))[0, cols]
-            parts.append(to_void(line, file.nodatavals[0]).astype(np.float64) * file.scales[0] + file.offsets[0])
-        affine = file.transform
-    heights = np.stack(parts)
+    with open_heights(path) as raster:
+        step = max(1, int(np.ceil(np.sqrt(raster.width * raster.height / most))))
+        rows, cols = np.arange(step // 2, raster.height, step), np.arange(step // 2, raster.width, step)
+        heights = np.stack([raster.read(int(row), 0, 1, raster.width)[0, cols] for row in rows]).astype(np.float64)
+        affine = raster.transform
     x, y = np.meshgrid(affine.c + affine.a * (cols + 0.5), affine.f + affine.e * (rows + 0.5))
     good = np.isfinite(heights)
     count = int(good.sum())

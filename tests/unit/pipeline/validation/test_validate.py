@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,27 @@ def test_another_raster_is_a_control(folder):
     found = validate([folder / "T_elevation.tif"], control, GRIDS)
     assert found.overall.largest_m < 1e-3
     assert rasters_of(folder) == (folder / "T_elevation.tif",)
+
+
+def test_rasters_in_feet_with_masks_and_in_archives_are_read_as_every_command_reads_them(folder):
+    with rasterio.open(folder / "T_elevation.tif") as file:
+        metres, profile = file.read(1), file.profile
+    void = metres > 450.0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(folder / "feet.tif", "w", **profile) as file:
+        file.update_tags(VERTICAL_DATUM=FRAME)
+        file.units = ("US survey foot",)
+        file.write((metres * 3937.0 / 1200.0).astype("float32"), 1)
+        file.write_mask(~void)
+    with zipfile.ZipFile(folder / "delivered.zip", "w") as archive:
+        archive.write(folder / "feet.tif", "DTM/FEET.TIF")
+    for path in (folder / "feet.tif", folder / "delivered.zip"):
+        control = control_of_raster(path)
+        assert control.x.size == (~void).sum()
+        for raster, other in (
+            (folder / "T_elevation.tif", control),
+            (path, control_of_raster(folder / "T_elevation.tif")),
+        ):
+            assert validate([raster], other, GRIDS).overall.largest_m < 1e-3
 
 
 def test_what_cannot_be_compared_says_why(folder, points, tmp_path):
