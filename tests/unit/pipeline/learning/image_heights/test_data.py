@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
-from affine import Affine
 
 from orograph.pipeline.errors import (
     BandMismatch,
@@ -23,18 +21,7 @@ from orograph.pipeline.learning.image_heights.data import (
     split_tiles,
     surface_scene,
 )
-
-
-def write(path: Path, pixels: np.ndarray, size: float = 1.0, west: float = 500_000.0, crs: str = "EPSG:32633") -> Path:
-    pixels = pixels if pixels.ndim == 3 else pixels[None]
-    profile = {
-        "driver": "GTiff", "dtype": str(pixels.dtype), "count": len(pixels), "height": pixels.shape[1],
-        "width": pixels.shape[2], "crs": crs, "transform": Affine(size, 0, west, 0, -size, 5_000_000.0),
-    }  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rasterio.open(path, "w", **profile) as dataset:
-        dataset.write(pixels)
-    return path
+from tests.support.image_scenes import write
 
 
 def test_pairs_on_different_grids_meet(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from affine import Affine
 from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
@@ -19,23 +18,9 @@ from orograph.pipeline.errors import (
     UsageError,
 )
 from orograph.pipeline.learning.bare_earth.metrics import GroundMetrics
-from orograph.pipeline.learning.image_heights.data import (
-    Scene,
-)
 from orograph.pipeline.learning.image_heights.metrics import HeightMetrics
 from orograph.pipeline.learning.image_heights.network import HeightNet, NetworkSpec
-
-
-def write(path: Path, pixels: np.ndarray, size: float = 1.0, west: float = 500_000.0, crs: str = "EPSG:32633") -> Path:
-    pixels = pixels if pixels.ndim == 3 else pixels[None]
-    profile = {
-        "driver": "GTiff", "dtype": str(pixels.dtype), "count": len(pixels), "height": pixels.shape[1],
-        "width": pixels.shape[2], "crs": crs, "transform": Affine(size, 0, west, 0, -size, 5_000_000.0),
-    }  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rasterio.open(path, "w", **profile) as dataset:
-        dataset.write(pixels)
-    return path
+from tests.support.image_scenes import scene, write
 
 
 def test_spacing_increasing_thresholds_follow_equation_one() -> None:
@@ -97,14 +82,6 @@ def test_ground_metrics_tell_cover_from_open_ground() -> None:
     assert m.covered_mae_m == pytest.approx(15.0)
     assert m.open_mae_m == pytest.approx(0.025)
     assert m.covered_fraction == pytest.approx(2 / 7)
-
-
-def scene(seed: int = 0, size: int = 96) -> Scene:
-    """Blocks that are the brighter the higher they are."""
-    rng = np.random.default_rng(seed)
-    heights = np.kron(rng.integers(0, 5, (size // 16, size // 16)) * 3.0, np.ones((16, 16)))
-    image = np.stack([heights / 15, rng.random((size, size)), 1 - heights / 15]).astype(np.float32)
-    return Scene(f"blocks-{seed}", image, heights.astype(np.float32))
 
 
 def test_command_line_trains_predicts_and_evaluates(tmp_path: Path) -> None:

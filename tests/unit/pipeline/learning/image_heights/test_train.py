@@ -26,16 +26,7 @@ from orograph.pipeline.learning.image_heights.data import (
 from orograph.pipeline.learning.image_heights.model import ImageModel, Stitching
 from orograph.pipeline.learning.image_heights.network import NetworkSpec
 from orograph.pipeline.learning.image_heights.train import ImageTraining, train_image
-
-SMALL = NetworkSpec(depth=18, bands=3, width=8, pooled=8)
-
-
-def scene(seed: int = 0, size: int = 96) -> Scene:
-    """Blocks that are the brighter the higher they are."""
-    rng = np.random.default_rng(seed)
-    heights = np.kron(rng.integers(0, 5, (size // 16, size // 16)) * 3.0, np.ones((16, 16)))
-    image = np.stack([heights / 15, rng.random((size, size)), 1 - heights / 15]).astype(np.float32)
-    return Scene(f"blocks-{seed}", image, heights.astype(np.float32))
+from tests.support.image_scenes import SMALL, scene
 
 
 @pytest.mark.parametrize("kind", list(HeadKind))

@@ -6,9 +6,7 @@ import re
 
 import numpy as np
 import pytest
-import rasterio
 import torch
-from affine import Affine
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
@@ -16,54 +14,20 @@ from orograph.infra.cli.app import app
 from orograph.pipeline.errors import ConfigError, ModelError
 from orograph.pipeline.learning.superres.calibrate import fit_error_and_gate
 from orograph.pipeline.learning.superres.dataset import (
-    GridLevel,
     Mix,
-    Site,
-    SiteSpec,
 )
 from orograph.pipeline.learning.superres.distillation import digest_of, turned, turned_back
 from orograph.pipeline.learning.superres.muon import Muon, orthogonalised
 from orograph.pipeline.learning.superres.net2net import widened
 from orograph.pipeline.learning.superres.train import Trainer
-from orograph.pipeline.learning.superres.training_plan import TrainingPlan
 from orograph.pipeline.learning.superres.validate import TrainingValidation
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.network import PRESETS, Condition
 from orograph.pipeline.superres.weights import load_weights
 from tests.support.superres_fixtures import hills, made_net
+from tests.support.training_sites import plan, site, write
 
-LEVELS = (GridLevel(weight=2), GridLevel(rows=2, columns=2, thinning=Thinning.AVERAGED), GridLevel(rows=1, columns=2))
-
-
-def spec(name="made", **changes):
-    return SiteSpec(name=name, file=f"{name}.tif", licence="CC0", attribution="made", levels=LEVELS, **changes)
-
-
-def site(seed=0, side=240, name="made"):
-    heights = hills(side, side, seed)
-    return Site(spec(name), (heights,), (np.ones(heights.shape, bool),))
-
-
-def plan(**changes):
-    return TrainingPlan(
-        **({"preset": "XS", "steps": 6, "batch": 2, "patch_px": 16, "margin_px": 3, "warmup": 2} | changes)
-    )
-
-
-@pytest.fixture(autouse=True)
-def quick_bases(monkeypatch):
-    from orograph.pipeline.learning.superres import train
-
-    fit = train.fit_bases
-    monkeypatch.setattr(train, "fit_bases", lambda sampler: fit(sampler, draws=6))
-
-
-def write(path, heights, nodata=-9999.0):
-    profile = {"driver": "GTiff", "height": heights.shape[0], "width": heights.shape[1], "count": 1}
-    with rasterio.open(
-        path, "w", dtype="float32", crs="EPSG:3035", transform=Affine(5, 0, 4e6, 0, -5, 3e6), nodata=nodata, **profile
-    ) as dataset:
-        dataset.write(heights, 1)
+pytestmark = pytest.mark.usefixtures("quick_bases")
 
 
 def test_training_resumes_to_the_same_bits(tmp_path):

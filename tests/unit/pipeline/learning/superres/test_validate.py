@@ -6,33 +6,11 @@ import numpy as np
 import pytest
 
 from orograph.pipeline.errors import ModelError
-from orograph.pipeline.learning.superres.dataset import (
-    GridLevel,
-    Site,
-    SiteSpec,
-)
 from orograph.pipeline.learning.superres.validate import TrainingValidation
-from orograph.pipeline.sources.catalogue import Thinning
-from tests.support.superres_fixtures import hills, made_net
+from tests.support.superres_fixtures import made_net
+from tests.support.training_sites import site
 
-LEVELS = (GridLevel(weight=2), GridLevel(rows=2, columns=2, thinning=Thinning.AVERAGED), GridLevel(rows=1, columns=2))
-
-
-def spec(name="made", **changes):
-    return SiteSpec(name=name, file=f"{name}.tif", licence="CC0", attribution="made", levels=LEVELS, **changes)
-
-
-def site(seed=0, side=240, name="made"):
-    heights = hills(side, side, seed)
-    return Site(spec(name), (heights,), (np.ones(heights.shape, bool),))
-
-
-@pytest.fixture(autouse=True)
-def quick_bases(monkeypatch):
-    from orograph.pipeline.learning.superres import train
-
-    fit = train.fit_bases
-    monkeypatch.setattr(train, "fit_bases", lambda sampler: fit(sampler, draws=6))
+pytestmark = pytest.mark.usefixtures("quick_bases")
 
 
 def test_held_out_rasters_have_as_much_around_them_as_a_network_sees():
