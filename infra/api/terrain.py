@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pystac
@@ -17,7 +16,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.errors import RasterioError
-from rasterio.session import AWSSession
+from rasterio.session import DummySession
 from rasterio.windows import Window
 from xarray.backends.common import BackendArray
 from xarray.core import indexing
@@ -25,6 +24,7 @@ from xarray.core import indexing
 from orograph.infra.api.arrays import FRAME, to_array
 from orograph.infra.runs.cell_runner import published_tiles
 from orograph.infra.stores.base import Store
+from orograph.infra.stores.gdal_options import gdal_s3_options
 from orograph.infra.stores.open import open_store as open_object_store
 from orograph.pipeline.errors import ConfigError, OutsideCoverage, SourceCorrupt
 from orograph.pipeline.settings import RunSettings
@@ -33,6 +33,9 @@ from orograph.stac.documents.index import with_keys
 from orograph.stac.documents.layout import item_key
 
 GRID = "EPSG:3035"
+S3_PATH = "/vsis3/"
+"""Where GDAL reads the objects of an S3 server."""
+
 Bounds = tuple[float, float, float, float]
 
 
@@ -160,14 +163,10 @@ class _Mosaic(BackendArray):
         window[rows, first_column - column : last_column - column] = values
 
     def _environment(self) -> rasterio.Env:
-        if not self.pieces[0].href.startswith("s3://"):
+        if not self.pieces[0].href.startswith(S3_PATH):
             return rasterio.Env()
-        if self.endpoint_url is None:
-            return rasterio.Env(AWSSession(aws_unsigned=self.anonymous))
-        split = urlsplit(self.endpoint_url)
-        https = "YES" if split.scheme == "https" else "NO"
-        session = AWSSession(aws_unsigned=self.anonymous, endpoint_url=split.netloc)
-        return rasterio.Env(session, AWS_HTTPS=https, AWS_VIRTUAL_HOSTING="FALSE")
+        # GDAL finds the credentials itself: rasterio's own session needs boto3, which nothing else here does.
+        return rasterio.Env(DummySession(), **gdal_s3_options(self.endpoint_url, anonymous=self.anonymous))
 
 
 def _piece(document: dict[str, Any], asset: str) -> _Piece:
@@ -179,7 +178,9 @@ def _piece(document: dict[str, Any], asset: str) -> _Piece:
         )
     fields = document["properties"] | rasters[asset]
     rows, columns = fields["proj:shape"]
-    return _Piece(rasters[asset]["href"], Affine(*fields["proj:transform"][:6]), (int(rows), int(columns)))
+    href = rasters[asset]["href"]
+    path = S3_PATH + href.removeprefix("s3://") if href.startswith("s3://") else href
+    return _Piece(path, Affine(*fields["proj:transform"][:6]), (int(rows), int(columns)))
 
 
 def _common(values: set[Any], what: str) -> Any:

@@ -35,8 +35,11 @@ from tests.support import twin_device
 from tests.support.made import source, write_source
 from tests.support.superres_fixtures import hills, made_weights
 from tests.support.tiffs import write_heights
+from tests.support.training_sites import plan, site
 from tests.unit.pipeline.coregistration.test_torch_kernels import pair
-from tests.unit.pipeline.learning.superres.test_train import plan, quick_bases, site  # noqa: F401 - the fixture acts on its own
+from tests.unit.pipeline.learning.superres.conftest import quick_bases  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.usefixtures("quick_bases")
 
 DEVICE = os.environ.get("OROGRAPH_DEVICE", twin_device.NAME)
 
