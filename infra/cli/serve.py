@@ -9,9 +9,7 @@ import typer
 
 from orograph.infra.cli import options
 from orograph.infra.reporting.console import err, out, print_json
-from orograph.infra.runs.request import Request
 from orograph.pipeline.errors import UsageError
-from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE
 
 keys = typer.Typer(name="keys", help="API keys of the service.", no_args_is_help=True)
 
@@ -55,7 +53,7 @@ def serve(
     import uvicorn
 
     from orograph.infra.service.app import create_app
-    from orograph.infra.service.assemble import parts_from
+    from orograph.infra.service.assemble import parts_for
     from orograph.infra.service.connections import bounded_protocol
     from orograph.infra.service.logs import configure_logs
     from orograph.infra.service.settings import ServiceSettings
@@ -67,13 +65,14 @@ def serve(
         public_url=public_url,
         forwarded_allow_ips=forwarded_allow_ips,
         auth=auth,
+        catalogue=catalogue,
+        data=tuple(data) or None,
+        accept_unverified=tuple(accept_unverified) or None,
         workers=workers,
         keys_file=keys_file,
     )
     run = RunSettings.with_flags(store=store, engine=engine, grids_dir=grids_dir, s3_anonymous=anonymous)
-    asked = Request(catalogue or BUNDLED_CATALOGUE, data=tuple(data), accept_unverified=tuple(accept_unverified))
-    sources = asked.sources() if catalogue or data or accept_unverified else None
-    app = create_app(settings, parts_from(run, sources))
+    app = create_app(settings, parts_for(settings, run))
     _insist_on_free_port(settings.host, settings.port)
     configure_logs()
     err.print(f"[bold]http://{settings.host}:{settings.port}/[/]  {run.store}  (Ctrl-C stops)")

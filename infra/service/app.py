@@ -49,12 +49,13 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
         parts: Store, engine, planner and so on; those of the environment when None.
 
     Raises:
-        ConfigError: a setting that cannot be carried out.
+        ConfigError, SourceUnknown: a setting that cannot be carried out.
     """
     if parts is None:
-        from orograph.infra.service.assemble import parts_from_environment
+        from orograph.infra.service.assemble import parts_for
+        from orograph.pipeline.settings import RunSettings
 
-        parts = parts_from_environment()
+        parts = parts_for(settings, RunSettings.with_flags())
     service = _assembled(settings, parts)
 
     @asynccontextmanager

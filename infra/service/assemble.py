@@ -11,12 +11,14 @@ from orograph.infra.engines.make import make_engine
 from orograph.infra.engines.protocol import Receipt
 from orograph.infra.runs.documents import read_document
 from orograph.infra.runs.model_weights import keep_models, named_by_content
+from orograph.infra.runs.request import Request
 from orograph.infra.runs.source_access import SourceAccess
 from orograph.infra.runs.source_indexes import StoredIndexes
 from orograph.infra.runs.tile_runner import TileRunner
 from orograph.infra.service.dispatcher import Publisher
 from orograph.infra.service.published_tiles import Published, PublishedTile
 from orograph.infra.service.service import Parts
+from orograph.infra.service.settings import ServiceSettings
 from orograph.infra.stores.base import Store
 from orograph.infra.stores.gdal_options import gdal_s3_options
 from orograph.infra.stores.open import open_store
@@ -27,7 +29,7 @@ from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.planning.planner import Planner
 from orograph.pipeline.resampling.horizontal import use_grids
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
-from orograph.pipeline.sources.catalogue import Source, SourceCatalogue
+from orograph.pipeline.sources.catalogue import BUNDLED_CATALOGUE, Source, SourceCatalogue
 from orograph.pipeline.sources.readiness import obstacle
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.stac.publishing.publish import publish_item, rebuild
@@ -144,9 +146,22 @@ def parts_from(
     )
 
 
-def parts_from_environment() -> Parts:
-    """The parts the environment's `OROGRAPH_...` settings name."""
-    return parts_from(RunSettings())
+def parts_for(settings: ServiceSettings, run: RunSettings) -> Parts:
+    """Dependencies of a service, however it is started.
+
+    Raises:
+        ConfigError, SourceUnknown: store, engine or sources cannot be had.
+    """
+    return parts_from(run, _sources_of(settings))
+
+
+def _sources_of(settings: ServiceSettings) -> tuple[Source, ...] | None:
+    if not (settings.catalogue or settings.data or settings.accept_unverified):
+        return None
+    request = Request(
+        settings.catalogue or BUNDLED_CATALOGUE, data=settings.data, accept_unverified=settings.accept_unverified
+    )
+    return request.sources()
 
 
 def publisher_of(store: Store) -> Publisher:

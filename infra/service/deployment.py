@@ -1,11 +1,13 @@
 """The same application on Ray Serve: `serve run orograph.infra.service.deployment:service`.
 
 Replicas share nothing but the store: job records, leases and products are there, so a replica may die at any moment and
-another takes up what it had accepted.
+another takes up what it had accepted. Settings are those of `orograph serve`, as variables: `OROGRAPH_SERVICE_CATALOGUE` for
+`--catalogue`, `OROGRAPH_SERVICE_DATA` (a JSON list) for `--data`.
 """
 
 from __future__ import annotations
 
+from fastapi import FastAPI
 from ray import serve
 
 from orograph.infra.engines.environment import apply_gdal_env
@@ -14,7 +16,8 @@ from orograph.infra.service.settings import ServiceSettings
 apply_gdal_env()
 
 
-def _application() -> object:
+def application() -> FastAPI:
+    """The application of one replica, by the environment's `OROGRAPH_...` and `OROGRAPH_SERVICE_...` settings."""
     from orograph.infra.service.app import create_app
 
     # Behind Serve's proxy the service is reached from elsewhere whatever address it binds itself.
@@ -29,7 +32,7 @@ def _application() -> object:
     health_check_period_s=10,
     graceful_shutdown_timeout_s=20,
 )
-@serve.ingress(_application)
+@serve.ingress(application)
 class OrographService:
     """One replica of the service."""
 

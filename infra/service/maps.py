@@ -28,6 +28,7 @@ from orograph.infra.service.web_tiles import (
     native_zoom,
 )
 from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.core.palette import hex_colour
 from orograph.pipeline.vertical import VerticalCatalogue
 
 router = APIRouter(prefix="/map", tags=["map"])
@@ -300,4 +301,4 @@ def _ordered(tile: Tile, status: JobStatus, job_id: str) -> dict[str, Any]:
 
 
 def _hex(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+    return f"#{hex_colour(colour).lower()}"

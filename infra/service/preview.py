@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import math
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from orograph.infra.service.shading import FloatArray
 from orograph.infra.service.web_tiles import ENCODED_LAYERS, MIN_ZOOM, SOURCE_LAYERS, TILE_PX, Address, Form, Layer
 from orograph.infra.stores.base import Store
 from orograph.pipeline.core.grid import EAST_LIMITS_KM, NORTH_LIMITS_KM, tiles_in
-from orograph.pipeline.core.palette import source_colour
+from orograph.pipeline.core.palette import Colour, source_colour
 from orograph.pipeline.errors import OrographError
 from orograph.pipeline.manifest import Manifest
 
@@ -114,8 +114,7 @@ class Previews:
             tiles = tuple((await asyncio.to_thread(self._published.all)).values())
         if not tiles and look.layer != "heights":
             return None
-        colours = self.source_colours() if look.layer == "source" else ""
-        etag = _etag(address, f"{look}|{self.height_stops()[-1][0]}|{colours}", tiles)
+        etag = _etag(address, f"{look}|{self.height_stops()[-1][0]}", tiles)
         with self._lock:
             kept = self._cache.get(etag)
             if kept is not None:
@@ -274,26 +273,12 @@ class Previews:
         except (KeyError, OrographError):
             return ()
 
-    def source_colours(self) -> dict[str, tuple[int, int, int]]:
-        """Colours of all sources, by id: those of the published COGs, where a source's number in its tile decides.
+    def source_colours(self) -> dict[str, Colour]:
+        """Colours of all sources, by id, as in the published COGs."""
+        return {id_: source_colour(id_) for id_ in self.source_order()}
 
-        Tiles of different sources number them differently. A source has the colour of most tiles, unless a source of more
-        tiles has it; then the next free one.
-        """
-        numbers: dict[str, Counter[int]] = {id_: Counter() for id_ in self.source_order()}
-        for tile in self._published.all().values():
-            for source in tile.properties.get("dem:sources", ()):
-                if source["id"] in numbers and source.get("index"):
-                    numbers[source["id"]][source["index"] - 1] += 1
-        places: dict[str, int] = {}
-        for id_ in sorted(numbers, key=lambda name: (-numbers[name].total(), name)):
-            wanted = [place for place, _ in numbers[id_].most_common()]
-            places[id_] = next(place for place in (*wanted, *range(len(numbers))) if place not in places.values())
-        return {id_: source_colour(place) for id_, place in places.items()}
-
-    def _source_colours(self) -> dict[int, tuple[int, int, int]]:
-        colours = self.source_colours()
-        return {place: colours[id_] for place, id_ in enumerate(self.source_order())}
+    def _source_colours(self) -> dict[int, Colour]:
+        return dict(enumerate(self.source_colours().values()))
 
     def _paths(self, tiles: Iterable[PublishedTile], *names: str) -> list[str]:
         keys = (tile.asset_key(*names) for tile in tiles)
@@ -329,5 +314,5 @@ def _to_laea() -> Transformer:
 
 def _etag(address: Address, look: str, tiles: Iterable[PublishedTile]) -> str:
     state = "|".join(sorted(tile.etag + tile.key for tile in tiles))
-    text = f"3|{address.z}/{address.x}/{address.y}|{look}|{state}"
+    text = f"4|{address.z}/{address.x}/{address.y}|{look}|{state}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -44,6 +44,10 @@ class ServiceSettings(EnvironmentSettings):
         forwarded_allow_ips: Proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are believed: addresses or
             networks, comma-separated, `*` for all; uvicorn's `FORWARDED_ALLOW_IPS`, else this machine, when None.
         auth: `off` (loopback only), `run` (everyone reads, keys order), or `all` (keys for everything).
+        catalogue: Sources that orders may name. Without it, `data` and `accept_unverified`, a published tile is made of
+            its own sources, and another tile of those of the bundled catalogue.
+        data: Files of sources, as `ID=PATH`.
+        accept_unverified: Ids of sources whose unverified facts are accepted.
         keys_file: Hashed API keys, made by `orograph keys create`; never inside the store.
         oidc_verifier: `module:callable` that turns a bearer token into a `Principal` or None.
         allowed_hosts: Accepted Host headers; others are rejected, so no foreign name can be rebound to this machine.
@@ -77,6 +81,9 @@ class ServiceSettings(EnvironmentSettings):
     public_url: str = ""
     forwarded_allow_ips: str | None = None
     auth: Literal["off", "run", "all"] | None = None
+    catalogue: Path | None = None
+    data: tuple[str, ...] = ()
+    accept_unverified: tuple[str, ...] = ()
     keys_file: Path = Path.home() / ".config/orograph/keys.json"
     oidc_verifier: str = ""
     allowed_hosts: tuple[str, ...] = ()

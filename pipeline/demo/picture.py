@@ -13,7 +13,7 @@ from rasterio.enums import Resampling
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.demo.world import World
 
-_SOURCE_COLOURS = {0: "#d9d9d9", 1: "#e69f00", 2: "#56b4e9", 3: "#009e73"}
+_VOID = "#d9d9d9"
 
 
 def draw(
@@ -51,12 +51,13 @@ def draw(
     axes[0, 0].imshow(row["elevation"], extent=extent, cmap="gist_earth", vmin=-60, vmax=600)
     axes[0, 0].imshow(shade, extent=extent, cmap="gray", alpha=0.55)
     axes[0, 0].set_title("Terrain, EVRF2007")
-    colours = ListedColormap([_SOURCE_COLOURS[k] for k in range(4)])
-    axes[0, 1].imshow(row["source_index"], extent=extent, cmap=colours, vmin=-0.5, vmax=3.5, interpolation="nearest")
+    colours = _source_colours(products[tiles[0].id, "source_index"], max(names))
+    span = {"vmin": -0.5, "vmax": max(names) + 0.5}
+    axes[0, 1].imshow(row["source_index"], extent=extent, cmap=ListedColormap(colours), interpolation="nearest", **span)
     axes[0, 1].legend(
         handles=[
-            Patch(color=_SOURCE_COLOURS[0], label="void, filled"),
-            *(Patch(color=_SOURCE_COLOURS[k], label=name) for k, name in names.items()),
+            Patch(color=_VOID, label="void, filled"),
+            *(Patch(color=colours[number], label=name) for number, name in names.items()),
         ],
         loc="lower right",
         fontsize=8,
@@ -74,6 +75,14 @@ def draw(
             axis.axvline(tile.bounds_m[0] / 1000, color="k", lw=0.5, ls=":")
     figure.savefig(out, dpi=110)
     plt.close(figure)
+
+
+def _source_colours(path: Path, count: int) -> list[str | tuple[float, float, float]]:
+    """Void, then the colours that a source index gives its sources."""
+    with rasterio.open(path) as dataset:
+        table = dataset.colormap(1)
+    shares = ([part / 255 for part in table[number][:3]] for number in range(1, count + 1))
+    return [_VOID, *((red, green, blue) for red, green, blue in shares)]
 
 
 def _read(path: Path, name: str) -> npt.NDArray[np.float32]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from orograph.pipeline.bare_earth.reader import GroundReader, bare_earth_choice
 from orograph.pipeline.core.grid import TILE_CRS, PixelWindow
 from orograph.pipeline.core.numerics import numerics_of
-from orograph.pipeline.core.palette import source_colour
+from orograph.pipeline.core.palette import VOID_COLOUR, source_colour
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.core.software import software_versions
 from orograph.pipeline.core.surface import Surface
@@ -63,9 +63,7 @@ class RasterProduct:
 _NAMED_FILES: Final = 3
 RASTERS: Final = (
     RasterProduct("elevation", "Elevation", "float32", ("data",), "elevation", "m", "average"),
-    RasterProduct(
-        "source_index", "Source of each height", "uint8", ("data-mask", "provenance"), "source", None, "mode", 0
-    ),
+    RasterProduct("source_index", "Source of each height", "uint8", ("data", "provenance"), "source", None, "mode", 0),
     RasterProduct(
         "uncertainty", "Standard deviation of each height", "float32", ("data", "uncertainty"), "sigma", "m", "average"
     ),
@@ -213,8 +211,9 @@ def _source_names(job: Job) -> dict[str, str]:
 
 
 def _source_colours(job: Job) -> dict[int, tiff.Colour]:
-    """Colour of each value of the source index; voids are black."""
-    return {number: source_colour(number - 1) for number in range(1, len(job.sources) + 1)}
+    """Colour of each value of the source index."""
+    named = {number: source_colour(ref.source.id) for number, ref in enumerate(job.sources, start=1)}
+    return {0: VOID_COLOUR, **named}
 
 
 def _percent(heights_m: FloatArray, lowered: FloatArray | None) -> npt.NDArray[np.uint8]:

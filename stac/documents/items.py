@@ -12,7 +12,7 @@ import numpy as np
 from pyproj import Transformer
 
 from orograph.pipeline.core.grid import TILE_CRS, Cell, Tile
-from orograph.pipeline.core.palette import source_colour
+from orograph.pipeline.core.palette import VOID_COLOUR, hex_colour, source_colour
 from orograph.pipeline.manifest import Asset, Band, Manifest
 from orograph.pipeline.sources.catalogue import Provider, Source
 from orograph.pipeline.sources.redaction import public_href
@@ -307,13 +307,13 @@ def _asset(asset: Asset, asset_href: AssetHref, pixel_size_m: float) -> Document
 
 def _classes(manifest: Manifest) -> list[Document]:
     """Values of the source index as the classification extension describes them, in the colours of the file."""
-    void = {"value": 0, "name": "void", "title": "Void", "color_hint": "000000", "nodata": True}
+    void = {"value": 0, "name": "void", "title": "Void", "color_hint": hex_colour(VOID_COLOUR), "nodata": True}
     sources = [
         {
             "value": number,
             "name": re.sub(r"[^0-9A-Za-z_-]", "_", ref.source.id),
             "title": ref.source.title,
-            "color_hint": "{:02X}{:02X}{:02X}".format(*source_colour(number - 1)),
+            "color_hint": hex_colour(source_colour(ref.source.id)),
             "nodata": False,
         }
         for number, ref in enumerate(manifest.sources, start=1)

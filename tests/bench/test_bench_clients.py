@@ -33,11 +33,7 @@ from tests.support.ray_head import running_head
 pytestmark = [pytest.mark.bench, pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 
 TILES = ("E4200N3000", "E4250N3000")
-# The deployment on Ray Serve knows the sources of published tiles only, so there a published tile is made in another way.
-ORDERS = {
-    "serve": ({"tile": "E4300N3000"}, {"tile": "E4300N3050"}),
-    "Ray Serve": ({"tile": TILES[0]}, {"tile": TILES[1], "settings": {"fill_max_m": 1000.0}}),
-}
+ORDERS = dict.fromkeys(("serve", "Ray Serve"), ({"tile": "E4300N3000"}, {"tile": "E4300N3050"}))
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -90,6 +86,7 @@ def ray_serving(world: Path) -> Iterator[Place]:
     settings = {
         "OROGRAPH_STORE": str(world / "store"),
         "OROGRAPH_SERVICE_KEYS_FILE": str(world / "keys.json"),
+        "OROGRAPH_SERVICE_CATALOGUE": str(world / "catalogue.yaml"),
         "PYTHONPATH": str(ROOT),
     }
     application: dict[str, object] = {

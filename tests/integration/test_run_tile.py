@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 import yaml
+from fastapi.testclient import TestClient
 from rio_cogeo import cog_validate
 from scipy.ndimage import binary_dilation
 
@@ -20,11 +21,14 @@ from orograph.infra.engines.protocol import Status
 from orograph.infra.runs.request import Request
 from orograph.infra.runs.run import execute_plan, summarise
 from orograph.infra.runs.tile_runner import TileRunner
-from orograph.infra.service.assemble import TilePlanner
+from orograph.infra.service.app import create_app
+from orograph.infra.service.assemble import TilePlanner, parts_from
 from orograph.infra.service.published_tiles import Published
+from orograph.infra.service.settings import ServiceSettings
 from orograph.infra.stores.local import LocalStore
 from orograph.infra.stores.open import open_store
 from orograph.pipeline.core.network_adjustment import Adjustment
+from orograph.pipeline.core.palette import source_colour
 from orograph.pipeline.errors import AllVoid, MemoryBudgetExceeded, OutsideCoverage, SourceCorrupt, VerticalError
 from orograph.pipeline.manifest import CoregistrationRecord, Manifest
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
@@ -110,6 +114,25 @@ def test_pixels_of_kilometres_fill_a_tile_and_are_not_aligned(tmp_path, fine):
     manifest = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
     assert {one.source: one.status for one in manifest.coregistration}["world"] == "too_few"
     assert manifest.quality.void_fraction == 0.0
+    assert_files_catalogue_and_map_have_the_same_colours(tmp_path / "store", manifest)
+
+
+def assert_files_catalogue_and_map_have_the_same_colours(store: Path, manifest: Manifest) -> None:
+    wanted = {ref.source.id: source_colour(ref.source.id) for ref in manifest.sources}
+    asset = manifest.asset("source_index")
+    assert "data-mask" not in asset.roles
+    with rasterio.open(store / asset.key) as dataset:
+        table = dataset.colormap(1)
+    in_file = {ref.source.id: table[number][:3] for number, ref in enumerate(manifest.sources, start=1)}
+    app = create_app(ServiceSettings(allowed_hosts=("testserver",)), parts_from(RunSettings(store=str(store)), ()))
+    with TestClient(app) as client:
+        on_map = {source["id"]: source["colour"] for source in client.get("/map/state").json()["sources"]}
+        (item,) = client.get("/stac/search").json()["features"]
+    classes = item["assets"]["source_index"]["bands"][0]["classification:classes"]
+    in_item = {made["name"]: made["color_hint"] for made in classes if made["value"]}
+    assert in_file == wanted
+    assert {id_: bytes.fromhex(colour) for id_, colour in in_item.items()} == {k: bytes(v) for k, v in wanted.items()}
+    assert on_map == {id_: f"#{colour.lower()}" for id_, colour in in_item.items()}
 
 
 def test_a_coarse_surface_model_is_aligned_to_the_survey_beside_it(tmp_path, fine):

@@ -9,27 +9,15 @@ from orograph.infra.service.preview import Previews
 from orograph.pipeline.core.palette import source_colour
 
 
-def colours(*tiles: dict[str, int]) -> dict[str, tuple[int, int, int]]:
-    """Colours where tiles have these numbers of sources in their source index."""
-    published: Any = {
-        str(place): SimpleNamespace(
-            source_ids=tuple(tile),
-            properties={"dem:sources": [{"id": id_, "index": number} for id_, number in tile.items()]},
-        )
-        for place, tile in enumerate(tiles)
-    }
+def colours(*tiles: tuple[str, ...]) -> dict[str, tuple[int, int, int]]:
+    """Colours where tiles are made of these sources."""
+    published: Any = {str(place): SimpleNamespace(source_ids=ids) for place, ids in enumerate(tiles)}
     store: Any = None
     catalogue: Any = SimpleNamespace(all=lambda: published)
     previews = Previews(store, catalogue, lambda _tile, _source: (), threads=1, queue_limit=1, cache_mb=1)
     return previews.source_colours()
 
 
-def test_the_map_has_the_colours_of_the_published_cogs() -> None:
-    assert colours({"survey": 1, "glo-30": 2}) == {"survey": source_colour(0), "glo-30": source_colour(1)}
-
-
-def test_tiles_of_different_sources_keep_most_colours_and_none_twice() -> None:
-    found = colours({"nl": 1, "glo-30": 2}, {"de": 1, "nl": 2, "glo-30": 3}, {"nl": 1, "glo-30": 2}, {"glo-30": 1})
-    assert found["glo-30"] == source_colour(1)
-    assert found["nl"] == source_colour(0)
-    assert len(set(found.values())) == 3
+def test_a_source_has_its_colour_whatever_else_is_published() -> None:
+    assert colours(("survey", "glo-30")) == {id_: source_colour(id_) for id_ in ("glo-30", "survey")}
+    assert colours(("nl", "glo-30"), ("de", "nl"), ("survey",))["survey"] == source_colour("survey")

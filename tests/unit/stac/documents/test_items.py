@@ -5,6 +5,7 @@ import pytest
 from shapely.geometry import Polygon, shape
 
 from orograph.pipeline.core.grid import Cell, Tile
+from orograph.pipeline.core.palette import hex_colour, source_colour
 from orograph.pipeline.manifest import CoregistrationRecord
 from orograph.pipeline.sources.refs import HorizontalOperation
 from orograph.stac.documents.dem_profile import lineage
@@ -209,7 +210,7 @@ def test_classes_name_and_colour_the_values_of_the_source_index():
     classes = item["assets"]["source_index"]["bands"][0]["classification:classes"]
     assert [(c["value"], c["name"], c["color_hint"]) for c in classes] == [
         (0, "void", "000000"),
-        (1, "survey", "0072B2"),
-        (2, "other-30", "E69F00"),
+        (1, "survey", hex_colour(source_colour("survey"))),
+        (2, "other-30", hex_colour(source_colour("other-30"))),
     ]
     assert item["properties"]["renders"]["heights"]["assets"] == ["dem"]
