@@ -17,36 +17,82 @@ _LEAST: Final = 2000
 _NOTABLE: Final = 0.35
 _LEAST_RANGE_M: Final = 0.3
 _STEADY: Final = 0.7
+_SIGNIFICANT: Final = 3.0
+_STRIPS: Final = 10
 _TIGHTER: Final = 0.7
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class HeightBias:
     """Dependence of residuals on height.
 
     Attributes:
         per_km_m: Metres of residual per 1000 m of height.
+        error_per_km_m: Its standard error, by leaving out one strip of the area after the other.
         range_m: Change over the middle 90 % of the heights.
-        notable: Consistent over the heights, and at least a third of the residuals' spread.
+        notable: Significant, consistent over the heights, and at least a third of the residuals' spread.
+        heights_m: Median height of each class, metres.
+        residuals_m: Median residual of each class, metres.
     """
 
     per_km_m: float
+    error_per_km_m: float
     range_m: float
     notable: bool
+    heights_m: Array
+    residuals_m: Array
+
+    @property
+    def significance(self) -> float:
+        """The dependence over its standard error."""
+        return abs(self.per_km_m) / max(self.error_per_km_m, 1e-9)
+
+    def describe(self) -> dict[str, float | bool]:
+        """The figures of a report."""
+        return {
+            "per_km_m": round(self.per_km_m, 3),
+            "standard_error_per_km_m": round(self.error_per_km_m, 3),
+            "significance": round(self.significance, 1),
+            "range_m": round(self.range_m, 3),
+            "notable": self.notable,
+        }
 
     def __str__(self) -> str:
         return (
-            f"residuals change by {self.per_km_m:+.1f} m per 1000 m of height ({self.range_m:.1f} m over the heights here):"
-            " a scale error, or penetration or growth that follows height; no shift removes it"
+            f"residuals change by {self.per_km_m:+.1f} +- {self.error_per_km_m:.1f} m per 1000 m of height"
+            f" ({self.range_m:.1f} m over the heights here): a scale error, or penetration or growth that follows height;"
+            " no shift removes it, and it was not removed"
         )
 
 
 def height_bias(residual_m: Array, height_m: Array) -> HeightBias | None:
-    """The median residual by class of height, as a robust straight line; None with too few values."""
+    """The median residual by class of height, as a robust straight line; None with too few values.
+
+    Args:
+        residual_m: Residuals row by row from north to south, metres; consecutive values are one strip of the area.
+        height_m: Their heights, metres.
+    """
     good = np.isfinite(residual_m) & np.isfinite(height_m)
     residual, height = residual_m[good], height_m[good]
     if residual.size < _LEAST or np.ptp(height) < 1.0:
         return None
+    found = _by_class(residual, height)
+    if found is None:
+        return None
+    slope, agree, middle, value = found
+    low, high = np.percentile(height, (5, 95))
+    change = abs(slope) * float(high - low)
+    error = _standard_error(residual, height)
+    notable = (
+        change > max(_NOTABLE * nmad(residual), _LEAST_RANGE_M)
+        and agree >= _STEADY
+        and abs(slope) >= _SIGNIFICANT * error
+    )
+    return HeightBias(1000.0 * slope, 1000.0 * error, change, bool(notable), middle, value)
+
+
+def _by_class(residual: Array, height: Array) -> tuple[float, float, Array, Array] | None:
+    """The median slope between classes, the share of pairs that agree on its sign, and the classes' medians."""
     order = np.argsort(height, kind="stable")
     classes = np.array_split(order, _CLASSES)
     middle = np.array([np.median(height[c]) for c in classes])
@@ -57,11 +103,23 @@ def height_bias(residual_m: Array, height_m: Array) -> HeightBias | None:
     if not wide.any():
         return None
     slope = float(np.median((value[j] - value[i])[wide] / apart[wide]))
-    low, high = np.percentile(height, (5, 95))
-    change = abs(slope) * float(high - low)
-    agree = float(np.mean(np.sign(value[j] - value[i])[wide] == np.sign(slope)))
-    notable = change > max(_NOTABLE * nmad(residual), _LEAST_RANGE_M) and agree >= _STEADY
-    return HeightBias(1000.0 * slope, change, notable)
+    return slope, float(np.mean(np.sign(value[j] - value[i])[wide] == np.sign(slope))), middle, value
+
+
+def _standard_error(residual: Array, height: Array) -> float:
+    """Jackknife over strips of the area: residuals of neighbours are not independent."""
+    # Every few values are enough for medians.
+    step = max(1, residual.size // 40_000)
+    strips = np.array_split(np.arange(0, residual.size, step), _STRIPS)
+    slopes = []
+    for left in range(_STRIPS):
+        kept = np.concatenate([strip for k, strip in enumerate(strips) if k != left])
+        found = _by_class(residual[kept], height[kept])
+        if found is not None:
+            slopes.append(found[0])
+    if len(slopes) < 3:
+        return float("inf")
+    return float(np.sqrt((len(slopes) - 1.0) * np.var(slopes)))
 
 
 @dataclass(frozen=True, slots=True)

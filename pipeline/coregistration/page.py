@@ -11,6 +11,7 @@ _PICTURES: Final = (
     ("dh_before.png", "Before"),
     ("dh_after.png", "After"),
     ("histogram.png", "Differences on stable terrain"),
+    ("by_height.png", "Differences by height"),
     ("shift_east.png", "Shift east"),
     ("shift_north.png", "Shift north"),
     ("shift_up.png", "Shift up"),

@@ -13,13 +13,23 @@ from orograph.pipeline.core.pictures import scale_bar
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.coregistration.blocks import BlockTable
 from orograph.pipeline.coregistration.estimate import nmad
+from orograph.pipeline.coregistration.notices import HeightBias
 from orograph.pipeline.coregistration.status import CoregistrationStatus
 
 Array = npt.NDArray[Any]
 
-_MOST_PIXELS: Final = 1200
+_MOST_PIXELS: Final = 800
+"""Pixels along the longer side of a map, about those of the picture."""
 _MOST_LABELS: Final = 400
 _GREY: Final = "#d9d9d9"
+_DPI: Final = 110
+_WIDTH_IN: Final = 8.0
+_MARGINS_IN: Final = (0.75, 1.25, 0.55, 0.5)
+"""Left, right, bottom and top of a map, inches. Fixed: searching for a layout takes longer than drawing."""
+_BAR_IN: Final = (0.15, 0.16)
+"""Gap between map and colour bar, and width of the bar, inches."""
+_LEAST_HEIGHT_IN: Final = 2.0
+_MOST_HEIGHT_IN: Final = 11.0
 
 
 def difference_map(path: Path, dh: FloatArray, inliers: BoolArray, geobox: GeoBox, limit_m: float, title: str) -> None:
@@ -104,8 +114,8 @@ def histogram(path: Path, before: Array, after: Array) -> None:
     """Histogram of differences on stable terrain before and after."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.2), dpi=110, layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(6.4, 4.2), dpi=_DPI)
+    axes = figure.add_axes((0.12, 0.13, 0.84, 0.83))
     limit = 5.0 * max(nmad(before), nmad(after), 0.05) + abs(float(np.median(before)))
     bins = np.linspace(-limit, limit, 161).tolist()
     for values, name, colour in ((before, "before", "#b2182b"), (after, "after", "#2166ac")):
@@ -116,6 +126,28 @@ def histogram(path: Path, before: Array, after: Array) -> None:
     axes.set_ylabel("pixels")
     axes.margins(y=0.2)
     axes.legend(frameon=False, loc="upper left", ncols=2, fontsize=8)
+    _save(figure, path)
+
+
+def by_height(path: Path, bias: HeightBias) -> None:
+    """Median difference after alignment by class of height, with its straight line and that line's standard error."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), dpi=_DPI)
+    axes = figure.add_axes((0.12, 0.13, 0.84, 0.77))
+    height, value = bias.heights_m, bias.residuals_m
+    per_m, middle = bias.per_km_m / 1000.0, float(np.median(height))
+    line = float(np.median(value - per_m * (height - middle))) + per_m * (height - middle)
+    spread = bias.error_per_km_m / 1000.0 * np.abs(height - middle)
+    axes.fill_between(height, line - spread, line + spread, color="#2166ac", alpha=0.2, linewidth=0)
+    axes.plot(height, line, color="#2166ac")
+    axes.plot(height, value, "o", color="black", markersize=4)
+    axes.axhline(0.0, color="black", linewidth=0.8)
+    axes.set_xlabel("height, m")
+    axes.set_ylabel("median of reference - raster after alignment, m")
+    axes.set_title(
+        f"{bias.per_km_m:+.2f} +- {bias.error_per_km_m:.2f} m per 1000 m of height, not removed", fontsize=10
+    )
     _save(figure, path)
 
 
@@ -135,11 +167,12 @@ def _axes(geobox: GeoBox) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     rows, cols = geobox.shape.shape
-    width = 8.0
-    figure = Figure(
-        figsize=(width, float(np.clip(width * rows / cols * 0.86, 3.0, 12.0))), dpi=110, layout="constrained"
-    )
-    axes = figure.subplots()
+    left, right, bottom, top = _MARGINS_IN
+    across = _WIDTH_IN - left - right
+    along = float(np.clip(across * rows / cols, _LEAST_HEIGHT_IN, _MOST_HEIGHT_IN))
+    height = along + bottom + top
+    figure = Figure(figsize=(_WIDTH_IN, height), dpi=_DPI)
+    axes = figure.add_axes((left / _WIDTH_IN, bottom / height, across / _WIDTH_IN, along / height))
     axes.set_xlabel("easting, km")
     axes.set_ylabel("northing, km")
     axes.tick_params(labelsize=8)
@@ -147,7 +180,12 @@ def _axes(geobox: GeoBox) -> tuple[Any, Any]:
 
 
 def _bar(figure: Any, image: Any, axes: Any, label: str) -> None:
-    figure.colorbar(image, ax=axes, label=label, shrink=0.85)
+    # The map keeps its proportions: where its height is limited it is narrower than its place.
+    axes.apply_aspect()
+    place = axes.get_position()
+    gap, width = (part / _WIDTH_IN for part in _BAR_IN)
+    bar = figure.add_axes((place.x1 + gap, place.y0 + 0.075 * place.height, width, 0.85 * place.height))
+    figure.colorbar(image, cax=bar, label=label).ax.tick_params(labelsize=8)
 
 
 def _extent_km(geobox: GeoBox) -> tuple[float, float, float, float]:
@@ -157,4 +195,8 @@ def _extent_km(geobox: GeoBox) -> tuple[float, float, float, float]:
 
 
 def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    # `Figure.savefig` draws twice.
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(path, pil_kwargs={"compress_level": 3})

@@ -23,7 +23,7 @@ from orograph.pipeline.coregistration.estimate import nmad
 from orograph.pipeline.coregistration.files import Sample, sample_of, write_json, write_rasters
 from orograph.pipeline.coregistration.fitting import fit
 from orograph.pipeline.coregistration.grids import choose_grid, true_north_deg
-from orograph.pipeline.coregistration.notices import height_bias, mask_use
+from orograph.pipeline.coregistration.notices import HeightBias, height_bias, mask_use
 from orograph.pipeline.coregistration.page import write_page
 from orograph.pipeline.coregistration.prepare import Prepared, prepare_pair, read_heights, read_mask
 from orograph.pipeline.coregistration.result import Coregistration
@@ -163,13 +163,15 @@ def _coregister_files(
         for name in ("aligned.tif", "field.tif"):
             (out / name).unlink(missing_ok=True)
     watch.lap("apply and write")
+    stable = sample.stable
+    bias = height_bias(sample.after_m[stable], sample.reference_m[stable]) if result.status.aligned else None
     if asked.pictures:
-        _draw(out, result, sample)
+        _draw(out, result, sample, bias)
         watch.lap("pictures")
     names = {"reference": reference_path.name, "raster": moving_path.name}
     if asked.inliers is not None:
         names["inliers"] = asked.inliers.name
-    facts, seen = _notices(pair, result, sample)
+    facts, seen = _notices(pair, sample, bias)
     report = _report(result, checked, sample) | {
         "written": written,
         "grid": {"of": grid.name, "averaged": grid.averaged, "crs": str(grid.geobox.crs)} if written else None,
@@ -213,11 +215,10 @@ def _directions(pair: Prepared, result: Coregistration) -> dict[str, Any]:
     }
 
 
-def _notices(pair: Prepared, result: Coregistration, sample: Sample) -> tuple[dict[str, Any], list[str]]:
+def _notices(pair: Prepared, sample: Sample, bias: HeightBias | None) -> tuple[dict[str, Any], list[str]]:
     """Diagnoses of the residuals: figures for the report, and sentences."""
     notes: list[str] = []
     stable = sample.stable
-    bias = height_bias(sample.after_m[stable], sample.reference_m[stable]) if result.status.aligned else None
     if bias is not None and bias.notable:
         notes.append(str(bias))
     mask = None
@@ -235,9 +236,7 @@ def _notices(pair: Prepared, result: Coregistration, sample: Sample) -> tuple[di
                 f" (NMAD {use.outside_nmad_m:.2f} m); non-zero must mean terrain that did not change"
             )
     facts = {
-        "height_bias": None
-        if bias is None
-        else {"per_km_m": round(bias.per_km_m, 3), "range_m": round(bias.range_m, 3), "notable": bias.notable},
+        "height_bias": None if bias is None else bias.describe(),
         "mask": mask,
     }
     return facts, notes
@@ -294,7 +293,7 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _draw(out: Path, result: Coregistration, sample: Sample) -> None:
+def _draw(out: Path, result: Coregistration, sample: Sample, bias: HeightBias | None) -> None:
     """All pictures; difference maps share one scale."""
     geobox, displacement = sample.geobox, sample.displacement_m
     first, last = _common(sample)
@@ -308,3 +307,7 @@ def _draw(out: Path, result: Coregistration, sample: Sample) -> None:
         title = f"shift {name}, mean {result.shift[part]:.2f} m"
         figures.shift_map(out / f"shift_{name}.png", displacement[part], result.blocks, geobox, title, part)
     figures.arrows(out / "arrows.png", result.blocks, displacement, geobox)
+    if bias is not None and bias.notable:
+        figures.by_height(out / "by_height.png", bias)
+    else:
+        (out / "by_height.png").unlink(missing_ok=True)

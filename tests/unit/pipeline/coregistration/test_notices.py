@@ -13,9 +13,21 @@ def test_a_bias_that_follows_height_is_noticed():
     found = height_bias(0.01 * height + rng.normal(0, 2, height.size), height)
     assert abs(found.per_km_m - 10.0) < 0.3
     assert found.notable
+    assert 0.0 < found.error_per_km_m < 0.3
+    assert found.describe()["significance"] > 30
     assert "per 1000 m" in str(found)
     assert not height_bias(rng.normal(0, 2, height.size), height).notable
     assert height_bias(np.full(50, 1.0), np.arange(50.0)) is None
+
+
+def test_one_odd_strip_is_no_bias_by_height():
+    rng = np.random.default_rng(3)
+    height = np.tile(np.linspace(0, 1000, 200), 100)
+    residual = rng.normal(0, 0.5, height.size)
+    residual[:2000] += np.where(height[:2000] > 500, 30.0, -30.0)
+    found = height_bias(residual, height)
+    assert found.significance < 3
+    assert not found.notable
 
 
 def test_an_inverted_mask_is_noticed():

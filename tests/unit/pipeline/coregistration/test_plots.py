@@ -5,7 +5,8 @@ import pytest
 from odc.geo.geobox import GeoBox
 from PIL import Image
 
-from orograph.pipeline.coregistration.plots import arrows, difference_map, histogram, shift_map, spread_text
+from orograph.pipeline.coregistration.notices import height_bias
+from orograph.pipeline.coregistration.plots import arrows, by_height, difference_map, histogram, shift_map, spread_text
 from tests.support.pairs import AFFINE
 
 BOX = GeoBox((30, 40), AFFINE, "EPSG:3035")
@@ -45,6 +46,14 @@ def test_a_histogram_shows_both_distributions(tmp_path):
     rng = np.random.default_rng(0)
     histogram(tmp_path / "h.png", rng.normal(3, 2, 2000), rng.normal(0, 1, 2000))
     assert len(colours(tmp_path / "h.png")) > 10
+
+
+def test_a_bias_by_height_is_a_rising_line(tmp_path):
+    height = np.random.default_rng(0).uniform(0, 1000, 5000)
+    by_height(tmp_path / "b.png", height_bias(0.01 * height - 5.0, height))
+    blue = np.argwhere((np.asarray(Image.open(tmp_path / "b.png").convert("RGB")) == (33, 102, 172)).all(axis=-1))
+    left, right = blue[blue[:, 1].argmin()], blue[blue[:, 1].argmax()]
+    assert left[0] - right[0] > 100
 
 
 def test_numbers_in_words_have_no_negative_zero():
