@@ -44,14 +44,16 @@ class ProcessingSettings(BaseModel):
     superres_gate: bool = False
     """Keep cubic interpolation where the network's gain is not significant; networks only."""
     superres_precision: Precision = DEFAULT_PRECISION
-    """Precision of the network. `fp32` runs on every machine; `bf16` and `fp16` are faster on hardware that supports them.
-    Other hardware then uses `fp32`, and heights differ by centimetres."""
+    """Precision of the network. `fp32` runs on every machine; `bf16` and `fp16`, and `tf32` on GPUs, are faster on hardware that
+    supports them. Other hardware then uses `fp32`, and heights differ by centimetres."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device of networks (super-resolution, bare earth) and of coregistration. Each is deterministic; `cpu` and `cuda` differ in
     the last bits."""
     bare_earth: str = "none"
     """Removal of canopy and buildings from DSMs: `none`, `opening`, `edges` (steps along mapped woods), a model such as
     `bare-earth-2m`, or `auto` for what was shown to help at the pixels of each source."""
+    bare_earth_precision: Precision = DEFAULT_PRECISION
+    """Precision of the bare-earth network, as `superres_precision`."""
     blend_width_m: float = Field(default=200.0, ge=0)
     """Width in metres of the transition between two sources, inside the one of lower priority."""
     join_abutting: bool = True

@@ -15,6 +15,7 @@ from orograph.infra.runs.model_weights import weights_reader
 from orograph.pipeline.bare_earth.remove import bare_earth as remove_objects
 from orograph.pipeline.bare_earth.remove import pixel_sizes_m
 from orograph.pipeline.core.bundled_weights import bundled_index
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.core.raster import BoolArray
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import Coregistration as Fitted
@@ -236,13 +237,22 @@ def superresolve(
     return _dataset(geobox, attributes, elevation=fine, standard_error=sigma)
 
 
-def bare_earth(heights: Heights, *, model: str = "auto", probability: float | None = None) -> xr.Dataset:
+def bare_earth(
+    heights: Heights,
+    *,
+    model: str = "auto",
+    probability: float | None = None,
+    device: str = "cpu",
+    precision: Precision = DEFAULT_PRECISION,
+) -> xr.Dataset:
     """Remove canopy and buildings from a DSM.
 
     Args:
         heights: DataArray or path of a DSM.
         model: `auto` for the bundled network trained at these pixels, a model's name, or `opening`.
         probability: Objects are removed where P(height above terrain > 2 m) exceeds this; None is the model's own.
+        device: Torch device of the network.
+        precision: Of the network: `fp32`, or `tf32`, `bf16` or `fp16` where the device convolves in it.
 
     Returns:
         `elevation` and `standard_error` (float32, metres) and `lowered` (1 where something was removed), dims (y, x).
@@ -254,7 +264,9 @@ def bare_earth(heights: Heights, *, model: str = "auto", probability: float | No
     raster = to_raster(heights)
     size_m = pixel_size_m(raster.geobox)
     chosen = _model_for(size_m) if model == "auto" else model
-    found = remove_objects(raster.heights_m, size_m, chosen, probability=probability)
+    found = remove_objects(
+        raster.heights_m, size_m, chosen, probability=probability, device=device, precision=precision
+    )
     attributes = dict(raster_array(raster).attrs) | {"surface": Surface.DTM.value, "model": chosen}
     lowered = found.mask.astype(np.float32)
     data = _dataset(raster.geobox, attributes, elevation=found.heights_m, standard_error=found.sigma_m, lowered=lowered)

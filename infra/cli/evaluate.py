@@ -33,7 +33,8 @@ def evaluate(
         typer.Option(help="DTM to fit the best linear filter on, may be given often; needed for other factors than 3."),
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="fp32, or bf16 or fp16 where the hardware convolves in it: in the networks' bodies.")
+        str,
+        typer.Option(help="fp32, or tf32, bf16 or fp16 where the hardware convolves in it: in the networks' bodies."),
     ] = DEFAULT_PRECISION,
     maps: Annotated[Path | None, typer.Option(help="Folder for maps of |original - derived| and plots.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,

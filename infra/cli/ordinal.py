@@ -325,6 +325,10 @@ def bare_earth_command(
         float,
         typer.Option(min=0.0, max=1.0, help="Share of the canopy that the sensor measures, for edges; SRTM 0.55."),
     ] = 1.0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    precision: Annotated[
+        str, typer.Option(help="fp32, or tf32, bf16 or fp16 where the hardware convolves in it.")
+    ] = DEFAULT_PRECISION,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="PNG of before, after and difference to draw; none by default.")
     ] = None,
@@ -345,8 +349,9 @@ def bare_earth_command(
     chosen = model if model != "auto" else _model_for(pixel_size_m, mapped=shares is not None)
     with WorkProgress():
         result = bare_earth(
-            heights, pixel_size_m, chosen, probability=probability, shares=shares, canopy_share=canopy_share
-        )
+            heights, pixel_size_m, chosen, probability=probability, shares=shares, canopy_share=canopy_share,
+            device=device, precision=checked_precision(precision),
+        )  # fmt: skip
     profile = {
         "driver": "GTiff", "dtype": "float32", "count": 3, "height": heights.shape[0], "width": heights.shape[1],
         "crs": str(grid.crs), "transform": grid.affine, "nodata": float("nan"), "compress": "deflate", "predictor": 3,

@@ -36,7 +36,7 @@ def superres(
         typer.Option("--ensemble", help="Mean with a second network or over eight symmetries: better, 9 x slower."),
     ] = False,
     precision: Annotated[
-        str, typer.Option(help="fp32, or bf16 or fp16 where the hardware convolves in it: in the network's body.")
+        str, typer.Option(help="fp32, or tf32, bf16 or fp16 where the hardware convolves in it: in the network's body.")
     ] = DEFAULT_PRECISION,
     gate: Annotated[
         bool,

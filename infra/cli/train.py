@@ -73,7 +73,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[
-        str, typer.Option(help="fp32, or bf16 where the hardware convolves in it: in the body, validation included.")
+        str,
+        typer.Option(
+            help="fp32, or tf32 or bf16 where the hardware convolves in it: in the body, validation included."
+        ),
     ] = DEFAULT_PRECISION,
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves torch's choice.")] = 0,
     workers: Annotated[

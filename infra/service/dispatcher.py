@@ -24,9 +24,10 @@ from orograph.infra.service.job_records import JobBook, JobRecord, JobStatus, no
 from orograph.infra.service.leases import Leases
 from orograph.infra.stores.base import Store
 from orograph.pipeline.core.grid import Tile
+from orograph.pipeline.core.precision import DEFAULT_PRECISION
 from orograph.pipeline.errors import ConfigError, OrographError, StoreError, StoreUnwritable
 from orograph.pipeline.job import Job
-from orograph.pipeline.planning.check_settings import runs_on_device
+from orograph.pipeline.planning.check_settings import has_bare_earth_network, runs_on_device
 from orograph.pipeline.settings import NETWORK_OPTIONS, ProcessingSettings, first_fault
 from orograph.pipeline.superres.resolvers import takes_options
 
@@ -76,6 +77,8 @@ def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -
         values = {**values, **defaults, **overrides}
     try:
         found = ProcessingSettings.model_validate(values)
+        if "bare_earth_precision" not in overrides and not has_bare_earth_network(found):
+            found = found.model_copy(update={"bare_earth_precision": DEFAULT_PRECISION})
         return found if "device" in overrides or runs_on_device(found) else found.model_copy(update={"device": "cpu"})
     except ValidationError as error:
         raise ConfigError(first_fault(error)[:300]) from error

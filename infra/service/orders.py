@@ -41,9 +41,10 @@ class Overrides(BaseModel):
     superres_ensemble: bool | None = Field(None, description="Mean with a second network; networks only.")
     superres_gate: bool | None = Field(None, description="Keep cubic where the gain is not significant; networks only.")
     superres_precision: Precision | None = Field(
-        None, description="`fp32`, or `bf16` or `fp16` where the hardware convolves in it; networks only."
+        None, description="`fp32`, or `tf32`, `bf16` or `fp16` where the hardware convolves in it; networks only."
     )
     bare_earth: Method | None = Field(None, description="`none` or a registered model.")
+    bare_earth_precision: Precision | None = Field(None, description="As `superres_precision`; networks only.")
     blend_width_m: float | None = Field(None, ge=0, le=10_000, description="Feather between sources, metres.")
     fill_max_m: float | None = Field(None, ge=0, le=10_000, description="Farthest fill, metres.")
     pixel_size_m: float | None = Field(None, ge=1, le=1000, description="Pixel of the tile, metres; it divides 50 km.")

@@ -25,6 +25,7 @@ Overridable = Literal[
     "superres_gate",
     "superres_precision",
     "bare_earth",
+    "bare_earth_precision",
     "blend_width_m",
     "fill_max_m",
     "pixel_size_m",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import logging
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,10 +20,12 @@ from orograph.pipeline.bare_earth.network import STRIDE, SurfaceNet, SurfaceSpec
 from orograph.pipeline.bare_earth.ordinal_head import Decoding, OrdinalHead
 from orograph.pipeline.core.bundled_weights import BUNDLED, bundled_index
 from orograph.pipeline.core.model_file import description_of, read_described
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, autocast, checked_precision, used_precision
 from orograph.pipeline.core.torch_device import device_memory, torch_device
 from orograph.pipeline.core.weights_uri import Read, is_content, parted
 from orograph.pipeline.errors import ConfigError, ForeignModel, HeightsNotFinite
 
+_LOG = logging.getLogger(__name__)
 FORMAT: Final = "orograph-bare-earth"
 VERSION: Final = 1
 _BLOCK_PX: Final = 512
@@ -78,6 +81,7 @@ class SurfaceModel:
         sha256: Of the file it was read from; empty when fresh.
         operating: Thresholds and the meaning of the spread.
         device: Torch device of the network, by name.
+        precision: Of the network's convolutions; float32 where the device does not convolve in it.
     """
 
     network: SurfaceNet
@@ -87,6 +91,7 @@ class SurfaceModel:
     sha256: str = ""
     operating: Operating = Operating()
     device: str = "cpu"
+    precision: Precision = DEFAULT_PRECISION
 
     def above_ground(
         self,
@@ -140,19 +145,21 @@ class SurfaceModel:
         cut = (slice(before[0], before[0] + dsm_m.shape[0]), slice(before[1], before[1] + dsm_m.shape[1]))
         return AboveGround(*(np.ascontiguousarray(plane[cut]) for plane in planes))
 
-    def on(self, device: str) -> Self:
-        """Return the model on a torch device; itself for the CPU.
+    def on(self, device: str, precision: Precision = DEFAULT_PRECISION) -> Self:
+        """Return the model on a torch device, with the precision of its convolutions.
 
         Raises:
-            ConfigError: The device is not available.
+            ConfigError: The device is not available, or no such precision.
         """
+        if (used := used_precision(checked_precision(precision), device)) != precision:
+            _LOG.warning("%s does not convolve in %s: %s runs in %s", device, precision, self.name, used)
         if device == self.device:
-            return self
+            return replace(self, precision=precision)
         place = torch_device(device)
         network = copy.deepcopy(self.network).to(place)
         # torch declares no memory format for whole modules.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return replace(self, network=network, device=device)
+        return replace(self, network=network, device=device, precision=precision)
 
     def _inputs(self, surface_m: np.ndarray, pixel_size_m: float, shares: np.ndarray | None) -> torch.Tensor:
         """Inputs of the network for a block, (1, channels, rows, columns), on the model's device.
@@ -167,8 +174,9 @@ class SurfaceModel:
         """Height, spread and cover of the inside of a block with halo; its sides are multiples of 8."""
         head, halo = OrdinalHead(self.bins), self.spec.halo_px
         with torch.inference_mode():
-            outputs = self.network(inputs)
-            outputs = outputs[..., halo:-halo, halo:-halo]
+            with autocast(self.precision, self.device):
+                outputs = self.network(inputs)
+            outputs = outputs[..., halo:-halo, halo:-halo].float()
             estimate = head.decode(outputs, Decoding.EXPECTATION)
             planes = (estimate.height_m, estimate.spread_m, head.exceeding(outputs, threshold_m))
             return torch.cat(planes).cpu().numpy()

@@ -18,6 +18,7 @@ from orograph.pipeline.bare_earth.square_pixels import halo_px as oblong_halo_px
 from orograph.pipeline.core.block_mean import block_mean
 from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.core.pixel_size import RowBand, row_bands
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.core.raster import FloatArray, HeightPatch
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.core.weights_uri import Read
@@ -86,6 +87,7 @@ class GroundReader:
         model: Name of the bare-earth model.
         land_cover: Land-cover map for the model, if the source has one and the model uses one.
         device: Torch device the model runs on.
+        precision: Of its convolutions.
         fetch: Reads weights that are named by their content.
     """
 
@@ -93,6 +95,7 @@ class GroundReader:
     model: str
     land_cover: LandCover | None = None
     device: str = "cpu"
+    precision: Precision = DEFAULT_PRECISION
     fetch: Read | None = None
 
     @property
@@ -131,6 +134,7 @@ class GroundReader:
             shares=self._shares(worked, row, col, rows, cols),
             canopy_share=canopy_share_of(self.reader.source),
             device=self.device,
+            precision=self.precision,
             fetch=self.fetch,
         )
         # Keep voids NaN: zeros would dilute the neighbours' uncertainty and share when averaged.

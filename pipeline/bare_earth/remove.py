@@ -19,6 +19,7 @@ from orograph.pipeline.bare_earth.canopy_edges import HALO_PX as EDGES_HALO_PX
 from orograph.pipeline.bare_earth.canopy_edges import lower_by_edges
 from orograph.pipeline.bare_earth.filters import EDGES, EDGES_SIZES_M, FILTERS, OPENING, OPENING_SIZES_M
 from orograph.pipeline.bare_earth.square_pixels import Squares
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import AllVoid, ConfigError, HeightsNotFinite
@@ -62,6 +63,7 @@ def bare_earth(
     shares: FloatArray | None = None,
     canopy_share: float = 1.0,
     device: str = "cpu",
+    precision: Precision = DEFAULT_PRECISION,
     fetch: Read | None = None,
 ) -> BareEarth:
     """Remove canopy and buildings from a DSM.
@@ -81,6 +83,7 @@ def bare_earth(
             models trained with it.
         canopy_share: Share of the canopy's height that the DSM's sensor measures; only for `edges`.
         device: Torch device the model runs on; the filter runs on the processor.
+        precision: Of the model's convolutions; float32 where the device does not convolve in it.
         fetch: Reads weights that are named by their content.
 
     Raises:
@@ -106,7 +109,7 @@ def bare_earth(
         if model == OPENING:
             return _by_opening(seen, size_m)
         return ground_of(
-            _loaded(model, device, fetch),
+            _loaded(model, device, fetch, precision),
             seen,
             size_m,
             probability=probability,
@@ -168,10 +171,12 @@ def _on_oblong(
 
 
 @lru_cache(maxsize=4)
-def _loaded(name: str, device: str = "cpu", fetch: Read | None = None) -> SurfaceModel:
+def _loaded(
+    name: str, device: str = "cpu", fetch: Read | None = None, precision: Precision = DEFAULT_PRECISION
+) -> SurfaceModel:
     from orograph.pipeline.bare_earth.model import load_bare_earth
 
-    return load_bare_earth(name, fetch).on(device)
+    return load_bare_earth(name, fetch).on(device, precision)
 
 
 def halo_px(model: str, fetch: Read | None = None) -> int:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from orograph.pipeline.core.precision import used_precision
+from orograph.pipeline.core.precision import Precision, used_precision
 
 
 def numerics_of(
-    resolvers: Iterable[object], *, bare_earth: bool = False, coregistered: bool = False, device: str = "cpu"
+    resolvers: Iterable[object], *, bare_earth: Precision | None = None, coregistered: bool = False, device: str = "cpu"
 ) -> dict[str, str]:
     """Describe the arithmetic of networks and devices; empty where neither was used: the rest is equal bit for bit everywhere.
 
     Args:
         resolvers: The resolvers used; interpolants are passed over.
-        bare_earth: Whether a bare-earth network was used; these run in single precision.
+        bare_earth: Precision asked of bare-earth networks; None where none was used.
         coregistered: Whether a shift was estimated; the compiled kernels of the processor need no description.
         device: The device of bare earth and coregistration.
 
@@ -25,8 +25,8 @@ def numerics_of(
     """
     asked = [network.options for network in _networks(resolvers)]
     runs: list[tuple[str, str]] = [(one.device, used_precision(one.precision, one.device)) for one in asked]
-    if bare_earth:
-        runs.append((device, "fp32"))
+    if bare_earth is not None:
+        runs.append((device, used_precision(bare_earth, device)))
     if coregistered and device != "cpu":
         runs.append((device, "fp32"))
     if not runs:

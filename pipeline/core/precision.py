@@ -1,7 +1,10 @@
-"""Arithmetic of networks: half precision only where the hardware convolves in it, float32 everywhere else."""
+"""Arithmetic of networks: TF32 and half precision only where the hardware convolves in them, float32 everywhere else."""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal
 
 from orograph.pipeline.errors import ConfigError
@@ -9,10 +12,12 @@ from orograph.pipeline.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-Precision = Literal["fp32", "bf16", "fp16"]
-PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16", "fp16")
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "tf32", "bf16", "fp16")
 DEFAULT_PRECISION: Final[Precision] = "fp32"
 """Computed by every processor and GPU, so heights agree to rounding wherever they are made."""
+_SWITCH: Final = threading.RLock()
+"""torch's switch for TF32 is one per process: threads take turns while they start convolutions on CUDA."""
 
 
 def checked_precision(name: str) -> Precision:
@@ -56,15 +61,49 @@ def body_dtype(precision: Precision, device: str) -> torch.dtype:
     """Return the torch type in which a network's body runs on a device; see `used_precision`."""
     import torch
 
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[used_precision(precision, device)]
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    return half.get(used_precision(precision, device), torch.float32)
 
 
-def autocast(precision: Precision) -> torch.autocast:
-    """Return a context in which a processor's convolutions run in `precision`; float32 where unsupported."""
+@contextlib.contextmanager
+def convolutions(precision: Precision, device: str) -> Iterator[None]:
+    """Within, float32 convolutions on a device run in TF32 if that is the precision it uses, else in full single precision.
+
+    TF32 rounds the factors of products to 10 bits of mantissa and sums in float32. Heights themselves need more bits,
+    so only a network's body runs within. Other devices than CUDA have no such switch, and nothing changes.
+
+    Args:
+        precision: The requested one.
+        device: Torch device by name.
+    """
+    if not _has_switch(device):
+        yield
+        return
     import torch
 
-    dtype = body_dtype(precision, "cpu")
-    return torch.autocast("cpu", dtype, enabled=dtype is not torch.float32)
+    with _SWITCH:
+        before = torch.backends.cudnn.allow_tf32
+        torch.backends.cudnn.allow_tf32 = used_precision(precision, device) == "tf32"
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.allow_tf32 = before
+
+
+@contextlib.contextmanager
+def autocast(precision: Precision, device: str = "cpu") -> Iterator[None]:
+    """Within, a device's convolutions of float32 tensors run in `precision`; in float32 where unsupported.
+
+    Args:
+        precision: The requested one.
+        device: Torch device by name.
+    """
+    import torch
+
+    dtype = body_dtype(precision, device)
+    half = contextlib.nullcontext() if dtype is torch.float32 else torch.autocast(device.partition(":")[0], dtype)
+    with convolutions(precision, device), half:
+        yield
 
 
 def has_fused_convolutions(device: str) -> bool:
@@ -73,13 +112,15 @@ def has_fused_convolutions(device: str) -> bool:
 
 
 def _convolves_in(precision: Precision, device: str) -> bool:
-    """Return whether a device has native convolutions in half precision.
+    """Return whether a device has native convolutions in TF32 or half precision.
 
     On a processor torch's answer decides: the operator exists in every build, and raises on processors without
-    AVX-512 (bf16) or AVX512-FP16 (fp16).
+    AVX-512 (bf16) or AVX512-FP16 (fp16). TF32 is used on CUDA alone.
     """
     import torch
 
+    if precision == "tf32":
+        return _has_switch(device) and torch.cuda.is_tf32_supported()
     if device == "cpu":
         # The queries are registered only in builds with oneDNN.
         if not _has_onednn():
@@ -90,6 +131,11 @@ def _convolves_in(precision: Precision, device: str) -> bool:
     if device.startswith("cuda"):
         return precision == "fp16" or torch.cuda.is_bf16_supported(including_emulation=False)
     return False
+
+
+def _has_switch(device: str) -> bool:
+    """Whether torch's switch for TF32 has an effect on a device."""
+    return device.startswith("cuda")
 
 
 def _has_onednn() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orograph.pipeline.bare_earth.filters import FILTERS
 from orograph.pipeline.core.bundled_weights import bundled_index
+from orograph.pipeline.core.precision import DEFAULT_PRECISION
 from orograph.pipeline.core.weights_uri import is_own
 from orograph.pipeline.coregistration.methods import parse_method
 from orograph.pipeline.errors import ConfigError
@@ -26,6 +27,11 @@ def check_settings(settings: ProcessingSettings) -> None:
     if settings.superres not in ("none", AUTO) or (settings.superres == "none" and settings.superres_options):
         check_resolver(settings.superres, settings.superres_options)
     _check_bare_earth(settings.bare_earth)
+    if settings.bare_earth_precision != DEFAULT_PRECISION and not has_bare_earth_network(settings):
+        raise ConfigError(
+            f"bare_earth_precision is {settings.bare_earth_precision}, but bare_earth is {settings.bare_earth}",
+            remedy="choose a network (bare_earth=auto), or omit the precision",
+        )
     if settings.coregistration != "none":
         parse_method(settings.coregistration)
     chain(settings.stages)
@@ -40,7 +46,12 @@ def check_settings(settings: ProcessingSettings) -> None:
 def runs_on_device(settings: ProcessingSettings) -> bool:
     """Whether anything in the settings can run on a torch device."""
     networks = settings.superres == AUTO or (settings.superres != "none" and takes_options(settings.superres))
-    return networks or settings.bare_earth not in {"none", *FILTERS} or settings.coregistration != "none"
+    return networks or has_bare_earth_network(settings) or settings.coregistration != "none"
+
+
+def has_bare_earth_network(settings: ProcessingSettings) -> bool:
+    """Whether a bare-earth network may run: one is named, or `auto` may choose one."""
+    return settings.bare_earth not in {"none", *FILTERS}
 
 
 def _check_bare_earth(name: str) -> None:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
-from orograph.pipeline.core.precision import Precision, body_dtype, has_fused_convolutions
+from orograph.pipeline.core.precision import Precision, body_dtype, convolutions, has_fused_convolutions
 from orograph.pipeline.superres.network import LEAK, Condition, TerrainNet
 
 
@@ -49,7 +49,7 @@ class FoldedNet:
         net: Trained network.
         condition: Folded into the weights.
         error: Error-head kernels, shape (factor**2, channels, 3, 3), non-negative, or None.
-        precision: Of the body; float32 where the device does not convolve in it.
+        precision: Of the body; float32 where the device does not convolve in it. The head and the base run in float32.
         device: Torch device.
         noise_m: Noise level, metres.
     """
@@ -65,6 +65,7 @@ class FoldedNet:
     ) -> None:
         dtype = body_dtype(precision, device)
         self.factor, self.dtype, self.noise_m = net.factor, dtype, noise_m
+        self.precision, self.device = precision, device
         with torch.no_grad():
             head = net.head_weights(condition)
             # Channels last here too: two input channels the other way cost a fifth of the whole network's time.
@@ -95,16 +96,16 @@ class FoldedNet:
         if self.noise_m > 0.0:
             x = x + self.head_noise
         x = x.to(self.dtype, memory_format=torch.channels_last)
-        for first, second, dilation in self.body:
-            x = self._block(x, first, second, dilation)
-        correction = F.conv2d(x, self.tail).float()
+        with convolutions(self.precision, self.device):
+            for first, second, dilation in self.body:
+                x = self._block(x, first, second, dilation)
+            correction = F.conv2d(x, self.tail).float()
+            error = None if self.error is None else F.conv2d(x.abs(), self.error).float()
         reach = self.base.shape[-1] // 2
         rim = (slopes.shape[-1] - correction.shape[-1]) // 2 - reach
         inner = (slice(None), slice(None), slice(rim, -rim or None), slice(rim, -rim or None))
         correction += F.conv2d(slopes[inner], self.base)
-        if self.error is None:
-            return correction, None
-        return correction, F.conv2d(x.abs(), self.error).float()
+        return correction, error
 
     def _block(self, x: Tensor, first: Tensor, second: Tensor, dilation: int) -> Tensor:
         rim = dilation + 1

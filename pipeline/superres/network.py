@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype, convolutions
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.sources.catalogue import Thinning
 
@@ -155,10 +156,10 @@ class TerrainNet(nn.Module):
         padded = F.pad(heights.float(), (radius,) * 4, mode="replicate")
         return F.conv2d(padded, kernels)
 
-    def features(self, heights: Tensor, noise_m: Tensor | None, condition: Condition, dtype: torch.dtype) -> Tensor:
+    def features(self, heights: Tensor, noise_m: Tensor | None, condition: Condition, precision: Precision) -> Tensor:
         """The body's output, shape (batch, channels, rows, columns); the head runs in float32.
 
-        Heights span more than a half-precision mantissa, their differences do not.
+        Heights span more than the mantissa of half precision or TF32, their differences do not.
         """
         head = self.head_weights(condition)
         padded = F.pad(heights.float(), (HEAD_RADIUS_PX,) * 4, mode="replicate")
@@ -167,21 +168,24 @@ class TerrainNet(nn.Module):
         else:
             plane = noise_m.float()[:, None, None, None].expand_as(padded)
             x = F.conv2d(torch.cat((padded, plane), dim=1), head)
-        x = x.to(dtype, memory_format=torch.channels_last)
-        for block in self.body:
-            x = block(x, condition)
+        device = str(x.device)
+        x = x.to(body_dtype(precision, device), memory_format=torch.channels_last)
+        with convolutions(precision, device):
+            for block in self.body:
+                x = block(x, condition)
         return x
 
-    def correction(self, features: Tensor, condition: Condition) -> Tensor:
+    def correction(self, features: Tensor, condition: Condition, precision: Precision) -> Tensor:
         """The learned correction by phase, float32, shape (batch, factor**2, rows, columns)."""
-        return F.conv2d(features, self.tail_weights(condition).to(features.dtype), padding=1).float()
+        with convolutions(precision, str(features.device)):
+            return F.conv2d(features, self.tail_weights(condition).to(features.dtype), padding=1).float()
 
     def forward(
         self,
         heights: Tensor,
         condition: Condition,
         noise_m: Tensor | None = None,
-        dtype: torch.dtype = torch.float32,
+        precision: Precision = DEFAULT_PRECISION,
     ) -> Tensor:
         """Fine heights, float32, shape (batch, 1, rows * factor, columns * factor).
 
@@ -189,7 +193,8 @@ class TerrainNet(nn.Module):
             heights: Shape (batch, 1, rows, columns), metres, without voids; near zero, for numerical precision.
             condition: Conditions shared by the batch.
             noise_m: Noise level by sample, metres, or None for none.
-            dtype: Precision of the body.
+            precision: Of the body; float32 where the device does not convolve in it.
         """
-        features = self.features(heights, noise_m, condition, dtype)
-        return F.pixel_shuffle(self.base(heights, condition) + self.correction(features, condition), self.factor)
+        features = self.features(heights, noise_m, condition, precision)
+        correction = self.correction(features, condition, precision)
+        return F.pixel_shuffle(self.base(heights, condition) + correction, self.factor)

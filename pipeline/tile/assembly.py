@@ -137,9 +137,10 @@ class TileAssembly:
         delta = surface.nodes_m[: nodes.rows, : nodes.cols]
         record = surface.record(source.id)
         model = model_for(source, settings.bare_earth, settings.pixel_size_m)
-        ground = (
-            None if model is None else GroundReader(reader, model, source.land_cover, settings.device, self._weights)
-        )
+        ground = None
+        if model is not None:
+            arithmetic = settings.device, settings.bare_earth_precision
+            ground = GroundReader(reader, model, source.land_cover, *arithmetic, self._weights)
         multiple = 1 if ground is None else ground.multiple
         chosen = upsampling_of(source, settings).name
         return PreparedSource(

@@ -276,7 +276,7 @@ def draft_manifest(
         },
         "numerics": numerics_of(
             resolvers,
-            bare_earth=any(reader.weights_sha256 for reader in below.values()),
+            bare_earth=settings.bare_earth_precision if any(one.weights_sha256 for one in below.values()) else None,
             coregistered=not job.alignment and any(record.sample_count for record in alignment),
             device=settings.device,
         ),

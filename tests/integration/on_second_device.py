@@ -19,6 +19,7 @@ from orograph.pipeline.bare_earth.device_features import features_on
 from orograph.pipeline.bare_earth.model import load_bare_earth
 from orograph.pipeline.bare_earth.network import features
 from orograph.pipeline.bare_earth.remove import bare_earth
+from orograph.pipeline.core.precision import supported_precisions
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import fit
 from orograph.pipeline.errors import OutOfMemory
@@ -114,6 +115,23 @@ def test_heights_and_errors_are_those_of_the_processor(weights, options):
     there = resolver(str(weights), precision="fp32", device=DEVICE, **options)(coarse)
     for mine, other in zip(there, here, strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=2e-3)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
+def test_other_precisions_are_used_where_the_device_has_them(weights, precision):
+    coarse = hills(40, 50)
+    exact, _ = resolver(str(weights), device=DEVICE)(coarse)
+    up = resolver(str(weights), precision=precision, device=DEVICE)
+    fine, _ = up(coarse)
+    assert up.precision == (precision if precision in supported_precisions(DEVICE) else "fp32")
+    if up.precision == "fp32":
+        np.testing.assert_array_equal(fine, exact)
+    np.testing.assert_allclose(fine, exact, rtol=0, atol=1.0)
+    np.testing.assert_allclose(fine[1::3, 1::3], coarse, atol=1e-3)
+    surface = hills(120, 120) / 20
+    surface[40:52, 40:52] += 9.0
+    lowered = bare_earth(surface, 2.0, "bare-earth-2m", device=DEVICE, precision=precision)
+    assert lowered.mask[43:49, 43:49].mean() > 0.8
 
 
 def test_memory_that_runs_out_is_free_again_when_half_the_batch_is_tried(twin, weights):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
-from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import ModelError
@@ -45,7 +45,6 @@ def fit_error_head(
     """
     torch.manual_seed(seed)
     device = net.head.device
-    dtype = body_dtype(precision, str(device))
     head = ErrorHead(net.factor, net.preset.channels).to(device)
     optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
@@ -59,10 +58,9 @@ def fit_error_head(
         coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)
         with torch.no_grad():
             noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m).to(device)
-            features = net.features(coarse, noise_m, condition, dtype)
-            error = (
-                F.pixel_shuffle(net.base(coarse, condition) + net.correction(features, condition), net.factor) - fine
-            )
+            features = net.features(coarse, noise_m, condition, precision)
+            correction = net.correction(features, condition, precision)
+            error = F.pixel_shuffle(net.base(coarse, condition) + correction, net.factor) - fine
             counts = torch.from_numpy(batch.valid).to(device).float()
             if condition.thinning is Thinning.DECIMATED and condition.consistent and net.factor % 2:
                 counts[..., net.factor // 2 :: net.factor, net.factor // 2 :: net.factor] = 0.0

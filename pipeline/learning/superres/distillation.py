@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.errors import SourceMissing
 from orograph.pipeline.learning.superres.dataset import Batch
 from orograph.pipeline.superres.network import TerrainNet
@@ -56,9 +56,9 @@ class Teacher:
         turns = int(rng.integers(4)) if batch.condition.log_aspect == 0.0 else 2 * int(rng.integers(2))
         mirrored = bool(rng.integers(2))
         seen = turned(coarse, turns, mirrored)
-        dtype = body_dtype(self.precision, str(device))
         with torch.no_grad():
-            said = torch.stack([net(seen, batch.condition, noise_m, dtype) for net in self.networks]).mean(dim=0)
+            answers = [net(seen, batch.condition, noise_m, self.precision) for net in self.networks]
+            said = torch.stack(answers).mean(dim=0)
         return turned_back(said, turns, mirrored)
 
 

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
-from orograph.pipeline.core.precision import body_dtype
 from orograph.pipeline.learning.superres.data_parallel import DataParallel
 from orograph.pipeline.learning.superres.dataset import Batch
 from orograph.pipeline.learning.superres.training_plan import TrainingPlan
@@ -34,10 +33,9 @@ def pair_loss(
     device = net.head.device
     coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)
     noise_m = None if batch.noise_m is None else torch.from_numpy(batch.noise_m).to(device)
-    dtype = body_dtype(plan.precision, str(device))
     base = net.base(coarse, batch.condition)
-    features = net.features(coarse, noise_m, batch.condition, dtype)
-    predicted = F.pixel_shuffle(base + net.correction(features, batch.condition), plan.factor)
+    features = net.features(coarse, noise_m, batch.condition, plan.precision)
+    predicted = F.pixel_shuffle(base + net.correction(features, batch.condition, plan.precision), plan.factor)
     rim = plan.margin_px * plan.factor
     inner = (slice(None), slice(None), slice(rim, -rim or None), slice(rim, -rim or None))
     counts = torch.from_numpy(batch.valid).to(device)[inner].float()

@@ -19,6 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from orograph.pipeline.core.precision import convolutions
 from orograph.pipeline.core.progress import report as report_progress
 from orograph.pipeline.core.torch_device import torch_device
 from orograph.pipeline.errors import ConfigError, ModelError, OutOfMemory
@@ -241,7 +242,9 @@ class Trainer:
         if not math.isfinite(relative):
             raise ModelError(f"the loss is {relative} at step {self.step}", remedy="lower the learning rate")
         self.net.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        # Gradients bear rounding that heights do not: all of them may run in TF32.
+        with convolutions(self.plan.precision, str(self.device)):
+            torch.autograd.backward(loss)
         if self.symmetry is not None:
             self.symmetry.guide(self.net)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)

@@ -31,7 +31,7 @@ class TrainingPlan:
         plain_from: Share of the steps after which robust errors give way to plain squares.
         mix: Shares of modes, noise and footprints.
         seed: Seed of everything drawn.
-        precision: Of the body, `fp32` or `bf16`; validation uses the same.
+        precision: Of the body, `fp32`, `tf32` or `bf16`; validation uses the same.
         taught: Share of a teacher's output in the target; the rest is the truth.
         teacher: sha256 of the teachers' weights, joined by a plus; empty without one.
         unseen: Share of batches without fine truth, learnt from the teacher only; see `Sampler.unseen`.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision, body_dtype
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.errors import ModelError
 from orograph.pipeline.learning.superres.dataset import GridLevel, Site
@@ -89,8 +89,7 @@ class TrainingValidation:
         with torch.inference_mode():
             device = net.head.device
             coarse = torch.from_numpy(raster.coarse_m)[None, None].to(device)
-            dtype = body_dtype(self.precision, str(device))
-            fine = net(coarse, Condition(raster.thinning), dtype=dtype)[0, 0].cpu().numpy()
+            fine = net(coarse, Condition(raster.thinning), precision=self.precision)[0, 0].cpu().numpy()
         rim = self.reach_px * self.factor
         return np.ascontiguousarray(fine[rim:-rim, rim:-rim])
 

@@ -20,6 +20,7 @@ def test_every_setting_is_part_of_the_key():
         ({"superres_ensemble": True}, {"ensemble": True}),
         ({"superres_gate": True}, {"gate": True}),
         ({"superres_precision": "bf16"}, {"precision": "bf16"}),
+        ({"superres_precision": "tf32"}, {"precision": "tf32"}),
     ],
 )
 def test_what_a_network_is_asked_for_is_part_of_the_key(change, asked):

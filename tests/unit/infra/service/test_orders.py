@@ -42,6 +42,9 @@ def test_a_device_stays_where_something_runs_on_it() -> None:
     assert with_overrides(on_gpu, {"superres": "keys6"}).device == "cuda", "coregistration runs there"
     still = on_gpu.model_copy(update={"coregistration": "none"})
     assert with_overrides(still, {"superres": "keys6"}).device == "cpu"
+    lowered = MADE.model_copy(update={"bare_earth": "auto", "bare_earth_precision": "tf32"})
+    assert with_overrides(lowered, {"bare_earth": "none"}).bare_earth_precision == "fp32"
+    assert with_overrides(lowered, {"bare_earth": "bare-earth-30m"}).bare_earth_precision == "tf32"
     assert with_overrides(MADE, {"superres": "superres-s"}) == MADE
     assert with_overrides(MADE, {"fill_max_m": 5.0}) == MADE.model_copy(update={"fill_max_m": 5.0})
 

@@ -12,7 +12,7 @@ def test_interpolants_and_compiled_kernels_need_no_record():
 
 
 def test_bare_earth_runs_in_single_precision():
-    record = numerics_of([], bare_earth=True)
+    record = numerics_of([], bare_earth="fp32")
     assert record["torch"] == torch.__version__
     assert record["instruction_set"] == torch.backends.cpu.get_cpu_capability()
     assert (record["device"], record["precision"]) == ("cpu", "fp32")

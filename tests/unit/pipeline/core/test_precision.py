@@ -29,7 +29,7 @@ def test_half_precision_is_what_the_processor_has(monkeypatch, supported):
     monkeypatch.setattr(module, "_convolves_in", lambda _precision, _device: supported)
     assert body_dtype("bf16", "cpu") is (torch.bfloat16 if supported else torch.float32)
     assert body_dtype("fp16", "cpu") is (torch.float16 if supported else torch.float32)
-    assert supported_precisions("cpu") == (("fp32", "bf16", "fp16") if supported else ("fp32",))
+    assert supported_precisions("cpu") == (("fp32", "tf32", "bf16", "fp16") if supported else ("fp32",))
     with autocast("bf16"):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype is (torch.bfloat16 if supported else torch.float32)
