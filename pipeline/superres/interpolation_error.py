@@ -122,8 +122,8 @@ def _sensor_error(
     local = relief(context, valid, sensor, pixel_size_m, origin_px)
     error = kernel_error(kernel, sensor, pixel_size_m, factor)
     shape = (heights_m.shape[0], heights_m.shape[1])
-    terrain = _repeated(local.amplitude, factor) * _by_phase(error.terrain, factor, shape)
-    noise = _repeated(np.square(local.noise_m), factor) * _by_phase(error.noise, factor, shape)
+    terrain = _repeated(local.stated_amplitude, factor) * _by_phase(error.terrain, factor, shape)
+    noise = _repeated(np.square(local.stated_noise_m), factor) * _by_phase(error.noise, factor, shape)
     return np.asarray(BAND * np.sqrt(terrain + noise) * _repeated(local.error_factor, factor))
 
 

@@ -26,11 +26,13 @@ class FilterBank:
     Attributes:
         kernels: Shape (levels, taps, phases), float64; taps row by row over a square of 2 RADIUS_PX + 1 pixels, phases
             row by row over the fine pixels of a coarse one. Each filter returns planes.
-        variances: Variance of the filtered height, in units of the noise's variance, shape (levels, phases).
+        terrain: Variance of the filtered height on noise-free terrain of unit amplitude, shape (levels, phases), m^2.
+        noise: Variance it has from noise of unit variance, shape (levels, phases).
     """
 
     kernels: Array
-    variances: Array
+    terrain: Array
+    noise: Array
 
 
 def _offsets(radius: int) -> tuple[Array, Array]:
@@ -78,13 +80,16 @@ def filter_bank(sensor: SensorModel, pixel_size_m: tuple[float, float], factor: 
     taps, phases = cross.shape
     trend = np.stack([np.ones(taps), east / pixel_size_m[0], north / pixel_size_m[1]])
     trend_there = np.stack([np.ones(phases), fine_e / pixel_size_m[0], fine_n / pixel_size_m[1]])
-    kernels, variances = np.empty((LEVELS.size, taps, phases)), np.empty((LEVELS.size, phases))
+    kernels = np.empty((LEVELS.size, taps, phases))
+    of_terrain, of_noise = np.empty((2, LEVELS.size, phases))
     for k, level in enumerate(LEVELS):
         system = np.block([[level * seen + noise, trend.T], [trend, np.zeros((3, 3))]])
         wanted = np.vstack([level * cross, trend_there])
         # Covariances of steep spectra are large against the noise: scaled, the solver keeps its digits.
         scale = np.append(1.0 / np.sqrt(np.diag(system)[:taps]), np.ones(3))
         solved = scale[:, None] * np.linalg.solve(system * np.outer(scale, scale), wanted * scale[:, None])
-        kernels[k] = solved[:taps]
-        variances[k] = np.maximum(level * own - np.einsum("ij,ij->j", solved, wanted), 0.0)
-    return FilterBank(np.ascontiguousarray(kernels), variances)
+        weights = kernels[k] = solved[:taps]
+        missed = own - 2.0 * np.einsum("ij,ij->j", weights, cross) + np.einsum("ij,ij->j", weights, seen @ weights)
+        of_terrain[k] = np.maximum(missed, 0.0)
+        of_noise[k] = np.einsum("ij,ij->j", weights, noise @ weights)
+    return FilterBank(np.ascontiguousarray(kernels), of_terrain, of_noise)

@@ -1,7 +1,8 @@
 """Local statistics a sensor's filter adapts to: noise from the slope, amplitude of the terrain from its relief.
 
 The amplitude is estimated over about half a kilometre. A narrower window takes bursts of noise for relief; real radar
-noise is heavy-tailed. Sums run over cells of a global lattice, so tilings agree bit for bit.
+noise is heavy-tailed. Within that window level terrain is taken to be calmer than slopes, so that a valley floor does not
+get the relief of the mountains around it. Sums run over cells of a global lattice, so tilings agree bit for bit.
 """
 
 from __future__ import annotations
@@ -23,13 +24,21 @@ CELL_PX: Final = 8
 """Side of a cell of the global lattice."""
 _WINDOW_CELLS: Final = 4
 """Radius of the amplitude's window in cells; its weights are Gaussian with a standard deviation of two cells."""
-HALO_PX: Final = CELL_PX * (_WINDOW_CELLS + 2)
+_CALM_PX: Final = (4.0, 2.0)
+"""Standard deviations of the smoothing of heights before, and of squared slopes after their gradient is taken."""
+_CALM_REACH_PX: Final = 8
+HALO_PX: Final = CELL_PX * (_WINDOW_CELLS + 2) + _CALM_REACH_PX
 _BAND_PX: Final = (1.5, 4.0)
 """Standard deviations of the two Gaussians whose difference is the band that the amplitude is read from."""
 _SLOPE_PX: Final = 2.0
 _LEAST_SHARE: Final = 0.02
 """Least share of the band's energy that counts as terrain, where the noise alone would explain it."""
 _LEAST_AMPLITUDE: Final = 1.0
+_CALM_BELOW: Final = 0.12
+"""Slope below which terrain has clearly less relief than steeper terrain next to it; chosen on simulated sensors."""
+_CALMEST_SLOPE: Final = 0.01
+_TRUST: Final = 0.25
+"""Exponent of the calming in the stated error: between the estimate with it and that without it."""
 _MEAN_ABSOLUTE: Final = float(np.sqrt(np.pi / 2.0))
 """Standard deviation over mean absolute value of a normal distribution."""
 
@@ -41,11 +50,15 @@ class Relief:
     Attributes:
         noise_m: Standard deviation of the source's noise.
         amplitude: Power density of the terrain at a wavelength of 100 m, m^4.
+        stated_noise_m: Standard deviation of the noise for the stated error.
+        stated_amplitude: Amplitude for the stated error, m^4: level terrain may be less calm than assumed.
         error_factor: Factor of the stated error, from the sensor model and the slope.
     """
 
     noise_m: Array
     amplitude: Array
+    stated_noise_m: Array
+    stated_amplitude: Array
     error_factor: Array
 
 
@@ -55,8 +68,8 @@ def gaussian_taps(sigma: float, radius: int) -> Array:
     return np.asarray(taps / taps.sum())
 
 
-def _smoothed(heights: Array, sigma: float) -> Array:
-    taps = gaussian_taps(sigma, REACH_PX)
+def _smoothed(heights: Array, sigma: float, radius: int = REACH_PX) -> Array:
+    taps = gaussian_taps(sigma, radius)
     return np.asarray(correlate1d(correlate1d(heights, taps, axis=0, mode="nearest"), taps, axis=1, mode="nearest"))
 
 
@@ -66,6 +79,14 @@ def slope_squared(heights: Array, sensor: SensorModel, pixel_size_m: tuple[float
         return np.zeros(heights.shape)
     rows, columns = np.gradient(_smoothed(heights, _SLOPE_PX))
     return np.asarray(np.square(rows / pixel_size_m[1]) + np.square(columns / pixel_size_m[0]))
+
+
+def calming(heights: Array, pixel_size_m: tuple[float, float]) -> Array:
+    """Amplitude by slope, up to a factor: constant on slopes, falling with the squared slope on level terrain."""
+    rows, columns = np.gradient(_smoothed(heights, _CALM_PX[0]))
+    squared = np.square(rows / pixel_size_m[1]) + np.square(columns / pixel_size_m[0])
+    squared = _smoothed(np.asarray(squared), _CALM_PX[1], _CALM_REACH_PX)
+    return np.asarray((squared + _CALMEST_SLOPE**2) / (squared + _CALM_BELOW**2))
 
 
 def noise_by_slope(squared: Array, sensor: SensorModel) -> Array:
@@ -116,10 +137,22 @@ def relief(
     expected = of_noise * lattice.windowed(np.square(noise) * counted) / seen
     per_amplitude = sensor.noise_per_relief**2 * OCTAVE_VARIANCE
     own = np.maximum(energy - expected, _LEAST_SHARE * energy) / (of_terrain + per_amplitude * of_noise)
-    logarithm = np.where(count > 0.0, np.log(np.maximum(own, _LEAST_AMPLITUDE)), 0.0)
-    amplitude = np.exp(lattice.spread(logarithm))
+
+    def spread(cells: Array) -> Array:
+        return np.exp(lattice.spread(np.where(count > 0.0, np.log(np.maximum(cells, 1e-12)), 0.0)))
+
+    amplitude = spread(np.maximum(own, _LEAST_AMPLITUDE))
+    calm = np.ones(amplitude.shape)
+    if sensor.typical_variance > 0.0:
+        local = calming(context, pixel_size_m)[inner]
+        calm = np.minimum(local / spread(lattice.windowed(local * counted) / seen), 1.0)
+
+    def with_relief(terrain: Array) -> Array:
+        return np.asarray(np.sqrt(np.square(noise) + per_amplitude * terrain))
+
+    used, stated = (np.maximum(amplitude * calm**power, _LEAST_AMPLITUDE) for power in (1.0, _TRUST))
     error_factor = sensor.error_factor + sensor.error_factor_per_slope * squared
-    return Relief(np.sqrt(np.square(noise) + per_amplitude * amplitude), amplitude, error_factor)
+    return Relief(with_relief(used), used, with_relief(stated), stated, error_factor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,14 +29,19 @@ distribution. From simulated sensors over eight terrains, `docs/benchmarks/index
 def _filtered(
     heights: Array,
     level: Array,
-    error: Array,
+    terrain: Array,
+    noise: Array,
     kernels: Array,
-    variances: Array,
+    of_terrain: Array,
+    of_noise: Array,
     factor: int,
     fine: FloatArray,
     sigma: FloatArray,
 ) -> None:
-    """Filter with the kernel interpolated between the two nearest levels, in float64 and one order of summation."""
+    """Filter with the kernel interpolated between the two nearest levels, in float64 and one order of summation.
+
+    The error is that of the kernel on terrain and noise of the given variances.
+    """
     taps, phases = kernels.shape[1], kernels.shape[2]
     side = int(math.sqrt(taps))
     radius = side // 2
@@ -56,8 +61,9 @@ def _filtered(
             for p in range(phases):
                 i, j = row * factor + p // factor, column * factor + p % factor
                 fine[i, j] = centre + total[p]
-                variance = variances[lower, p] + share * (variances[lower + 1, p] - variances[lower, p])
-                sigma[i, j] = error[row, column] * math.sqrt(variance)
+                missed = of_terrain[lower, p] + share * (of_terrain[lower + 1, p] - of_terrain[lower, p])
+                passed = of_noise[lower, p] + share * (of_noise[lower + 1, p] - of_noise[lower, p])
+                sigma[i, j] = math.sqrt(terrain[row, column] * missed + noise[row, column] * passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +117,9 @@ class SensorFilter:
         level = np.clip(level, 0.0, LEVELS.size - 1.0)
         fine = np.empty((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.float32)
         sigma = np.empty_like(fine)
-        error = local.noise_m * local.error_factor * BAND
-        _filtered(window, level, error, bank.kernels, bank.variances, factor, fine, sigma)
+        scale = np.square(local.error_factor * BAND)
+        terrain, noise = scale * local.stated_amplitude, scale * np.square(local.stated_noise_m)
+        _filtered(window, level, terrain, noise, bank.kernels, bank.terrain, bank.noise, factor, fine, sigma)
         return mask_fine(fine, valid, factor), mask_fine(sigma, valid, factor)
 
 

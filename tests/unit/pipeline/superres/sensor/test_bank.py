@@ -28,7 +28,9 @@ def test_more_relief_leaves_more_weight_to_the_centre(bank):
     assert bank.kernels.shape[0] == LEVELS.size
     assert centre[0] < 0.1
     assert centre[-1] > 0.5
-    assert (bank.variances >= 0).all()
+    assert (bank.terrain >= 0).all()
+    assert (np.diff(bank.terrain[:, 0]) <= 1e-12).all(), "less smoothing misses less terrain"
+    assert (np.diff(bank.noise[:, 0]) >= 0).all(), "and passes more noise"
 
 
 def test_noise_is_correlated_over_its_range_and_rounding_is_white():

@@ -47,9 +47,27 @@ def test_rougher_terrain_has_the_larger_amplitude():
     assert min(band_energies(SENSOR, SIZE)) > 0
 
 
+def test_a_level_floor_between_slopes_is_calmer_than_they_are():
+    rng = np.random.default_rng(2)
+    rough = rng.normal(0, 3, (120, 120)).cumsum(axis=0).cumsum(axis=1)
+    wall = np.clip((np.abs(np.arange(120) - 60) - 14) / 10, 0.0, 1.0)
+    found = statistics(rough * wall + 400.0 * wall)
+    floor, side = (found.amplitude[30:60, column] for column in (60 - REACH_PX, 30 - REACH_PX))
+    stated = found.stated_amplitude[30:60, 60 - REACH_PX]
+    assert np.median(floor) < 0.05 * np.median(side)
+    assert (floor < stated).all()
+    assert (found.stated_noise_m >= found.noise_m).all()
+
+
+def test_terrain_that_is_level_everywhere_is_not_calmed():
+    found = statistics(np.random.default_rng(4).normal(0, 2, (120, 120)))
+    assert np.ptp(np.log(found.amplitude[20:-20, 20:-20] / found.stated_amplitude[20:-20, 20:-20])) < 1.0
+
+
 def test_a_tiling_with_halo_gives_the_same_bits():
     heights = np.random.default_rng(1).normal(0, 3, (220, 200)).cumsum(axis=0).cumsum(axis=1)
     whole = statistics(heights)
     top = 24
     part = statistics(heights[top:], (top, 0))
-    np.testing.assert_array_equal(part.amplitude[HALO_PX:], whole.amplitude[top + HALO_PX :])
+    for name in ("amplitude", "noise_m", "stated_amplitude", "stated_noise_m", "error_factor"):
+        np.testing.assert_array_equal(getattr(part, name)[HALO_PX:], getattr(whole, name)[top + HALO_PX :])

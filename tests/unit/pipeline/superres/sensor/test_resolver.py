@@ -81,6 +81,20 @@ def test_flat_terrain_loses_its_noise():
     assert rms(denoised[30:-30, 30:-30] - 400.0) < 0.6 * 2.0
 
 
+def test_a_valley_floor_does_not_get_the_relief_of_its_walls():
+    wall = np.clip((np.abs(np.arange(450) - 225) - 45) / 60, 0.0, 1.0)
+    terrain = 1000.0 + (power_law_terrain(450, seed=8) - 600.0) * wall
+    coarse, inner = seen_by(RADAR, terrain, factor=3, seed=9)
+    floor = (slice(inner[0].start, inner[0].stop), slice(195, 255))
+    made = {
+        name: resolver(name, **options)(coarse) for name, options in (("gdal-cubic", {}), ("sensor", {"sensor": RADAR}))
+    }
+    steep = {name: np.median(np.hypot(*np.gradient(fine[floor], 10.0))) for name, (fine, _) in made.items()}
+    assert steep["sensor"] < 0.4 * steep["gdal-cubic"]
+    fine, sigma = made["sensor"]
+    assert np.mean(np.abs(fine - terrain)[floor] < sigma[floor]) > 0.6
+
+
 def test_noise_free_samples_are_returned_and_means_are_sharpened():
     terrain = power_law_terrain(360, seed=3)
     samples = terrain[1::3, 1::3].astype(np.float32)
