@@ -146,7 +146,7 @@ class ConfigError(UsageError):
 
 
 class SourceUnverified(UsageError):
-    """A source whose entry has facts that are not certain; the message says what to confirm."""
+    """A source whose catalogue entry has unconfirmed facts; the message lists them."""
 
 
 class PackageMissing(UsageError):

@@ -1,7 +1,7 @@
 """Long lists of files: kept apart from jobs, manifests and items, which name them by digest.
 
-A tile of 1 km files has thousands of them. Up to `INLINE_FILES` are written where they are used; more are an asset next to
-the manifest, `source_files.json`, and manifest and item have their number, size and digest.
+A tile of 1 km files has thousands of them. Up to `INLINE_FILES` are written where they are used; more are an asset next
+to the manifest, `source_files.json`, and manifest and item have their number, size and digest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INFO: Final = ProductInfo(
 
 
 def shortened(ref: SourceRef) -> SourceRef:
-    """A source with a listing in place of its files where they are many."""
+    """Replace the files of a source by a digest of their list, if there are more than `INLINE_FILES`."""
     if len(ref.files) <= INLINE_FILES:
         return ref
     return ref.model_copy(update={"files": (), "listing": FileListing.of(ref.files)})

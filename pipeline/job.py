@@ -56,8 +56,8 @@ class Job:
         Same key, same bytes where no network is involved; networks agree to their tolerance (docs/design/074).
 
         Hashes the processing version, the settings, the tile, how each source is described and the digest of (href,
-        ETag) of all files. Titles, providers and licences are excluded: they change no height. The thinning is the
-        one in use.
+        ETag) of all files. Titles, providers and licences are excluded: they change no height. The thinning mode is
+        the one that the tile uses.
         """
         described = [
             {
@@ -119,7 +119,7 @@ class TileResult:
     draft: dict[str, Any]
 
     def manifest(self, assets: tuple[Asset, ...]) -> Manifest:
-        """The manifest after the assets are committed; of its sources it contains public fields only."""
+        """The manifest after the assets are committed; its sources have public fields only."""
         sources = tuple(shortened(public_ref(ref)) for ref in self.draft["sources"])
         return Manifest(assets=assets, **{**self.draft, "sources": sources})
 

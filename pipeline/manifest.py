@@ -100,8 +100,8 @@ class Asset(ProductInfo):
 class OperationRecord(_ManifestPart):
     """A vertical operation applied to a source; its shifts are the extremes over the tile and 5 km around it.
 
-    `heights_outside` counts the pixels where the source has a height, no better source has one, and the operation has no
-    value, so that the height was left out.
+    `heights_outside` counts the pixels where the source has a height, no better source has one, and the operation has
+    no value, so that the height was left out.
     """
 
     source: str
@@ -119,7 +119,7 @@ class OperationRecord(_ManifestPart):
 
 
 class Quality(_ManifestPart):
-    """Figures of one tile."""
+    """Quality statistics of one tile."""
 
     pixels: int
     void_fraction: float
@@ -135,11 +135,11 @@ class Quality(_ManifestPart):
 
 
 class FileFacts(_ManifestPart):
-    """Facts about files of a source that are alike, with the origin of each fact.
+    """Facts shared by a group of a source's files, with the origin of each fact.
 
     Attributes:
-        files: Names of the files, at most the first three.
-        count: How many there are.
+        files: Names of the first three files.
+        count: Number of files in the group.
         facts: Fact to value: CRS, vertical frame, unit, scale, nodata, mask, pixel interpretation.
         said_by: Fact to its origin: the file, a side-car by name, the catalogue, the phase of the grid, a default.
     """

@@ -1,4 +1,4 @@
-"""Settings of the results (hashed into every run key) and settings of the run only.
+"""Settings that change results (hashed into every run key), and settings of the run that do not.
 
 Settings of the run come from flag, environment (`OROGRAPH_...`) or default, in this order. Settings of the results have
 no environment variables, so that equal commands make equal keys everywhere.
@@ -77,10 +77,10 @@ class ProcessingSettings(BaseModel):
 
     @classmethod
     def with_values(cls, values: Mapping[str, object]) -> Self:
-        """Settings with some values other than the defaults.
+        """Return the defaults with some values replaced.
 
         Raises:
-            ConfigError: a name no setting has, or a value it cannot take.
+            ConfigError: no setting has this name, or the value is not allowed.
         """
         unknown = sorted(set(values) - set(cls.model_fields))
         if unknown:
@@ -110,7 +110,7 @@ class ProcessingSettings(BaseModel):
 
     @property
     def rounding_m(self) -> float:
-        """Standard deviation of lossy compression: errors uniform up to its limit."""
+        """Standard deviation of the rounding by lossy compression, metres: errors are uniform up to its limit."""
         return self.lerc_max_error_m / math.sqrt(3.0) if self.compression == "lerc-zstd" else 0.0
 
     def identity(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class ProcessingSettings(BaseModel):
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings by flag, environment or default; an empty variable counts as not set."""
+    """Settings from flags, environment variables or defaults; an empty variable counts as not set."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -128,7 +128,7 @@ class EnvironmentSettings(BaseSettings):
         """Settings from the environment, overridden by the flags that were given.
 
         Raises:
-            ConfigError: a value a setting cannot take.
+            ConfigError: a value is not allowed.
         """
         try:
             return cls(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
@@ -158,7 +158,7 @@ class RunSettings(EnvironmentSettings):
     grids_dir: Path = Path.home() / ".local/share/orograph/grids"
     """Folder of geoid grids."""
     s3_endpoint_url: str | None = None
-    """Endpoint of the store's S3 server if it is not AWS; also of sources that use its credentials and name no endpoint."""
+    """Endpoint of the store's S3 server if it is not AWS; also for sources that use its credentials."""
     s3_anonymous: bool = False
     """Read the store's bucket without credentials, as a public one; `serve`, `catalog` and `status` only."""
     deadline_s: float = Field(default=3600.0, gt=0)

@@ -1,4 +1,4 @@
-"""Checking a catalogue against itself, its schemas and its files: nothing is taken on trust."""
+"""Check a catalogue's references, schemas, checksums and files."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class VerifyReport:
         return not any(problem.severity == "error" for problem in self.problems)
 
     def add(self, kind: Kind, key: str, message: str, severity: Severity = "error") -> None:
-        """Note a problem."""
+        """Record a problem."""
         self.problems.append(Discrepancy(kind, key, message, severity))
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,10 +96,10 @@ def verify(
 ) -> VerifyReport:
     """Check a whole catalogue offline.
 
-    Every catalogue, collection and item reachable from the root against the core schema and those of its extensions;
-    every reference; every file's size, sha256 and, for COGs, strict validity; every item against the index and its
-    immutable version; no object below the catalogue that nothing refers to. Files of runs that are not (yet) published
-    and leftovers of workers that were killed or came second are warnings.
+    Checks every catalogue, collection and item reachable from the root against the core schema and the schemas of its
+    extensions; every reference; every file's size, sha256 and, for COGs, strict validity; every item against the index
+    and its immutable version; and that the catalogue refers to every object below it. Files of unpublished runs and
+    leftovers of workers that were killed or finished second are warnings.
 
     Args:
         store: The store that contains the catalogue.

@@ -1,4 +1,4 @@
-"""Heights as xarray sees them: a DataArray with its CRS and vertical frame, to and from a `Raster`."""
+"""Convert between xarray DataArrays (with CRS and vertical frame) and `Raster`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def known_frame(raster: Raster) -> str:
     """The vertical frame of a raster.
 
     Raises:
-        VerticalFrameMissing: neither the data nor the call names it.
+        VerticalFrameMissing: neither the data nor the caller names a frame.
     """
     if raster.frame == UNDECLARED:
         raise VerticalFrameMissing(
@@ -90,7 +90,7 @@ def known_frame(raster: Raster) -> str:
 def to_array(
     heights_m: FloatArray, geobox: GeoBox, name: str = "elevation", attributes: Mapping[str, object] | None = None
 ) -> xr.DataArray:
-    """A DataArray of a plane on a grid: dims (y, x), float32, NaN void, `.rio.crs` set."""
+    """Return a 2D array on a grid as a DataArray: dims (y, x), float32, NaN void, `.rio.crs` set."""
     affine, (rows, columns) = geobox.affine, geobox.shape.shape
     x = affine.c + affine.a * (np.arange(columns) + 0.5)
     y = affine.f + affine.e * (np.arange(rows) + 0.5)

@@ -140,7 +140,7 @@ class Coregistration:
 
     @property
     def converged(self) -> bool:
-        """Whether the displacement is to be believed; `report["status"]` says why not."""
+        """Whether the displacement is reliable; if it is not, `report["status"]` gives the reason."""
         return self.fitted.status.value == "converged"
 
     @property
@@ -179,16 +179,16 @@ def coregister(
     same_heights: bool = False,
     device: str | None = None,
 ) -> Coregistration:
-    """Estimate how to move a raster onto a reference.
+    """Estimate the displacement of a raster from a reference.
 
     Args:
-        reference: Heights to move onto.
-        to_be_aligned: Heights to be moved; another CRS is warped to the reference's.
+        reference: Heights that stay in place.
+        to_be_aligned: Heights to move; a raster in another CRS is warped to the reference's CRS.
         inliers: True on terrain that did not change, on the reference's grid; everywhere when None.
         method: `vertical-shift`, `nuth-kaab`, `deramp(2)`, `affine`, a sum such as `nuth-kaab+deramp(1)`, or
             `blockwise(nuth-kaab)`.
         max_shift_m: Longer horizontal shifts are rejected; 60 pixels when None.
-        same_heights: Take heights without a declared vertical frame as comparable.
+        same_heights: Accept heights without a declared vertical frame as comparable.
         device: A torch device such as `cuda`; the compiled kernels of the processor when None.
 
     Raises:
@@ -214,12 +214,13 @@ def superresolve(
     Args:
         heights: DataArray or path.
         factor: Fine pixels along a coarse pixel's side.
-        model: An exact interpolant (`gdal-cubic`, `keys6`), `best-linear`, a bundled network (`superres-s`), or weights.
+        model: An exact interpolant (`gdal-cubic`, `keys6`), `best-linear`, a bundled network (`superres-s`), or
+            weights.
         thinning: `decimated` or `averaged`: how the raster was made from finer measurements.
-        **options: Of networks: `ensemble`, `gate`, `noise_m`, `precision`, `device`.
+        **options: Options of networks: `ensemble`, `gate`, `noise_m`, `precision`, `device`.
 
     Returns:
-        `elevation` and, where the model states it, `standard_error`: float32, dims (y, x), metres, NaN void.
+        `elevation` and, where the model estimates it, `standard_error`: float32, dims (y, x), metres, NaN void.
 
     Raises:
         ConfigError: no such model or option.
@@ -258,7 +259,7 @@ def bare_earth(
         `elevation` and `standard_error` (float32, metres) and `lowered` (1 where something was removed), dims (y, x).
 
     Raises:
-        ConfigError: no such model, or none for this pixel size.
+        ConfigError: no such model, or no model for this pixel size.
         PackageMissing: torch is not installed.
     """
     raster = to_raster(heights)

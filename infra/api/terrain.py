@@ -40,11 +40,11 @@ Bounds = tuple[float, float, float, float]
 
 
 def open_store(url: str | Path, *, endpoint_url: str | None = None, anonymous: bool = False) -> Terrain:
-    """Open what `orograph run` published.
+    """Open a store of tiles that `orograph run` published.
 
     Args:
         url: Folder or `s3://bucket/prefix`.
-        endpoint_url: Of an S3 server that is not AWS; `OROGRAPH_S3_ENDPOINT_URL` when None.
+        endpoint_url: Endpoint of an S3 server other than AWS; `OROGRAPH_S3_ENDPOINT_URL` when None.
         anonymous: Read without credentials.
 
     Raises:
@@ -72,7 +72,7 @@ class Terrain:
         return [pystac.Item.from_dict(document) for document in self._items(None if bbox is None else _to_grid(bbox))]
 
     def load(self, bbox: Bounds | None = None, *, crs: str = "EPSG:4326", asset: str = "elevation") -> xr.DataArray:
-        """One array over all tiles of an area; pixels are read when their values are asked for.
+        """One array over all tiles of an area; pixels are read when their values are needed.
 
         Args:
             bbox: West, south, east and north in `crs`, widened to whole pixels; the extent of all tiles when None.

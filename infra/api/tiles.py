@@ -28,11 +28,11 @@ def plan(
     grids_dir: str | Path | None = None,
     **settings: Any,
 ) -> Plan:
-    """Plan tiles: which files of which source each needs, identified by ETag.
+    """Plan tiles: find the files of each source that a tile needs, identified by ETag.
 
     Args:
-        area: West, south, east and north in degrees; a tile id or several; the path of a GeoJSON file; None for all
-            that listed files cover.
+        area: West, south, east and north in degrees; a tile id or several; the path of a GeoJSON file; None for the
+            whole area that listed files cover.
         sources: Ids of the catalogue, or a mapping of ids to their files (paths, patterns, URLs).
         catalogue: YAML catalogue of sources.
         grids_dir: Folder of geoid grids.
@@ -42,8 +42,8 @@ def plan(
         Jobs for `run_tile`, and rejected tiles with their errors for tiles that cannot be made.
 
     Raises:
-        ConfigError: a setting, source or area that makes no sense.
-        SourceMissing, SourceCorrupt, SourceGridError: naming the source.
+        ConfigError: a setting, source or area is invalid.
+        SourceMissing, SourceCorrupt, SourceGridError: a source's files cannot be used; the error names the source.
     """
     data = _places(sources) if isinstance(sources, Mapping) else ()
     request = Request(Path(catalogue), tuple(sources), data, **_where(area))
@@ -54,19 +54,19 @@ def plan(
 def run_tile(
     job: Job, store: str | Path, *, progress: Callable[[str, float], None] | None = None, **settings: Any
 ) -> Manifest:
-    """Make one tile and publish it; a finished tile is found and not made again.
+    """Make one tile and publish it; a tile that is already in the store is not made again.
 
     Args:
         job: From `plan(...).jobs`.
         store: Folder or `s3://bucket/prefix`.
-        progress: Called with a stage and the fraction of it that is done.
+        progress: Called with the name of a stage and its finished fraction, 0 to 1.
         **settings: Run settings such as `grids_dir`, `scratch`, `memory_limit_mb`.
 
     Returns:
         The tile's manifest: assets with checksums, sources, operations, quality.
 
     Raises:
-        OrographError: naming tile, source and stage.
+        OrographError: the tile cannot be made; the error names tile, source and stage.
     """
     run = RunSettings.with_flags(store=str(store), **settings)
     products = open_store(run.store, endpoint_url=run.s3_endpoint_url)

@@ -1,1 +1,1 @@
-"""The `orograph` command, one module a command; the composition root where science meets machines."""
+"""The `orograph` command, one module per command; it combines `pipeline`, `stac` and `infra`."""

@@ -1,6 +1,6 @@
-"""The `orograph` command: one line a command, each in its own module.
+"""The `orograph` command: registers every command, each from its own module.
 
-Command modules import heavy libraries inside their functions, so that `orograph --help` answers at once.
+Command modules import heavy libraries inside their functions, so that `orograph --help` is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`orograph borders`: how well sources meet, why not better, and what would close the rest."""
+"""`orograph borders`: differences of sources at their borders, causes, and corrections."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def borders(
     grids_dir: GridsDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report's JSON.")] = False,
 ) -> None:
-    """Compare sources over their overlaps: figures, maps, the two-route check, and a network adjustment if asked."""
+    """Compare sources over their overlaps: statistics, maps, the two-route check, and optional network adjustment."""
     from orograph.pipeline.borders import AdjustmentFile, adjust_network, compare_sources, source_weights
     from orograph.pipeline.borders.report import write_report
     from orograph.pipeline.errors import UsageError

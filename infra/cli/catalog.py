@@ -126,7 +126,7 @@ def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files, remove none.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Remove files that no manifest refers to: left by killed workers, or by those that came second."""
+    """Remove files that no manifest refers to: left by workers that were killed or that finished second."""
     from orograph.stac.publishing.leftovers import leftovers
 
     place = _store(store)
@@ -182,7 +182,7 @@ def browse(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8081,
 ) -> None:
-    """Serve a catalogue alone: its files, the search API, and STAC Browser."""
+    """Serve only the catalogue: its files, the search API, and STAC Browser."""
     import uvicorn
 
     from orograph.stac.serving.site import catalogue_site

@@ -46,10 +46,10 @@ def _explained(error: OrographError) -> int:
 
 
 def sharing(made: Callable[..., tuple[Any, ...]], *names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator for commands that share options: what `made` makes of them is given as the parameters `names`.
+    """Decorator for commands that share options: passes the result of `made(options)` as the parameters `names`.
 
-    Typer reads names, types and defaults of parameters; so the result shows those that must be given, the shared ones, and
-    the command's other ones.
+    Typer reads names, types and defaults of parameters, so the decorated function has the command's required
+    parameters, the shared ones, and the command's other ones.
     """
     shared = list(signature(made, eval_str=True).parameters.values())
 

@@ -1,6 +1,6 @@
 """Shell completion of source ids, tile ids and product names; `orograph --install-completion` switches it on.
 
-A completion must never fail or wait: whatever cannot be read gives no proposals.
+A completion must never fail or wait: errors give no proposals.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def complete_source(ctx: Any, incomplete: str) -> list[tuple[str, str]]:
 
 
 def complete_data(ctx: Any, incomplete: str) -> list[tuple[str, str]]:
-    """`ID=` of `--data`; the shell completes the path after it."""
+    """Complete `ID=` of `--data`; the shell completes the path after it."""
     return [] if "=" in incomplete else [(f"{name}=", title) for name, title in complete_source(ctx, incomplete)]
 
 
 def complete_tile(ctx: Any, incomplete: str) -> list[str]:
-    """Tiles published in a local store: that of `--store`, of the environment, or the default one."""
+    """Tiles published in a local store: from `--store`, the environment, or the default store."""
     store = Path(str(ctx.params.get("store") or os.environ.get("OROGRAPH_STORE") or "runs/store"))
     found: set[str] = set()
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""`orograph coregister`: align one raster file with another and show how well."""
+"""`orograph coregister`: align one raster file with another and report the remaining differences."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def coregister(
     """Align a raster with a reference: aligned.tif, field.tif, report.json, report.html and pictures.
 
     field.tif has east, north and up displacement in metres: reference(x) = raster(x - (east, north)) + up. Without a
-    displacement to be believed, no raster is written and the exit code is 1.
+    reliable displacement, no raster is written and the exit code is 1.
     """
     from orograph.pipeline.coregistration.cpu_kernels import compile_in_background
     from orograph.pipeline.coregistration.report import CoregistrationRequest, coregister_files

@@ -1,4 +1,4 @@
-"""`orograph demo`: the main job on a made world, from nothing to a catalogue, and how good the result is."""
+"""`orograph demo`: a complete run on synthetic terrain, and its comparison with the truth."""
 
 from __future__ import annotations
 

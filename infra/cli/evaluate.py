@@ -1,4 +1,4 @@
-"""`orograph evaluate`: thin measured heights, raise them again by every method, and compare."""
+"""`orograph evaluate`: decimate or average measured heights, upsample them by every method, and compare."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def evaluate(
     maps: Annotated[Path | None, typer.Option(help="Folder for maps of |original - derived| and plots.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
-    """Compare interpolants and networks on measured heights, by OpenDEM's protocol and beyond."""
+    """Compare interpolants and networks on measured heights, by OpenDEM's protocol and further measures."""
     from orograph.infra.runs.model_weights import weights_reader
     from orograph.pipeline.errors import ConfigError
     from orograph.pipeline.learning.superres.evaluate import EvaluationTile, best_linear, line_up, tiles_of

@@ -1,4 +1,4 @@
-"""`orograph harmonise`: one raster from its vertical frame to another."""
+"""`orograph harmonise`: transform one raster to another vertical frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`orograph implicit`: fit a continuous terrain, ask it, cut a raster into tiles that meet without a seam."""
+"""`orograph implicit`: fit a continuous terrain, query it, and fit seamless tiles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ app = typer.Typer(
 
 
 class Interest(StrEnum):
-    """Where a fit shall be more exact."""
+    """Terrain that a fit reproduces more exactly."""
 
     CURVATURE = "curvature"
     SLOPE = "slope"
@@ -141,7 +141,7 @@ def query(
     crs: Annotated[str | None, typer.Option(help="CRS of the points or the GeoTIFF.")] = None,
     quantity: Annotated[str, typer.Option(help="height, slope, aspect or a *_curvature, for --render.")] = "height",
 ) -> None:
-    """Ask a model for height, slope, aspect and curvature, or render it on any grid."""
+    """Print height, slope, aspect and curvature of a model at points, or render it on any grid."""
     from orograph.pipeline.errors import UsageError
     from orograph.pipeline.implicit.model import ImplicitModel
 

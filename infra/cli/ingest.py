@@ -1,4 +1,4 @@
-"""`orograph ingest`: delivered files into COGs that state everything themselves."""
+"""`orograph ingest`: convert delivered files into COGs with complete metadata."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ingest(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")] = False,
 ) -> None:
-    """Convert delivered files (ASCII, XYZ, zip, 7z, ...) into COGs; the same command again goes on where it ended."""
+    """Convert delivered files (ASCII, XYZ, zip, 7z, ...) into COGs; run it again to resume."""
     from orograph.infra.reporting.ingest_page import ingest_page
     from orograph.infra.reporting.transfer_progress import TransferProgress
     from orograph.infra.runs.ingest import ingest as convert_files

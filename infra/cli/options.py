@@ -91,7 +91,7 @@ GridsDir = Annotated[
 
 
 def takes_request(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that is given a `Request` and the `ProcessingSettings`, made of the options that all planning shares."""
+    """Decorator: passes the `Request` and `ProcessingSettings` made from the planning options to a command."""
     return sharing(_shared, "request", "processing")(command)
 
 
@@ -113,10 +113,10 @@ def _shared(
 
 
 def processing_settings(pixel_size: float | None, target: str | None, extra: list[str]) -> ProcessingSettings:
-    """Processing settings from flags over defaults.
+    """Processing settings from flags and defaults.
 
     Raises:
-        ConfigError: a name no setting has or a value it cannot take.
+        ConfigError: no setting has this name, or the value is not allowed.
     """
     values: dict[str, object] = {}
     for option in extra:

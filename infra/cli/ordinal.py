@@ -164,7 +164,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="Model file.")],
     decoding: Annotated[str, typer.Option(help="middle or expectation.")] = "middle",
 ) -> None:
-    """The paper's figures of a model on scenes it has not seen."""
+    """Compute the paper's statistics of a model on test scenes."""
     from orograph.pipeline.learning.image_heights.model import ImageModel
 
     trained = ImageModel.load(model)

@@ -1,4 +1,4 @@
-"""Help pages without types of flags: `--json`, not `--json <bool>`, and without markup that swallows brackets.
+"""Help pages without types of flags (`--json`, not `--json <bool>`) and without Rich markup, which hides brackets.
 
 Typer 0.29 writes the type of every parameter, flags included, and renders help texts as Rich markup, in which
 `orograph[video]` loses its extra.

@@ -32,7 +32,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     settings_table: SettingsOption = False,
 ) -> None:
-    """List tiles, sources, bytes to read and memory, and change nothing."""
+    """List tiles, sources, bytes to read and memory, without running anything."""
     del settings_table
     from orograph.infra.runs.model_weights import WeightsReader, named_by_content
     from orograph.infra.runs.replacements import planned_notes

@@ -1,4 +1,4 @@
-"""`orograph serve` and `orograph keys`: the map, the search and the orders, and who may order."""
+"""`orograph serve` and `orograph keys`: the service with map, search and orders, and its API keys."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def create(
     days: Annotated[float | None, typer.Option("--days", help="Days until it expires; default never.")] = None,
     keys_file: KeysFile = None,
 ) -> None:
-    """Make a key and print it: it is kept only as a hash and never shown again."""
+    """Make a key and print it: only its hash is stored, so it cannot be shown again."""
     from orograph.infra.service.auth import SCOPES
 
     wanted = tuple(scope for scope in SCOPES if scope in scopes.split(","))

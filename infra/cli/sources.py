@@ -46,8 +46,8 @@ def index(
 ) -> None:
     """Write footprint, grid and identity of every file of a source to the store, as GeoParquet.
 
-    The index is used by plan, run, the service and workers. The same command again reads what changed, or goes on
-    where it was interrupted.
+    The index is used by plan, run, the service and workers. Run it again to read changed files, or
+    to resume an interrupted build.
     """
     from orograph.infra.reporting.transfer_progress import TransferProgress
     from orograph.infra.runs.request import Request, area_of, document_reader, store_of

@@ -33,7 +33,7 @@ def fetch(
     robots: RobotsRule = True,
     as_json: Json = False,
 ) -> None:
-    """Download the files of an area; the same command again goes on where it ended."""
+    """Download the files of an area; run it again to resume."""
     from orograph.infra.reporting.transfer_progress import TransferProgress
     from orograph.infra.runs.request import area_of, document_reader
     from orograph.infra.runs.robots import Robots
@@ -66,7 +66,7 @@ def mirror(
     robots: RobotsRule = True,
     as_json: Json = False,
 ) -> None:
-    """Copy an area into a bucket as COGs cropped to it, with licence text and report; the same command again goes on."""
+    """Copy an area into a bucket as COGs cropped to it, with licence text and report; run it again to resume."""
     from orograph.infra.reporting.transfer_progress import TransferProgress
     from orograph.infra.runs.request import area_of, document_reader
     from orograph.infra.runs.robots import Robots

@@ -1,4 +1,4 @@
-"""`orograph status`: how a run stands, read from its record in the store."""
+"""`orograph status`: the state of a run, read from its record in the store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def status(
     every_s: Annotated[float, typer.Option("--every", help="Seconds between looks.", min=0.2)] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="The record itself, on standard output.")] = False,
 ) -> None:
-    """Show how a run stands: tiles, stages, failures, time left."""
+    """Show the state of a run: tiles, stages, failures, time left."""
     from orograph.infra.engines.ray_head import jobs_in_sight
     from orograph.infra.reporting.run_record import ROOT, latest_run
     from orograph.infra.stores.open import open_store
@@ -57,7 +57,7 @@ def status(
 
 
 def table_of(state: dict[str, Any], now_s: float | None = None) -> Group:
-    """The record as a table for people."""
+    """Format the record as a table."""
     from datetime import datetime
 
     from rich.console import Group

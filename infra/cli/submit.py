@@ -1,4 +1,4 @@
-"""`orograph submit`: a run as a job of a Ray cluster, followed to its end."""
+"""`orograph submit`: submit a command as a job to a Ray cluster and show its output."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def train(
     every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints and validations.")] = 500,
     error_steps: Annotated[int, typer.Option(min=0, help="Steps of the error head afterwards; 0 for none.")] = 1500,
 ) -> None:
-    """Train a network on DTMs, validated on sites it never sees; the same command resumes."""
+    """Train a network on DTMs, validated on held-out sites; run it again to resume."""
     import torch
 
     from orograph.pipeline.learning.superres.baseline_networks import BASELINES, WINDOW_PX

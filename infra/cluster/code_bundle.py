@@ -48,7 +48,7 @@ def copy_packages(folder: Path) -> int:
     """Copy the packages into a folder for a job's working directory; return their size in bytes.
 
     Raises:
-        ConfigError: more than Ray takes.
+        ConfigError: the packages are larger than Ray accepts.
     """
     total = 0
     for name, path in package_files():

@@ -1,8 +1,8 @@
 """A run as a Ray job: submitted under a key of its content, followed to its end, safe to submit again.
 
-The submission id is the digest of arguments and code. Ray rejects an id that exists; so two users who submit the same run
-meet in one job. A run that has ended is submitted under the next number, where it resumes, as often as it is asked for:
-numbers have no end, and of the ended jobs the latest stay in the cluster's list.
+The submission id is the digest of arguments and code. Ray rejects an id that exists; two users who submit the same run
+share one job. A run that has ended is submitted under the next free number and resumes where it stopped. Of the ended
+jobs, the cluster's list keeps the latest.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Submission:
     """A job to submit.
 
     Attributes:
-        arguments: Of the `orograph` command, e.g. `("run", "--area", "5,45,16,48")`.
+        arguments: Arguments of the `orograph` command, e.g. `("run", "--area", "5,45,16,48")`.
         files: Contents of local files the arguments name, by their place in the job's working directory.
         installed: The cluster's image contains Orograph; only files are uploaded.
-        environment: Variables of the job; never secrets, for the dashboard shows them.
-        cpus: Of the driver, which only waits; 0 lets it run on a head without CPUs.
+        environment: Environment variables of the job; never secrets, because the dashboard shows them.
+        cpus: CPUs reserved for the driver, which only waits; 0 lets it run on a head node without CPUs.
     """
 
     arguments: tuple[str, ...]
@@ -120,7 +120,7 @@ def _forget(client: Any, jobs: Sequence[ClusterJob]) -> None:
 
 
 def follow(client: Any, name: str, write: Callable[[str], None]) -> int:
-    """Pass the job's output on until it ends; its exit code, 1 where Ray does not report it.
+    """Write the job's output until the job ends; return its exit code, or 1 where Ray does not report it.
 
     Raises:
         EngineError: the job did not begin, or Ray lost it.
@@ -212,8 +212,8 @@ def _reject_secrets(submission: Submission) -> None:
 def submission_of(arguments: Sequence[str], environment: Sequence[str], *, installed: bool) -> Submission:
     """Build a submission from a command line.
 
-    Local catalogues and areas it names are uploaded, their own relative paths made absolute; other local files are named by
-    their absolute path, which the nodes must share.
+    Local catalogues and areas it names are uploaded, their own relative paths made absolute; other local files are
+    named by their absolute path, which the nodes must share.
 
     Raises:
         UsageError: an environment entry that is not NAME=VALUE, nothing to run, or a store the nodes do not share.

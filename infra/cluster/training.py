@@ -1,7 +1,7 @@
-"""Training over several processes or machines by Ray Train: one network, one batch a step, shared out.
+"""Training over several processes or machines by Ray Train: every step's batch is divided among them.
 
-Ray starts the processes and torch's process group (gloo on processors, NCCL on GPUs) and takes gradients across; what
-is trained, and the checkpoint that is left, are those of one process.
+Ray starts the processes and torch's process group (gloo on processors, NCCL on GPUs) and averages the gradients; the
+trained network and its checkpoint equal those of one process.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class SharedRun:
         plan: Plan of the training; its batch is divided evenly among the workers.
         training: Sites to train on.
         held_out: Sites to validate on, or none.
-        data: Folder the sites' files lie below, on every machine alike.
+        data: Folder of the sites' files, at the same path on every machine.
         folder: Folder of the run, shared by the machines if there are several.
         workers: Processes.
-        device: `cpu`, or `cuda` for a GPU each.
+        device: `cpu`, or `cuda` for one GPU per worker.
         every: Steps between checkpoints.
-        threads: Processor threads of a worker.
+        threads: Processor threads per worker.
         start: Weights to begin with.
         teachers: Weights to learn from.
         until: Stop at this step instead of the plan's last.
@@ -77,8 +77,8 @@ def train_together(run: SharedRun, address: str | None = None, report: Rows | No
 
     Args:
         run: The training run.
-        address: Of the Ray cluster; that of the environment, or one started here, when None.
-        report: Called with all checkpoints so far, at each new one.
+        address: Address of the Ray cluster; None takes that of the environment, or starts a cluster on this machine.
+        report: Called at each new checkpoint, with all checkpoints so far.
 
     Raises:
         OrographError: a worker failed, for example on a checkpoint of another plan.

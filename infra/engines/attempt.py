@@ -1,4 +1,4 @@
-"""One attempt inside a worker, whatever the engine: progress thinned out, every error one of the tree."""
+"""One attempt inside a worker of any engine: limits progress messages and converts every error to one of the tree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EVENT_INTERVAL_S: Final = 0.25
 
 
 class Progress:
-    """Passes a new stage on at once and fractions at most four times a second; remembers the last stage."""
+    """Forwards a new stage at once and fractions at most four times per second; records the last stage."""
 
     def __init__(self, send: Callable[[str, float], None]) -> None:
         self._send = send
@@ -35,7 +35,7 @@ class Progress:
 
 
 def execute(runner: Runner[Work], job: Work, send: ProgressCallback) -> Receipt | OrographError:
-    """Run one job; what went wrong is returned, not raised, so that no engine can mangle it."""
+    """Run one job; an error is returned, not raised, so that no engine can change it."""
     progress = Progress(send)
     reset_peak()
     try:
@@ -45,7 +45,7 @@ def execute(runner: Runner[Work], job: Work, send: ProgressCallback) -> Receipt 
 
 
 def as_orograph_error(error: Exception) -> OrographError:
-    """Any exception as one of the tree; unknown ones carry their type and the line they came from."""
+    """Convert any exception to an error of the tree; for unknown ones it contains their type and line."""
     if isinstance(error, OrographError):
         return error
     if isinstance(error, MemoryError):

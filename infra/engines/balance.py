@@ -1,4 +1,4 @@
-"""Balance of a node: how many cores deliver the tiles that its GPUs could take."""
+"""Balance of a node: the number of cores that keep its GPUs busy."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ BUSY: Final = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Upper bounds of a node, tiles per minute, before queues and the last tiles of a run; see `simulate` for those.
+    """Upper bounds of a node, tiles per minute, without queues and the last tiles of a run, which `simulate` models.
 
     Attributes:
         by_cores, by_gpus, by_network: Tiles per minute that each resource allows; infinite where no stage needs it.
-        cores_per_gpu: Cores that keep one GPU busy for `BUSY` of its time; 0 without work for a GPU.
-        workers: Tiles in flight that fill the node's binding resource.
+        cores_per_gpu: Cores that keep one GPU busy for the fraction `BUSY` of its time; 0 without work for a GPU.
+        workers: Number of simultaneous tiles that saturates the node's limiting resource.
     """
 
     by_cores: float
@@ -30,12 +30,12 @@ class Balance:
 
     @property
     def tiles_per_minute(self) -> float:
-        """The least of the three."""
+        """The least of the three bounds."""
         return min(self.by_cores, self.by_gpus, self.by_network)
 
     @property
     def gpu_busy(self) -> float:
-        """Share of their time that the GPUs compute."""
+        """Fraction of the time that the GPUs compute."""
         return self.tiles_per_minute / self.by_gpus
 
 

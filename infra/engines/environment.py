@@ -1,6 +1,6 @@
-"""GDAL's settings for worker processes, by environment because `rasterio.Env` is seen by one thread only.
+"""GDAL options of worker processes, as environment variables because `rasterio.Env` applies to one thread only.
 
-They must stand before rasterio is imported: GDAL reads some of them once.
+They must be set before rasterio is imported: GDAL reads some of them once.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ THREAD_ENV: Final = MappingProxyType(
 
 
 def worker_env() -> dict[str, str]:
-    """The environment of a worker: ours, overridden by what the user has set of what changes no byte."""
+    """Environment of a worker: our options; the user's values override those that do not change results."""
     ours = {**GDAL_ENV, **THREAD_ENV}
     return {name: value if name in FIXED else os.environ.get(name, value) for name, value in ours.items()}
 
 
 def apply_gdal_env() -> None:
-    """Set GDAL's options in this process, those that change no byte where the user has not; before rasterio is imported."""
+    """Set GDAL's options in this process, before rasterio is imported; the user's harmless options are kept."""
     for name, value in GDAL_ENV.items():
         os.environ[name] = value if name in FIXED else os.environ.get(name, value)

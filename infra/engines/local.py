@@ -1,4 +1,4 @@
-"""The engine of one machine: in this process, or in several that may die without harm."""
+"""The engine of one machine: runs jobs in this process, or in worker processes that are replaced when they die."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _LONGEST_WAIT_S: Final = 0.5
 class LocalEngine:
     """Runs jobs on this machine.
 
-    One worker runs in this process: simplest to debug, but a crash in a library ends the run and no deadline can be
-    kept. Several workers, or `isolate`, run in processes of their own, which are killed at the deadline and replaced
-    when they die.
+    One worker runs in this process: simplest to debug, but a crash in a library ends the run and a deadline cannot
+    be enforced. Several workers, or `isolate`, run in processes of their own, which are killed at the deadline and
+    replaced when they die.
 
     Args:
-        workers: Jobs at once; 0 means as many as cores and memory hold, and a single job runs in this process.
-        policy: Attempts, deadline, waits.
+        workers: Jobs at once; 0 means as many as cores and memory allow, and a single job runs in this process.
+        policy: Number of attempts, deadline and waiting times.
         isolate: Use processes even for one worker.
     """
 
@@ -47,7 +47,7 @@ class LocalEngine:
         self._schedule: Schedule | None = None
 
     def drain(self) -> None:
-        """Start no further job; `run` ends when those that run have ended. May be called from a signal handler."""
+        """Start no further job; `run` ends after the running ones. May be called from a signal handler."""
         if self._schedule is not None:
             self._schedule.drain()
 

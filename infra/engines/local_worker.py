@@ -1,8 +1,10 @@
-"""A worker process of the local engine: `python -m orograph.infra.engines.local_worker CONNECTION LIFELINE`, started by `orograph.infra.engines.local`.
+"""A worker process of the local engine.
+
+`orograph.infra.engines.local` starts it by `python -m orograph.infra.engines.local_worker CONNECTION LIFELINE`.
 
 It reads pickled (runner, job) pairs from the connection and answers with a sign that it is ready, events and an end.
-The parent pipe is a pipe whose other end only the driver holds: when the driver dies, however it dies, the pipe ends and
-so does the worker.
+LIFELINE is a pipe whose other end only the driver has open: when the driver dies in any way, the pipe closes and
+the worker exits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine that the settings name, for tiles, cells and the service alike."""
+"""Makes the engine that the settings name, for tiles, cells and the service."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from orograph.pipeline.settings import ProcessingSettings, RunSettings
 
 
 def make_engine(settings: RunSettings, *, workers: int | None = None, isolate: bool = False) -> DrainingEngine:
-    """The engine the settings name.
+    """Make the engine that the settings name.
 
     Args:
-        settings: Engine, workers, patience.
-        workers: Jobs at once; the settings' when None.
-        isolate: Use a process of its own even for a single job, so that a crash or a deadline ends that alone.
+        settings: Settings of the run.
+        workers: Number of jobs at once; from the settings when None.
+        isolate: Use a separate process even for a single job, so that a crash or a deadline ends only that process.
     """
     policy = Policy(attempts=settings.attempts, deadline_s=settings.deadline_s)
     size = settings.workers if workers is None else workers
@@ -36,13 +36,13 @@ def make_engine(settings: RunSettings, *, workers: int | None = None, isolate: b
 
 
 def check_gpus(processing: ProcessingSettings, settings: RunSettings) -> str | None:
-    """Whether workers are given the GPUs that the processing runs on, and no others.
+    """Check that workers are given GPUs exactly when the processing uses them.
 
     Returns:
         Notes for the user; may be empty.
 
     Raises:
-        ConfigError: The settings ask for GPUs that no worker would see.
+        ConfigError: The settings require GPUs that no worker would have.
     """
     if settings.engine != "ray":
         return None

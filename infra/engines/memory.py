@@ -1,4 +1,4 @@
-"""How much memory this process has held at most, for one tile at a time, and how many such processes fit."""
+"""Peak memory of this process per tile, and the number of workers that fit on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def reset_peak() -> None:
 def peak_rss_mb() -> float:
     """Largest resident memory since `reset_peak`, MB.
 
-    `getrusage` will not do: a process that was just started shows its parent's peak.
+    `getrusage` is not suitable: a process that was just started reports its parent's peak.
     """
     with contextlib.suppress(OSError, IndexError, ValueError):
         return int(_STATUS.read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) / 1024
@@ -38,9 +38,9 @@ def peak_rss_mb() -> float:
 
 
 def usable_workers() -> int:
-    """Number of workers that fit on this machine at once: by the cores this process may use and by free memory; at least one.
+    """Number of workers that fit on this machine at once, by usable cores and free memory; at least one.
 
-    Limits of a container count, both the cores it was given and its memory.
+    A container's limits of cores and memory apply.
     """
     cores: float = usable_cores()
     with contextlib.suppress(OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Which faults belong to a node, and which nodes get no more work: a missing mount must not fail a run's tiles.
+"""Decides which faults are a node's and which nodes get no more work, so that a missing mount fails no tiles.
 
 A fault that may belong to the node is tried on another one. Success there confirms that the node was the cause; failure
-there clears it, because then the fault is the tile's own. A node with three open or confirmed faults in a row gets no new
-tiles until they are settled, and with three confirmed ones none at all. No clock and no cluster in here.
+shows that the fault is the tile's own. A node with three undecided or confirmed faults in a row gets no new tiles until
+they are decided, and with three confirmed ones no more tiles. The module needs no clock and no cluster.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DEVICE_WORDS: Final = ("CUDA", "cuDNN", "NVML", "NVIDIA")
 
 
 def may_belong_to_node(error: OrographError, job: Runnable) -> bool:
-    """Whether another node may succeed: grids, scratch, packages, GPUs, and files that are read from the node's own mounts."""
+    """Whether another node may succeed: faults of grids, scratch, packages, GPUs, and files on the node's mounts."""
     if isinstance(error, _ALWAYS):
         return True
     if isinstance(error, _WITH_LOCAL_FILES):
@@ -57,14 +57,14 @@ class NodeHealth:
     """The faults of every node of a run.
 
     Attributes:
-        aside: Nodes that get no more work, by id, with a line for the user.
+        aside: Nodes that get no more work: message for the user by node id.
     """
 
     aside: dict[str, str] = field(default_factory=dict)
     _records: dict[str, _Record] = field(default_factory=dict)
 
     def seen(self, node: str, label: str) -> None:
-        """A worker is ready on a node that users know as `label`."""
+        """Record that a worker is ready on a node; messages name the node by `label`."""
         record = self._records.setdefault(node, _Record(label))
         record.label, record.starts_failed = label, 0
 
@@ -74,23 +74,23 @@ class NodeHealth:
         return record.label if record else node[:8]
 
     def start_failed(self, node: str, label: str, error: OrographError, *, others: bool) -> bool:
-        """A worker could not start on a node; True when it is set aside now, which needs others to go on with."""
+        """Record that a worker could not start on a node; True if this excludes the node (if there are `others`)."""
         record = self._records.setdefault(node, _Record(label))
         record.label = label
         record.starts_failed += 1
         return others and record.starts_failed >= IN_A_ROW and self._set_aside(node, error)
 
     def fault(self, node: str, tile: str, error: OrographError) -> None:
-        """A tile met a fault that may belong to the node."""
+        """Record a fault of a tile that may be the node's."""
         self._records.setdefault(node, _Record(node[:8])).open[tile] = error
 
     def cleared(self, tile: str) -> None:
-        """A tile failed on every node it was tried on: the fault is its own."""
+        """Record that a tile failed on every node that tried it: the fault is the tile's own."""
         for record in self._records.values():
             record.open.pop(tile, None)
 
     def passed(self, node: str, tile: str, tried_on: tuple[str, ...]) -> tuple[str, ...]:
-        """A tile ended on a node without such a fault; returns the nodes that are set aside by that."""
+        """Record that a tile ended on a node without such a fault; returns the nodes that this excludes."""
         own = self._records.setdefault(node, _Record(node[:8]))
         own.open.clear()
         own.confirmed.clear()
@@ -106,7 +106,7 @@ class NodeHealth:
         return tuple(found)
 
     def takes_new(self, node: str) -> bool:
-        """Whether a node may be given tiles that were not tried elsewhere."""
+        """Whether a node may get tiles that no other node has tried."""
         record = self._records.get(node)
         if node in self.aside:
             return False

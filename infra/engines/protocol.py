@@ -18,7 +18,7 @@ Work = TypeVar("Work", bound=Runnable)
 
 
 class Status(StrEnum):
-    """How a tile ended."""
+    """Final state of a tile."""
 
     DONE = "done"
     UP_TO_DATE = "up-to-date"
@@ -37,10 +37,11 @@ class Receipt:
         manifest_key: Key of the manifest in the store.
         seconds: Wall seconds by stage.
         cpu_seconds: CPU seconds by stage.
-        bytes_read, bytes_written: Of sources (what the tile needed) and to the store.
-        reads: By source id: requests, bytes_fetched, bytes_needed, cache_hits, cache_bytes of remote sources.
+        bytes_read, bytes_written: Bytes of sources that the tile needed, and bytes written to the store.
+        reads: Counts of requests, bytes_fetched, bytes_needed, cache_hits and cache_bytes by remote source id.
         peak_rss_mb: Peak memory of the worker process while it ran.
-        outside: By source id, heights left out because they are outside their vertical operation's area of use.
+        outside: Number of heights by source id that were left out because they are outside their operation's area of
+            use.
     """
 
     tile: str
@@ -62,7 +63,7 @@ Runner = Callable[[Work, ProgressCallback], Receipt]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A sign of life of a running tile, for progress bars and logs."""
+    """Progress of a running tile, for progress bars and logs."""
 
     tile: str
     stage: str
@@ -75,7 +76,7 @@ EventCallback = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one job ended, with the error if it failed, after how many attempts."""
+    """Final state of one job, its error if it failed, and the number of attempts."""
 
     job: Runnable
     status: Status
@@ -99,9 +100,9 @@ class DrainingEngine(Engine, Protocol):
 
     @property
     def workers(self) -> int:
-        """How many jobs it runs at once, 0 when that is not known yet."""
+        """Number of jobs that run at once; 0 while it is not known."""
         ...
 
     def drain(self) -> None:
-        """Start nothing more."""
+        """Start no further job."""
         ...

@@ -1,9 +1,9 @@
-"""The engine of a Ray cluster; with its neighbours `ray_*` the only modules of the batch path that import ray.
+"""The engine of a Ray cluster; with the modules `ray_*` the only ones of the batch path that import ray.
 
-Every worker is an actor that runs one whole tile a call, from store to store; only jobs and receipts cross Ray. Tries,
-deadlines and the replacement of dead actors are ours (`orograph.infra.engines.schedule`), not Ray's: Ray retries a task
-that runs out of memory indefinitely, cannot interrupt C code, and waits in silence for a resource no node has. Placement,
-pending actors that make a cluster grow, and keeping actors off a node are Ray's.
+Every worker is an actor that makes one tile per call, from store to store; only jobs and receipts cross Ray.
+`orograph.infra.engines.schedule` decides on retries, deadlines and replaced actors, because Ray retries a task that
+runs out of memory indefinitely, cannot interrupt C code, and waits silently for a resource that no node has. Ray places
+actors, grows the cluster for pending ones, and excludes nodes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ class RayOptions:
     """Resources of each worker, and the number of workers.
 
     Attributes:
-        address: Of the cluster; None takes `RAY_ADDRESS`, the job's own cluster, or starts one on this machine.
-        workers: Actors at once; 0 means as many as the cluster's resources hold, counted again while the run goes on.
+        address: Address of the cluster; None takes `RAY_ADDRESS`, the job's own cluster, or starts one on this machine.
+        workers: Number of actors; 0 means as many as the cluster's resources allow, counted again during the run.
         cpus_per_worker, gpus_per_worker: May be fractions; `1/k` lets k workers share a GPU.
-        memory_mb_per_worker: Declared to Ray, which places no more workers on a node than fit.
-        start_timeout_s: Longest time without a ready worker; half an hour where the cluster grows and none is given.
-        autoscaling: The cluster grows on demand; asked of Ray where False.
+        memory_mb_per_worker: Memory per worker declared to Ray, which then places only as many workers on a node as
+            fit.
+        start_timeout_s: Longest time without a ready worker; None means half an hour on a cluster that grows.
+        autoscaling: The cluster grows on demand; False lets Ray report it.
     """
 
     address: str | None = None
@@ -44,7 +45,7 @@ class RayOptions:
 
     @property
     def demand(self) -> dict[str, float]:
-        """One worker's resources by Ray's names."""
+        """Resources of one worker, by Ray's names."""
         wanted = {
             "CPU": self.cpus_per_worker,
             "GPU": self.gpus_per_worker,
@@ -58,7 +59,7 @@ class RayEngine:
 
     Args:
         options: Resources of each worker.
-        policy: Attempts, deadline, waits.
+        policy: Number of attempts, deadline and waiting times.
     """
 
     name = "ray"
@@ -71,16 +72,16 @@ class RayEngine:
 
     @property
     def workers(self) -> int:
-        """The most workers that were ready at once so far; before the first, those that were asked for."""
+        """Largest number of workers that were ready at once; before the first is ready, the requested number."""
         return (self._actors.most_ready if self._actors is not None else 0) or self.options.workers
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Nodes that were set aside, one line each."""
+        """Nodes that were excluded, one line each."""
         return tuple(self._actors.health.aside.values()) if self._actors is not None else ()
 
     def drain(self) -> None:
-        """Start no further job; `run` ends when those that run have ended. May be called from a signal handler."""
+        """Start no further job; `run` ends after the running ones. May be called from a signal handler."""
         if self._schedule is not None:
             self._schedule.drain()
 
@@ -111,7 +112,7 @@ def _ray() -> Any:
 
 
 def connect(address: str | None) -> None:
-    """Join the cluster this process belongs to or was pointed at, unless it has already."""
+    """Connect to the cluster of this address or of this process, unless it is connected already."""
     import ray
 
     if not ray.is_initialized():

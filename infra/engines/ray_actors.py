@@ -1,7 +1,7 @@
-"""The actors of one run: as many as the cluster has room for, each busy with one job, the dead replaced, the late killed.
+"""The actors of one run: starts as many as the cluster has room for, replaces dead ones and kills late ones.
 
-The room is counted again every few seconds, so nodes may come and go. Faults that may belong to a node are tried on others
-(`orograph.infra.engines.node_health`); nodes that were set aside are kept out by Ray's own label selector.
+The room is counted again every few seconds, so nodes may come and go. A job whose fault may be its node's is tried on
+other nodes (`orograph.infra.engines.node_health`); Ray's label selector excludes faulty nodes.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class Worker:
 
 
 class Actors:
-    """Keeps every actor busy with one job, replaces the dead, kills the late, lets go of the idle.
+    """Gives every actor one job at a time, replaces dead actors, kills late ones and stops idle ones.
 
     Args:
         ray: The ray module, connected.
         schedule: Jobs to run and their attempts.
-        demand: A worker's resources and how many are wanted.
+        demand: Resources of a worker and number of workers.
         patience_s: Longest time without a ready worker.
-        runner, on_event: As of the engine.
+        runner, on_event: Arguments of `RayEngine.run`.
 
     Attributes:
         most_ready: Most workers that were ready at once.

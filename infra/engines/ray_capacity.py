@@ -1,4 +1,4 @@
-"""How many workers a Ray cluster has room for now, and how many to ask for where it grows."""
+"""Number of workers that a Ray cluster has room for, and number to request where it grows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _GROWTH: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Resources of one worker, and how many workers are wanted.
+    """Resources of one worker, and number of workers.
 
     Attributes:
-        resources: By Ray's names.
-        workers: At most so many; 0 means as many as fit.
-        grows: The cluster starts nodes for what is pending.
+        resources: Amounts by Ray's names of resources.
+        workers: Largest number; 0 means as many as fit.
+        grows: The cluster starts nodes for pending actors.
     """
 
     resources: Mapping[str, float]
@@ -36,22 +36,22 @@ class Capacity:
 
     @property
     def total(self) -> int:
-        """Workers that fit."""
+        """Number of workers that fit on all nodes."""
         return sum(self.rooms.values())
 
     def without(self, nodes: Mapping[str, str]) -> Capacity:
-        """The room of the other nodes."""
+        """The room on all nodes except these."""
         return Capacity({node: room for node, room in self.rooms.items() if node not in nodes})
 
     def target(self, demand: Demand) -> int:
-        """Workers to have or ask for."""
+        """Number of workers to start."""
         if demand.workers:
             return demand.workers if demand.grows else min(demand.workers, self.total)
         return self.total + (max(self.total, _GROWTH) if demand.grows else 0)
 
 
 def capacity_of(ray: Any, resources: Mapping[str, float]) -> Capacity:
-    """The room on the nodes that live now."""
+    """The room on the nodes that are alive."""
     rooms = {node["NodeID"]: _fitting(node["Resources"], resources) for node in ray.nodes() if node["Alive"]}
     return Capacity({node: room for node, room in rooms.items() if room > 0})
 
@@ -67,7 +67,7 @@ def has_autoscaler(resources: Mapping[str, float]) -> bool:
 
 
 def check_fits(ray: Any, demand: Demand, capacity: Capacity) -> None:
-    """Check that a worker can be placed now or on a node to come.
+    """Check that a worker fits on a present node, or on a node that the cluster can add.
 
     Raises:
         ResourcesMissing: no node fits, and the cluster does not grow.

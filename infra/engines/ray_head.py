@@ -1,4 +1,4 @@
-"""Finds the Ray head that commands talk to: named by address, by environment, or running on this machine."""
+"""Finds the Ray head node for commands: by address, by environment variable, or running on this machine."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class ClusterJob:
 
     Attributes:
         name: Submission id.
-        state: Ray's word: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.
-        message: Ray's sentence about it.
+        state: Ray's state: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.
+        message: Ray's message about the state.
         key: Identity of the request.
     """
 
@@ -32,7 +32,7 @@ class ClusterJob:
 
 
 def local_heads(proc: Path = Path("/proc")) -> tuple[str, ...]:
-    """Addresses (`host:port`) of the heads that run on this machine, as their command lines say; sorted."""
+    """Addresses (`host:port`) of the heads that run on this machine, read from their command lines; sorted."""
     found = set()
     for entry in proc.glob("[0-9]*"):
         try:
@@ -52,8 +52,8 @@ def client_of(address: str | None) -> Any:
     """A client of the cluster's dashboard.
 
     Args:
-        address: Of dashboard (`http://head:8265`) or head (`head:6379`); `RAY_ADDRESS`, port 8265 here, or the only
-            head of this machine when None.
+        address: Address of the dashboard (`http://head:8265`) or head (`head:6379`); `RAY_ADDRESS`, port 8265 here, or
+            the only head of this machine when None.
 
     Raises:
         ClusterAccessDenied: the cluster rejects the token.
@@ -82,7 +82,7 @@ def jobs_of(client: Any) -> list[ClusterJob]:
 
 
 def jobs_in_sight(environment: Mapping[str, str] = os.environ) -> list[ClusterJob]:
-    """Jobs of the cluster that the environment names or that runs here; none where no cluster answers."""
+    """Jobs of the cluster that the environment names or that runs on this machine; none if no cluster responds."""
     if not environment.get("RAY_ADDRESS") and not local_heads():
         return []
     try:

@@ -1,4 +1,4 @@
-"""Code that runs in a run's actors.
+"""Code of the actors of a run.
 
 Only the standard library is imported at the top, so that a node with an incomplete image can report the cause.
 """
@@ -23,12 +23,12 @@ _POST_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class PreparedWorker:
-    """How the start of a worker ended, and where it is.
+    """Result of starting a worker, and its node.
 
     Attributes:
         node: Ray's id of the node.
         label: Host name, address and the id's first digits.
-        error: An error of the tree, or the last line of anything else; None when the worker is ready.
+        error: An error of the tree, or the last line of another exception; None when the worker is ready.
     """
 
     node: str
@@ -44,7 +44,7 @@ class TileWorker:
         self._runner: Runner[Any] | None = None
 
     def prepare(self, pickled_runner: bytes, environment: Mapping[str, str]) -> PreparedWorker:
-        """Import all that jobs need and check the node, so that the first job's deadline is for the job alone.
+        """Import the modules that jobs need and check the node; this time does not count towards a job's deadline.
 
         Args:
             pickled_runner: The runner.

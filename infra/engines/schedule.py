@@ -1,6 +1,6 @@
-"""Which job runs next, which again, which never: the decisions all engines and the simulator share.
+"""Decides which job runs next and which is retried or given up, for all engines and the simulator.
 
-No clock, no process, no cluster in here: time is handed in, so a simulated hour takes a millisecond.
+It has no clock, process or cluster: callers pass the time, so that a simulated hour takes a millisecond.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _OUT_OF_MEMORY_ATTEMPTS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Limits of attempts and waits of a run.
+    """Limits of attempts and waiting times in a run.
 
     Attributes:
-        attempts: Tries of a tile before it is quarantined.
-        deadline_s: Longest time one try may take, once its worker is ready.
-        start_timeout_s: Longest time a worker may take to be ready, where the deadline is not longer.
-        backoff: Waits between tries of one tile.
+        attempts: Attempts at a tile before it is quarantined.
+        deadline_s: Longest time of one attempt, from when its worker is ready.
+        start_timeout_s: Longest time until a worker is ready, if the deadline is not longer.
+        backoff: Waiting times between attempts at one tile.
     """
 
     attempts: int = 3
@@ -39,13 +39,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a job.
+    """One attempt at a job.
 
     Attributes:
         ticket: Unique number of the attempt.
-        number: Counts from 1; tries that failed for a fault of their node do not count.
+        number: Counts from 1; attempts that failed because of their node do not count.
         starting: True until its worker is ready.
-        tried_on: Nodes on which it met such a fault.
+        tried_on: Nodes on which it failed in this way.
     """
 
     ticket: int
@@ -58,7 +58,7 @@ class Attempt:
 
 
 class Schedule:
-    """Hands out attempts and takes back their ends; pulls jobs from the iterable only when asked for work."""
+    """Gives out attempts and records their results; takes jobs from the iterable only when work is requested."""
 
     def __init__(self, jobs: Iterable[Runnable], policy: Policy) -> None:
         self.policy = policy
@@ -72,20 +72,20 @@ class Schedule:
 
     @property
     def running(self) -> tuple[Attempt, ...]:
-        """Attempts that were handed out and have not ended."""
+        """Attempts that were given out and have not ended."""
         return tuple(self._running.values())
 
     @property
     def finished(self) -> bool:
-        """True when nothing runs and nothing is left to run."""
+        """True when no attempt runs and no job is left."""
         return not self._running and (self._draining or not (self._waiting or self.available(1)))
 
     def drain(self) -> None:
-        """Start nothing more; what runs may end."""
+        """Start no further attempt; running ones may end."""
         self._draining = True
 
     def available(self, limit: int) -> int:
-        """How many jobs could start now, counted up to a limit; retries that wait are not among them."""
+        """Number of jobs that could start now, counted up to a limit; retries that still wait are excluded."""
         if self._draining:
             return 0
         while len(self._ahead) < limit and not self._exhausted:
@@ -97,19 +97,19 @@ class Schedule:
         return min(limit, len(self._ahead))
 
     def wanted(self, limit: int) -> int:
-        """How many workers there is work for, now or after a wait, counted up to a limit."""
+        """Number of workers that have work, now or after a wait, counted up to a limit."""
         waiting = 0 if self._draining else len(self._waiting)
         return min(limit, len(self._running) + waiting + self.available(limit))
 
     def next_attempt(
         self, now_s: float, *, starting: bool = False, node: str = "", only_retries: bool = False
     ) -> Attempt | None:
-        """Choose the next attempt: a retry whose wait is over, else a new job; None when none is ready.
+        """Choose the next attempt: a retry whose wait is over, or a new job; None when none is ready.
 
         Args:
-            now_s: The time.
+            now_s: Current time, seconds.
             starting: The worker is not ready yet and will report when it is (`began`).
-            node: Where the worker is; attempts that met a fault of this node are left for others.
+            node: Node of the worker; attempts that failed because of this node are left for others.
             only_retries: Start no new job.
         """
         if self._draining:
@@ -126,18 +126,18 @@ class Schedule:
         return attempt
 
     def began(self, attempt: Attempt, now_s: float) -> None:
-        """The worker of an attempt is ready: its deadline counts from here."""
+        """Record that the worker of an attempt is ready; its deadline counts from now."""
         running = self._running[attempt.ticket]
         if running.starting:
             self._running[attempt.ticket] = replace(running, started_s=now_s, starting=False)
 
     def succeeded(self, attempt: Attempt, receipt: Receipt) -> Outcome:
-        """An attempt ended well."""
+        """Record the success of an attempt."""
         del self._running[attempt.ticket]
         return Outcome(attempt.job, receipt.status, receipt, None, attempt.number)
 
     def failed(self, attempt: Attempt, error: OrographError, now_s: float) -> Outcome | None:
-        """An attempt failed: None when it will be tried again, the outcome when this is the end of it."""
+        """Record the failure of an attempt; return None if it will be retried, otherwise the final outcome."""
         del self._running[attempt.ticket]
         error = error.at(tile=attempt.job.id)
         memory_failures = attempt.memory_failures + isinstance(error, OutOfMemory)
@@ -157,19 +157,19 @@ class Schedule:
         return None
 
     def elsewhere(self, attempt: Attempt, node: str) -> None:
-        """An attempt met a fault that may belong to its node: it is due again at once on any other."""
+        """Record a fault that may be the node's; the job is due again at once on any other node."""
         del self._running[attempt.ticket]
         again = replace(attempt, ticket=next(self._tickets), starting=False, tried_on=(*attempt.tried_on, node))
         heapq.heappush(self._waiting, (0.0, again.ticket, again))
 
     def shunned(self) -> frozenset[str]:
-        """Nodes on which nothing that is left may run."""
+        """Nodes on which none of the remaining attempts may run."""
         if self.available(1) or not self._waiting:
             return frozenset()
         return frozenset.intersection(*(frozenset(attempt.tried_on) for _, _, attempt in self._waiting))
 
     def release(self, nodes: frozenset[str]) -> None:
-        """Let attempts that were tried on every node there is be tried anywhere again, as a further attempt."""
+        """Allow attempts that failed on all of these nodes to run on any node again, counted as a further attempt."""
         for place, (due_s, ticket, attempt) in enumerate(self._waiting):
             if attempt.tried_on and nodes <= set(attempt.tried_on):
                 self._waiting[place] = (due_s, ticket, replace(attempt, number=attempt.number + 1, tried_on=()))
@@ -188,7 +188,7 @@ class Schedule:
         return first[2]
 
     def withdrawn(self, attempt: Attempt) -> None:
-        """An attempt never began (its worker was gone): it is due again at once and does not count."""
+        """Record that an attempt never began because its worker ended; it is due again at once and does not count."""
         del self._running[attempt.ticket]
         heapq.heappush(self._waiting, (0.0, attempt.ticket, attempt))
 

@@ -1,9 +1,10 @@
-"""A run on paper: the real scheduler over modelled stages, on nodes that do not exist.
+"""Simulates a run: the real scheduler with modelled stages on modelled nodes.
 
-Jobs pass through `orograph.infra.engines.schedule.Schedule`, the same decisions as on a cluster; only time is simulated. A tile is a
+Jobs pass through `orograph.infra.engines.schedule.Schedule`, with the same decisions as on a cluster; only time is
+simulated. A tile is a
 series of stages, and each stage asks for one resource of its node: cores, GPU or network. Cores and network are divided
-fairly among those who use them at the moment, a GPU serves one tile after the other; rates change when a stage begins
-or ends. Failures draw from a seeded generator.
+equally among their current users, a GPU serves one tile after the other; rates change when a stage begins
+or ends. Failures come from a seeded random generator.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ class StageModel:
     """One stage of a tile.
 
     Attributes:
-        name: As in receipts.
+        name: Name of the stage in receipts.
         resource: `cpu` (core-seconds), `gpu` (GPU-seconds) or `network` (megabytes).
-        amount: How much of it.
-        limit: The most one tile can draw at a time: one core, one GPU, or a connection's MB/s.
+        amount: Amount of the resource.
+        limit: Largest rate for one tile: one core, one GPU, or a connection's MB/s.
         requests: Requests to the store.
     """
 
@@ -52,9 +53,9 @@ class NodeModel:
 
     Attributes:
         cores, gpus: Number per node.
-        network_mb_s: Megabytes a second; 25 Gb/s are 3,125.
-        workers: Tiles at once on a node.
-        price_per_hour: In whatever currency.
+        network_mb_s: Network throughput in MB/s; 25 Gb/s are 3,125.
+        workers: Number of simultaneous tiles on a node.
+        price_per_hour: Price in any currency.
     """
 
     cores: float
@@ -64,7 +65,7 @@ class NodeModel:
     price_per_hour: float = 0.0
 
     def capacity(self, resource: str) -> float:
-        """How much of a resource a node gives a second."""
+        """Amount of a resource that a node provides per second."""
         return {CPU: self.cores, GPU: self.gpus, NETWORK: self.network_mb_s}[resource]
 
 
@@ -73,10 +74,10 @@ class ClusterModel:
     """Simulated cluster.
 
     Attributes:
-        dispatch_s: The driver's own time for one tile; it serves one after the other.
-        start_s: From nothing to a ready worker.
+        dispatch_s: The driver's time for one tile; it serves one tile after the other.
+        start_s: Time to start a worker.
         loss_rate: Probability that a worker dies during an attempt.
-        spread: Tiles differ: each one's amounts are scaled by a log-normal factor of this sigma and mean 1.
+        spread: Sigma of the log-normal factor (mean 1) that scales the amounts of each tile.
     """
 
     node: NodeModel
@@ -93,11 +94,11 @@ class SimulatedRun:
     """Result of a simulated run.
 
     Attributes:
-        makespan_s: From submission to the last tile.
-        utilisation: Share of each resource of all nodes that was used.
+        makespan_s: Time from submission to the last tile.
+        utilisation: Used fraction of each resource over all nodes.
         binding: The resource that was used most.
-        requests_per_s, megabytes_per_s: Of the store, on average.
-        outcomes: How many tiles ended how.
+        requests_per_s, megabytes_per_s: Average load of the store.
+        outcomes: Number of tiles by final state.
     """
 
     makespan_s: float
@@ -202,7 +203,7 @@ class Simulator:
         self.requests = 0
 
     def run(self) -> SimulatedRun:
-        """Simulate to the end."""
+        """Simulate the run to its end."""
         self._assign()
         while self.events or not self.schedule.finished:
             if self.events:

@@ -20,13 +20,13 @@ Progress = Callable[[str, int, int], None]
 def fetch_grids(
     names: tuple[str, ...], folder: Path, *, url: str | None = None, progress: Progress | None = None
 ) -> tuple[str, ...]:
-    """Bring the named grids into a folder; those already there and right are left alone.
+    """Download grids into a folder; files that are present and have the pinned sha256 are kept.
 
     Args:
         names: Grids of the catalogue.
-        folder: Made if need be.
+        folder: Destination; made if it does not exist.
         url: Address the names are appended to; the catalogue's CDN when None.
-        progress: Called while bytes come in.
+        progress: Called after each block of bytes.
 
     Returns:
         The names that were fetched.

@@ -1,4 +1,4 @@
-"""Make a bucket if it is not there: `python -m orograph.infra.machine.make_bucket s3://name`, for servers that start empty.
+"""Make a bucket if it does not exist: `python -m orograph.infra.machine.make_bucket s3://name`.
 
 The server is that of the store: `OROGRAPH_S3_ENDPOINT_URL`, or AWS.
 """
@@ -13,7 +13,7 @@ from orograph.pipeline.settings import RunSettings
 
 
 def make_bucket(url: str, endpoint_url: str | None = None) -> None:
-    """Make the bucket of an `s3://` URL; nothing happens when it is ours already.
+    """Make the bucket of an `s3://` URL; a bucket that we own already is left as it is.
 
     Raises:
         StoreError, StoreUnavailable: the server rejects the request or does not answer.

@@ -1,11 +1,12 @@
 """The node's cache of source bytes: shared by its workers, bounded, keyed by href, ETag and range.
 
-Each range is a file of its own, with a checksum, put in place by rename; so readers need no lock and the oldest may be
-removed at any time. Nothing is ever read from the cache by GDAL: workers copy what they need into their own scratch, so an
-eviction can never turn a block into zeros.
+Each range is one file with a checksum, created by rename, so that readers need no lock and old files may be removed
+at any time. GDAL never reads the cache directly: workers copy ranges to their own scratch folder, so that an
+eviction cannot turn a block into zeros.
 
-A worker that fetches a range locks these bytes of the object (an open-file-description lock, which the kernel drops when
-the process ends): a second worker waits and then finds them here, while others fetch other ranges of the same object.
+A worker that fetches a range locks these bytes of the object (an open-file-description lock, which the kernel drops
+when the process ends): a second worker waits and then finds them in the cache, while others fetch other ranges of the
+object.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from orograph.pipeline.sources.refs import FileRef
 _LOG = logging.getLogger(__name__)
 _CRC_BYTES: Final = 4
 _SWEEP_SHARE: Final = 0.05
-"""Added bytes after which a process looks at the whole cache; so many processes may exceed the bound by that much each."""
+"""Added bytes after which a process measures the whole cache; each process may exceed the limit by as much."""
 _KEEP_SHARE: Final = 0.85
 _LOCK_FILES: Final = 256
 _STALE_TEMPORARY_S: Final = 3600.0
@@ -38,8 +39,8 @@ class NodeCache:
     """Ranges and whole files of source objects below a folder.
 
     Args:
-        folder: Shared by the workers of this machine and user.
-        max_bytes: Bound of all entries; larger objects are not kept.
+        folder: Folder shared by the workers of this machine and user.
+        max_bytes: Largest size of all entries; larger objects are not cached.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -49,7 +50,7 @@ class NodeCache:
         self._works = True
 
     def get(self, file: FileRef, start: int, end: int) -> bytes | None:
-        """The bytes of a range, None when they are not here."""
+        """The bytes of a range; None if they are not in the cache."""
         path = self._path(file, f"{start}-{end}")
         try:
             content = path.read_bytes()
@@ -64,14 +65,14 @@ class NodeCache:
         return data
 
     def put(self, file: FileRef, start: int, data: bytes) -> None:
-        """Keep a range; a full or read-only disk is ignored."""
+        """Cache a range; errors of a full or read-only disk are ignored."""
         if self._works and len(data) <= self.max_bytes // 4:
             path = self._path(file, f"{start}-{start + len(data)}")
             self._keep(path, lambda temporary: temporary.write_bytes(data + _crc(data)))
             self._grow(len(data))
 
     def whole(self, file: FileRef, place: Path, make: Callable[[Path], None]) -> bool:
-        """Put a whole object at `place`, made once per node; returns whether it was here already.
+        """Put a whole object at `place`, fetched once per node; return whether it was cached.
 
         Hard links keep the worker's copy when the entry is evicted.
         """
@@ -89,7 +90,7 @@ class NodeCache:
 
     @contextmanager
     def locked(self, file: FileRef, start: int, end: int) -> Iterator[None]:
-        """Hold these bytes of an object against the node's other workers and threads; never two such locks at once."""
+        """Lock these bytes of an object against other workers and threads of the node; one lock per thread."""
         try:
             folder = self._made(self.folder / "locks")
             number = int(_object_id(file)[:8], 16) % _LOCK_FILES
@@ -105,7 +106,7 @@ class NodeCache:
             os.close(lock)
 
     def sweep(self) -> int:
-        """Remove the oldest entries beyond the bound; returns the bytes that are left."""
+        """Remove the oldest entries above the limit; return the remaining bytes."""
         entries: list[tuple[float, int, str]] = []
         for folder, _, names in os.walk(self.folder):
             if folder.endswith("locks"):

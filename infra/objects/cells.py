@@ -1,8 +1,8 @@
-"""Is a cell without an object sea, or is its server not readable? A missing cell must be settled, never assumed.
+"""Decides whether a cell without an object is really absent (sea) or its server is not readable.
 
-A server that denies access, an expired token or a wrong address must not become a void. So a cell counts as absent only if
-the list of existing cells leaves it out, or if its server says "no such object" while another object of the same source was
-seen to be readable.
+A server that denies access, an expired token or a wrong address must not become a void. So a cell counts as absent only
+if the list of existing cells leaves it out, or if its server says "no such object" while another object of the same
+source was seen to be readable.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _FIELD: Final = re.compile(r"\{")
 
 
 class CellPresence:
-    """Settles which cells of a source are absent; remembers what it has seen.
+    """Decides which cells of a source are absent, and records which objects were read.
 
     Args:
         probe: Identity of an object; raises as `ObjectClient.probe`.
-        read: The whole of a small object.
-        is_readable: Whether something was listed below a prefix.
+        read: Reads a small object whole.
+        is_readable: Whether objects below a prefix can be listed.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class CellPresence:
         self._readable[source.id] = True
 
     def settled(self, href: str, source: Source, error: OrographError) -> OrographError:
-        """The error to raise for a cell that could not be probed: `SourceMissing` only where it is settled.
+        """The error to raise for a cell that could not be probed: `SourceMissing` only if the cell is certainly absent.
 
         Args:
-            href: Of the cell.
-            source: Its source.
+            href: Address of the cell.
+            source: The cell's source.
             error: `SourceMissing` or `SourceInaccessible` of the cell's own href.
         """
         template = source.data

@@ -20,11 +20,11 @@ class RangesIgnored(Exception):
 
 
 class ObjectClient(Protocol):
-    """Reads objects of one protocol with one set of credentials; every method makes one try and raises typed errors.
+    """Reads objects of one protocol with one set of credentials; methods make one attempt and raise typed errors.
 
     All methods raise `SourceMissing` (the server reports that the object does not exist), `SourceInaccessible` (denied,
     redirected, no such bucket, bad credentials), `SourceUnavailable` (may pass), `SourceChanged` (another ETag than
-    planned) and `SourceCorrupt` (an answer without what a check needs).
+    planned) and `SourceCorrupt` (a response that cannot be checked).
     """
 
     def probe(self, href: str) -> FileRef:
@@ -40,7 +40,7 @@ class ObjectClient(Protocol):
         ...
 
     def stream(self, file: FileRef, sink: Sink) -> str | None:
-        """The whole of the planned version, in pieces; returns the MD5 that the server promises, if any."""
+        """Write the planned version to `sink` in pieces; return the MD5 that the server states, if any."""
         ...
 
     def list(self, prefix: str) -> Iterator[str]:
@@ -48,20 +48,20 @@ class ObjectClient(Protocol):
         ...
 
     def is_readable(self, prefix: str) -> bool:
-        """Whether something below the prefix was seen just now; False where this protocol cannot list."""
+        """Whether an object below the prefix can be listed; False if the protocol cannot list."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that makes two clients different; hashable, so that each process has one client per settings.
+    """Settings of a client; hashable, so that each process has one client per settings.
 
     Attributes:
-        endpoint_url, region, profile, anonymous, requester_pays: Of S3.
+        endpoint_url, region, profile, anonymous, requester_pays: Options of S3.
         ignore_environment: Use Amazon's endpoint even if `AWS_ENDPOINT_URL` names the store's.
-        headers: Of HTTP.
-        options: Of other fsspec file systems.
-        read_timeout_s: A silent server is given up after this.
+        headers: Headers of HTTP requests.
+        options: Options of other fsspec file systems.
+        read_timeout_s: Longest time to wait for a response.
     """
 
     endpoint_url: str | None = None
@@ -96,7 +96,7 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def protocol_of(href: str) -> str:
-    """The protocol of an href: that of its first link where it is a chain.
+    """The protocol of an href; of the first link if the href is a chain.
 
     Raises:
         InputError: GDAL's virtual paths, or not a URL.
@@ -112,7 +112,7 @@ def protocol_of(href: str) -> str:
 
 
 def expanded(text: str) -> str:
-    """A setting with `${NAME}` replaced by environment variables.
+    """Replace `${NAME}` in a setting by environment variables.
 
     Raises:
         ConfigError: a variable is not set.

@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(slots=True)
 class ReadCounts:
-    """Counts of one source; threads may add at once.
+    """Counts of one source; safe to use from several threads.
 
     Attributes:
-        requests: Sent to servers.
-        bytes_fetched: Asked for and received.
-        bytes_needed: Of headers, of the blocks that were read, and of files that must be whole.
+        requests: Number of requests to servers.
+        bytes_fetched: Bytes received.
+        bytes_needed: Bytes of headers, of the blocks that were read, and of files that must be read whole.
         cache_hits, cache_bytes: Ranges and files that another tile or worker of the node had fetched.
     """
 
@@ -47,6 +47,6 @@ class ReadCounts:
 
 
 def summed(counts: list[dict[str, int]]) -> dict[str, int]:
-    """Counts of several tiles or sources in one."""
+    """Sum the counts of several tiles or sources."""
     names = ReadCounts().to_dict()
     return {name: sum(one.get(name, 0) for one in counts) for name in names}

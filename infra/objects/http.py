@@ -1,6 +1,6 @@
 """Objects on HTTP servers, through one httpx client per process with kept connections.
 
-httpx and not fsspec's file system: each answer's status, ETag and Content-Range decide whether its bytes may be used.
+fsspec's file system is not used, because status, ETag and Content-Range of each response must be checked.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class HttpObjects:
-    """Reads `http://` and `https://` objects; redirects are errors, for the catalogue says where a source is."""
+    """Reads `http://` and `https://` objects; redirects are errors: the catalogue must give the final address."""
 
     def __init__(self, settings: Settings) -> None:
         import httpx
@@ -178,7 +178,7 @@ def _identity(headers: Any, href: str, size: int | None = None) -> str:
 
 
 def changed(file: FileRef, etag: str) -> SourceChanged:
-    """The error for an object that is another than the planned one."""
+    """The error for an object that changed since planning."""
     return SourceChanged(
         f"the object's ETag is now {etag}, it was planned with {file.etag}",
         source=file.href,

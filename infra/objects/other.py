@@ -1,4 +1,4 @@
-"""Objects of every other protocol that fsspec knows (gs, abfs, sftp, memory, ...), by that protocol's own package."""
+"""Objects of all other protocols of fsspec (gs, abfs, sftp, memory, ...), which need the protocol's package."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _PASSING: Final = {408, 425, 429}
 class FsspecObjects:
     """Reads objects by an fsspec file system.
 
-    fsspec has no conditional reads. So an object's identity is compared after its bytes came: equal before and after
-    means that all of them are of the planned version.
+    fsspec has no conditional reads. So an object's identity is compared before and after the bytes are read: if it is
+    equal, all bytes are of the planned version.
     """
 
     def __init__(self, protocol: str, settings: Settings) -> None:
@@ -111,7 +111,7 @@ class FsspecObjects:
         yield from sorted(href for href in found if href.startswith(prefix))
 
     def is_readable(self, prefix: str) -> bool:
-        """Whether something is listed below the prefix."""
+        """Whether an object is listed below the prefix."""
         return next(iter(self.list(prefix)), None) is not None
 
     def _check_version(self, file: FileRef) -> None:

@@ -1,7 +1,7 @@
 """Objects in S3 buckets, through s3fs: its sessions, credentials and connections, with one request per call.
 
-s3fs's `call_s3` gives the raw answer of each request, so that ranges carry If-Match and every ETag is compared; its own
-retries are off, since `orograph.infra.stores.retry` retries for all protocols alike.
+s3fs's `call_s3` returns the raw response of each request, so that ranges use If-Match and every ETag is compared. Its
+own retries are off, because `orograph.infra.stores.retry` retries for all protocols.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class S3Objects:
         self._fs.retries = 1
 
     def probe(self, href: str) -> FileRef:
-        """Identity and size by HEAD; errors by a request for one byte, since answers to HEAD have no error code."""
+        """Identity and size by HEAD; after an error by GET of one byte, as responses to HEAD have no error code."""
         bucket, key = split_href(href)
         with _faults(href):
             try:
@@ -160,7 +160,7 @@ def split_href(href: str, *, needs_key: bool = True) -> tuple[str, str]:
 
 
 def promised_md5(file: FileRef, answer: dict[str, Any]) -> str | None:
-    """The MD5 of the content where the ETag may be one: not with KMS or customer keys, in parts or directory buckets."""
+    """The MD5 of the content if the ETag is one: not with KMS or customer keys, multipart or directory buckets."""
     bucket, _ = split_href(file.href)
     is_other = (
         answer.get("ServerSideEncryption") in _KEY_ETAGS

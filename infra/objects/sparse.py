@@ -1,7 +1,7 @@
-"""A sparse local copy of a remote TIFF: its header at once, its blocks when a window needs them.
+"""A sparse local copy of a remote TIFF: contains the header, and each block after a window needed it.
 
-GDAL reads a plain local file, so every codec it knows works. A hole in that file would read as zeros or as a block that is
-not stored; so the reader calls `ensure` with each window first, and a block that cannot be had is an error there.
+GDAL reads a plain local file, so every codec it knows works. A hole in that file would read as zeros or as a block that
+is not stored; so the reader calls `ensure` with each window first, which raises an error if a block cannot be fetched.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Window:
 
 
 class SparseCopy:
-    """See the module; made by `SparseCopy.opened`. Satisfies `orograph.pipeline.sources.partial.PartialRaster`."""
+    """A sparse local copy, made by `SparseCopy.opened`. Satisfies `orograph.pipeline.sources.partial.PartialRaster`."""
 
     def __init__(
         self, file: FileRef, path: Path, index: TiffIndex, get: GetRange, cache: NodeCache | None, counts: ReadCounts
@@ -61,7 +61,7 @@ class SparseCopy:
 
     @property
     def href(self) -> str:
-        """Where the raster is."""
+        """Address of the raster."""
         return self.file.href
 
     @property
@@ -110,7 +110,7 @@ class SparseCopy:
         return cls(file, path, index, get, cache, counts)
 
     def expect(self, window: Window) -> None:
-        """Name the full-resolution window that will be read in all; its blocks come with the first that is needed."""
+        """Announce the full-resolution window that will be read; its blocks are fetched with the first needed one."""
         self._ahead = window
 
     def ensure(self, col: int, row: int, width: int, height: int, shape: tuple[int, int]) -> None:
@@ -196,9 +196,9 @@ class SparseCopy:
 
 
 def merged_runs(blocks: Sequence[Block]) -> list[list[Block]]:
-    """Blocks sorted by offset, those that one request should bring together.
+    """Group blocks, sorted by offset, into one list per request.
 
-    Gaps are read and thrown away where they are small against the run: a COG has 8 bytes between its blocks.
+    Small gaps are read and discarded: a COG has 8 bytes between its blocks.
     """
     runs: list[list[Block]] = []
     end = length = 0

@@ -1,4 +1,4 @@
-"""Lines to the terminal: messages, errors and JSON."""
+"""Writes messages, errors and JSON to the terminal."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(document: Mapping[str, Any] | list[Any]) -> None:
-    """One JSON document to standard output."""
+    """Write one JSON document to standard output."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
 def print_json_line(document: Mapping[str, Any]) -> None:
-    """One line of JSON to standard output, flushed at once."""
+    """Write one line of JSON to standard output and flush it."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False, default=str) + "\n")
     sys.stdout.flush()

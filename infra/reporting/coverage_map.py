@@ -23,11 +23,11 @@ def draw_coverage(sources: Sequence[Source], path: Path) -> None:
     """Draw the boxes of sources over land: colour by resolution, line by licence, coarse ones below.
 
     Args:
-        sources: Sources; those of the whole world are left out.
-        path: Ends in .png, .svg or .html.
+        sources: Sources; worldwide sources are left out.
+        path: File to write, `.png`, `.svg` or `.html`.
 
     Raises:
-        ConfigError: another ending.
+        ConfigError: the file has another suffix.
     """
     suffix = path.suffix.lower()
     if suffix not in {".png", ".svg", ".html"}:

@@ -1,4 +1,4 @@
-"""A run's report as one HTML page that needs nothing else: no script, no font, no server."""
+"""A run's report as one self-contained HTML page without scripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orograph.pipeline.core.page import page
 
 
 def html_of(report: Mapping[str, Any]) -> str:
-    """The page of a report as `Journal.report` makes it; everything from outside is escaped."""
+    """The page of a report as `Journal.report` makes it; all values are escaped."""
     tiles = report["tiles"]
     facts = {
         "Engine": f"{report['engine']}, {report['workers']} workers",

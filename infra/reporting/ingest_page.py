@@ -1,4 +1,4 @@
-"""The report of an ingest as one HTML page: what became of each delivered file, and why."""
+"""The report of an ingest as one HTML page: the result for each delivered file, with the reason."""
 
 from __future__ import annotations
 

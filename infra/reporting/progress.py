@@ -1,4 +1,4 @@
-"""How a run shows itself: a live bar on a terminal, plain lines elsewhere, JSON lines on request."""
+"""Shows the progress of a run: live bars on a terminal, plain lines elsewhere, JSON lines on request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Reporter(Protocol):
 
 
 def reporter(total: int, *, as_json: bool, console: Console = err) -> Reporter:
-    """The reporter that fits where output goes."""
+    """Choose the reporter for the kind of output."""
     if as_json:
         return JsonLines()
     return LiveBars(total, console) if console.is_terminal else PlainLines(total, console)
@@ -49,19 +49,19 @@ class _Base:
 
 
 class JsonLines(_Base):
-    """One JSON object a line: every change of stage, and every end."""
+    """One JSON object per line: every change of stage, and the end of every tile."""
 
     def __init__(self) -> None:
         self._last: dict[str, str] = {}
 
     def event(self, event: Event) -> None:
-        """A line when a tile enters a stage."""
+        """Write a line when a tile enters a stage."""
         if self._last.get(event.tile) != event.stage:
             self._last[event.tile] = event.stage
             print_json_line({"event": "stage", "tile": event.tile, "stage": event.stage, "attempt": event.attempt})
 
     def outcome(self, outcome: Outcome) -> None:
-        """A line when a tile ends."""
+        """Write a line when a tile ends."""
         print_json_line({"event": "tile", **outcome_document(outcome)})
 
 
@@ -112,7 +112,7 @@ class LiveBars(_Base):
         self._progress.stop()
 
     def event(self, event: Event) -> None:
-        """Move the tile's bar."""
+        """Update the tile's bar."""
         if event.tile not in self._tiles:
             self._tiles[event.tile] = self._progress.add_task(event.tile, total=1.0, stage="")
         self._progress.update(self._tiles[event.tile], completed=overall(event), stage=event.stage)
@@ -120,7 +120,7 @@ class LiveBars(_Base):
         self._progress.update(self._all, completed=self._ended + running)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Drop the tile's bar, print its line."""
+        """Remove the tile's bar and print its line."""
         task = self._tiles.pop(outcome.job.id, None)
         if task is not None:
             self._progress.remove_task(task)
@@ -130,7 +130,7 @@ class LiveBars(_Base):
 
 
 def overall(event: Event) -> float:
-    """How far a tile is, all stages together, 0 to 1; a cell's stages are its products, their fraction is of all."""
+    """Progress of a tile over all stages, 0 to 1; a cell's stages are its products."""
     before = 0.0
     for stage in STAGES:
         if stage == event.stage:
@@ -140,7 +140,7 @@ def overall(event: Event) -> float:
 
 
 def describe(outcome: Outcome) -> str:
-    """A tile's end in one line."""
+    """One line on the result of a tile."""
     tile = outcome.job.id
     if outcome.receipt is not None and outcome.status is Status.DONE:
         seconds = sum(outcome.receipt.seconds.values())
@@ -151,7 +151,7 @@ def describe(outcome: Outcome) -> str:
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
-    """A tile's end as JSON-ready values."""
+    """The result of a tile as JSON-ready values."""
     receipt = outcome.receipt
     document: dict[str, Any] = {
         "tile": outcome.job.id,
@@ -176,13 +176,13 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
 
 
 class JsonCells(JsonLines):
-    """One JSON object a line, with the cell's name as `cell`."""
+    """One JSON object per line, with the cell's name as `cell`."""
 
     def event(self, event: Event) -> None:
-        """A line for every sign of life."""
+        """Write a line for every event."""
         print_json_line({"event": "progress", "cell": event.tile, "stage": event.stage, "fraction": event.fraction})
 
     def outcome(self, outcome: Outcome) -> None:
-        """A line when a cell ends."""
+        """Write a line when a cell ends."""
         error = outcome.error.to_dict() if outcome.error else None
         print_json_line({"event": "cell", "cell": outcome.job.id, "status": str(outcome.status), "error": error})

@@ -1,4 +1,4 @@
-"""Secrets out of everything that is written down: logs, problem documents, job records."""
+"""Removes secrets from logs, problem documents and job records."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _PATTERNS: Final = (
 
 
 def redacted(text: str) -> str:
-    """The text with everything that looks like a credential taken out."""
+    """Replace everything in a text that looks like a credential."""
     for pattern in _PATTERNS:
         text = pattern.sub(HIDDEN, text)
     return text
 
 
 class RedactingFilter(logging.Filter):
-    """Redacts a record's final message and its traceback, whoever wrote it."""
+    """Logging filter that redacts the final message and traceback of every record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record in place; every record passes."""

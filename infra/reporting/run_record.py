@@ -1,7 +1,8 @@
 """The record of a run, kept in the store next to the tiles: running tiles, outcomes and resources used.
 
-`runs/<run>/state.json` is rewritten every few seconds while the run lasts, so that `orograph status` can watch from
-anywhere; `report.json` and `report.html` are left at its end. The run's name gives its start time and its kind.
+`runs/<run>/state.json` is rewritten every few seconds while the run lasts, so that `orograph status` can show it
+on any machine; `report.json` and `report.html` are written at the end. The run's name gives its start time and its
+kind.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ _FAILURES_KEPT: Final = 200
 
 @dataclass(slots=True)
 class Journal:
-    """Collects a run's events and outcomes, and writes them to the store now and then.
+    """Collects a run's events and outcomes, and writes them to the store at intervals.
 
     Args:
-        store: Where the run's products go.
+        store: Store of the run's products.
         run: The run's name.
-        total: How many jobs there are, when that is known.
-        every_s: How often the state is written at most.
+        total: Number of jobs, if known.
+        every_s: Shortest interval between two writes of the state, seconds.
     """
 
     store: Store
@@ -58,7 +59,7 @@ class Journal:
 
     @property
     def running(self) -> int:
-        """How many tiles run now."""
+        """Number of running tiles."""
         return len(self._running)
 
     def event(self, event: Event) -> None:

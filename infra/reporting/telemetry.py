@@ -1,8 +1,7 @@
 """Telemetry of a run: structured log lines and Prometheus metrics.
 
 A log line is one JSON object with time, level, logger, message and, where known, run, job, tile, stage and attempt.
-Secrets never pass: keys, tokens, signatures of presigned URLs and passwords in URLs are struck out by the formatter,
-whoever wrote them.
+The formatter removes secrets from all lines: keys, tokens, signatures of presigned URLs and passwords in URLs.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _SECRETS: Final = (
 
 
 def redact(text: str) -> str:
-    """The text without secrets: those that look like one, and the values of this process's own."""
+    """Remove secrets from a text: everything that looks like one, and the values of this process's own secrets."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "RAY_AUTH_TOKEN"):
@@ -80,7 +79,7 @@ def configure_logging(level: int = logging.INFO) -> None:
 
 @contextlib.contextmanager
 def log_context(**fields: Any) -> Iterator[None]:
-    """Add fields to every line logged inside."""
+    """Context that adds fields to every log line."""
     token = _context.set({**_context.get(), **fields})
     try:
         yield
@@ -118,9 +117,9 @@ class NoMetrics:
 
 
 class RayMetrics:
-    """Numbers exported by Ray's agents at every node's metrics port, as `ray_orograph_...`.
+    """Metrics that Ray's agents export at every node's metrics port, as `ray_orograph_...`.
 
-    They are kept by the driver, which hears of every event: receipts carry what the workers measured.
+    The driver, which receives every event, keeps them; receipts contain the workers' measurements.
     """
 
     def __init__(self, run: str) -> None:
@@ -159,7 +158,7 @@ class RayMetrics:
         """No-op: stages are counted when the tile has ended."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Add a tile's numbers."""
+        """Add a tile's measurements."""
         self._tiles.inc(1, {"status": str(outcome.status)})
         if outcome.attempts > 1:
             self._retries.inc(outcome.attempts - 1)
@@ -185,7 +184,7 @@ class RayMetrics:
 
 
 class LazyRayMetrics:
-    """`RayMetrics` made at the first number, when the engine has joined the cluster."""
+    """`RayMetrics`, made at the first event, after the engine has connected to the cluster."""
 
     def __init__(self, run: str) -> None:
         self._run = run

@@ -26,9 +26,9 @@ class TransferStep:
     """State of the work.
 
     Attributes:
-        done: Files that are through, of those that are due.
-        due: Files altogether.
-        size_bytes: Size of the files that are through.
+        done: Number of finished files.
+        due: Number of all files.
+        size_bytes: Size of the finished files.
     """
 
     done: int
@@ -37,12 +37,12 @@ class TransferStep:
 
 
 class TransferProgress:
-    """Shows how far a piece of work over many files is; a context manager.
+    """Shows the progress of work on many files; a context manager.
 
     Args:
         what: Description of the work, such as `indexing ch-swissalti3d`.
         as_json: Write JSON lines to standard output instead.
-        console: Where people read.
+        console: Terminal for the progress.
     """
 
     def __init__(self, what: str, *, as_json: bool = False, console: Console = err) -> None:
@@ -72,7 +72,7 @@ class TransferProgress:
             self._bar.stop()
 
     def show(self, step: TransferStep) -> None:
-        """Show how far the work is."""
+        """Show the state of the work."""
         done, due, size_bytes = step.done, step.due, step.size_bytes
         now = time.monotonic()
         if self._bar is not None:
@@ -92,7 +92,7 @@ class TransferProgress:
 
 
 def figures(done: int, due: int, size_bytes: int, spent_s: float) -> dict[str, Any]:
-    """Rate and time left of work over files; the time is unknown before the first file."""
+    """Rate and time left of work on files, as text; the time is unknown before the first file."""
     rate = done / spent_s if spent_s > 0 else 0.0
     return {
         "files_done": done,

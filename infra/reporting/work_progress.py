@@ -1,4 +1,4 @@
-"""Progress of a single long command: a bar on a terminal, a line now and then in a log; silent for short work."""
+"""Progress of a single long command: a bar on a terminal, occasional lines in a log; silent for short work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class WorkProgress:
 
     Args:
         shown: False for `--json`, where only the result is written.
-        console: Where people read.
+        console: Terminal for the progress.
     """
 
     def __init__(self, *, shown: bool = True, console: Console = err) -> None:
@@ -95,7 +95,7 @@ class WorkProgress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
+    """Format a duration in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

@@ -1,8 +1,8 @@
 """Updates collections, index and root catalogue while a run publishes tiles.
 
-Rewriting a block costs as much as the block is large, so one rewrite per tile would cost the square of the tiles. The
-follower rewrites in a thread of its own, and rests ten times as long as the last rewrite took: it spends less than a tenth
-of one core, however many tiles end.
+The cost of a rewrite is proportional to the number of tiles, so one rewrite per tile would cost the square of it. The
+follower rewrites in its own thread and then rests ten times as long as the rewrite took, so that it needs less than
+a tenth of one core.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class CatalogueFollower:
-    """A context manager around a run; the end of the block brings the catalogue up to date once more.
+    """A context manager around a run; at the end of the block it updates the catalogue a last time.
 
     Args:
-        store: Where tiles are published.
+        store: Store of the published tiles.
         rest_s: Shortest time between two rewrites, seconds.
     """
 
@@ -53,7 +53,7 @@ class CatalogueFollower:
             rebuild(self._store)
 
     def published(self) -> None:
-        """A tile was published; returns at once."""
+        """Record that a tile was published; returns at once."""
         self._published = True
         self._changed.set()
 

@@ -1,7 +1,7 @@
-"""The second wave: which 1 degree cells are due, and the runner that makes one from published tiles.
+"""Exports of 1 degree cells: plans the cells that are due, and makes one from published tiles.
 
 A cell's run key contains the run keys of the tiles it touches. So planning needs no record of its own: a cell is due
-when its manifest is not in the store, and a tile made again makes exactly its cells due.
+when its manifest is not in the store, and a tile that is made again makes exactly its own cells due.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class CellPlan:
 
     Attributes:
         due: Cells to make.
-        up_to_date: Cells whose present state is made of the present tiles.
+        up_to_date: Cells that were made from the current tiles.
         rejected: Cells that cannot be made, with the reason.
     """
 
@@ -69,12 +69,12 @@ def plan_cells(store: Store, settings: CellSettings, cells: Iterable[Cell] | Non
     """Plan an export: find the cells that are due.
 
     Args:
-        store: With published tiles.
+        store: Store with published tiles.
         settings: Products and options of each cell.
-        cells: Those to look at; None for every cell that a published tile touches.
+        cells: Cells to plan; None for every cell that a published tile touches.
 
     Raises:
-        CatalogueError: an item points at a manifest that is not there.
+        CatalogueError: an item refers to a manifest that does not exist.
     """
     refs = {tile: tile_ref(store, tile) for tile in published_tiles(store)}
     wanted = cells_of_tiles(refs) if cells is None else tuple(sorted(set(cells)))
@@ -109,7 +109,7 @@ def tile_ref(store: Store, tile: Tile) -> TileRef:
     """Reference to a published tile: its manifest and files.
 
     Raises:
-        CatalogueError: its item points at a manifest that is missing, damaged or without elevation.
+        CatalogueError: its item refers to a manifest that is missing, damaged or without elevation.
     """
     run_key = present_run_key(store, TILES.id, tile.id)
     key = manifest_key(tile.id, str(run_key))
@@ -210,11 +210,11 @@ class CellRunner:
 
 
 def fetch_elevation(store: Store, ref: TileRef, folder: Path) -> Path:
-    """A tile's elevation COG on this machine, checked against its manifest; the store's own file where it is local.
+    """Return the local path of a tile's elevation COG, downloaded if necessary and checked against its manifest.
 
     Raises:
         SourceMissing: it is not in the store.
-        ResultDiffers: its bytes are not those of the manifest.
+        ResultDiffers: its sha256 differs from the manifest's.
     """
     local = _local_file(store, ref.elevation_key)
     path = local or folder / f"{ref.tile.id}.tif"

@@ -1,4 +1,4 @@
-"""How a tile's files become a result: immutable assets first, the manifest last.
+"""Commits a tile's files to the store: immutable assets first, the manifest last.
 
 1. The files form a set, named by their content: `tiles/<tile>/<run key>/<set>/`. Each is put there, put-if-absent.
 2. It is read back from the store and its sha256 compared.
@@ -7,8 +7,8 @@
 
 Workers with the same bytes write the same set. A worker whose processor rounds a network's last bit differently writes
 a set of its own, so the assets of two workers never mix. The first manifest decides; a worker that comes second returns
-that one and removes what it wrote. The winner removes what killed workers left of other sets. The catalogue item that
-points here is swapped afterwards, by `orograph.stac.publishing.publish`.
+that one and removes what it wrote. The winner removes what killed workers left of other sets. The catalogue item is
+swapped afterwards, by `orograph.stac.publishing.publish`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _MANIFEST_TYPE = "application/json"
 
 
 class Result(Protocol):
-    """A job's files on local disk and its manifest once they are assets: `TileResult`, `CellResult`."""
+    """A job's files on local disk, and its manifest: `TileResult`, `CellResult`."""
 
     @property
     def job(self) -> Runnable:
-        """The work."""
+        """The job of this result."""
         ...
 
     @property
@@ -47,7 +47,7 @@ class Result(Protocol):
 
 
 def commit_tile(store: Store, result: Result) -> Manifest:
-    """Put a tile's products and its manifest into the store; safe to repeat and to race.
+    """Put a tile's products and its manifest into the store; safe to repeat, also by concurrent workers.
 
     Returns:
         The manifest in the store: this worker's, or that of a worker that was first.
@@ -55,7 +55,7 @@ def commit_tile(store: Store, result: Result) -> Manifest:
     Raises:
         ResultDiffers: the store returns other bytes than it was given.
         CatalogueError: another worker's manifest is there but damaged.
-        StoreError, StoreUnavailable: the store fails or does not answer; nothing half-written is visible.
+        StoreError, StoreUnavailable: the store fails or does not answer; no partial result is visible.
     """
     job = result.job
     assets = _assets(job, result.products)
@@ -74,7 +74,7 @@ def commit_tile(store: Store, result: Result) -> Manifest:
 
 
 def is_done(store: Store, job: Runnable) -> Manifest | None:
-    """The manifest, when the job was finished by anyone at any time; one request.
+    """The manifest if the job was finished before, by any worker; one request.
 
     Raises:
         CatalogueError: there is a manifest but it is damaged or another job's.

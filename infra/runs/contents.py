@@ -1,7 +1,7 @@
-"""Content of the local files a tile was made from: hashed, compared with what is known, and written to the manifest.
+"""Hashes the local files of a tile, compares them with known hashes, and writes them to the manifest.
 
-A plan identifies local files by size, time of change and inode. Content that changes under an unchanged identity (a clock
-that was set back, a copy that kept its times) is noticed here, where the files are read anyway.
+A plan identifies local files by size, time of change and inode. Content that changes under an unchanged identity (a
+clock that was set back, a copy that kept its times) is detected here, because the tile reads the files anyway.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def with_contents(result: TileResult, rasters: Mapping[str, Sequence[RasterFile]
     """The result with the hashes of its local files in the draft of its manifest.
 
     Raises:
-        SourceChanged: a file has another content than the index knows.
-        SourceMissing: a file is gone.
+        SourceChanged: a file's content differs from the index.
+        SourceMissing: a file no longer exists.
     """
     job = result.job
     refs = tuple(_hashed(job, ref, rasters[ref.source.id]) for ref in job.sources)

@@ -1,4 +1,4 @@
-"""Copies rasters as lossless COGs, whole or the part of them in an area, pixels unchanged."""
+"""Copies rasters, or the parts of them in an area, as lossless COGs with unchanged pixels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EDGE_POINTS: Final = 41
 
 
 def window_in(raster: RasterFile, crs: str, area_deg: Bounds) -> Window | None:
-    """Pixels of a raster in an area, whole pixels outwards; None if the raster is outside.
+    """Pixel window of a raster in an area, rounded outwards to whole pixels; None if the raster is outside.
 
     Args:
         raster: A raster, or the sparse copy of a remote one.
@@ -55,17 +55,17 @@ def window_in(raster: RasterFile, crs: str, area_deg: Bounds) -> Window | None:
 
 
 def is_whole(raster: RasterFile, window: Window) -> bool:
-    """Whether a window is all of a raster."""
+    """Whether a window covers the whole raster."""
     with rasterio.open(path_of(raster)) as dataset:
         return bool((window.width, window.height) == (dataset.width, dataset.height))
 
 
 def write_cog(raster: RasterFile, window: Window | None, cog: Path, href: str) -> None:
-    """Copy a window, or all, of a raster as a lossless COG; of a remote raster only the window's blocks come.
+    """Copy a window of a raster, or all of it, as a lossless COG; of a remote raster only the window's blocks are read.
 
     Raises:
         SourceCorrupt: it cannot be read or copied.
-        SourceChanged, SourceMissing, SourceInaccessible, SourceUnavailable: a block of a remote raster cannot be had.
+        SourceChanged, SourceMissing, SourceInaccessible, SourceUnavailable: a block of a remote raster cannot be read.
     """
     try:
         if window is None:

@@ -17,7 +17,7 @@ def read_document(href: str, *, endpoint_url: str | None = None, backoff: Backof
     """The bytes of a document; redirects of HTTP servers are followed.
 
     Raises:
-        SourceMissing: it is not there, or must not be read.
+        SourceMissing: it does not exist, or access is denied.
         SourceUnavailable: the server fails or answers incorrectly, after all tries.
     """
     try:

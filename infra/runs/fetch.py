@@ -1,8 +1,8 @@
-"""Sources on this machine, and only if they are still the ones that were planned with.
+"""Makes source files available on this machine, if they are unchanged since planning.
 
-Local files are used where they are. Of a remote TIFF the header and the needed blocks come, each range pinned to the
-planned ETag (docs/design/075); what cannot be read in part is copied whole, once per node. Every file passes the header
-gate before it is returned.
+Local files are used where they are. Of a remote TIFF only the header and the needed blocks are fetched, each range
+pinned to the planned ETag (docs/design/075); other files are copied whole, once per node. The header of every file is
+checked before the file is returned.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class Fetcher:
     Args:
         endpoint_url: S3 endpoint of the store, for sources that use its credentials and name no endpoint of their own.
         anonymous: Read public buckets without credentials.
-        access: How the source's server is reached.
-        cache: The node's cache; None fetches everything.
-        backoff: Waits between tries.
-        read_timeout_s: A silent server is given up after this.
+        access: Endpoint and credentials of the source's server.
+        cache: The node's cache; None for no cache.
+        backoff: Waiting times between attempts.
+        read_timeout_s: Longest time to wait for a server's response.
 
     Attributes:
-        counts: Of requests and bytes so far.
+        counts: Requests and bytes so far.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class Fetcher:
         self.counts = ReadCounts()
 
     def probe(self, href: str) -> FileRef:
-        """Identity and size of an object now; of a chain (`zip://a.tif::s3://...`), of the archive.
+        """Current identity and size of an object; for a chain (`zip://a.tif::s3://...`) those of the archive.
 
         Raises:
             SourceMissing: the server reports that the object does not exist.
-            SourceInaccessible: denied, redirected, no such bucket; nothing is known of the object.
-            SourceUnavailable: the server fails or answers incorrectly, after all tries.
-            SourceCorrupt: the server gives nothing by which a change could be noticed.
+            SourceInaccessible: denied, redirected, no such bucket; whether the object exists is unknown.
+            SourceUnavailable: the server fails or answers incorrectly, after all attempts.
+            SourceCorrupt: the server gives no ETag or other value that shows a change.
         """
         place = _outermost(href)
         if protocol_of(place) == "file":
@@ -125,14 +125,14 @@ class Fetcher:
         yield from found
 
     def is_readable(self, prefix: str) -> bool:
-        """Whether an object below a prefix was listed just now; False for protocols without listing."""
+        """Whether an object below a prefix can be listed; False for protocols without listing."""
         return self._asking(lambda client: client.is_readable(prefix), prefix)
 
     def open(self, file: FileRef, folder: Path) -> RasterFile:
         """A raster to read windows of: a local path, or a sparse copy below `folder` that fetches the blocks it needs.
 
         Raises:
-            SourceChanged: the object is another than the one planned with.
+            SourceChanged: the object changed since planning.
             SourceMissing, SourceInaccessible, SourceUnavailable: as `probe`.
             SourceCorrupt: rejected by the header gate, truncated or damaged.
             DiskFull: the scratch disk is full.
@@ -156,7 +156,7 @@ class Fetcher:
         return copy
 
     def fetch(self, file: FileRef, folder: Path) -> Path:
-        """A whole local file with the planned content; remote objects are put below `folder`, under their own name.
+        """A whole local file with the planned content; remote objects are downloaded to `folder` under their own name.
 
         Raises:
             SourceChanged, SourceMissing, SourceInaccessible, SourceUnavailable, SourceCorrupt, DiskFull: as `open`.
@@ -172,7 +172,7 @@ class Fetcher:
         return path
 
     def download(self, file: FileRef, folder: Path) -> Path:
-        """The whole object below `folder` under its own name, of whatever format.
+        """Download a whole object of any format to `folder` under its own name.
 
         Raises:
             SourceChanged, SourceMissing, SourceInaccessible, SourceUnavailable, SourceCorrupt, DiskFull: as `open`.
@@ -198,7 +198,7 @@ class Fetcher:
             shutil.copyfile(fetched, place)
 
     def read(self, href: str) -> bytes:
-        """The whole of a small object, such as weights or a list of cells.
+        """Read a small object whole, such as weights or a list of cells.
 
         Raises:
             SourceMissing, SourceInaccessible, SourceUnavailable, SourceChanged, SourceCorrupt: as `fetch`.
@@ -212,10 +212,10 @@ class Fetcher:
             return path.read_bytes()
 
     def check_unchanged(self, file: FileRef) -> None:
-        """Look again, after reading: a local file may have been rewritten meanwhile.
+        """Check after reading that a local file was not rewritten meanwhile.
 
         Raises:
-            SourceChanged: the content is another than the planned one.
+            SourceChanged: the content changed since planning.
         """
         place = _outermost(file.href)
         if protocol_of(place) == "file":
@@ -331,7 +331,7 @@ class _Transfer:
 
 
 def probe(href: str, *, endpoint_url: str | None = None, anonymous: bool = False) -> FileRef:
-    """Identity and size of an object now; see `Fetcher.probe`."""
+    """Current identity and size of an object; see `Fetcher.probe`."""
     return Fetcher(endpoint_url=endpoint_url, anonymous=anonymous).probe(href)
 
 

@@ -41,14 +41,14 @@ class Entry:
     """One delivered raster.
 
     Attributes:
-        file: Path as given, with the member for archives: `dgm1.zip/tile/a.xyz`.
-        status: `converted`, `kept` (converted before), `rejected`, or `ignored` (not a raster).
-        key: Object of the COG.
+        file: Path as given; for archives with the member's path: `dgm1.zip/tile/a.xyz`.
+        status: `converted`, `kept` (already converted), `rejected`, or `ignored` (not a raster).
+        key: Key of the COG in the store.
         format: Format of the raster.
         reason, remedy: For rejected files.
-        seconds: Time it took.
+        seconds: Processing time.
         facts: Facts of the raster and their origin.
-        low_m, high_m, void_share: Of its heights.
+        low_m, high_m, void_share: Least height, greatest height and fraction of voids.
         suspicious: Findings in its samples.
         size_bytes: Size of the COG.
     """
@@ -70,7 +70,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """Result of an ingest: one entry per raster, and the catalogue that reads the COGs."""
+    """Result of an ingest: one entry per raster, and a catalogue of the COGs."""
 
     source_id: str
     entries: tuple[Entry, ...]
@@ -234,7 +234,7 @@ def ingest(
     Raises:
         SourceMissing: a named file does not exist, or a folder contains no raster.
         PackageMissing: a 7z archive, and py7zr is not installed.
-        StoreError, DiskFull: of the store and the scratch folder; faults of files are in the result.
+        StoreError, DiskFull: the store or scratch folder cannot be written; errors of single files are in the result.
     """
     paths = list(_expanded(files))
     with tempfile.TemporaryDirectory(prefix="orograph-ingest-", dir=scratch) as folder:

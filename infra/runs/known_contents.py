@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 def keep_contents(store: Store, jobs: Iterable[Job]) -> int:
     """Write hashes from the manifests of finished tiles to the indexes of their sources; returns their number.
 
-    A fault is logged and ends this work only: the tiles are complete without it.
+    An error is logged and not raised, because the tiles are complete without the indexes.
     """
     try:
         hashes: dict[str, dict[str, str]] = defaultdict(dict)

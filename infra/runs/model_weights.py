@@ -27,9 +27,9 @@ def named_by_content(
     """Return settings that name user-supplied weights by their content, and these weights by their sha256.
 
     Raises:
-        SourceMissing: there is nothing at a path or URL.
+        SourceMissing: there is no file at a path or URL.
         ConfigError: a URL without a sha256.
-        ModelError: other weights than the name says.
+        ModelError: the sha256 of the weights differs from the name's.
     """
     weights: dict[str, bytes] = {}
     names = {"superres": processing.superres, "bare_earth": processing.bare_earth}
@@ -49,7 +49,7 @@ def named_by_content(
 
 
 def keep_models(store: Store, weights: Mapping[str, bytes]) -> None:
-    """Put weights into a store by their sha256; safe to repeat and to race."""
+    """Put weights into a store by their sha256; safe to repeat, also by concurrent workers."""
     for digest, content in weights.items():
         with contextlib.suppress(ObjectExists):
             store.put(model_key(digest), content, if_absent=True, media_type="application/octet-stream")
@@ -63,8 +63,8 @@ class WeightsReader:
 
     Attributes:
         endpoint_url: Endpoint of S3 stores and sources.
-        store: URL or path of the run's store; None where there is none.
-        at_hand: Weights by sha256 that are in no store yet; does not count for equality: content under a digest is the same.
+        store: URL or path of the run's store; None without a store.
+        at_hand: Weights by sha256 that are not yet in a store; ignored when readers are compared.
     """
 
     endpoint_url: str | None = None
@@ -95,7 +95,7 @@ class WeightsReader:
 
 
 def weights_reader(settings: RunSettings) -> WeightsReader:
-    """Reader of weights without a store: of URLs alone."""
+    """Reader of weights from URLs, without a store."""
     return WeightsReader(settings.s3_endpoint_url)
 
 

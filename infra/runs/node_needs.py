@@ -1,4 +1,4 @@
-"""Requirements of a run on every node, checked once when a worker starts and not per tile."""
+"""Requirements of a run on every node, checked once when a worker starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class NodeNeeds:
     Attributes:
         grids: Names of geoid grids that the driver has and the jobs use.
         gpu: Networks run on CUDA.
-        mark: Key of an object that the driver wrote, by which a store in a folder is recognised.
+        mark: Key of an object that the driver wrote into a folder store; a worker that does not find it sees another
+            folder.
     """
 
     grids: tuple[str, ...] = ()
@@ -31,9 +32,9 @@ class NodeNeeds:
         """Check that this machine has the grids, GPU and store that the jobs need.
 
         Raises:
-            GridMissing, GridCorrupt: a grid is not here, or its sha256 is not the pinned one.
+            GridMissing, GridCorrupt: a grid is not on this machine, or its sha256 differs from the pinned one.
             ModelError: no GPU is visible.
-            StoreUnwritable: the store's folder is not the one the driver sees.
+            StoreUnwritable: the store's folder is not the driver's.
         """
         if self.mark and open_store(settings.store).head(self.mark) is None:
             raise StoreUnwritable(
@@ -52,7 +53,7 @@ class NodeNeeds:
 
 @contextlib.contextmanager
 def needs_of(jobs: Sequence[Job], settings: RunSettings, engine: str) -> Iterator[NodeNeeds]:
-    """The needs of jobs; nothing for engines of this machine alone. A folder store is marked while the context lasts."""
+    """Context with the needs of jobs, None on one machine; it marks a folder store and finally removes the mark."""
     if engine != "ray":
         yield NodeNeeds()
         return

@@ -1,4 +1,4 @@
-"""Jobs that travel without their file lists: the driver keeps the lists in the store, workers take them from there."""
+"""Sends jobs to workers without their long file lists, which the driver puts into the store."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _WRITERS: Final = 8
 
 
 def packed_jobs(store: Store, jobs: Iterable[Job]) -> tuple[Job, ...]:
-    """Jobs whose long file lists are in the store; their run keys stay."""
+    """Move the long file lists of jobs to the store; run keys stay the same."""
     with ThreadPoolExecutor(_WRITERS, thread_name_prefix="orograph-pack") as pool:
         return tuple(pool.map(lambda job: _packed(store, job), jobs))
 
 
 def unpacked(store: Store, job: Job) -> Job:
-    """A job with all its files.
+    """Return a job with its complete file lists.
 
     Raises:
-        CatalogueError: a list is gone or damaged.
+        CatalogueError: a list is missing or damaged.
     """
     return replace(job, sources=tuple(_whole(store, ref) for ref in job.sources))
 

@@ -19,17 +19,17 @@ from orograph.stac.documents.dem_profile import dem_fields
 def elevation_files(
     store: Store, tiles: Iterable[Tile] | None, *, neighbours: bool = False, scratch: Path | None = None
 ) -> Iterator[dict[Tile, Path]]:
-    """Elevation COGs of published tiles on this machine; what had to be fetched is removed afterwards.
+    """Context with local paths of published elevation COGs; downloaded files are removed at its end.
 
     Args:
-        store: With published tiles.
-        tiles: Those wanted; None for all.
-        neighbours: Bring along published tiles that share an edge or corner.
+        store: Store with published tiles.
+        tiles: Requested tiles; None for all.
+        neighbours: Add published tiles that share an edge or corner.
         scratch: Folder for fetched files; the system's when None.
 
     Raises:
-        OutsideCoverage: a wanted tile is not published.
-        SourceMissing, ResultDiffers: its file is gone or damaged.
+        OutsideCoverage: a requested tile is not published.
+        SourceMissing, ResultDiffers: its file is missing or damaged.
         StoreUnwritable, DiskFull: the disk has no room for fetched files.
     """
     there = set(published_tiles(store))
@@ -48,8 +48,8 @@ def attribution_of(store: Store, tiles: Iterable[Tile] | None) -> str:
     """Attributions of all sources that gave heights to published tiles, each once, as map viewers show them.
 
     Args:
-        store: With published tiles.
-        tiles: Those wanted; None for all.
+        store: Store with published tiles.
+        tiles: Requested tiles; None for all.
     """
     found: dict[str, None] = {}
     for tile in sorted(published_tiles(store)) if tiles is None else tiles:

@@ -32,16 +32,16 @@ AREA: Final = "11.225,47.415,11.295,47.455"
 
 @dataclass(frozen=True, slots=True)
 class Real:
-    """A real demo.
+    """Settings of the demo on real terrain.
 
     Attributes:
-        folder: For downloads, sources, store, picture.
+        folder: Folder of downloads, sources, store and picture.
         area: West, south, east, north in degrees.
-        source_ids: DTMs and DSMs, by catalogue name.
-        catalogue: Where they are described.
+        source_ids: Ids of the DTMs and DSMs.
+        catalogue: YAML catalogue of the sources.
         engine: `local` or `ray`.
-        superres, bare_earth: Models.
-        pixel_size_m: Of the tiles.
+        superres, bare_earth: Names of the models.
+        pixel_size_m: Pixel size of the tiles, metres.
     """
 
     folder: Path
@@ -54,11 +54,11 @@ class Real:
     pixel_size_m: float = 10.0
 
     def run(self, say: Callable[[str], None]) -> tuple[int, dict[str, Any]]:
-        """Download, make the tiles and draw them: the exit code, and facts with the attributions.
+        """Download sources, make the tiles and draw them; return the exit code and a summary with attributions.
 
         Raises:
-            ConfigError: no DSM is among the sources, or the area is not one.
-            SourceUnavailable, OutsideCoverage: heights cannot be had.
+            ConfigError: no DSM is among the sources, or the area is invalid.
+            SourceUnavailable, OutsideCoverage: heights are not available.
         """
         area, catalogue = area_of(self.area), SourceCatalogue.load(self.catalogue)
         sources = [catalogue.get(id_) for id_ in self.source_ids]

@@ -1,4 +1,4 @@
-"""Real heights of a small area for the demo: downloaded by catalogue name, and cut to the area where files reach far beyond."""
+"""Real heights of a small area for the demo: downloads them by source id, and crops large files to the area."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LARGE: Final = 4
 
 
 def real_files(source: Source, area_deg: Bounds, folder: Path, say: Callable[[str], None]) -> tuple[Path, ...]:
-    """Files of a source over an area: those it names on this machine, else downloaded with licence and records.
+    """Files of a source over an area: its local files, or files downloaded with licence and records.
 
     Args:
         source: A source of the catalogue.

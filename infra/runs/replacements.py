@@ -1,4 +1,4 @@
-"""Published tiles that a planned run replaces by something of another kind: frame, network, bare-earth model."""
+"""Finds published tiles that a planned run replaces by tiles with another frame, network or bare-earth model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED_TILES: Final = 3
 
 
 def planned_notes(store: Store, jobs: Sequence[Job], fetch: Read | None = None) -> tuple[str, ...]:
-    """Sentences on what a run does other than its command may suggest: models substituted, published models replaced.
+    """Notes for the user on surprising effects of a run: substituted models, and published models that it replaces.
 
     `fetch` reads weights that are named by their content.
     """
@@ -56,7 +56,7 @@ def check_frames(store: Store, jobs: Sequence[Job]) -> None:
     """Check that no job replaces a published tile of another vertical frame: one catalogue has one frame per tile.
 
     Raises:
-        ConfigError: one does.
+        ConfigError: a job would replace a tile of another frame.
     """
     for (frame, wanted), names in _other_frames(store, jobs).items():
         raise ConfigError(

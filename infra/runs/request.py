@@ -23,7 +23,7 @@ class Request:
 
     Attributes:
         catalogue, source_ids, data: Sources to use and where their files are.
-        tiles, area, aoi: Where; nothing means all that listed files cover.
+        tiles, area, aoi: Area of the tiles; without any, the whole area that listed files cover.
         strict: Stop at suspicious samples instead of warning.
         accept_unverified: Sources whose unverified facts the user accepts.
     """
@@ -65,7 +65,7 @@ class Request:
         )
 
     def plan(self, settings: ProcessingSettings, run: RunSettings, *, keep: bool = False) -> Plan:
-        """Tiles and their files, identified; `keep` writes indexes that had to be made to the store."""
+        """Plan the tiles and identify their files; with `keep`, newly made indexes are written to the store."""
         from orograph.infra.reporting.console import err
         from orograph.infra.runs.source_access import SourceAccess
         from orograph.infra.runs.source_indexes import StoredIndexes
@@ -110,10 +110,10 @@ def document_reader(run: RunSettings) -> Callable[[str], bytes]:
 
 
 def area_of(text: str) -> tuple[float, float, float, float]:
-    """West, south, east, north in degrees of `--area`.
+    """Parse `--area`: west, south, east, north in degrees.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the text is not four numbers.
     """
     try:
         west, south, east, north = (float(part) for part in text.split(","))

@@ -32,7 +32,7 @@ class Robots:
 
         Raises:
             SourceInaccessible: its robots.txt forbids it.
-            SourceUnavailable: robots.txt cannot be had for now.
+            SourceUnavailable: robots.txt cannot be read at present.
         """
         rules = self._of(href)
         if rules is not None and not rules.can_fetch(AGENT, href):
@@ -43,7 +43,7 @@ class Robots:
             )
 
     def delay_s(self, href: str) -> float:
-        """Seconds between requests that a server asks for; 0 if it names none."""
+        """Crawl delay that a server requests, seconds; 0 if it states none."""
         rules = self._of(href)
         delay = None if rules is None else rules.crawl_delay(AGENT)
         return 0.0 if delay is None else float(delay)

@@ -1,4 +1,4 @@
-"""A planned run from first job to catalogue: engine, progress, publishing, and the summary at its end."""
+"""Executes a plan: engine, progress, publishing, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def execute_plan(
 
 
 def smoothed(plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_json: bool = False) -> Plan:
-    """The plan with shifts that are continuous over neighbouring tiles: every tile is estimated first, then all at once.
+    """Return the plan with shifts that are continuous over neighbouring tiles: first estimated per tile, then jointly.
 
-    Tiles whose estimate fails keep their own; their error shows when they run.
+    Tiles whose estimate fails get no joint shift; their error appears when they run.
     """
     from dataclasses import replace
 
@@ -79,7 +79,7 @@ def smoothed(plan: Plan, engine: DrainingEngine, settings: RunSettings, *, as_js
 def summarise(
     outcomes: Sequence[Outcome], plan: Plan, settings: RunSettings, *, as_json: bool = False, notes: Sequence[str] = ()
 ) -> int:
-    """Print the planning's notes, how the run ended and where its results are; returns the exit code."""
+    """Print the notes of planning, the result of the run and the place of its files; return the exit code."""
     good = sum(outcome.status in (Status.DONE, Status.UP_TO_DATE) for outcome in outcomes)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     errors += [one.error for one in plan.rejected]

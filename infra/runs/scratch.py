@@ -1,8 +1,8 @@
-"""Folders for temporary files, always removed at exit; the next process removes those of killed processes.
+"""Folders for temporary files, removed at exit; the next process removes those of killed processes.
 
-A killed process cannot clean up. So every folder is locked (flock) for as long as its maker lives: the kernel lets go
-of the lock however the process ends. Names carry the host, because a lock may not be seen by other machines that share
-a file system: only folders of this host, whose lock is free, are removed.
+A killed process cannot clean up. So every folder is locked (flock) while its process lives: the kernel releases
+the lock however the process ends. Names contain the host, because other machines that share the file system may not
+see the lock: only folders of this host whose lock is free are removed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class ScratchFolder:
     """A folder for one job's temporary files, as a context manager; entering removes folders of dead processes.
 
     Args:
-        parent: Where it is made; the system's place for temporary files when None.
-        name: Letters and digits that show its purpose to the user, such as a tile's id.
+        parent: Folder in which it is made; the system's folder for temporary files when None.
+        name: Letters and digits that show its purpose, such as a tile's id.
 
     Raises:
-        StoreUnwritable, DiskFull: the place cannot be written to.
+        StoreUnwritable, DiskFull: the folder cannot be written.
     """
 
     def __init__(self, parent: Path | None, name: str) -> None:
@@ -74,7 +74,7 @@ class ScratchFolder:
 
 
 def collect_orphans(parent: Path) -> list[Path]:
-    """Remove the folders of processes of this host and user that are gone; returns them."""
+    """Remove the folders of ended processes of this host and user; return their paths."""
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         found = [Path(entry.path) for entry in entries if _OURS.fullmatch(entry.name)]
         return [path for path in found if _collected(path)]

@@ -1,4 +1,4 @@
-"""Files of sources for planners and workers: each source by its own settings, cells settled, one cache per node."""
+"""Access to files of sources for planners and workers: settings per source, one cache per node."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class SourceAccess:
 
     Args:
         settings: Store endpoint, scratch and cache.
-        folder: Where sparse copies go; a temporary folder of this object when None.
-        backoff: Waits between tries.
+        folder: Folder of sparse copies; a temporary folder of this object when None.
+        backoff: Waiting times between attempts.
     """
 
     def __init__(self, settings: RunSettings, folder: Path | None = None, backoff: Backoff | None = None) -> None:
@@ -57,7 +57,7 @@ class SourceAccess:
         """Identity of a file.
 
         Raises:
-            SourceMissing: it is settled that there is none.
+            SourceMissing: the file certainly does not exist.
             SourceInaccessible, SourceUnavailable, SourceCorrupt: as `Fetcher.probe`.
         """
         try:
@@ -68,11 +68,11 @@ class SourceAccess:
         return found
 
     def listed(self, pattern: str, source: Source) -> list[str]:
-        """Hrefs of a pattern such as `s3://bucket/dtm/*.tif`; other hrefs as they are."""
+        """Expand a pattern such as `s3://bucket/dtm/*.tif`; an href without a pattern is returned unchanged."""
         return list(self._of(source).list(pattern)) if is_pattern(pattern) else [pattern]
 
     def opened(self, file: FileRef, source: Source) -> RasterFile:
-        """A local file or sparse copy; see `Fetcher.open`. Files that cannot be read in part are in `whole`, with sizes."""
+        """A local file or sparse copy; see `Fetcher.open`. `whole` records files that cannot be read in part."""
         key = (source.id, file.href, file.etag)
         if key not in self._opened:
             raster = self._of(source).open(file, self._place() / source.id)
@@ -83,7 +83,7 @@ class SourceAccess:
         return self._opened[key]
 
     def downloaded(self, file: FileRef, source: Source, folder: Path) -> Path:
-        """The whole file in a folder, of whatever format, checked for length and identity."""
+        """Download a whole file of any format to a folder; checks length and identity."""
         return self._of(source).download(file, folder)
 
     def release(self, file: FileRef, source: Source) -> None:
@@ -93,7 +93,7 @@ class SourceAccess:
             path_of(raster).unlink(missing_ok=True)
 
     def note(self) -> str | None:
-        """Say which files seen so far cannot be read in part, None where all can."""
+        """Message that names the files that cannot be read in part; None if there are none."""
         if not self.whole:
             return None
         first, size_mb = next(iter(self.whole)), sum(self.whole.values()) / 2**20
@@ -126,7 +126,7 @@ class SourceAccess:
 
 
 def node_cache(settings: RunSettings) -> NodeCache | None:
-    """The cache that the workers of this machine and user share; None where it is switched off."""
+    """The cache that the workers of this machine and user share; None if caching is off."""
     if not settings.cache_mb:
         return None
     parent = settings.scratch or Path(tempfile.gettempdir())
@@ -135,7 +135,7 @@ def node_cache(settings: RunSettings) -> NodeCache | None:
 
 
 def window_of(tile: Tile, ref: SourceRef, raster: RasterFile) -> Window | None:
-    """Pixels of a raster that a tile covers; None where it covers none."""
+    """Pixel window of a raster within a tile; None if they do not overlap."""
     ring = shapely.segmentize(box(*tile.bounds_m), 5_000.0).exterior.coords
     transformer = Transformer.from_crs(TILE_CRS, ref.source.horizontal_crs, always_xy=True)
     x, y = transformer.transform(*np.asarray(ring).T)

@@ -1,8 +1,8 @@
-"""Source indexes in a store: built in parallel and resumable, refreshed by what changed, used by every plan.
+"""Source indexes in a store: built in parallel, resumable, updated for changed files, and used by every plan.
 
 ```
 inputs/sources/<id>/index.parquet          the index, GeoParquet
-inputs/sources/<id>/parts/<n>.parquet      rows of a build that has not ended
+inputs/sources/<id>/parts/<n>.parquet      rows of an unfinished build
 ```
 
 They contain local paths, so they are under `inputs/`, which no catalogue refers to and no service serves.
@@ -55,10 +55,10 @@ _log = logging.getLogger(__name__)
 
 
 class IndexAccess(SourceFiles, Protocol):
-    """Identifies, lists and opens files of sources; `orograph.infra.runs.source_access.SourceAccess` is one."""
+    """Identifies, lists and opens files of sources; implemented by `orograph.infra.runs.source_access.SourceAccess`."""
 
     def probe(self, href: str, source: Source) -> FileRef:
-        """Identity of a file; raises `SourceMissing` only where it is settled that there is none."""
+        """Identity of a file; raises `SourceMissing` only if the file certainly does not exist."""
         ...
 
 
@@ -94,12 +94,12 @@ def keep_index(store: Store, index: SourceIndex) -> None:
 
 @dataclass(slots=True)
 class StoredIndexes:
-    """Indexes for a planner: those of a store, brought up to local changes; made in memory where there is none.
+    """Indexes for a planner: read from a store and updated for local changes; made in memory if missing.
 
-    Remote files are taken as they were indexed: workers read them only under the indexed ETag, so a change is an error.
+    Remote files are not checked again: workers read them only under the indexed ETag, so that a change is an error.
 
     Args:
-        store: The store; None keeps to memory.
+        store: The store; None keeps indexes in memory.
         files: Identifies, lists and opens files.
         read: Reads listings.
     """
@@ -128,14 +128,14 @@ class StoredIndexes:
         return found
 
     def keep(self) -> None:
-        """Write the indexes that were made or brought up to date to the store."""
+        """Write new and updated indexes to the store."""
         if self.store is not None:
             for index in self._new.values():
                 keep_index(self.store, index)
             self._new.clear()
 
     def candidates(self, source: Source, bounds_deg: Bounds) -> Sequence[tuple[str, BaseGeometry]]:
-        """Hrefs and footprints of what a source without index may have in an area."""
+        """Hrefs and footprints of possible files of a source without index in an area."""
         return self._memory.candidates(source, bounds_deg)
 
 
@@ -160,20 +160,20 @@ def update_index(
     fresh: bool = False,
     on_step: Callable[[TransferStep], None] = lambda _: None,
 ) -> Built:
-    """Build or refresh a source's index in the store; a build that was interrupted goes on where it ended.
+    """Build or refresh a source's index in the store; an interrupted build is resumed.
 
     Args:
-        store: Where the index is kept.
+        store: Store of the index.
         source: The source.
         files: Identifies, lists and opens files.
         read: Reads listings.
-        area_deg: Limit to an area: for templates and services whose whole is too much.
+        area_deg: Limit to an area: for templates and services that are too large to index whole.
         with_sha256: Identify local files by their content, so that plans are valid for copies of them elsewhere.
         fresh: Ignore the previous index.
-        on_step: Receives the state of the build.
+        on_step: Called with the state of the build.
 
     Raises:
-        SourceMissing, SourceCorrupt, SourceUnavailable: the listing cannot be read. Files that cannot are in the result.
+        SourceMissing, SourceCorrupt, SourceUnavailable: the listing cannot be read. Unreadable files are in the result.
     """
     listing = _listing(source, files, read, area_deg)
     parts = _Parts(store, source)

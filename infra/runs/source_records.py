@@ -1,8 +1,9 @@
-"""Paths of a published tile's source files, kept in the store for its operators and never published.
+"""Stores the paths of a published tile's source files for operators; they are never published.
 
-Manifests publish only the names and ETags of files (`orograph.pipeline.sources.redaction`). Making a tile again, or showing
+Manifests publish only the names and ETags of files (`orograph.pipeline.sources.redaction`). Making a tile again, or
+showing
 its inputs, needs the paths too: they are under `inputs/`, which no catalogue refers to and no service serves. The same
-prefix contains the shifts that were given to a run; its manifest shows them only as they were applied.
+prefix contains the shifts that were given to a run; its manifest shows only the applied shifts.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def alignment_key(tile: str, run_key: str) -> str:
 
 
 def keep_inputs(store: Store, job: Job) -> None:
-    """Record a job's full sources, if their public form omits something, and its alignment; safe to repeat and to race."""
+    """Record a job's full sources, if their public form omits something, and its alignment; safe to repeat."""
     if job.alignment:
         key = alignment_key(job.tile.id, job.run_key)
         with contextlib.suppress(ObjectExists):

@@ -1,4 +1,4 @@
-"""Copies files of a source: to a folder as they are (fetch), or to a store as COGs (mirror); both go on where they ended."""
+"""Copies files of a source unchanged to a folder (fetch) or as COGs to a store (mirror); both are resumable."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PATIENT: Final = Backoff(attempts=6, first_s=1.0, longest_s=600.0, total_s=1800.
 
 @dataclass(slots=True)
 class Transferred:
-    """Result of a transfer: files that came, were there before, do not exist, are outside the area, and failed."""
+    """Result of a transfer: files that were copied, already present, missing, outside the area, or failed."""
 
     source_id: str
     copied: list[str] = field(default_factory=list)
@@ -65,10 +65,10 @@ class Transferred:
 
 
 def hrefs_in(source: Source, access: SourceAccess, read: Read, area_deg: Bounds) -> list[str]:
-    """Hrefs of the files of an area; a list of files without footprints is taken whole.
+    """Hrefs of the files of an area; of a list without footprints, all files.
 
     Raises:
-        SourceMissing: files come by hand, or none is listed.
+        SourceMissing: the source's files must be provided by the user, or none is listed.
     """
     if isinstance(source.data, Portal):
         check_ready(source.model_copy(update={"unverified": (), "layer": "height"}))
@@ -95,7 +95,8 @@ def fetch_source(
     """Download the files of an area into `folder/ID`, zip archives unpacked, with licence and one record per file.
 
     Raises:
-        SourceMissing, SourceCorrupt, SourceUnavailable: the listing cannot be read; faults of files are in the result.
+        SourceMissing, SourceCorrupt, SourceUnavailable: the listing cannot be read; errors of single files are in the
+            result.
     """
     target = folder / source.id
     records = target / ".fetched"
@@ -141,10 +142,10 @@ def mirror_source(
     """Copy an area into a store below `ID/` as lossless COGs, with licence text, one record per file and a report.
 
     Rasters that reach beyond the area are cropped to it by whole pixels; of a large remote TIFF only the blocks of the
-    area come.
+    area are read.
 
     Raises:
-        SourceMissing, SourceCorrupt, SourceUnavailable, StoreError: as `fetch_source`, and of the store.
+        SourceMissing, SourceCorrupt, SourceUnavailable, StoreError: as `fetch_source`; or the store fails.
     """
     part = hashlib.sha256(repr(tuple(map(float, area_deg))).encode()).hexdigest()[:8]
     store.put(f"{source.id}/LICENCE.txt", licence_text(source).encode(), media_type="text/plain; charset=utf-8")
@@ -186,7 +187,7 @@ def mirror_source(
 
 
 def licence_text(source: Source) -> str:
-    """Licence, attribution and uncertain values, for recipients of the files."""
+    """Text with licence, attribution and uncertain values, for recipients of the files."""
     lines = [
         source.title,
         f"Licence: {source.licence_name or source.licence}",

@@ -1,7 +1,7 @@
-"""An engine with everything around it that a long run needs: record, numbers, log lines, and a gentle end.
+"""Wraps an engine with the services of a long run: record, metrics, log lines, and a graceful stop.
 
-On SIGTERM, or the first Ctrl-C, no further tile is started, those that run are ended, and the record is closed; a
-second Ctrl-C stops at once. Committed tiles stay in both cases.
+On SIGTERM, or the first Ctrl-C, no further tile is started, running tiles are finished, and the record is
+closed; a second Ctrl-C stops at once. Committed tiles stay in both cases.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Supervised:
-    """Wraps an engine; itself one.
+    """An engine that wraps another engine.
 
     Args:
         engine: The engine that runs the jobs.
@@ -45,7 +45,7 @@ class Supervised:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines about the machines for the end of a run, such as nodes that were set aside."""
+        """Notes about the machines for the end of a run, such as excluded nodes."""
         return tuple(getattr(self.engine, "notes", ()))
 
     def drain(self) -> None:
@@ -54,7 +54,7 @@ class Supervised:
         self.engine.drain()
 
     def run(self, jobs: Iterable[Work], runner: Runner[Work], on_event: EventCallback) -> Iterator[Outcome]:
-        """Run every job and yield its outcome; the report is written when the iterator ends, however it ends."""
+        """Run every job and yield its outcome; the report is written when the iterator ends for any reason."""
         callback = _Callback(self.journal, self.metrics, on_event)
         ended = False
         try:
@@ -74,9 +74,9 @@ class Supervised:
 
 
 def supervised(engine: DrainingEngine, settings: RunSettings, jobs: Sequence[Runnable]) -> Supervised:
-    """The engine with a record in the run's store, numbers for Prometheus on Ray, and log lines where no progress is shown.
+    """Wrap an engine with a run record in the store, Prometheus metrics on Ray, and log lines without progress bars.
 
-    `OROGRAPH_LOG` is `json` for log lines in any case, `off` for none.
+    `OROGRAPH_LOG=json` always writes log lines, `OROGRAPH_LOG=off` never.
     """
     wanted = os.environ.get("OROGRAPH_LOG", "off" if sys.stderr.isatty() or engine.name == "local" else "json")
     if wanted == "json":
@@ -110,7 +110,7 @@ class _Callback:
 
 @contextlib.contextmanager
 def draining_on_signals(engine: Any) -> Iterator[None]:
-    """Inside, SIGTERM and the first SIGINT drain the engine; outside the main thread nothing changes."""
+    """Context in which SIGTERM and the first SIGINT drain the engine; no effect outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

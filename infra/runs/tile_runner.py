@@ -1,4 +1,4 @@
-"""Run one job from store to store: fetch, make, commit, publish. Every engine runs this."""
+"""The runner of every engine: fetches sources, makes a tile, commits and publishes it."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from orograph.stac.publishing.publish import publish_item
 
 
 def estimate_key(job: Job) -> str:
-    """Where a tile's own estimates of shifts are kept for the second pass."""
+    """Key of a tile's own shift estimates for the second pass."""
     return f"estimates/{job.tile.id}/{job.run_key}.json"
 
 
 @dataclass(frozen=True, slots=True)
 class EstimateRunner:
-    """The first of two passes: estimates a tile's shifts and keeps them in the store; picklable."""
+    """Runner of the first of two passes: estimates a tile's shifts and stores them; picklable."""
 
     settings: RunSettings
 
@@ -71,7 +71,7 @@ class EstimateRunner:
 
 @dataclass(frozen=True, slots=True)
 class TileRunner:
-    """The runner of tiles; picklable, safe to call twice and by two workers at once."""
+    """Makes and publishes a tile; picklable, safe to call twice and by two workers at once."""
 
     settings: RunSettings
     needs: NodeNeeds = field(default_factory=NodeNeeds)
@@ -135,7 +135,7 @@ class TileRunner:
     def fetch(
         self, job: Job, folder: Path, progress: ProgressCallback, clock: StageClock, files: SourceAccess | None = None
     ) -> dict[str, Sequence[RasterFile]]:
-        """Rasters of every source, by source id: local files, and sparse copies that fetch blocks when they are read."""
+        """Rasters of every source, by source id: local files, or sparse copies that fetch blocks on reading."""
         files = files or SourceAccess(self.settings, folder / "sources")
         wanted = [(ref, file) for ref in job.sources for file in ref.files]
         rasters: dict[str, list[RasterFile]] = {ref.source.id: [] for ref in job.sources}
@@ -180,7 +180,7 @@ class TileRunner:
         reads: dict[str, dict[str, int]] | None = None,
         outside: dict[str, int] | None = None,
     ) -> Receipt:
-        """The receipt for the driver."""
+        """Build the receipt for the driver."""
         return Receipt(
             tile=job.tile.id,
             run_key=job.run_key,

@@ -1,1 +1,1 @@
-"""The service: an OGC API - Processes front to the engine, previews, files, and the page people look at."""
+"""The service: OGC API - Processes for orders, map tiles, files, and the map page."""

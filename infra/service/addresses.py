@@ -1,8 +1,8 @@
 """The address under which clients see the service: behind proxies, below a path, with TLS ended elsewhere.
 
 A proxy that passes `Host` and `X-Forwarded-Proto` on and serves the whole host needs none of this. One that serves the
-service below a path, or changes the host, is described by one setting, the public URL; links then never depend on what
-a request says.
+service below a path, or changes the host, is described by one setting, the public URL; links then do not depend on
+headers of a request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orograph.stac.serving.conditional import route_path
 
 @dataclass(frozen=True, slots=True)
 class PublicUrl:
-    """Parts of the public URL; all empty where none is set.
+    """Parts of the public URL; all are empty if no public URL is set.
 
     Attributes:
         scheme: `http` or `https`.
@@ -32,7 +32,7 @@ class PublicUrl:
 
     @classmethod
     def parse(cls, text: str) -> PublicUrl:
-        """The parts of a URL; of an empty text, empty parts.
+        """Split a URL; an empty text gives empty parts.
 
         Raises:
             ConfigError: it is not an absolute http or https URL, or has a query.
@@ -54,7 +54,7 @@ class PublicUrl:
 
 
 def path_below(scope: Scope, prefix: str) -> str:
-    """Path of a request as the routes see it, whether a proxy passes the public prefix on or strips it."""
+    """Return a request's path without the public prefix, whether or not a proxy stripped it already."""
     path = route_path(scope)
     return path.removeprefix(prefix) if prefix and f"{path}/".startswith(f"{prefix}/") else path
 

@@ -45,8 +45,8 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
     """The service as an ASGI application.
 
     Args:
-        settings: How it runs.
-        parts: Store, engine, planner and so on; those of the environment when None.
+        settings: Settings of the service.
+        parts: Store, engine, planner and so on; built from environment variables when None.
 
     Raises:
         ConfigError, SourceUnknown: a setting that cannot be carried out.

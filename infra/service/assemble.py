@@ -1,4 +1,4 @@
-"""The service's real parts: store, engine, planner, runner, publisher."""
+"""Builds the service's parts: store, engine, planner, runner, publisher."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from orograph.stac.publishing.publish import publish_item, rebuild
 
 @dataclass(frozen=True, slots=True)
 class TilePlanner:
-    """Plans one tile from the sources it was made of, or from a catalogue's.
+    """Plans one tile, from the sources of its published version or from a catalogue.
 
     Attributes:
         published: Published tiles; a tile's manifest records its sources and settings.
-        sources: Of the catalogue in use.
-        run: Where grids and buckets are.
-        settings: Settings of tiles that are not published yet; of all tiles when `is_explicit`.
-        is_explicit: The operator named catalogue or settings, so they win over what is published.
+        sources: Sources of the catalogue in use.
+        run: Run settings: store, grids, credentials.
+        settings: Settings of tiles that are not published yet; with `is_explicit`, of all tiles.
+        is_explicit: The operator gave catalogue or settings; they override those of published tiles.
     """
 
     published: Published
@@ -54,7 +54,7 @@ class TilePlanner:
     is_explicit: bool = False
 
     def settings_for(self, tile: Tile) -> ProcessingSettings:
-        """The settings a tile is made with when a request changes none."""
+        """Settings of a tile before the overrides of a request."""
         found = self._published(tile)
         if found is None:
             return self.settings
@@ -84,7 +84,7 @@ class TilePlanner:
         return self._aligned_as_before(job)
 
     def _aligned_as_before(self, job: Job) -> Job:
-        """Return the job with the shifts given to its tile, which agree with its neighbours', if the files are the same."""
+        """Return the job with the shifts given to its tile, which agree with its neighbours, if files are the same."""
         found = self._published(job.tile)
         if found is None or not (given := self.published.alignment(found)):
             return job
@@ -112,15 +112,15 @@ def _contents(refs: Sequence[SourceRef]) -> list[tuple[str, str]]:
 def parts_from(
     run: RunSettings, sources: Sequence[Source] | None = None, processing: ProcessingSettings | None = None
 ) -> Parts:
-    """Dependencies of a service with a real store, planner and engine.
+    """Build the parts of a service from run settings.
 
     Args:
         run: Store, engine, grids.
-        sources: Sources orders may name; those of the bundled catalogue, and of each tile, when None.
-        processing: Settings of every tile; those each tile was published with when None.
+        sources: Sources that orders may name; None for those of the bundled catalogue and of each published tile.
+        processing: Settings of every tile; None for the settings with which each tile was published.
 
     Raises:
-        ConfigError: the store or engine cannot be had.
+        ConfigError: the store or engine is not available.
     """
     store = open_store(run.store, endpoint_url=run.s3_endpoint_url, anonymous=run.s3_anonymous)
     if processing is not None:
@@ -165,7 +165,7 @@ def _sources_of(settings: ServiceSettings) -> tuple[Source, ...] | None:
 
 
 def publisher_of(store: Store) -> Publisher:
-    """Publishes a finished run's item and brings the catalogue up to it."""
+    """Return a function that publishes a finished run's item and updates the catalogue."""
     one_at_a_time = threading.Lock()
 
     def publish(receipt: Receipt) -> str:

@@ -1,4 +1,4 @@
-"""Who calls: API keys kept as hashes, compared in constant time, and a hook for OpenID Connect tokens."""
+"""Authentication: API keys stored as hashes and compared in constant time, and a hook for OpenID Connect tokens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _UNKNOWN_CALLER: Final = hashlib.sha256(b"nobody").hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller and what the caller may do; `id` identifies the caller in job records and rate limits."""
+    """A caller and the caller's permissions; `id` identifies the caller in job records and rate limits."""
 
     id: str
     scopes: frozenset[Scope]
@@ -68,7 +68,7 @@ class StoredKey(BaseModel):
 
     @property
     def is_expired(self) -> bool:
-        """True when the key's time is over."""
+        """True after the key's expiry time."""
         return self.expires is not None and datetime.now(UTC) >= self.expires
 
 
@@ -79,7 +79,7 @@ class _KeyFile(BaseModel):
 class KeyRing:
     """The API keys of a file; a change of the file is seen within a second.
 
-    A key contains 256 random bits, so a plain SHA-256 cannot be searched backwards and no slow hash is needed.
+    A key contains 256 random bits, so that its SHA-256 cannot be reversed by search and a slow hash is not needed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,7 +90,7 @@ class KeyRing:
         self._looked = 0.0
 
     def create(self, name: str, scopes: tuple[Scope, ...], days: float | None = None) -> str:
-        """Make a key, keep its hash, return the key: it is shown this once."""
+        """Make a key, store its hash and return the key, which cannot be shown again."""
         secret = secrets.token_urlsafe(32)
         key_id = secrets.token_hex(4)
         now = datetime.now(UTC)
@@ -107,7 +107,7 @@ class KeyRing:
         return key
 
     def revoke(self, key_id: str) -> bool:
-        """Forget a key; False when there is none of that id."""
+        """Delete a key; False if there is no key with this id."""
         keys = self._read()
         kept = tuple(key for key in keys if key.id != key_id)
         if len(kept) == len(keys):
@@ -116,11 +116,11 @@ class KeyRing:
         return True
 
     def list(self) -> tuple[StoredKey, ...]:
-        """All keys, without their secrets."""
+        """The stored keys, without secrets."""
         return self._read()
 
     def principal(self, text: str) -> Principal | None:
-        """The owner of a key, None for an unknown key."""
+        """Return the owner of a key; None for an unknown key."""
         match = _KEY.fullmatch(text)
         stored = self._current().get(match[1]) if match else None
         expected = stored.sha256 if stored else _UNKNOWN_CALLER
@@ -184,7 +184,7 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class Authenticator:
-    """Decides who a caller is.
+    """Identifies callers by API key or token.
 
     Attributes:
         rule: `off`, `run` or `all`, as in the settings.
@@ -197,7 +197,7 @@ class Authenticator:
     verifier: TokenVerifier | None = None
 
     def caller(self, token: str | None) -> Principal | None:
-        """The principal of a token; without one, the anonymous principal of the access rule, if any; None when the token is invalid."""
+        """The principal of a token; without a token, the access rule's anonymous one; None for an invalid token."""
         if self.rule == "off":
             return ANYONE
         if token:
@@ -208,7 +208,7 @@ class Authenticator:
 
 
 def verifier_from(dotted: str) -> TokenVerifier | None:
-    """The verifier a setting names as `module:callable`; None for the empty string.
+    """Import the verifier named as `module:callable`; None for the empty string.
 
     Raises:
         ConfigError: it cannot be imported or called.

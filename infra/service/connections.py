@@ -1,8 +1,8 @@
-"""Connections that cannot lock others out: bounded in time, header bytes and number.
+"""Bounds on connections, so that none can block the others: time, header bytes and number.
 
 uvicorn has no timeout before a request is complete and counts idle connections as requests. This protocol closes
-connections whose request is not complete in time, rejects long headers with 431, and makes room for a new connection by
-closing the one that has waited longest without a request.
+connections whose request is not complete in time, rejects long headers with 431, and at the largest number of
+connections closes the one that has been idle longest.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _TOO_LONG: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection:
 
 
 class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen by uvicorn at import
-    """uvicorn's HTTP protocol with bounds.
+    """uvicorn's HTTP protocol with bounds on its connections.
 
     Attributes:
         request_timeout_s: Longest time from a connection's or request's first byte to its last.
-        max_header_bytes: Of one request, its first line included.
-        max_connections: Open at once in a server; beyond it the longest idle one is closed.
+        max_header_bytes: Largest header of a request, including its first line.
+        max_connections: Largest number of open connections; beyond it the one idle longest is closed.
     """
 
     request_timeout_s: ClassVar[float] = 10.0
@@ -38,7 +38,7 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # ch
     )
 
     def connection_made(self, transport: Any) -> None:
-        """Count the connection, and make room for it."""
+        """Register a new connection; above `max_connections`, close the connection that has been idle longest."""
         super().connection_made(transport)
         self._timer: asyncio.TimerHandle | None = None
         self._seen_bytes = 0
@@ -67,12 +67,12 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # ch
             self._request_is_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove a closed connection from the count."""
         self._request_is_complete()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Mark the connection as idle until its next request."""
         super().on_response_complete()
         if not self.transport.is_closing():
             self._waiting[id(self)] = self
@@ -104,7 +104,7 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # ch
 
 
 def bounded_protocol(request_timeout_s: float, max_header_bytes: int, max_connections: int) -> type[BoundedProtocol]:
-    """The protocol with a service's bounds; connections never take the process's last file descriptors."""
+    """Return `BoundedProtocol` with these bounds; `max_connections` stays below the limit of file descriptors."""
     import resource  # Unix only
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

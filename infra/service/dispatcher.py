@@ -1,8 +1,8 @@
-"""From accepted orders to the engine: a bounded queue, a few threads, and a lease that expires with its service.
+"""Runs accepted orders: a bounded queue, a few threads, and a lease that expires when the service stops.
 
 Nothing is computed in a request. A thread takes a job, runs it through the engine as `orograph run` would, and records
-the outcome. A service that stops leaves its records behind; the next one to start, or another replica, adopts them
-once their owner's lease has run out.
+the outcome. When a service stops, its records stay; the next service or replica takes them over
+when the lease has expired.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _log = logging.getLogger("orograph.service")
 
 
 class JobPlanner(Protocol):
-    """Turns an order into a job: finds the sources' files over the tile and their ETags."""
+    """Plans an order: finds the sources' files over the tile and their ETags."""
 
     def __call__(self, tile: Tile, source_ids: tuple[str, ...], settings: ProcessingSettings) -> Job:
         """The job; no source ids means every catalogued source that reaches the tile.
@@ -66,10 +66,10 @@ Publisher = Callable[[Receipt], str]
 def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -> ProcessingSettings:
     """Settings with the overrides of an order.
 
-    A request for an interpolant or none resets the options of networks, and the device if nothing runs there any more.
+    A request for an interpolant or none resets the options of networks, and the device if no network uses it any more.
 
     Raises:
-        ConfigError: a value a setting cannot take.
+        ConfigError: a value is not allowed for its setting.
     """
     values = {**settings.model_dump(), **overrides}
     if "superres" in overrides and not takes_options(overrides["superres"]):
@@ -85,7 +85,7 @@ def with_overrides(settings: ProcessingSettings, overrides: Mapping[str, Any]) -
 
 
 class Dismissed(BaseException):
-    """Raised through the engine to stop a dismissed run; a `BaseException`, so that no `except Exception` catches it."""
+    """Raised inside the engine to stop a dismissed run; a `BaseException`, so that no `except Exception` catches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Machinery:
     Attributes:
         engine: Runs one job at a time for each thread.
         runner: The function the engine runs.
-        planner: Plans adopted jobs again.
+        planner: Plans jobs again that were taken over from another service.
         publish: Called after a successful run.
         settings_for: Settings of a tile without a request's overrides.
     """
@@ -114,9 +114,9 @@ class Dispatcher:
         book: Job records.
         store: Store that contains the lease.
         machinery: Engine, runner, planner, publisher.
-        workers: Jobs at once.
-        limit: Jobs that may wait.
-        lease_s: A silent owner loses its jobs after so long.
+        workers: Number of jobs that run at once.
+        limit: Largest number of waiting jobs.
+        lease_s: Seconds without a sign of life after which a service loses its jobs.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Dispatcher:
         return self._queue.qsize()
 
     def start(self) -> None:
-        """Start the threads, which first take over unfinished jobs of a former service."""
+        """Start the threads; they first take over unfinished jobs of services whose lease has expired."""
         try:
             self._leases.sign()
         except StoreUnwritable as error:
@@ -154,7 +154,7 @@ class Dispatcher:
             thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Take no more jobs, give the lease back, wait shortly for threads; unfinished records stay for adoption."""
+        """Accept no more jobs, release the lease and wait up to `timeout_s` for threads; others take over the rest."""
         self._stopping.set()
         with self._lock:
             self._unwanted |= self._mine
@@ -173,7 +173,7 @@ class Dispatcher:
             _log.warning("the lease could not be given back: %s", redacted(str(error)))
 
     def enqueue(self, id_: str, job: Job | Callable[[], Job]) -> bool:
-        """Queue a job, or what plans it, whose record exists; False when the queue is full."""
+        """Queue a job (or a function that plans it) whose record exists; False when the queue is full."""
         with self._lock:
             if id_ in self._mine:
                 return True

@@ -1,4 +1,4 @@
-"""Memory, time and cost of an order, from its plan and from tiles that were made here before."""
+"""Memory, time and cost of an order, from its plan and from earlier tiles of this service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _JOBS_LOOKED_AT: Final = 50
 
 @router.get("/processes/{process_id}/choices", summary="Values that settings of an order may have")
 async def choices(process_id: str, service: TheService, _caller: Orderer) -> dict[str, Any]:
-    """Models, vertical frames and pixel sizes by setting, of the settings that this service lets an order change."""
+    """Allowed values (models, vertical frames, pixel sizes) of each setting that an order may change."""
     known_process(process_id)
     frames = VerticalCatalogue.load().frames
     every: dict[str, list[dict[str, Any]]] = {
@@ -52,7 +52,7 @@ async def choices(process_id: str, service: TheService, _caller: Orderer) -> dic
 async def estimate(process_id: str, inputs: Inputs, service: TheService, _caller: Orderer) -> dict[str, Any]:
     """Memory, seconds and cost of an order; nothing is queued.
 
-    `seconds` is null where no tile was made here yet; `basis` says from what it was scaled, by the number of pixels.
+    `seconds` is null before the first tile; `basis` names the tiles from which it was scaled by number of pixels.
     """
     known_process(process_id)
     job, is_up_to_date = await asyncio.to_thread(service.orders.planned, inputs)

@@ -1,4 +1,4 @@
-"""Progress as server-sent events: one broadcast, any number of bounded listeners."""
+"""Progress as server-sent events: one broadcast to a bounded number of watchers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ KEEPALIVE_S: Final = 15.0
 
 
 class Broadcast:
-    """Hands every change of a record to those who watch the job; changes may come from any thread.
+    """Sends every change of a record to the watchers of its job; any thread may report changes.
 
     Args:
-        limit: Watchers at once.
-        per_caller: Watchers at once of one caller.
+        limit: Largest number of watchers at once.
+        per_caller: The same for one caller.
     """
 
     def __init__(self, limit: int, per_caller: int) -> None:
@@ -41,11 +41,11 @@ class Broadcast:
 
     @property
     def open(self) -> int:
-        """Watchers now."""
+        """Number of open watchers."""
         return self._count
 
     def watch(self, id_: str, caller: str) -> Watcher | None:
-        """A watcher of a job, None when the caller or all together have as many as allowed; close it."""
+        """Open a watcher of a job, to be closed by the caller; None when the limit is reached."""
         with self._lock:
             if self._count >= self._limit or self._callers[caller] >= self._per_caller:
                 return None
@@ -56,7 +56,7 @@ class Broadcast:
         return watcher
 
     def drop(self, watcher: Watcher) -> None:
-        """Forget a watcher."""
+        """Remove a watcher."""
         with self._lock:
             group = self._watchers.get(watcher.id, set())
             if watcher in group:
@@ -70,7 +70,7 @@ class Broadcast:
 
 
 class Watcher:
-    """One open stream. A slow reader loses changes in between, never the latest."""
+    """One open stream. A slow reader misses intermediate changes, never the latest."""
 
     def __init__(self, broadcast: Broadcast, id_: str, caller: str, loop: asyncio.AbstractEventLoop) -> None:
         self.id = id_
@@ -85,7 +85,7 @@ class Watcher:
             self._loop.call_soon_threadsafe(self._put, record)
 
     async def next(self, timeout_s: float) -> JobRecord | None:
-        """The next change, None when there was none for so long."""
+        """Return the next change; None if there is none within `timeout_s`."""
         try:
             return await asyncio.wait_for(self._queue.get(), timeout_s)
         except TimeoutError:
@@ -102,12 +102,12 @@ class Watcher:
 
 
 def event(name: str, id_: int, data: dict[str, object]) -> bytes:
-    """One server-sent event."""
+    """Format one server-sent event."""
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (id_, name.encode(), orjson.dumps(data))
 
 
 async def keepalive(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Pass a stream on, opened by how long a client should wait before it connects again."""
+    """Yield the clients' reconnection delay, then the events of a stream, and comments that keep it open."""
     yield b"retry: 2000\n\n"
     async for chunk in source:
         yield chunk

@@ -1,4 +1,4 @@
-"""Execution requests of OGC API - Processes, part 1: body, preferences, and the form results are answered in."""
+"""Execution requests of OGC API - Processes, part 1: body, preferences, and form of the results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PREFERENCE: Final = re.compile(r"\s*([\w-]+)\s*(?:=\s*\"?(\d{1,6})\"?)?\s*(?:;.
 
 
 class OutputFormat(BaseModel):
-    """Format of an output; there is one for each."""
+    """Format of an output; each output has one format."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -43,7 +43,7 @@ class Execute(BaseModel):
 
     Attributes:
         inputs: Values, inline or qualified (`{"value": ...}`).
-        outputs: The wanted ones; all when left out. Results are links.
+        outputs: Requested outputs; all if omitted. Results are links.
         response: `document` for a JSON object of results, `raw` for `Link` headers.
     """
 
@@ -82,7 +82,7 @@ class Execute(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ResultForm:
-    """How results are answered."""
+    """Form of the results in a response."""
 
     response: Response = "document"
     outputs: tuple[OutputName, ...] = tuple(OUTPUTS)
@@ -94,7 +94,7 @@ class Preference:
 
     Attributes:
         wait_s: Longest time to wait for results before answering with the job; 0 to answer at once.
-        applied: The preference that is honoured, for `Preference-Applied`; empty when none was given.
+        applied: The preference that is honoured, for `Preference-Applied`; empty without a preference.
     """
 
     wait_s: float
@@ -102,7 +102,7 @@ class Preference:
 
     @classmethod
     def parse(cls, header: str, longest_s: float) -> Preference:
-        """Parse the header; without a preference the request waits, as the standard requires of processes that support both."""
+        """Parse the header; without a preference the request waits, as the standard requires."""
         found = {
             match[1].lower(): match[2]
             for part in header.split(",")

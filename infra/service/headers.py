@@ -1,4 +1,4 @@
-"""Security headers of every answer, and CORS headers that let any page read published data."""
+"""Security headers of every response, and CORS headers that allow any page to read published data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXPOSED: Final = "Accept-Ranges, Content-Length, Content-Range, ETag, Location"
 
 
 class SafeHeaders:
-    """Adds security headers that an answer does not set itself.
+    """Adds the security headers that a response does not set itself.
 
     Args:
         app: The application.
@@ -56,10 +56,10 @@ class SafeHeaders:
 
 
 class PublicReading:
-    """CORS for reading only: any page may read with or without a key, none may order or dismiss.
+    """CORS for reading only: any page may read with or without a key; no other page may order or dismiss.
 
     Orders need `Content-Type: application/json`, which a browser sends across origins only after a preflight that is
-    rejected here; so an open service on the user's machine accepts orders from its own page only.
+    rejected here; so that an open service on the user's machine accepts orders from its own page only.
     """
 
     def __init__(self, app: ASGIApp, *, prefix: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Job records as OGC API - Processes' status documents, and the links everything carries."""
+"""OGC API - Processes status documents of job records, and links."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orograph.infra.service.job_records import JobRecord, JobStatus
 def link(
     request: Request, rel: str, path: str, title: str, media_type: str = "application/json", **query: str
 ) -> dict[str, str]:
-    """A link with an address as the caller sees this service."""
+    """A link that starts with the public address of this service."""
     base = str(request.base_url).rstrip("/")
     href = f"{base}{path}" + (f"?{urlencode(query)}" if query else "")
     document = {"href": href, "rel": rel, "type": media_type}
@@ -24,7 +24,7 @@ def link(
 
 
 def status_document(request: Request, record: JobRecord) -> dict[str, Any]:
-    """The state of a job with its links, results among them once there are some."""
+    """The status document of a job, with links; links to results if there are any."""
     links = [
         link(request, "self", f"/jobs/{record.id}", "This job"),
         link(request, "monitor", f"/jobs/{record.id}/events", "Progress", "text/event-stream"),

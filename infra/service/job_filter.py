@@ -1,4 +1,4 @@
-"""Filters of the job list, as OGC API - Processes' job-list class names them."""
+"""Filters of the job list, by the names of the conformance class job-list of OGC API - Processes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class JobFilter:
     """Conditions a job must meet; None and empty for any.
 
     Attributes:
-        types, processes, statuses: One of these.
+        types, processes, statuses: Accepted values.
         created: First and last instant of creation, microseconds since 1970.
-        min_duration_s, max_duration_s: Bounds of the running time; waiting jobs have none, jobs that ended at once 0.
+        min_duration_s, max_duration_s: Bounds of the running time, seconds; a waiting job never matches.
         tile: Tile id.
     """
 
@@ -45,10 +45,10 @@ class JobFilter:
         max_duration_s: int | None,
         tile: str | None,
     ) -> JobFilter:
-        """The filter of query parameters; lists are comma-separated, repeated or both.
+        """Parse query parameters; lists may be comma-separated, repeated or both.
 
         Raises:
-            Problem: 400 for a state or a time that is none.
+            Problem: 400 for an invalid state or time.
         """
         known = {status.value for status in JobStatus}
         if unknown := sorted(_listed(statuses) - known):

@@ -1,8 +1,8 @@
-"""Job records: orders and their outcomes, kept in the store so that they outlive the service.
+"""Job records: orders and their outcomes, stored so that they survive the service.
 
 A record is one small JSON object, `service/jobs/<id>.json`, made by put-if-absent and changed by compare-and-swap.
-The id is a hash of what would be computed (the run key) and of the caller's Idempotency-Key, so equal orders meet in
-one record whichever replica they reach.
+The id is a hash of the run key and of the caller's Idempotency-Key, so that equal orders share one record on any
+replica.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SWAPS: Final = 20
 
 
 class JobStatus(StrEnum):
-    """OGC API - Processes' states of a job."""
+    """States of a job in OGC API - Processes."""
 
     ACCEPTED = "accepted"
     RUNNING = "running"
@@ -35,7 +35,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """True when nothing more will happen on its own."""
+        """True when the job has ended: the state cannot change any more."""
         return self in {JobStatus.SUCCESSFUL, JobStatus.FAILED, JobStatus.DISMISSED}
 
 
@@ -44,16 +44,16 @@ class JobRecord(BaseModel):
 
     Attributes:
         id: 32 hexadecimal digits.
-        tile, sources, overrides: The order; no sources means all that reach the tile.
-        response, outputs: Form in which the results are answered: `document` or `raw`, and which; none means all.
+        tile, sources, overrides: The order; without sources, all that cover the tile.
+        response, outputs: Form of the results, `document` or `raw`, and names of the requested outputs; empty for all.
         run_key: Run key of the planned job.
         progress: 0 to 1 over all stages.
-        owner: The service process that looks after it.
-        requested_by: Who ordered first; only they may dismiss it.
-        item_key: The published item, when there is one.
+        owner: The service process that runs it.
+        requested_by: The first caller; only this caller may dismiss it.
+        item_key: Key of the published item, if there is one.
         error: The error's JSON-ready values, redacted.
-        figures: Figures of the receipt: seconds by stage, bytes, memory.
-        revision: Counts changes, so that watchers see each once.
+        figures: Statistics of the run: seconds by stage, bytes, memory.
+        revision: Number of changes, so that watchers receive each one once.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -88,7 +88,7 @@ class JobRecord(BaseModel):
         return f"{PREFIX}{self.id}.json"
 
     def changed(self, **updates: Any) -> Self:
-        """The record with other values, stamped and counted."""
+        """Return a copy with other values, a new time of change and the next revision."""
         return self.model_copy(update={"updated": now(), "revision": self.revision + 1, **updates})
 
     def to_bytes(self) -> bytes:
@@ -97,24 +97,24 @@ class JobRecord(BaseModel):
 
 
 def now() -> datetime:
-    """This moment, UTC, whole milliseconds."""
+    """The current time, UTC, in whole milliseconds."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def job_id(run_key: str, idempotency_key: str = "", caller: str = "") -> str:
-    """Identity of an order; an Idempotency-Key counts only for the caller who chose it."""
+    """Id of an order; an Idempotency-Key is specific to its caller."""
     document = [run_key, idempotency_key, caller] if idempotency_key else [run_key]
     return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:32]
 
 
 class JobBook:
-    """The records of a store, with those seen lately in memory.
+    """The records of a store, with a cache of recent ones in memory.
 
     Args:
         store: Store that contains the records.
-        on_change: Called with every change made here.
-        retention: Finished records older than this are forgotten by `refresh`.
+        on_change: Called with every change by this process.
+        retention: Age at which `refresh` deletes finished records.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class JobBook:
         self._seen: dict[str, tuple[str, JobRecord]] = {}
 
     def add(self, record: JobRecord) -> tuple[JobRecord, bool]:
-        """Keep a new record; the one that is there already wins. Returns the record and whether it is new."""
+        """Store a new record unless one with its id exists; return the stored record and whether it is new."""
         try:
             info = self._store.put(record.key, record.to_bytes(), if_absent=True, media_type="application/json")
         except ObjectExists:
@@ -136,13 +136,13 @@ class JobBook:
         return record, True
 
     def known(self, id_: str) -> JobRecord | None:
-        """The record as this process last saw it, without asking the store."""
+        """The cached record, without a request to the store."""
         with self._lock:
             found = self._seen.get(id_)
         return found[1] if found else None
 
     def get(self, id_: str) -> JobRecord | None:
-        """The stored record, or this process's newer one; None if it does not exist."""
+        """The stored record, or the cached one if that is newer; None if it does not exist."""
         kept = self._load(f"{PREFIX}{id_}.json")
         if kept is None:
             return None
@@ -150,7 +150,7 @@ class JobBook:
         return self._note(etag, record)
 
     def change(self, id_: str, how: Callable[[JobRecord], JobRecord | None]) -> JobRecord | None:
-        """Change a record by compare-and-swap; `how` returns None to leave it. Returns the record now stored."""
+        """Change a record by compare-and-swap and return the stored record; `how` returns None for no change."""
         key = f"{PREFIX}{id_}.json"
         for _ in range(_SWAPS):
             kept = self._load(key)
@@ -171,7 +171,7 @@ class JobBook:
         raise CatalogueError(f"job {id_} was changed by others {_SWAPS} times in a row")
 
     def show(self, record: JobRecord) -> None:
-        """Make a change visible in this process only: progress between two writes."""
+        """Change a record in this process only, such as progress between two writes."""
         with self._lock:
             etag = self._seen.get(record.id, ("", record))[0]
             self._seen[record.id] = (etag, record)
@@ -184,7 +184,7 @@ class JobBook:
             self._seen.pop(id_, None)
 
     def recent(self) -> list[JobRecord]:
-        """The records this process knows, newest first."""
+        """The cached records, newest first."""
         with self._lock:
             records = [record for _, record in self._seen.values()]
         return sorted(records, key=lambda record: (record.created, record.id), reverse=True)

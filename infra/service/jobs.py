@@ -1,4 +1,4 @@
-"""OGC API - Processes: the jobs, their results, their dismissal, their progress as events."""
+"""Routes of OGC API - Processes for jobs: list, status, results, dismissal, and progress as events."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def jobs(
     max_duration: Annotated[int | None, Query(alias="maxDuration", ge=0, description="Seconds.")] = None,
     tile: Annotated[str | None, Query(pattern=r"^E[0-9]{4}N[0-9]{4}$")] = None,
 ) -> dict[str, Any]:
-    """Jobs, newest first; filters of OGC API - Processes, and by tile."""
+    """Jobs, newest first, filtered by tile and by the filters of OGC API - Processes."""
     wanted = JobFilter.parse(type_, process_id, status, datetime, min_duration, max_duration, tile)
     records = [record for record in service.book.recent() if wanted.matches(record)]
     links = [link(request, "self", "/jobs", "Jobs")]
@@ -59,7 +59,7 @@ async def jobs(
 
 @router.get("/jobs/{job_id}", summary="Status of a job")
 async def job(job_id: JobId, request: Request, service: TheService, _caller: Reader) -> Response:
-    """How a job stands, with progress by stage."""
+    """Status of a job, with progress by stage."""
     record = await _record(service, job_id)
     return JSONResponse(status_document(request, record), headers={"Cache-Control": "no-store"})
 
@@ -71,7 +71,7 @@ async def job(job_id: JobId, request: Request, service: TheService, _caller: Rea
     response_class=JSONResponse,
 )
 async def results(job_id: JobId, request: Request, service: TheService, _caller: Reader) -> Response:
-    """Links to the item and the manifest, in the form the order asked for."""
+    """Links to the item and the manifest, in the form that the order requested."""
     record = await _record(service, job_id)
     return results_response(request, record, ResultForm(record.response, record.outputs or tuple(OUTPUTS)))
 
@@ -79,10 +79,10 @@ async def results(job_id: JobId, request: Request, service: TheService, _caller:
 def results_response(
     request: Request, record: JobRecord, form: ResultForm, headers: dict[str, str] | None = None
 ) -> Response:
-    """The results of a job that is over.
+    """The results of a job that has ended.
 
     Raises:
-        Problem: it failed, or has none (yet).
+        Problem: the job failed, or has no results (yet).
     """
     if record.status is JobStatus.FAILED:
         error = record.error or {}
@@ -101,7 +101,7 @@ def results_response(
 
 
 async def finished_within(service: Service, record: JobRecord, wait_s: float, caller: str) -> JobRecord:
-    """The record when the job is over or the time is, whichever comes first; at once where many requests wait."""
+    """Wait until the job ends, at most `wait_s`, and return its record; does not wait if too many requests wait."""
     watcher = service.broadcast.watch(record.id, caller) if wait_s > 0 and not record.status.is_final else None
     if watcher is None:
         return record
@@ -122,9 +122,9 @@ async def finished_within(service: Service, record: JobRecord, wait_s: float, ca
 
 @router.delete("/jobs/{job_id}", summary="Dismiss a job")
 async def dismiss(job_id: JobId, request: Request, service: TheService, caller: Dismisser) -> Response:
-    """Stop a job that waits or runs, or forget one that is over; published tiles stay.
+    """Stop a job that waits or runs, or delete the record of one that has ended; published tiles stay.
 
-    Only who ordered it may, and operators: keys with the scope `admin`.
+    Only its caller and operators (keys with the scope `admin`) may do this.
     """
     record = await _record(service, job_id)
     if record.requested_by not in {caller.id, ""} and "admin" not in caller.scopes:

@@ -1,7 +1,8 @@
-"""Signs of life of services that share a store, judged without comparing clocks.
+"""Leases show which services that share a store are alive, without comparing their clocks.
 
-A service rewrites its lease regularly. Whoever looks remembers when it last saw the content change, by its own monotonic
-clock; an owner is dead once its lease has not changed for the lease's time. Clocks of machines may differ by any amount.
+A service rewrites its lease regularly. Another service records, by its own monotonic clock,
+when it last saw the content change; the owner counts as dead when its lease has not changed for `lease_s`. Clocks of
+machines may differ by any amount.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ class Leases:
     """The leases of a store, seen by one service.
 
     Args:
-        store: Where they are kept.
-        owner: This service.
-        lease_s: Longest time between two signs of life.
+        store: Store of the leases.
+        owner: Id of this service.
+        lease_s: Longest time between two renewals.
         clock: Seconds, monotonic.
     """
 
@@ -35,7 +36,7 @@ class Leases:
         self._seen: dict[str, tuple[bytes, float]] = {}
 
     def sign(self) -> None:
-        """Give a sign of life.
+        """Renew this service's lease.
 
         Raises:
             StoreUnwritable and other errors of the store.
@@ -43,11 +44,11 @@ class Leases:
         self._store.put(_key(self._owner), str(next(self._numbers)).encode())
 
     def release(self) -> None:
-        """Give the lease back: others may take this service's jobs at once."""
+        """Delete this service's lease, so that others may take over its jobs at once."""
         self._store.delete(_key(self._owner))
 
     def lives(self, owner: str) -> bool:
-        """Whether a service is alive, as far as this one can know; one seen for the first time is."""
+        """Whether a service is alive, judged by its lease; a service seen for the first time counts as alive."""
         if owner == self._owner:
             return True
         try:

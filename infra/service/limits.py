@@ -1,4 +1,4 @@
-"""Bounds on what one caller may send and how often; plain ASGI, so that they cost microseconds."""
+"""Bounds on the rate and size of a caller's requests; plain ASGI, so that they cost microseconds."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _REMEMBERED: Final = 10_000
 
 
 class RateLimiter:
-    """Token buckets: a minute's allowance at once, refilled evenly; the longest-unseen callers are forgotten.
+    """One token bucket per caller, of one minute's allowance, refilled evenly; callers unseen longest are dropped.
 
     Args:
-        per_minute: Allowance of one caller.
+        per_minute: Requests per minute of one caller.
         clock: Seconds, monotonic.
     """
 
@@ -33,7 +33,7 @@ class RateLimiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, caller: str) -> int:
-        """Take one token: 0 when there was one, else the whole seconds until there is."""
+        """Take one token; return 0, or the whole seconds until one is available."""
         now = self._clock()
         with self._lock:
             tokens, seen = self._buckets.pop(caller, (self._capacity, now))
@@ -46,7 +46,7 @@ class RateLimiter:
 
 
 def caller_network(host: str | None) -> str:
-    """Network by which a caller without a key is counted: the IPv4 address, or the IPv6 /64 (one customer's)."""
+    """Network of a caller without a key, for rate limits: the IPv4 address, or the IPv6 /64 network."""
     if not host:
         return "unknown"
     try:
@@ -59,7 +59,7 @@ def caller_network(host: str | None) -> str:
 
 
 class SizeLimits:
-    """Rejects long URLs (414) and long bodies (413), declared or not, before they are read."""
+    """Rejects long URLs (414) and long bodies (413), with or without Content-Length, before reading all of them."""
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_url_bytes: int) -> None:
         self._app = app

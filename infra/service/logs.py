@@ -1,4 +1,4 @@
-"""Logs of the service: one line an event, redacted, to standard error."""
+"""Logs of the service: one redacted line per event, to standard error."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ async def tilejson(layer: Layer, request: Request, service: TheService, _caller:
 async def raw_tilejson(
     source: SourceId, layer: Annotated[Layer, Path()], request: Request, service: TheService, _caller: Reader
 ) -> dict[str, Any]:
-    """TileJSON 3.0 of a source as it came."""
+    """TileJSON 3.0 of an unprocessed source."""
     if layer not in SOURCE_LAYERS:
         raise Problem(404, "Not Found", "a source has relief, hillshade, slope, aspect and terrain")
     _known(service, source)
@@ -74,14 +74,14 @@ async def raw_tilejson(
 async def difference_tilejson(
     other: SourceId, request: Request, service: TheService, _caller: Reader
 ) -> dict[str, Any]:
-    """TileJSON 3.0 of the product minus a source as it came, or minus the run before it (`previous`)."""
+    """TileJSON 3.0 of the product minus an unprocessed source, or minus the previous run (`previous`)."""
     _known(service, other)
     return await _tilejson(request, service, _MapLayer(f"difference/{other}", f"Product minus {other}"))
 
 
 @router.get("/wmts", summary="WMTS capabilities", response_class=Response)
 async def capabilities(request: Request, service: TheService, _caller: Reader) -> Response:
-    """OGC WMTS 1.0.0 capabilities with RESTful tiles; asked with or without `SERVICE=WMTS&REQUEST=GetCapabilities`."""
+    """OGC WMTS 1.0.0 capabilities with RESTful tiles; the query `SERVICE=WMTS&REQUEST=GetCapabilities` is optional."""
     query = {name.lower(): value.lower() for name, value in request.query_params.items()}
     if query.get("request", "getcapabilities") != "getcapabilities":
         raise Problem(400, "Bad Request", "this WMTS is RESTful: take the tiles' addresses from its capabilities")

@@ -45,7 +45,7 @@ _SPAN: Final = r"^-?[0-9]{1,5}(\.[0-9]{1,2})?,-?[0-9]{1,5}(\.[0-9]{1,2})?$"
 
 @router.get("/state", summary="What there is to see")
 async def state(service: TheService, _caller: Reader) -> dict[str, Any]:
-    """Bounds, layers, legends, sources, and what the caller may order."""
+    """Bounds, layers, legends, sources, and the settings that the caller may order."""
     published = await asyncio.to_thread(service.published.all)
     return {
         "bounds": bounds_deg(published),
@@ -79,13 +79,13 @@ def _frame_names(published: dict[str, PublishedTile]) -> dict[str, str]:
 
 
 def bounds_deg(published: dict[str, PublishedTile]) -> list[float] | None:
-    """West, south, east, north of all published tiles; None without any."""
+    """West, south, east, north of all published tiles, degrees; None without tiles."""
     boxes = [tile.item["bbox"] for tile in published.values()]
     return [f(box[i] for box in boxes) for i, f in ((0, min), (1, min), (2, max), (3, max))] if boxes else None
 
 
 def deepest_zoom(published: dict[str, PublishedTile]) -> int:
-    """The zoom at which the finest published pixels are seen."""
+    """The zoom at which the finest published pixels are fully resolved."""
     return native_zoom(min((float(tile.properties.get("gsd", 10.0)) for tile in published.values()), default=10.0))
 
 
@@ -135,7 +135,7 @@ async def profile(
         Query(max_length=4, description="Sources as they came, or `previous` for the run before, along the same line."),
     ] = None,
 ) -> dict[str, Any]:
-    """Heights, uncertainty and sources at even distances along a line of at most 300 km."""
+    """Heights, uncertainty and sources at regular distances along a line of at most 300 km."""
     points = _points(line)
     return await asyncio.to_thread(lambda: service.heights.along(sampled(points, samples), tuple(also or ())))
 
@@ -166,7 +166,7 @@ async def map_tile(
     span: Annotated[str | None, Query(pattern=_SPAN, description="Heights at the ends of the relief's tints.")] = None,
     if_none_match: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Response:
-    """A map tile (512 pixels, WebMercatorQuad) of the product; `terrain` and `heights` are in the terrarium encoding."""
+    """A map tile (512 pixels, WebMercatorQuad) of the product; `terrain` and `heights` use terrarium encoding."""
     look = Look(layer, form=form, span_m=_span(span) if layer == "relief" else None)
     return await _picture(request, service, Address(z, x, y), look, if_none_match)
 
@@ -185,7 +185,7 @@ async def raw_tile(
     span: Annotated[str | None, Query(pattern=_SPAN, description="Heights at the ends of the relief's tints.")] = None,
     if_none_match: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Response:
-    """A map tile of a source as it came, before anything was done to it, or of the run before (`previous`)."""
+    """A map tile of an unprocessed source, or of the previous run (`previous`)."""
     if layer not in SOURCE_LAYERS:
         raise Problem(404, "Not Found", "a source has relief, hillshade, slope, aspect and terrain")
     look = Look(layer, source, form=form, span_m=_span(span) if layer == "relief" else None)
@@ -204,7 +204,7 @@ async def difference_tile(
     _caller: Reader,
     if_none_match: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Response:
-    """The product minus a source as it came, or minus the run before it (`previous`)."""
+    """A map tile of the product minus an unprocessed source, or minus the previous run (`previous`)."""
     look = Look("relief", other, is_difference=True, form=form)
     return await _picture(request, service, Address(z, x, y), look, if_none_match)
 

@@ -1,4 +1,4 @@
-"""Reads rasters under a map tile with rio-tiler and puts them together."""
+"""Reads the rasters of a map tile with rio-tiler and mosaics them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ MARGIN_PX: Final = 2
 
 
 def mosaic(paths: Iterable[str], address: Address, *, nearest: bool = False) -> FloatArray:
-    """Values under a map tile and its margin, NaN where there are none; the first file wins.
+    """Values in a map tile and its margin, NaN where there are none; the first file with a value has priority.
 
     Args:
         paths: GDAL paths.
         address: The map tile.
-        nearest: For whole numbers that mean something; else bilinear.
+        nearest: Nearest-neighbour resampling, for categories; otherwise bilinear.
 
     Returns:
-        (TILE_PX + 2 * MARGIN_PX) squared.
+        float array of shape (TILE_PX + 2 * MARGIN_PX,) * 2.
 
     Raises:
         Problem: 502 when a file cannot be read.
@@ -47,14 +47,14 @@ def mosaic(paths: Iterable[str], address: Address, *, nearest: bool = False) -> 
 
 
 def driver_of(path: str) -> str:
-    """The one GDAL driver a file may be opened with: never VRT, whose XML could point anywhere."""
+    """The only GDAL driver allowed for a file; never VRT, whose XML may refer to any file."""
     return "SRTMHGT" if path.lower().endswith(".hgt") else "GTiff"
 
 
 def part(
     path: str, bounds_m: tuple[float, float, float, float], size: int, *, nearest: bool = False
 ) -> FloatArray | None:
-    """Values of a file in bounds of Web Mercator, None where it does not reach."""
+    """Values of a file in bounds of Web Mercator; None if the file does not intersect them."""
     method = "nearest" if nearest else "bilinear"
     try:
         with rasterio.open(path, driver=driver_of(path)) as dataset, Reader(path, dataset=dataset) as reader:

@@ -1,4 +1,4 @@
-"""Numbers of the service for Prometheus: requests by route, jobs, queue, streams."""
+"""Prometheus metrics of the service: requests by route, jobs, queue, streams."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Numbers:
         self.read_only = Gauge("orograph_store_read_only", "1 where orders cannot be taken", registry=self.registry)
 
     def text(self, records: Iterable[JobRecord], *, waiting: int, streams: int, read_only: bool) -> bytes:
-        """The exposition, with the states of this moment."""
+        """The metrics in Prometheus's text format, with the current state."""
         counts = PlainCounter(record.status for record in records)
         for status in JobStatus:
             self.jobs.labels(status.value).set(counts[status])
@@ -48,7 +48,7 @@ class Numbers:
 
 
 class CountedRequests:
-    """Counts requests by the route they matched, never by their path."""
+    """Counts requests by matched route, not by path."""
 
     def __init__(self, app: ASGIApp, numbers: Numbers) -> None:
         self._app = app

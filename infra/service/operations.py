@@ -1,4 +1,4 @@
-"""Routes for those who run the service: is it alive, is it ready, and its numbers for Prometheus."""
+"""Routes for operators: liveness, readiness and Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/livez", summary="Whether the process answers")
 async def livez() -> dict[str, str]:
-    """For liveness probes; touches neither store nor jobs."""
+    """Liveness probe; reads neither store nor jobs."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", summary="Whether the store answers", responses={503: {"description": "It does not."}})
 async def readyz(service: TheService) -> JSONResponse:
-    """For readiness probes and load balancers."""
+    """Readiness probe, also for load balancers."""
     fault = await service.readiness.fault()
     store = "unavailable" if fault else "read-only" if service.dispatcher.read_only else "writable"
     document: dict[str, Any] = {"status": "unavailable" if fault else "ok", "store": store}
@@ -32,7 +32,7 @@ async def readyz(service: TheService) -> JSONResponse:
 
 @router.get("/metrics", summary="Numbers for Prometheus", response_class=Response)
 async def metrics(service: TheService, _caller: Reader) -> Response:
-    """Requests, jobs, queue and streams; like all reading, behind keys where `auth` is `all`."""
+    """Prometheus metrics; requires a key where `auth` is `all`, as all reading does."""
     text = service.numbers.text(
         service.book.recent(),
         waiting=service.dispatcher.waiting,

@@ -1,4 +1,4 @@
-"""Orders: from a request's inputs to a job record, idempotent by content and by Idempotency-Key."""
+"""Turns a request into a job record, idempotent by content and by Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Overrides(BaseModel):
 
 
 class Inputs(BaseModel):
-    """Inputs for making a tile again. Sources are named by id: the service fetches no URL of a request."""
+    """Inputs of an order. Sources are named by id, because the service fetches no URL of a request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -84,9 +84,9 @@ class Orders:
     """Accepts orders of tiles: plans them, records them and queues their jobs.
 
     Args:
-        settings: Bounds.
+        settings: Bounds on queue and planning.
         settings_for: Settings of a tile.
-        planner: Plans; its plans are kept for a while, and equal orders at one moment share one.
+        planner: Plans orders; plans are cached for a while, and equal simultaneous orders share one.
         book, dispatcher, published: Records, queue, and published tiles.
     """
 
@@ -117,17 +117,17 @@ class Orders:
         response: str = "document",
         outputs: tuple[str, ...] = (),
     ) -> Placed:
-        """Accept an order: the record of an equal earlier one, or a new record and a place in the queue.
+        """Accept an order: return the record of an equal earlier order, or make a record and queue its job.
 
         Args:
             inputs: The order.
-            caller: Who orders.
-            idempotency_key: Repeats with this key are the same job.
-            response: `document` or `raw`: the form in which the job's results are answered.
-            outputs: Names of the outputs among the results; none means all.
+            caller: Id of the caller.
+            idempotency_key: Orders with the same key are one job.
+            response: Form of the job's results, `document` or `raw`.
+            outputs: Names of the requested outputs; empty for all.
 
         Raises:
-            Problem: 422 for what cannot be made, 503 when plans or queue are full.
+            Problem: 422 for a tile that cannot be made, 503 when planning or the queue is full.
         """
         if self._dispatcher.read_only:
             raise Problem(503, "Read-Only Store", "this service cannot write to its store and takes no orders")
@@ -156,10 +156,10 @@ class Orders:
         return Placed(record, created)
 
     def planned(self, inputs: Inputs) -> tuple[Job, bool]:
-        """The job an order would be, and whether its tile is up to date; nothing is queued.
+        """Plan an order without queueing it; return the job and whether its tile is up to date.
 
         Raises:
-            Problem: 422 for what cannot be made, 504 when the sources do not answer in time.
+            Problem: 422 for a tile that cannot be made, 504 when the sources do not respond in time.
         """
         tile, sources, overrides = self._checked(inputs)
         try:

@@ -1,4 +1,4 @@
-"""The page's own files, compressed once: a phone loads a third of the bytes."""
+"""The page's own files, compressed once; a browser loads a third of the bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TEXT: Final = {
 
 
 class CompressedFiles(StaticFiles):
-    """Static files of which text is sent as gzip to those who accept it; compressed at first use, kept in memory."""
+    """Static files; sends text as gzip to clients that accept it, compressed at first use and cached in memory."""
 
     def file_response(
         self,
@@ -33,7 +33,7 @@ class CompressedFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """The file, or 304 for one the caller has."""
+        """The file, or 304 if the client has it."""
         media_type = _TEXT.get(Path(full_path).suffix)
         headers = Headers(scope=scope)
         if media_type is None or "gzip" not in headers.get("accept-encoding", ""):

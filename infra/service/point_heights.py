@@ -36,11 +36,11 @@ _GEOD: Final = Geod(ellps="GRS80")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line on the ground, sampled at even distances.
+    """A line on the Earth, sampled at regular distances.
 
     Attributes:
-        lon, lat: Degrees, one value a sample.
-        distance_m: Along the line.
+        lon, lat: Degrees, one value per sample.
+        distance_m: Distance of each sample along the line.
     """
 
     lon: FloatArray
@@ -67,12 +67,12 @@ def sampled(points: Sequence[tuple[float, float]], count: int) -> Line:
 
 
 class Heights:
-    """Answers heights of the terrain.
+    """Reads heights at points and along lines.
 
     Args:
         store: Store that contains the COGs.
         published: Published tiles.
-        other_paths: GDAL paths of a source's files over a tile, or of the heights its present run replaced.
+        other_paths: GDAL paths of a source's files over a tile, or of the heights that its current run replaced.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Heights:
         self._other_paths = other_paths
 
     def at(self, lon: float, lat: float) -> dict[str, Any]:
-        """Height, uncertainty and source at a point (degrees, ETRS89 and WGS 84 taken as one); None where there is none."""
+        """Height, uncertainty and source at a point (degrees, ETRS89 or WGS 84); None where there is no height."""
         x, y = Transformer.from_crs(4326, 3035, always_xy=True).transform(lon, lat)
         answer: dict[str, Any] = {"lon": lon, "lat": lat, "tile": None, "height_m": None}
         tile = self._tile_at(x, y)
@@ -107,11 +107,11 @@ class Heights:
         }
 
     def along(self, line: Line, also: Sequence[str] = ()) -> dict[str, Any]:
-        """Height, uncertainty and source along a line; null where there is none.
+        """Height, uncertainty and source along a line; null where there is no height.
 
         Args:
             line: The line.
-            also: Sources as they came, in their own vertical frames, or the run before.
+            also: Ids of unprocessed sources to add, in their own vertical frames, or `previous` for the previous run.
 
         Raises:
             Problem: 422 when the line crosses too many tiles.
@@ -145,7 +145,7 @@ class Heights:
         }
 
     def span(self, bounds_deg: tuple[float, float, float, float]) -> dict[str, Any]:
-        """Least and greatest published height in a box of degrees, read from overviews; None where there is none."""
+        """Least and greatest published height in a box (degrees), from overviews; None where there is no height."""
         west, south, east, north = Transformer.from_crs(4326, 3035, always_xy=True).transform_bounds(*bounds_deg)
         found: list[tuple[float, float]] = []
         for tile in self._published.all().values():

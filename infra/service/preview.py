@@ -1,4 +1,4 @@
-"""Map tiles of published terrain, painted from the COGs, bounded in time, memory and number."""
+"""Renders map tiles from published COGs, bounded in time, memory and number."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _NEAR: Final = slice(MARGIN_PX - 1, 1 - MARGIN_PX)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a map tile is drawn.
+    """Style of a map tile.
 
     Attributes:
-        layer: Layer.
-        other: A source as it came, or `PREVIOUS`; empty for the product.
+        layer: Name of the layer.
+        other: Id of an unprocessed source, or `PREVIOUS`; empty for the product.
         is_difference: Draw the product minus the other.
-        span_m: Heights at the ends of the relief's tints; those of all published terrain when None.
-        form: Encoding.
+        span_m: Heights at the ends of the relief's tints; the range of all published terrain when None.
+        form: Image encoding.
     """
 
     layer: Layer
@@ -57,22 +57,22 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A rendered map tile; `etag` names its content's inputs."""
+    """A rendered map tile; `etag` identifies the inputs of its content."""
 
     body: bytes
     etag: str
 
 
 class Previews:
-    """Renders map tiles in a few threads and remembers the last ones.
+    """Renders map tiles in a few threads and caches recent ones.
 
     Args:
         store: Store that contains the COGs.
         published: Published tiles.
-        raw_files: Paths of a source's files over a tile; raises KeyError for a source the tile was not made of.
-        threads: Rendered at once.
-        queue_limit: May wait; beyond it 503.
-        cache_mb: Memory for rendered tiles.
+        raw_files: Paths of a source's files over a tile; raises KeyError for a source that the tile does not use.
+        threads: Number of map tiles rendered at once.
+        queue_limit: Largest number of waiting map tiles; beyond it 503.
+        cache_mb: Memory for cached map tiles.
     """
 
     def __init__(
@@ -103,10 +103,10 @@ class Previews:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def picture(self, address: Address, look: Look) -> Picture | None:
-        """A map tile of the product, of an unprocessed source, or of their difference; None outside the data.
+        """A map tile of the product, of an unprocessed source, or of their difference; None where there is no data.
 
         Raises:
-            Problem: 404 beyond the zooms, 503 when too many wait.
+            Problem: 404 outside the range of zooms, 503 when too many requests wait.
         """
         tiles = await asyncio.to_thread(self.tiles_under, address, look.other)
         if not tiles and look.layer == "terrain":
@@ -136,7 +136,7 @@ class Previews:
         return picture
 
     def tiles_under(self, address: Address, other: str = "") -> tuple[PublishedTile, ...]:
-        """The published tiles a map tile shows (of those made of a source, if one is named)."""
+        """The published tiles that intersect a map tile; with `other`, those that use this source."""
         published = self._published.all()
         west, south, east, north = _to_laea().transform_bounds(*address.bounds_m(MARGIN_PX), densify_pts=21)
         if not all(map(math.isfinite, (west, south, east, north))):
@@ -191,7 +191,7 @@ class Previews:
         return shading.shaded(shading.categories(values, self._source_colours()), shade, 0.8)
 
     def _of_heights(self, address: Address, look: Look, near: FloatArray, shade: FloatArray) -> shading.Rgba:
-        """Layers drawn from heights alone: `near` has a margin of one pixel, `shade` is NaN where there is no height."""
+        """Draw layers of heights alone: `near` has a margin of one pixel, `shade` is NaN where there is no height."""
         pixel_m = address.ground_pixel_m
         if look.layer == "slope":
             colours, strength = shading.ramp(shading.slope_deg(near, pixel_m), shading.SLOPE_STOPS), 0.45
@@ -219,7 +219,7 @@ class Previews:
         return shading.shaded(shading.ramp(difference, shading.DIFFERENCE_STOPS), shade, 0.3)
 
     def _terrain(self, address: Address, other: str) -> FloatArray:
-        """Heights without voids: void pixels get the nearest height, from a coarser zoom level if the map tile has none."""
+        """Fill void pixels with the nearest height, from a coarser zoom level if the map tile has none."""
         tiles = self.tiles_under(address, other)
         state = _etag(address, f"terrain|{other}", tiles)
         with self._lock:
@@ -256,15 +256,15 @@ class Previews:
         return shading.bridged(merged)
 
     def height_stops(self) -> shading.Stops:
-        """The tints of heights at present."""
+        """The current hypsometric tints: heights and colours."""
         return shading.height_stops(self._published.highest_m())
 
     def source_order(self) -> tuple[str, ...]:
-        """Ids of all sources that went into published tiles, sorted."""
+        """Ids of all sources of published tiles, sorted."""
         return tuple(sorted({id_ for tile in self._published.all().values() for id_ in tile.source_ids}))
 
     def other_paths(self, tile: PublishedTile, other: str) -> tuple[str, ...]:
-        """GDAL paths of a source's files over a tile, or of the heights its present run replaced."""
+        """GDAL paths of a source's files over a tile, or of the heights that its current run replaced."""
         if other == PREVIOUS:
             before = self._published.predecessor(tile)
             return tuple(self._paths((before,), "elevation", "dem")) if before is not None else ()
@@ -298,7 +298,7 @@ class Previews:
 
 
 def source_codes(manifest: Manifest) -> dict[int, str]:
-    """Meaning of a tile's source index: number to source id, from 1 in the order of its sources."""
+    """Source ids by their number in a tile's source index, from 1 in the order of the tile's sources."""
     return {place: ref.source.id for place, ref in enumerate(manifest.sources, start=1)}
 
 

@@ -1,4 +1,4 @@
-"""Every rejection as an RFC 9457 problem, none with a trace, a path of this machine or a secret in it."""
+"""RFC 9457 problem documents for errors, without stack traces, local paths or secrets."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _STATUS: Final[tuple[tuple[type[errors.OrographError], int], ...]] = (
 
 
 class Problem(Exception):
-    """A rejected request with everything its answer needs.
+    """A rejected request and the content of its response.
 
     Args:
         status: HTTP status.
         title: The kind of problem, the same for every occurrence.
-        detail: This occurrence.
-        kind: URI that names the kind; `about:blank` where the status says it all.
-        headers: Further headers, such as `Retry-After`.
-        **members: Further members of the problem document.
+        detail: Description of this occurrence.
+        kind: URI of the kind; `about:blank` if the status is sufficient.
+        headers: Additional headers, such as `Retry-After`.
+        **members: Additional members of the problem document.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Problem(Exception):
         self.members = members
 
     def response(self, instance: str = "") -> Response:
-        """The answer."""
+        """The HTTP response."""
         document: dict[str, Any] = {"type": self.kind, "title": self.title, "status": self.status}
         if self.detail:
             document["detail"] = redacted(self.detail)
@@ -78,7 +78,7 @@ class Problem(Exception):
 
 
 def busy(detail: str, seconds: int, status: int = 503) -> Problem:
-    """The service or the caller has reached a bound; try again after some seconds."""
+    """Problem for a limit of the service or caller that is reached; asks to retry after `seconds`."""
     title = "Too Many Requests" if status == 429 else "Service Busy"
     return Problem(status, title, detail, headers={"Retry-After": str(max(1, seconds))})
 
@@ -96,7 +96,7 @@ def from_error(error: errors.OrographError, status: int | None = None) -> Proble
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the application with a problem document."""
+    """Register handlers that turn every error of the application into a problem document."""
 
     async def problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)  # noqa: S101 - the handler is registered for this class alone

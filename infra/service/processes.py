@@ -25,7 +25,7 @@ router = APIRouter(tags=["processes"])
 
 
 def known_process(process_id: str) -> str:
-    """Reject ids of processes that do not exist, before an order's body is looked at.
+    """Reject ids of processes that do not exist, before the body of an order is parsed.
 
     Raises:
         Problem: 404.
@@ -53,7 +53,7 @@ async def landing(
     request: Request,
     f: Annotated[str, Query(pattern="^(json|html)?$", description="Format: `json` or `html`.")] = "",
 ) -> Response:
-    """The map for people (who ask for HTML), links for programs."""
+    """The map page for clients that accept HTML, links for others."""
     wants_page = f == "html" or (not f and "text/html" in request.headers.get("accept", ""))
     if wants_page:
         return FileResponse(PAGE, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
@@ -85,7 +85,7 @@ async def conformance(_caller: Reader) -> dict[str, Any]:
 async def processes(
     request: Request, _caller: Reader, limit: Annotated[int, Query(ge=1, le=1000, description="Processes.")] = 100
 ) -> dict[str, Any]:
-    """The processes: there is one."""
+    """The list of processes, which has one entry."""
     return {"processes": [_summary(request)][:limit], "links": [link(request, "self", "/processes", "Processes")]}
 
 
@@ -133,10 +133,10 @@ async def execute(
     idempotency_key: Annotated[str | None, Header(description="Repeats with this key are the same job.")] = None,
     content_type: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
-    """Queue a tile. Equal orders are one job; a tile that is up to date is answered with its item at once.
+    """Queue a tile. Equal orders are one job; for a tile that is up to date the response is its item.
 
-    With `Prefer: respond-async` the answer is the job. Otherwise the request waits for the results, as long as `wait`
-    or the service allows; where they take longer the answer is the job with status 201.
+    With `Prefer: respond-async` the response is the job. Otherwise the request waits for the results, as long as `wait`
+    or the service allows; after that the response is the job with status 201.
     """
     preference = Preference.parse(request.headers.get("prefer", ""), service.settings.sync_wait_s)
     # A foreign page can send a form without asking first, but never this type.

@@ -54,7 +54,7 @@ class PublishedTile:
 
     @property
     def run_key(self) -> str:
-        """The run its assets come from."""
+        """Run key of the run that made its assets."""
         return str(self.properties.get("dem:run_key", ""))
 
     @cached_property
@@ -80,7 +80,7 @@ class PublishedTile:
 
     @property
     def predecessor_key(self) -> str | None:
-        """Key of the item that the present run replaced; None where it was the first."""
+        """Key of the item that the current run replaced; None for a first run."""
         for link in self.item["links"]:
             if link["rel"] == "predecessor-version":
                 try:
@@ -91,7 +91,7 @@ class PublishedTile:
 
     @property
     def highest_m(self) -> float:
-        """Its greatest height, metres; 0 when the item records none."""
+        """The tile's greatest height, metres; 0 if the item does not record one."""
         for asset in self.item["assets"].values():
             for band in asset.get("bands", ()):
                 if band.get("name") == "elevation":
@@ -100,7 +100,7 @@ class PublishedTile:
 
     @property
     def source_ids(self) -> tuple[str, ...]:
-        """Ids of the sources it is made of."""
+        """Ids of the tile's sources."""
         return tuple(str(source["id"]) for source in self.properties.get("dem:sources", ()))
 
 
@@ -125,16 +125,16 @@ class Published:
 
     @property
     def store(self) -> Store:
-        """Where the catalogue is."""
+        """The store of the catalogue."""
         return self._store
 
     @staticmethod
     def item_key(tile: Tile) -> str:
-        """Key of a tile's item, published or not."""
+        """Key of a tile's item, whether or not it exists."""
         return layout.item_key(TILES.id, tile.id)
 
     def get(self, tile: Tile) -> PublishedTile | None:
-        """A tile's state this moment, None when it is not published."""
+        """A tile's current state; None if it is not published."""
         key = self.item_key(tile)
         info = self._store.head(key)
         if info is None:
@@ -144,7 +144,7 @@ class Published:
         return self._read(tile.id, key, info.etag)
 
     def run_key(self, tile: Tile) -> str | None:
-        """Run key of the published tile; None when there is none."""
+        """Run key of the published tile; None if it is not published."""
         found = self.get(tile)
         return found.run_key if found else None
 
@@ -152,7 +152,7 @@ class Published:
         """The manifest of a published tile.
 
         Raises:
-            CatalogueError: it is not in the store, or is none.
+            CatalogueError: it is not in the store, or is damaged.
         """
         return self._manifest(tile.id, tile.run_key)
 
@@ -165,7 +165,7 @@ class Published:
         return self._sources(tile.id, tile.run_key)
 
     def predecessor(self, tile: PublishedTile) -> PublishedTile | None:
-        """The state that a tile's present run replaced; None where there was none or it is gone."""
+        """The state that a tile's current run replaced; None if there was none or it was deleted."""
         return None if tile.predecessor_key is None else self._earlier(tile.predecessor_key)
 
     def _read_earlier(self, key: str) -> PublishedTile | None:
@@ -193,11 +193,11 @@ class Published:
         return full_sources(self._store, self._manifest(tile_id, run_key))
 
     def highest_m(self) -> float:
-        """The greatest published height, metres, from the items' statistics; 0 without any."""
+        """The greatest published height, metres, from the items' statistics; 0 without tiles."""
         return max((tile.highest_m for tile in self.all().values()), default=0.0)
 
     def expire(self) -> None:
-        """Look at the store again at the next call of `all`."""
+        """Make the next call of `all` read the store again."""
         self._listed = float("-inf")
 
     def all(self) -> dict[str, PublishedTile]:
@@ -243,7 +243,7 @@ class Published:
 
 
 def gdal_path(store: Store, key: str) -> str:
-    """The path by which GDAL reads an object of a store: a file, or `/vsis3/`."""
+    """GDAL path of an object of a store: a file path, or one below `/vsis3/`."""
     if store.url.startswith("s3://"):
         return f"/vsis3/{store.url.removeprefix('s3://').rstrip('/')}/{key}"
     return str(Path(store.url.removeprefix("file://")) / key)

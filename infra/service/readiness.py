@@ -1,4 +1,4 @@
-"""Whether the service's store answers."""
+"""Check whether the service's store responds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOOK_S: Final = 5.0
 
 
 class Readiness:
-    """Whether the store answers; checked at most every few seconds, however often probes come."""
+    """Checks whether the store responds, at most every few seconds, independent of the rate of probes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -32,14 +32,14 @@ from orograph.pipeline.job import Job
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Parts given to the service: the product's own, or a test's.
+    """Parts of the service, which tests may replace.
 
     Attributes:
         store: Products, catalogue and job records.
-        planner: Turns an order into a job; raises `SourceUnknown` for what orders may not name.
+        planner: Turns an order into a job; raises `SourceUnknown` for sources that orders may not name.
         settings_for: Settings of a tile; a request changes only what `overrides` lists.
         engine, runner: Run the job.
-        publish: Makes its result visible.
+        publish: Publishes the job's result.
     """
 
     store: Store
@@ -85,7 +85,7 @@ def _token(request: Request) -> str | None:
 
 
 def counted_as(request: Request, principal: Principal | None) -> str:
-    """Name by which a caller's bounds are counted: the key, else the network."""
+    """Name of a caller for rate limits: the key, or the network without one."""
     if principal and principal.id.startswith("key:"):
         return principal.id
     return caller_network(request.client.host if request.client else None)
@@ -131,11 +131,11 @@ async def may_dismiss(request: Request) -> Principal:
 
 
 class Guarded:
-    """A mounted application behind the same rule as the service's own reading.
+    """A mounted application with the access rule of the service's own reading routes.
 
     Args:
         app: The mounted application.
-        main: The application it is mounted in, whose service knows the callers.
+        main: The application that it is mounted in.
     """
 
     def __init__(self, app: ASGIApp, main: FastAPI) -> None:

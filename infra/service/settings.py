@@ -39,10 +39,10 @@ class ServiceSettings(EnvironmentSettings):
     """Settings of the service, by flag, environment (`OROGRAPH_SERVICE_...`) or default.
 
     Attributes:
-        host, port: Where it listens.
+        host, port: Address on which the service listens.
         public_url: Address under which clients find the service, such as `https://dem.example.org/terrain`, where a
             proxy serves it below a path or under another host; links start with it.
-        forwarded_allow_ips: Proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are believed: addresses or
+        forwarded_allow_ips: Proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are trusted: addresses or
             networks, comma-separated, `*` for all; uvicorn's `FORWARDED_ALLOW_IPS`, else this machine, when None.
         auth: `off` (loopback only), `run` (everyone reads, keys order), or `all` (keys for everything).
         catalogue: Sources that orders may name. Without it, `data` and `accept_unverified`, a published tile is made of
@@ -51,28 +51,29 @@ class ServiceSettings(EnvironmentSettings):
         accept_unverified: Ids of sources whose unverified facts are accepted.
         keys_file: Hashed API keys, made by `orograph keys create`; never inside the store.
         oidc_verifier: `module:callable` that turns a bearer token into a `Principal` or None.
-        allowed_hosts: Accepted Host headers; others are rejected, so no foreign name can be rebound to this machine.
-        overrides: Processing settings a request may change. When None, all on a service that only this machine reaches
-            without keys; elsewhere all but pixel size and frame, which belong to the whole catalogue.
-        base_style: URL or path of a MapLibre style that is drawn under the terrain in place of the bundled geography; the
-            page may then load from the hosts that `base_style_hosts` names, such as `https://tiles.example.org`.
+        allowed_hosts: Accepted Host headers; others are rejected, which prevents DNS rebinding.
+        overrides: Processing settings a request may change. None means all for a service that only this machine reaches
+            without keys, and otherwise all but pixel size and frame, which belong to the whole catalogue.
+        base_style: URL or path of a MapLibre style that is drawn under the terrain in place of the bundled geography;
+            the page may then load from the hosts that `base_style_hosts` names, such as `https://tiles.example.org`.
         base_style_hosts: Origins of that style's tiles, glyphs and sprites.
-        workers: Tiles that run at once.
-        queue_limit: Accepted jobs that may wait; beyond it orders get 503.
+        workers: Number of tiles that run at once.
+        queue_limit: Largest number of accepted jobs that wait; beyond it orders get 503.
         orders_per_minute, reads_per_minute: Rate of one caller; beyond it 429.
         max_body_bytes, max_url_bytes: Larger requests get 413 and 414.
-        plan_timeout_s: Longest time a request waits for the plan of its order; beyond it the order is planned within its job.
-        sync_wait_s: Longest time a synchronous order waits for its results; then it is answered with its job.
-        plan_fresh_s: Equal orders within so long share a plan; sources that change are seen after it.
-        lease_s: A service that gave no sign of life for so long has lost its jobs to the others.
-        retention_days: Finished job records older than this are forgotten.
-        preview_cache_mb: Rendered map tiles kept in memory.
-        preview_threads: Map tiles rendered at once.
-        preview_queue: Map tiles that may wait to be rendered; beyond it 503.
-        event_streams, event_streams_per_caller: Progress streams open at once, of all and of one caller.
+        plan_timeout_s: Longest time a request waits for the plan of its order; after that the order is planned within
+            its job.
+        sync_wait_s: Longest time a synchronous order waits for its results; then the response is its job.
+        plan_fresh_s: Time for which equal orders share a plan; later orders see changed sources.
+        lease_s: Time without renewal after which other services take over a service's jobs.
+        retention_days: Age at which finished job records are deleted.
+        preview_cache_mb: Memory for rendered map tiles, MB.
+        preview_threads: Number of map tiles rendered at once.
+        preview_queue: Largest number of map tiles that wait; beyond it 503.
+        event_streams, event_streams_per_caller: Largest number of open progress streams, in all and per caller.
         request_timeout_s: Longest time a connection may take to send a request; then 408.
         max_header_bytes: Longer headers get 431.
-        max_connections: Open at once; beyond it the connection that has been idle longest is closed.
+        max_connections: Largest number of open connections; beyond it the one that has been idle longest is closed.
     """
 
     model_config = SettingsConfigDict(env_prefix="OROGRAPH_SERVICE_")
@@ -118,7 +119,7 @@ class ServiceSettings(EnvironmentSettings):
 
     @property
     def who(self) -> Literal["off", "run", "all"]:
-        """The rule in use: by default a loopback service is open, and any other requires keys for orders."""
+        """The access rule in use: by default a loopback service is open, and any other requires keys for orders."""
         return self.auth or ("off" if self.is_loopback else "run")
 
     @property
@@ -138,7 +139,7 @@ class ServiceSettings(EnvironmentSettings):
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Host names answered; empty means any."""
+        """Accepted host names; empty for any."""
         if self.allowed_hosts:
             return self.allowed_hosts
         local = ("localhost", "127.0.0.1", "[::1]") if self.is_loopback else ()

@@ -1,6 +1,6 @@
-"""Heights to pictures: shaded relief with hypsometric tints, palettes for every kind of eye, terrain-RGB.
+"""Renders heights: shaded relief with hypsometric tints, palettes for the colour-blind, terrain-RGB.
 
-All functions take and give arrays of one map tile; nothing here knows stores, requests or projections.
+All functions map arrays of one map tile to arrays, independent of stores, requests and projections.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def relief(heights_m: FloatArray, pixel_size_m: float, exaggeration: float) -> F
 
     Args:
         heights_m: Heights with a margin of one pixel on every side, (rows + 2, columns + 2); NaN is void.
-        pixel_size_m: Ground size of a pixel.
+        pixel_size_m: Pixel size on the terrain.
         exaggeration: Heights are multiplied by it; small scales need more.
 
     Returns:
@@ -140,10 +140,10 @@ def aspect_colours(heights_m: FloatArray, pixel_size_m: float) -> FloatArray:
 
 
 def still_water(heights_m: FloatArray, pixel_size_m: float) -> npt.NDArray[np.bool_]:
-    """Sea: level to a ten-thousandth at about height 0; (rows, columns) of heights with a margin of one pixel.
+    """Mask of the sea: slope below 1e-4 at about height 0; heights have a margin of one pixel, the result has none.
 
-    Elevation models set the sea to one height, which a geoid tilts by some centimetres a kilometre; polders have
-    ditches and dikes.
+    Elevation models set the sea to one height, which a geoid tilts by some centimetres per kilometre; polders are
+    not level, because of ditches and dikes.
     """
     east, north = gradient(heights_m, pixel_size_m)
     level = (np.abs(heights_m[1:-1, 1:-1]) < _SEA_LEVEL_M) & (np.hypot(east, north) < _STILL_SLOPE)
@@ -151,7 +151,7 @@ def still_water(heights_m: FloatArray, pixel_size_m: float) -> npt.NDArray[np.bo
 
 
 def with_water(painted: Rgba, water: npt.NDArray[np.bool_]) -> Rgba:
-    """A picture in which water has the colour of water."""
+    """Paint water into a picture."""
     if water.any():
         painted[water, :3] = WATER_COLOUR
     return painted
@@ -175,9 +175,9 @@ def categories(values: FloatArray, colours: dict[int, tuple[int, int, int]]) -> 
 
 
 def height_stops(highest_m: float) -> Stops:
-    """Tints for terrain up to a height: all of Europe's for mountains; for lowlands compressed, without the snow.
+    """Tints for terrain up to a height: for mountains all tints of Europe, for lowlands compressed and without snow.
 
-    Steps of a factor of two, so that one more tile seldom changes every picture.
+    The height is rounded up to a power of two, so that one more tile seldom changes every picture.
     """
     part = next((part for part in (8.0, 4.0, 2.0) if highest_m * part <= _SNOW_M), None)
     if part is None:
@@ -186,16 +186,16 @@ def height_stops(highest_m: float) -> Stops:
 
 
 def spread(low_m: float, high_m: float) -> Stops:
-    """The tints of land spread over a span of heights, so that a view uses all of them."""
+    """Stretch the tints of land over a span of heights, so that a view uses all of them."""
     land = [(value, colour) for value, colour in HEIGHT_STOPS if value >= 0]
     places = [index / (len(land) - 1) for index in range(len(land))]
     return tuple((low_m + place * (high_m - low_m), colour) for place, (_, colour) in zip(places, land, strict=True))
 
 
 def shaded(colours: FloatArray, shade: FloatArray, strength: float = 1.0) -> Rgba:
-    """Colours darkened and lightened by relief; transparent where the shade is NaN.
+    """Apply relief shading to colours; transparent where the shade is NaN.
 
-    Shadows go towards a cool blue-grey and highlights towards warm white, as on a painted relief map.
+    Shadows become blue-grey and highlights warm white, as on a painted relief map.
     """
     visible = np.isfinite(shade)
     light = np.nan_to_num(shade, nan=0.67)[..., None]
@@ -210,8 +210,8 @@ def shaded(colours: FloatArray, shade: FloatArray, strength: float = 1.0) -> Rgb
 def terrarium(heights_m: FloatArray) -> Rgba:
     """Heights as terrain-RGB in the `terrarium` encoding, without alpha: (rows, columns, 3).
 
-    height = red * 256 + green + blue / 256 - 32768, in steps of 1/32 m. Voids become black, which reads as -32768 m; fill
-    them for a browser's 3D terrain, which takes every pixel as a height.
+    height = red * 256 + green + blue / 256 - 32768, in steps of 1/32 m. Voids become black, which reads as -32768 m;
+    fill them for a browser's 3D terrain, which takes every pixel as a height.
     """
     heights = np.nan_to_num(heights_m.astype(np.float64), nan=-_TERRARIUM_OFFSET_M)
     value = np.round((heights + _TERRARIUM_OFFSET_M) * _TERRARIUM_STEP) / _TERRARIUM_STEP
@@ -221,7 +221,7 @@ def terrarium(heights_m: FloatArray) -> Rgba:
 
 
 def extended(heights_m: FloatArray) -> FloatArray:
-    """Heights with every void given the nearest height, so that no wall stands at the edge; zeros if all is void."""
+    """Fill voids with the nearest height, so that no step appears at their edge; zeros if all is void."""
     void = ~np.isfinite(heights_m)
     if not void.any():
         return heights_m
@@ -233,7 +233,7 @@ def extended(heights_m: FloatArray) -> FloatArray:
 
 
 def bridged(heights_m: FloatArray, width_px: int = 2) -> FloatArray:
-    """Heights with voids up to `width_px` from a height filled: the hairline between two tiles read apart."""
+    """Fill voids up to `width_px` from a height: the thin gap between two tiles that are read separately."""
     void = ~np.isfinite(heights_m)
     if not void.any() or void.all():
         return heights_m
@@ -248,7 +248,7 @@ def bridged(heights_m: FloatArray, width_px: int = 2) -> FloatArray:
 
 
 def encoded(pixels: Rgba, form: Literal["png", "webp"], *, is_lossless: bool = False) -> bytes:
-    """Bytes of (rows, columns, 3 or 4); WebP is lossy by default."""
+    """Encode an image of shape (rows, columns, 3 or 4); WebP is lossy by default."""
     buffer = io.BytesIO()
     image = Image.fromarray(pixels)
     if form == "png":

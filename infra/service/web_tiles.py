@@ -70,7 +70,7 @@ class Address:
 
     @property
     def exaggeration(self) -> float:
-        """How much relief shading overstates heights: at small scales slopes would vanish."""
+        """Vertical exaggeration of relief shading, larger at small scales, where slopes would be invisible."""
         return min(6.0, max(1.0, 1.35 ** (13 - self.z)))
 
 
@@ -80,7 +80,7 @@ def pixel_m(zoom: int) -> float:
 
 
 def native_zoom(gsd_m: float) -> int:
-    """The zoom whose pixels are about as fine as the data at 50 degrees north."""
+    """The zoom whose pixel size at 50 degrees north is about that of the data."""
     for zoom in range(MIN_ZOOM, MAX_ZOOM):
         if pixel_m(zoom) * 0.643 <= gsd_m * 1.2:
             return zoom

@@ -1,4 +1,4 @@
-"""Objects in a folder or a bucket: the one interface all products pass through.
+"""Objects in a folder or a bucket: the interface for all products.
 
 Keys are relative, `/`-separated, never start with `/` and never contain `..`; values are immutable except the few
 published pointers, which are swapped by ETag.
@@ -20,7 +20,7 @@ _CHUNK: Final = 8 * 2**20
 
 
 class Store(ObjectStore, Protocol):
-    """A store with an address. Implementations: `LocalStore`, `S3Store`, and the fault-injecting twin of the tests.
+    """A store with an address. Implementations: `LocalStore`, `S3Store`, and the fault-injecting store of the tests.
 
     `data` is bytes or the path of a local file. Errors are `StoreError` and `StoreUnavailable` of the error tree.
     """
@@ -29,10 +29,10 @@ class Store(ObjectStore, Protocol):
 
 
 def check_key(key: str) -> str:
-    """The key, if it is one: ASCII segments parted by `/`, none empty, hidden or `..`.
+    """Return a valid key unchanged: ASCII segments separated by `/`, none empty, hidden or `..`.
 
     Raises:
-        BadIdentifier: anything else; the text is cut to 80 characters in the message.
+        BadIdentifier: the text is not a key; the message shows its first 80 characters.
     """
     if len(key) > _MAX_KEY or not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
         raise BadIdentifier(f"not an object key: {key[:80]!r}")
@@ -40,7 +40,7 @@ def check_key(key: str) -> str:
 
 
 def check_prefix(prefix: str) -> str:
-    """The prefix, if it can begin a key; it may be empty, end in `/` or in half a segment."""
+    """Return a valid prefix of keys unchanged; it may be empty, or end in `/` or within a segment."""
     if prefix:
         check_key(prefix.removesuffix("/"))
     return prefix

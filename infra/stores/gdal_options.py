@@ -1,4 +1,4 @@
-"""GDAL's names for the S3 settings of the store: the map reads published rasters through GDAL itself, in many threads."""
+"""Translates the store's S3 settings to GDAL options, because the map reads published rasters through GDAL."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 def gdal_s3_options(
     endpoint_url: str | None, environment: Mapping[str, str] = os.environ, *, anonymous: bool = False
 ) -> dict[str, str]:
-    """GDAL's options for the server and credentials that botocore would use.
+    """GDAL options for the server and credentials that botocore would use.
 
     Args:
-        endpoint_url: Of the settings; `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` when None.
-        environment: Variables as botocore reads them. Variables set under GDAL's own names stay.
+        endpoint_url: Endpoint in the settings; `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` when None.
+        environment: Environment variables that botocore reads. Variables under GDAL's own names take precedence.
         anonymous: Send no signature.
     """
     options: dict[str, str] = {"AWS_NO_SIGN_REQUEST": "YES"} if anonymous else {}

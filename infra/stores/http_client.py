@@ -26,7 +26,7 @@ _lock = threading.Lock()
 def http_client(read_timeout_s: float = 60.0, *, follow_redirects: bool = False) -> httpx.Client:
     """The client of this process for a time limit; never close it.
 
-    A process that was forked gets its own: two processes on one connection would read each other's answers.
+    A forked process gets its own client: two processes on one connection would read each other's responses.
     """
     with _lock:
         return _client(os.getpid(), read_timeout_s, follow_redirects)

@@ -1,7 +1,7 @@
-"""A folder as a store: every object appears in one step, or not at all.
+"""A folder as a store: every object appears atomically.
 
 An object is written to a hidden temporary file on the same filesystem, synchronised, then linked (put-if-absent) or
-renamed (replace) into place. Compare-and-swap holds a lock file while it compares, so it works between processes.
+renamed (replace) into place. Compare-and-swap locks a file while it compares, so that it works between processes.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _FOLDER_ATTEMPTS: Final = 5
 
 
 class LocalStore:
-    """Objects as files below a folder, which is made at the first put.
+    """Objects as files below a folder, which is created by the first put.
 
-    ETags are the sha256 of the content for objects up to 4 MiB (all that are ever swapped), and inode, time and size
+    ETags are the sha256 of the content for objects up to 4 MiB (only these are swapped), and inode, time and size
     for larger, immutable ones.
     """
 
@@ -81,7 +81,7 @@ class LocalStore:
         if_match: str | None = None,
         media_type: str = "application/octet-stream",  # noqa: ARG002 - files carry no media type
     ) -> ObjectInfo:
-        """Keep an object in one visible step; see `Store.put`."""
+        """Store an object atomically; see `ObjectStore.put`."""
         path = self._path(key)
         with _faults(key), self._temporary(data) as temporary:
             # Moving or linking keeps what the ETag is made of; the object may be deleted again before it is looked at.
@@ -100,7 +100,7 @@ class LocalStore:
             return written
 
     def delete(self, key: str) -> None:
-        """Forget an object, and folders that become empty; nothing happens when there is none."""
+        """Delete an object, and folders that become empty; no-op if it does not exist."""
         path = self._path(key)
         if not path.exists():
             return

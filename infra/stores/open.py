@@ -10,7 +10,7 @@ from orograph.pipeline.errors import ConfigError, OrographError, SourceMissing, 
 
 
 def check_writable(store: Store) -> None:
-    """Put, read and forget a small object, so that a run fails before it starts and not after its first tile.
+    """Put, read and delete a small object, so that an unwritable store fails before the run.
 
     Raises:
         StoreUnwritable, StoreUnavailable, DiskFull: the store's error, with a remedy.

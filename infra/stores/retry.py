@@ -1,4 +1,4 @@
-"""Waiting before another try: bounded, growing, and different for each of many workers."""
+"""Waiting times before retries: bounded, exponentially growing, and random."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often and how long to wait.
+    """Number of attempts and waiting times between them.
 
     Attributes:
-        attempts: Tries altogether, the first among them.
+        attempts: Number of attempts, including the first.
         first_s: Upper limit of the first wait; it doubles each time.
-        longest_s: No wait is longer, whatever the server asks for.
-        total_s: No try starts later than this after the first one did.
+        longest_s: Longest wait, even if the server asks for more.
+        total_s: Latest start of an attempt after the start of the first.
     """
 
     attempts: int = 6
@@ -31,7 +31,7 @@ class Backoff:
     total_s: float = 180.0
 
     def wait_s(self, failures: int, asked_s: float | None = None) -> float:
-        """Seconds to wait after the n-th failure: uniform between half the limit and the limit, or as asked."""
+        """Seconds to wait after the n-th failure: random between half the limit and the limit, or the server's wish."""
         limit = min(self.longest_s, self.first_s * 2.0 ** (failures - 1))
         # Jitter keeps a hundred workers from coming back in step; it shapes no result, so the generator needs no seed.
         drawn = limit * random.uniform(0.5, 1.0)  # noqa: S311
@@ -54,7 +54,8 @@ def retry_after_s(header: str | None) -> float | None:
 def retrying(call: Callable[[], T], backoff: Backoff, sleep: Callable[[float], None] = time.sleep) -> T:
     """Call until it succeeds; only `TransientError` is tried again, and the last one is raised.
 
-    A changed source is not asked for again: it will not change back. An error may carry `retry_after_s`, the wait its server asked for.
+    A changed source is not tried again: it will not change back. An error may carry `retry_after_s`, the wait its
+        server asked for.
     """
     started = time.monotonic()
     failures = 0

@@ -1,6 +1,6 @@
-"""A bucket as a store: conditional writes that stay right when replies are lost.
+"""A bucket as a store, with conditional writes that stay correct when responses are lost.
 
-A conditional PUT is not idempotent: when its reply is lost, the second try fails because of the first. So every
+A conditional PUT is not idempotent: when its response is lost, the second attempt fails because of the first. So every
 write carries an id in the object's metadata, and after a 412 or 409 the id of the stored object decides.
 """
 
@@ -28,7 +28,7 @@ _CHUNK: Final = 2**20
 
 
 class S3Store:
-    """Objects below `s3://bucket/prefix`. Pickles as its URL and options; every process makes its own client."""
+    """Objects below `s3://bucket/prefix`. Pickled as URL and options; every process makes its own client."""
 
     def __init__(self, url: str, options: S3Options | None = None, backoff: Backoff | None = None) -> None:
         self.bucket, self.prefix = split_s3_url(url)
@@ -118,10 +118,10 @@ class S3Store:
         if_match: str | None = None,
         media_type: str = "application/octet-stream",
     ) -> ObjectInfo:
-        """Keep an object in one visible step; see `Store.put`.
+        """Store an object atomically; see `ObjectStore.put`.
 
-        Files beyond `single_put_bytes` go up in parts. Not every server honours put-if-absent when parts are joined
-        (Ceph does not), so such keys must have equal bytes from every writer; keys with a run key do.
+        Files above `single_put_bytes` are uploaded in parts. Not every server honours put-if-absent when parts are
+        joined (Ceph does not), so such keys must have equal bytes from every writer; keys with a run key do.
         """
         write_id = uuid.uuid4().hex
         request = {
@@ -148,7 +148,7 @@ class S3Store:
         return self._try(call, key)
 
     def delete(self, key: str) -> None:
-        """Forget an object; nothing happens when there is none."""
+        """Delete an object; no-op if it does not exist."""
         name = self._name(key)
         self._try(lambda: self._lazy.get().delete_object(Bucket=self.bucket, Key=name), key)
 

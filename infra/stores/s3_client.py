@@ -1,7 +1,7 @@
 """One S3 client per process, and the translation of its errors.
 
-botocore is used as it is, without the file-system layers above it: conditional writes need the status code of every
-answer, and a layer's own silent retries would turn a lost reply into a false conflict (docs/design/070).
+botocore is used directly, without a file-system layer: conditional writes need the status code of every
+response, and silent retries of a layer would turn a lost response into a false conflict (docs/design/070).
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _PASSING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """How a server is reached; credentials are not here but in the environment, the AWS files or the machine's role.
+    """Settings of an S3 client; credentials come from the environment, the AWS files or the machine's role.
 
     Attributes:
-        endpoint_url: Of a server that is not AWS; `AWS_ENDPOINT_URL` when None.
+        endpoint_url: Endpoint of a server other than AWS; `AWS_ENDPOINT_URL` when None.
         anonymous: Send no signature, for public buckets.
-        connect_timeout_s, read_timeout_s: A silent server is given up after these.
-        single_put_bytes: Larger files go up in parts.
+        connect_timeout_s, read_timeout_s: Longest time to wait for a connection and for a response.
+        single_put_bytes: Larger files are uploaded in parts.
     """
 
     endpoint_url: str | None = None
@@ -66,7 +66,7 @@ class S3Options:
 
 @dataclass(slots=True)
 class LazyClient:
-    """A botocore client made at first use, once per process: never pickled, never carried over a fork."""
+    """A botocore client made at first use, once per process; never pickled or kept after a fork."""
 
     options: S3Options
     _client: Any = field(default=None, repr=False)
@@ -87,7 +87,7 @@ class LazyClient:
 
 
 def make_client(options: S3Options) -> Any:
-    """A botocore S3 client without retries of its own."""
+    """Make a botocore S3 client that does not retry by itself."""
     import botocore.session
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -110,13 +110,13 @@ def make_client(options: S3Options) -> Any:
 
 
 def code_of(error: Exception) -> str:
-    """S3's name of an error, or the HTTP status where the answer had no body (HEAD)."""
+    """S3's code of an error, or the HTTP status if the response had no body (HEAD)."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status of the answer, 0 when there was none."""
+    """HTTP status of the response; 0 without a response."""
     response = getattr(error, "response", None)
     return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) if isinstance(response, dict) else 0
 

@@ -1,9 +1,9 @@
-"""Bare earth from the steps that a surface shows along the edges of mapped woods and built-up land.
+"""Bare earth from the steps of a DSM along the edges of mapped woods and built-up land.
 
-Where a map is right, the DSM rises at the map's edges by the height that the sensor sees of canopy or roofs. That step is
-estimated by least squares from edges within two to three kilometres, with a standard error, and weighed against
-the two alternatives: no objects, and a map that follows the terrain's own forms. Without edges, or without a step along
-them, nothing is lowered: the surface vetoes the map.
+Where a map is right, the DSM rises at the map's edges by the height that the sensor sees of canopy or roofs. That step
+is estimated by least squares from edges within two to three kilometres, with a standard error, and compared with two
+alternatives by Bayes' rule: no objects, and a map whose edges follow terrain edges. Without edges, or without a step
+along them, the DSM is not lowered.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ class CanopyEdges(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """Belief in the objects of a class, by block.
+    """Posterior estimate of the objects of a class, by block.
 
     Attributes:
-        probability: Probability that the map's objects stand in the surface.
-        gained: How far the evidence raised it above the prior, 0 to 1; without evidence nothing is lowered.
-        height_m: Expected height if they do.
+        probability: Probability that the map's objects exist in the DSM.
+        gained: Increase of this probability over the prior, scaled to 0 to 1; at 0 the DSM is not lowered.
+        height_m: Expected height if they exist, metres.
         variance: Variance of that height, square metres.
     """
 
@@ -89,7 +89,7 @@ def lower_by_edges(
     Args:
         heights_m: float32, shape (rows, columns), metres; NaN is void.
         shares: (2, rows, columns), share of trees and of buildings, NaN where unknown.
-        canopy_share: Share of the canopy's height that the sensor measures; sets what heights are plausible.
+        canopy_share: Share of the canopy's height that the sensor measures; sets the plausible heights.
         origin_px: Row and column of the first pixel on the DSM's own lattice; with it and `HALO_PX` of context,
             windows agree.
     """
@@ -122,10 +122,10 @@ def _variance(belief: Belief, taken: Array) -> Array:
 
 
 def steps(heights_m: FloatArray, valid: BoolArray, cover: Array, lattice: _Blocks) -> tuple[list[Array], list[Array]]:
-    """Height of the step along the edges of each class, by block, and its standard error, metres.
+    """Estimate, by block, the height step along the edges of each class and its standard error, metres.
 
-    Laplacians of the heights are regressed on Laplacians of the classes' shares and on the larger forms of the terrain;
-    the error follows from the residuals of small cells (White's estimator), so noise may depend on place.
+    Laplacians of the heights are regressed on Laplacians of the class shares and on smoothed terrain;
+    the error follows from the residuals of small cells (White's estimator), so that noise may vary in space.
     """
     used = minimum_filter(valid, 2 * _REACH_PX + 1, mode="nearest")
     filled = np.where(valid, heights_m, 0.0).astype(np.float64)
@@ -162,7 +162,7 @@ def steps(heights_m: FloatArray, valid: BoolArray, cover: Array, lattice: _Block
 
 
 def weigh(step_m: Array, error_m: Array, mean_m: float, spread_m: float) -> Belief:
-    """Bayes: objects of plausible height, no objects, or a map that follows the terrain.
+    """Apply Bayes' rule to three hypotheses: plausible objects, no objects, or a map whose edges follow the terrain.
 
     Args:
         step_m: Measured step.

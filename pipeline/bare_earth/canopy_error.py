@@ -1,4 +1,4 @@
-"""Uncertainty of a DSM that keeps its canopy and buildings, where a land-cover map shows them."""
+"""Uncertainty of a DSM used without bare earth, where a land-cover map shows canopy or buildings."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from orograph.pipeline.sources.reader import SourceGrid, SourceReader
 
 @dataclass(frozen=True, slots=True)
 class CanopyReader:
-    """Reads a DSM with the error of taking it for terrain.
+    """Reads a DSM with the error that its canopy and buildings cause when it is used as a DTM.
 
     Attributes:
-        reader: Of the source.
+        reader: Reader of the source.
         land_cover: Map of trees and buildings.
         share: Share of the canopy's height that the sensor measures.
     """
@@ -41,7 +41,7 @@ class CanopyReader:
 
 
 def canopy_reader(source: Source, reader: SourceReader) -> CanopyReader | None:
-    """The reader of a DSM whose canopy stays; None for DTMs and without a land-cover map."""
+    """The reader of a DSM used without bare earth; None for DTMs and without a land-cover map."""
     if source.surface is not Surface.DSM or source.land_cover is None:
         return None
     return CanopyReader(reader, source.land_cover, canopy_share_of(source))

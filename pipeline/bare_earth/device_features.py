@@ -1,4 +1,4 @@
-"""Inputs of the bare-earth network computed on a torch device: heights are sent once, not thirteen planes of features."""
+"""Computes inputs of the bare-earth network on a torch device, so that only heights are transferred to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bare-earth methods without weights."""
+"""Names of the bare-earth methods without trained weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heights as ordered classes: intervals that widen with height, or equal ones."""
+"""Ordered classes of heights: intervals that widen with height, or equal intervals."""
 
 from __future__ import annotations
 

@@ -71,15 +71,15 @@ class Operating:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurfaceModel:
-    """A network with the meaning of its inputs and outputs.
+    """A trained network with the definition of its inputs and outputs.
 
     Attributes:
-        network: In evaluation.
+        network: The network, in evaluation mode.
         spec: Its inputs.
         bins: Its height classes.
         name: Registry name.
-        sha256: Of the file it was read from; empty when fresh.
-        operating: Thresholds and the meaning of the spread.
+        sha256: Digest of its file; empty for a model that was not read from a file.
+        operating: Thresholds, and the factor of the spread.
         device: Torch device of the network, by name.
         precision: Of the network's convolutions; float32 where the device does not convolve in it.
     """
@@ -164,7 +164,8 @@ class SurfaceModel:
     def _inputs(self, surface_m: np.ndarray, pixel_size_m: float, shares: np.ndarray | None) -> torch.Tensor:
         """Inputs of the network for a block, (1, channels, rows, columns), on the model's device.
 
-        On the processor scipy's running minima are faster than pooling; elsewhere heights cross once, not their features.
+        On the processor scipy's running minima are faster than pooling; elsewhere heights cross once, not their
+        features.
         """
         if self.device == "cpu":
             return torch.from_numpy(features(surface_m, pixel_size_m, self.spec, shares)[None])
@@ -195,7 +196,7 @@ class SurfaceModel:
             )
 
     def save(self, path: Path, card: dict[str, str] | None = None) -> int:
-        """Write weights in half precision with what is needed to read them; returns the size in bytes."""
+        """Write the weights in half precision with their description; return the size in bytes."""
         from safetensors.torch import save
 
         document = {
@@ -236,7 +237,7 @@ def bare_earth_names() -> tuple[str, ...]:
 
 
 def load_bare_earth(name: str, fetch: Read | None = None) -> SurfaceModel:
-    """Return a model by its registry name, by the path of a weights file, or by content, which `fetch` reads.
+    """Return a model by registry name, path of a weights file, or sha256 (read by `fetch`).
 
     Raises:
         ConfigError: no model has that name.

@@ -28,7 +28,7 @@ class SurfaceSpec:
         windows_px: Widths of the openings, pixels, odd.
         pixel_size_m: Pixel sizes it may be used at, smallest and largest, metres.
         width: Channels at full resolution.
-        scale_m: Height that counts as one; larger differences are compressed logarithmically.
+        scale_m: Height that is scaled to 1, metres; larger differences are compressed logarithmically.
         cover: Whether it also takes shares of trees and buildings from a land-cover map; it works without one too.
     """
 
@@ -51,7 +51,7 @@ class SurfaceSpec:
 
     @property
     def halo_px(self) -> int:
-        """Pixels around an output that influence it: the widest opening window and 112 pixels of convolutions, rounded up to the stride."""
+        """Pixels around an output that affect it: widest opening window and 112 of convolutions, rounded up to 8."""
         return -(-(max(self.windows_px) + 112) // STRIDE) * STRIDE
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class SurfaceSpec:
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
+        """Read the output of `to_dict`."""
         low, high = document["pixel_size_m"]
         return cls(
             tuple(int(w) for w in document["windows_px"]),
@@ -117,7 +117,7 @@ class SurfaceNet(nn.Module):
 
     Args:
         spec: Inputs and size.
-        channels: Outputs, as the head asks.
+        channels: Number of outputs, set by the head.
     """
 
     def __init__(self, spec: SurfaceSpec, channels: int) -> None:

@@ -42,7 +42,7 @@ class HeightEstimate:
 
 
 class Head(Protocol):
-    """The meaning of a network's outputs."""
+    """Interpretation of a network's outputs."""
 
     @property
     def kind(self) -> HeadKind:
@@ -109,7 +109,7 @@ class OrdinalHead:
         return above[:, k - 1] * (1.0 - share) + above[:, k] * share
 
     def decode(self, outputs: torch.Tensor, decoding: Decoding = Decoding.MIDDLE) -> HeightEstimate:
-        """The class is the number of k with P(class > k) of at least a half."""
+        """The class is the number of classes k with P(class > k) >= 0.5."""
         above = self.probabilities(outputs)
         mean, spread = _moments(_from_above(above), self.bins)
         if decoding is Decoding.EXPECTATION:
@@ -124,7 +124,7 @@ class OrdinalHead:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationHead:
-    """K channels: classes without their order, the paper's multi-class ablation."""
+    """K channels: unordered classes, the paper's multi-class ablation."""
 
     bins: Bins
     kind: HeadKind = HeadKind.CLASSIFICATION
@@ -167,7 +167,7 @@ class MseHead:
         return (outputs[:, 0] - heights_m)[valid].square().mean()
 
     def decode(self, outputs: torch.Tensor, decoding: Decoding = Decoding.MIDDLE) -> HeightEstimate:  # noqa: ARG002
-        """The output, held inside the range the other heads have; a single number has no spread: NaN."""
+        """The output, clipped to the range of the other heads; the spread is NaN, because a single number has none."""
         height = outputs[:, 0].clamp(self.bins.low_m, self.bins.high_m)
         return HeightEstimate(height, torch.full_like(height, torch.nan))
 

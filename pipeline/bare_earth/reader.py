@@ -34,9 +34,10 @@ FINE_MODEL: Final = "bare-earth-2m"
 def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
     """Return the bare-earth model of a source; None for DTMs and if bare earth is off.
 
-    `auto` selects what was shown to help: the network at 2 m, for pixels of its size or a whole fraction of it up to the
-    size of the target pixel, and `edges` for coarse DSMs with a land-cover map. The network at 30 m believes wrong maps
-    and has to be named. A DSM without a suitable model is used as is, and the manifest records it.
+    `auto` selects the models that were shown to improve heights: the network at 2 m, for pixels of its size or a whole
+        fraction of it up to the
+    size of the target pixel, and `edges` for coarse DSMs with a land-cover map. The network at 30 m follows wrong maps
+    and is used only if named. A DSM without a suitable model is used as is, and the manifest records it.
     """
     if source.surface is not Surface.DSM or setting == "none":
         return None
@@ -53,7 +54,7 @@ def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
 
 
 def bare_earth_choice(source: Source, pixel_size_m: float) -> str:
-    """Say what `auto` does with a DSM, and why."""
+    """Describe the choice of `auto` for a DSM, with the reason."""
     name = model_for(source, AUTO, pixel_size_m)
     low, high = EDGES_SIZES_M
     if name == EDGES:
@@ -66,13 +67,13 @@ def bare_earth_choice(source: Source, pixel_size_m: float) -> str:
 
 
 def canopy_share_of(source: Source) -> float:
-    """Share of the canopy's height in a DSM's heights; all of it unless its sensor model says less."""
+    """Share of the canopy's height in a DSM's heights; 1 unless its sensor model states less."""
     share = None if source.sensor is None else source.sensor.canopy_share
     return 1.0 if share is None else share
 
 
 def averaged_px(model: str, resolution_m: float, fetch: Read | None = None) -> int | None:
-    """The fewest source pixels, along each axis, whose mean is of a size the model works at; None if there is none."""
+    """Smallest number of source pixels per axis whose mean has a pixel size the model works at; None without one."""
     low, high = pixel_sizes_m(model, fetch)
     fewest = max(1, math.ceil(low / resolution_m))
     return fewest if fewest * resolution_m <= high else None
@@ -83,7 +84,7 @@ class GroundReader:
     """Reads a DTM from a DSM source.
 
     Attributes:
-        reader: Of the source.
+        reader: Reader of the source.
         model: Name of the bare-earth model.
         land_cover: Land-cover map for the model, if the source has one and the model uses one.
         device: Torch device the model runs on.
@@ -100,7 +101,7 @@ class GroundReader:
 
     @property
     def weights_sha256(self) -> str | None:
-        """Digest of the model's weights; the filter has none."""
+        """Digest of the model's weights; None for filters."""
         return weights_sha256(self.model, self.fetch)
 
     @property
@@ -149,7 +150,7 @@ class GroundReader:
         return averaged_px(self.model, self.reader.source.resolution_m, self.fetch) or 1
 
     def _factor(self, factor: int) -> int:
-        """Coarsest factor that divides the lattice's and gives a pixel size the model works at; else the lattice's own factor."""
+        """Largest divisor of the lattice's factor with a pixel size the model works at; else the factor itself."""
         low, high = pixel_sizes_m(self.model, self.fetch)
         fits = [
             k for k in range(1, factor + 1) if factor % k == 0 and low <= self.reader.source.resolution_m * k <= high

@@ -206,7 +206,7 @@ def takes_land_cover(model: str, fetch: Read | None = None) -> bool:
 
 
 def weights_sha256(model: str, fetch: Read | None = None) -> str | None:
-    """Digest of a model's weights; filters have none."""
+    """Digest of a model's weights; None for filters."""
     return None if model in FILTERS else _loaded(model, fetch=fetch).sha256
 
 
@@ -247,7 +247,7 @@ def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, mask: BoolArray, p
     """Estimate the terrain under cover by a plane fitted around each pixel, weighting neighbours by their certainty.
 
     Estimates are weighted by their spread, open terrain by the DSM's own error, and all by a Gaussian of 6 m (or one
-    pixel). Each pixel depends on a bounded neighbourhood, summed in one order, so windows agree.
+    pixel). Each pixel depends on a bounded neighbourhood, summed in one order, so that windows agree.
 
     Args:
         ground_m: Estimated terrain heights, metres, finite.

@@ -20,11 +20,11 @@ TOLERANCE: Final = 1.05
 
 @dataclass(frozen=True, slots=True)
 class Squares:
-    """One axis of a window in squares.
+    """Division of one axis of a window into squares.
 
     Attributes:
         axis: The finer axis: 0 for rows, 1 for columns.
-        step: Pixels a square, along that axis; above 1, not whole in general.
+        step: Pixels per square along that axis; above 1, in general not a whole number.
         first: First square, counted from the grid's origin.
         count: Number of squares.
         origin_px: First pixel of the window along that axis.
@@ -56,9 +56,9 @@ class Squares:
         return cls(axis, step, first, math.ceil((origin + size) / step) - first, origin, size)
 
     def reduce(self, plane: FloatArray) -> FloatArray:
-        """Average the linearly interpolated plane over each square; squares cut by the window edge average their visible part.
+        """Average the linearly interpolated plane over each square; squares cut by the edge average their visible part.
 
-        Means of whole pixels alone would lay ripples over slopes, as squares cut pixels at ever other places.
+        Means of whole pixels would cause ripples on slopes, because each square cuts pixels at another place.
         """
         along = np.moveaxis(plane, self.axis, -1)
         # Counted from the grid's origin, independent of the window: the same fractions, to the last bit.
@@ -98,7 +98,7 @@ def _hat_below(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def squares_step(pixel_size_m: tuple[float, float]) -> float:
-    """Pixels that make a square along the finer axis; 1 where they are square enough."""
+    """Number of pixels per square along the finer axis; 1 for pixels that are nearly square."""
     step = max(pixel_size_m) / min(pixel_size_m)
     return 1.0 if step <= TOLERANCE else step
 

@@ -23,9 +23,9 @@ class RouteCheck:
 
     Attributes:
         verdict: `agree`, `warn` above 5 cm, `fail` above 15 cm, `impossible` if a route is missing.
-        difference_m: Median of geoid way minus levelling way; positive: the geoids put A higher over B's frame.
-            None, like the spread, where the check is impossible.
-        spread_m: Largest departure from that median.
+        difference_m: Median of the geoid route minus the levelling route; positive if the geoids give A higher values
+            in B's frame. None if the check is impossible.
+        spread_m: Largest absolute deviation from that median; None if the check is impossible.
         datum_uncertainty_m: Uncertainty of the frames themselves: largest absolute difference.
         reason: Reason why it is impossible.
     """
@@ -63,9 +63,9 @@ def check_routes(
     Args:
         frames: Vertical frames of A and B.
         lon_deg: Longitudes of the places, degrees of ETRS89.
-        lat_deg: Latitudes, the same shape.
+        lat_deg: Latitudes, degrees of ETRS89, the same shape.
         grids_dir: Folder of the catalogue's grids.
-        hub: The levelled frame.
+        hub: Frame of the European levelling network.
     """
     if frames[0] == frames[1]:
         return RouteCheck("agree", 0.0, 0.0, 0.0)

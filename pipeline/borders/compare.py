@@ -40,9 +40,9 @@ class Border:
 
     Attributes:
         a, b: Source ids.
-        statistics: On all flat terrain.
-        sample: Figures of twenty points drawn at random, as OpenDEM Europe's tables are made.
-        before: Figures of the same differences without any vertical operation.
+        statistics: Statistics on all flat terrain.
+        sample: Statistics of twenty points drawn at random, as OpenDEM Europe's tables are made.
+        before: Statistics of the same differences without any vertical operation.
         routes: The two-route check along the overlap.
         places: float64, shape (n, 2), EPSG:3035 eastings and northings of the differences kept.
         differences_m: float32, shape (n,), at those places.
@@ -99,7 +99,7 @@ def compare_sources(
         target_frame: Frame to compare in.
         grids_dir: Folder of the catalogue's grids.
         pixel_size_m: Pixel of the comparison; the coarser of each pair's resolutions when None.
-        area_m: West, south, east, north of EPSG:3035 to stay within.
+        area_m: Compared area: west, south, east, north in EPSG:3035, metres.
         flat_deg: Steeper terrain is excluded: there a horizontal offset becomes a height difference.
 
     Raises:

@@ -48,9 +48,9 @@ class NetworkResult:
     """Corrections and residuals of an adjustment.
 
     Attributes:
-        adjustments: By source id.
-        rms_before_m, rms_after_m: Of the blocks' weighted differences.
-        redundancy: Observations and priors beyond the unknowns.
+        adjustments: Corrections by source id.
+        rms_before_m, rms_after_m: Root mean square of the blocks' weighted differences.
+        redundancy: Number of observations and priors minus the number of unknowns.
     """
 
     adjustments: dict[str, Adjustment]

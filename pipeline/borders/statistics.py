@@ -16,7 +16,7 @@ class DifferenceStatistics:
     """Figures of differences A minus B, metres.
 
     Attributes:
-        count: How many.
+        count: Number of differences.
         median_m, mean_m: Signed bias.
         mean_absolute_m: Mean absolute difference, as in OpenDEM Europe's tables.
         nmad_m: Normalised median absolute deviation.

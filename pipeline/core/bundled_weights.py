@@ -11,7 +11,7 @@ BUNDLED: Final = Path(__file__).parents[1] / "weights"
 
 
 def bundled_index(kind: str) -> dict[str, dict[str, str]]:
-    """Return the bundled weights of a kind (`superres`, `bare-earth`): name to `file` and `sha256`."""
+    """Return the bundled weights of a kind (`superres`, `bare-earth`): `file` and `sha256` by name."""
     path = BUNDLED / "index.yaml"
     listed = (parse_yaml(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
     return {name: entry for name, entry in listed.items() if entry["kind"] == kind}

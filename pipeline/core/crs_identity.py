@@ -2,7 +2,7 @@
 
 Two versions of PROJ are involved (rasterio's and pyproj's), and they name some datums differently. So the code in the
 file's keys comes first; it is accepted when its parameters equal the file's. A CRS without a code is the expected one
-when both place the corners and the centre of the raster at the same place, within a millimetre.
+when both give the corners and the centre of the raster the same geographic position, within a millimetre.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ class VerticalPart:
 
 @dataclass(frozen=True, slots=True)
 class FileCrs:
-    """A file's CRS, split.
+    """A file's CRS, split into its horizontal and vertical parts.
 
     Attributes:
         horizontal: The 2D part.
-        code: `EPSG:<code>` of the 2D part, where its keys say so and its parameters agree, or PROJ identifies it with
-            certainty.
+        code: `EPSG:<code>` of the 2D part, where the file's keys state it and its parameters agree, or PROJ identifies
+            it with certainty.
         vertical: The vertical part; None if the file has none.
     """
 
@@ -88,7 +88,7 @@ def file_crs(wkt: str, bounds: Bounds | None = None) -> FileCrs:
     """Split and identify a CRS.
 
     Args:
-        wkt: As GDAL gives it.
+        wkt: WKT of the file, as GDAL returns it.
         bounds: West, south, east, north of the raster in this CRS; parameters are compared there.
 
     Raises:
@@ -114,8 +114,8 @@ def same_horizontal(found: FileCrs, expected: str, bounds: Bounds) -> bool:
     """Whether a file's horizontal CRS is the expected one, apart from axis order and names.
 
     Args:
-        found: Vertical part of the file's CRS.
-        expected: Any text PROJ reads, 2D.
+        found: The file's CRS.
+        expected: A 2D CRS, any text that PROJ reads.
         bounds: West, south, east, north of the raster in the file's CRS.
     """
     try:
@@ -169,12 +169,12 @@ def vertical_part_of(code: str) -> VerticalPart | None:
 
 
 def is_empty_statement(part: VerticalPart) -> bool:
-    """Whether a vertical part only states that there is one: unnamed, without code."""
+    """Whether a vertical part has neither a name nor a code, so that it states nothing."""
     return part.code is None and bool(_UNNAMED.match(part.name)) and bool(_UNNAMED.match(part.datum))
 
 
 def same_places(one: CRS, other: CRS, bounds: Bounds) -> bool:
-    """Whether both put the corners and the centre of a box at the same coordinates, within a millimetre."""
+    """Whether two CRSs give the corners and the centre of a box the same geographic position, within a millimetre."""
     west, south, east, north = bounds
     xs = [west, west, east, east, (west + east) / 2.0]
     ys = [south, north, south, north, (south + north) / 2.0]

@@ -36,7 +36,7 @@ FrameId = Annotated[str, AfterValidator(frame_id)]
 
 @cache
 def bundled_frames() -> dict[str, dict[str, Any]]:
-    """Every frame by id, as the file describes it."""
+    """The entries of `frames.yaml` by frame id."""
     loaded: dict[str, dict[str, Any]] = parse_yaml(FRAMES.read_text(encoding="utf-8"))
     return loaded
 

@@ -165,7 +165,7 @@ class PixelWindow:
         return RasterioWindow(self.col, self.row, self.width, self.height)
 
     def geobox(self, whole: GeoBox, halo_px: int = 0) -> GeoBox:
-        """The block's own grid, widened by `halo_px` on each side; the halo may reach beyond the whole."""
+        """The block's own grid, widened by `halo_px` on each side; the halo may extend beyond `whole`."""
         inner = whole.translate_pix(self.col, self.row)
         inner = GeoBox((self.height, self.width), inner.affine, whole.crs)
         return inner.pad(halo_px) if halo_px else inner

@@ -1,4 +1,4 @@
-"""Units heights are declared in, by the names that files use."""
+"""Units of heights, by the names that files use for them."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ UNITS: Final = tuple(_NAMES)
 
 
 def height_unit(text: str) -> tuple[str, float] | None:
-    """Standard name and metres of a unit; None where the text names none that is known.
+    """Standard name of a unit and its length in metres; None for an unknown name.
 
     Args:
-        text: As a file has it: `US survey foot`, `ft`, `us_survey_foot`, `Meter`.
+        text: Name of the unit as files write it: `US survey foot`, `ft`, `us_survey_foot`, `Meter`.
     """
     plain = re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
     return _BY_NAME.get(plain)
 
 
 def unit_of_length(metres: float) -> tuple[str, float] | None:
-    """Standard name and metres of the unit of a length; None where it is none of the known ones."""
+    """Standard name and length of the known unit with this length in metres; None if there is none."""
     for unit, (known, _) in _NAMES.items():
         if abs(metres / known - 1.0) < _SAME:
             return unit, known

@@ -1,4 +1,4 @@
-"""Arrays with a JSON description in one safetensors file: how every model file of the package but one is read."""
+"""Reads model files (except super-resolution networks): arrays with a JSON description in one safetensors file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def read_described(
     """Read description and arrays of a model file.
 
     Args:
-        path: Of the file.
+        path: The file.
         key: Name of the description in the file's metadata.
-        what: The expected content, with its article, for errors.
+        what: Name of the expected content with its article, for error messages: `a bare-earth model`.
         version: The version this program reads.
         remedy: How to obtain a suitable file.
 
@@ -52,7 +52,7 @@ def read_described(
 
 @contextmanager
 def description_of(path: Path) -> Iterator[None]:
-    """Report any error in this block as a damaged model description.
+    """Context in which any error is reported as a damaged model description.
 
     Raises:
         ForeignModel: a part is missing or does not parse.

@@ -37,7 +37,7 @@ class Adjustment(BaseModel):
     def at(
         self, east_m: npt.NDArray[np.float64] | float, north_m: npt.NDArray[np.float64] | float
     ) -> npt.NDArray[np.float64]:
-        """The correction at places of EPSG:3035, metres."""
+        """The correction at EPSG:3035 coordinates, metres."""
         import numpy as np
 
         east_km = (np.asarray(east_m, dtype=np.float64) - self.centre_east_m) / 1000
@@ -59,7 +59,7 @@ class AdjustmentFile(BaseModel):
         """Read a file of corrections.
 
         Raises:
-            ConfigError: it is missing or not one.
+            ConfigError: the file is missing or is not a file of corrections.
         """
         try:
             return cls.model_validate_json(path.read_bytes())

@@ -11,7 +11,7 @@ from orograph.pipeline.core.precision import Precision, used_precision
 def numerics_of(
     resolvers: Iterable[object], *, bare_earth: Precision | None = None, coregistered: bool = False, device: str = "cpu"
 ) -> dict[str, str]:
-    """Describe the arithmetic of networks and devices; empty where neither was used: the rest is equal bit for bit everywhere.
+    """Describe the arithmetic of networks and devices; empty if none was used, because all else is equal bit for bit.
 
     Args:
         resolvers: The resolvers used; interpolants are passed over.
@@ -20,8 +20,8 @@ def numerics_of(
         device: The device of bare earth and coregistration.
 
     Returns:
-        `torch` (version), `instruction_set` (of the processor, as torch uses it), `device` (`cpu` or the GPU's name) and
-        `precision` in which the networks' bodies ran.
+        `torch` (version), `instruction_set` (of the processor, as torch uses it), `device` (`cpu` or the GPU's name)
+        and `precision` in which the networks' bodies ran.
     """
     asked = [network.options for network in _networks(resolvers)]
     runs: list[tuple[str, str]] = [(one.device, used_precision(one.precision, one.device)) for one in asked]

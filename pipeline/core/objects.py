@@ -21,8 +21,8 @@ class ObjectInfo:
 class ObjectStore(Protocol):
     """Objects by relative, `/`-separated key.
 
-    `get` and `download` raise KeyError for what is not there; `put` raises `ObjectExists` and `PreconditionFailed` of
-    the error tree.
+    `get` and `download` raise KeyError for a key that does not exist; `put` raises `ObjectExists` and
+    `PreconditionFailed` of the error tree.
     """
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -46,7 +46,7 @@ class ObjectStore(Protocol):
         if_match: str | None = None,
         media_type: str = "application/octet-stream",
     ) -> ObjectInfo:
-        """Keep an object in one visible step."""
+        """Store an object atomically; readers see the old or the new content."""
         ...
 
     def delete(self, key: str) -> None:

@@ -1,4 +1,4 @@
-"""One self-contained, printable HTML look for all reports: no script, no font, no server, light, dark and paper."""
+"""The HTML layout of all reports: one self-contained, printable file for light and dark screens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def page(title: str, body: str, *, lead: str = "") -> str:
 
     Args:
         title: Plain text.
-        body: HTML whose values from outside are escaped already.
+        body: HTML in which external values are already escaped.
         lead: Plain text below the title.
     """
     introduction = f"<p class=lead>{escape(lead)}</p>" if lead else ""
@@ -64,7 +64,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: S
 
 
 def pictures(files: Iterable[tuple[Path, str]], *, whole: bool = False) -> str:
-    """Figures with the PNG files inside them; files that do not exist are left out.
+    """HTML figures with embedded PNG files; files that do not exist are left out.
 
     Args:
         files: Path and caption.

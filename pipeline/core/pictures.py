@@ -1,4 +1,4 @@
-"""Pictures of heights: shaded relief, differences, scale bars; the same look in every command and report."""
+"""Pictures of heights: shaded relief, differences, scale bars; the same style in every command and report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def scale_bar(axes: Any, width_m: float, units_per_m: float) -> None:
     """Draw a bar of a round length, at most a third of the map's width, into the lower left corner.
 
     Args:
-        axes: Of the map; its x axis is in any unit.
+        axes: Axes of the map; the x axis may have any unit.
         width_m: Width of the mapped area, metres.
         units_per_m: Units of the x axis per metre of terrain.
     """
@@ -42,7 +42,7 @@ def scale_bar(axes: Any, width_m: float, units_per_m: float) -> None:
 
 
 def round_length(longest_m: float) -> float:
-    """The largest of 1, 2 and 5 times a power of ten that is not longer."""
+    """The largest length of the form 1, 2 or 5 times a power of ten that does not exceed `longest_m`."""
     power = 10.0 ** math.floor(math.log10(longest_m))
     return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= longest_m * (1 + 1e-9))
 
@@ -72,8 +72,8 @@ def draw_comparison(
         before_m: Heights, NaN void.
         after_m: Heights of the same area and shape.
         pixel_m: Width and height of a pixel in metres.
-        titles: Of the two maps.
-        difference: Of the third map.
+        titles: Titles of the two maps.
+        difference: Title of the third map.
     """
     figure = _figure(3, before_m.shape, pixel_m)
     first, second, third = figure.subplots(1, 3)

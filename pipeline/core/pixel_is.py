@@ -26,14 +26,14 @@ def placed_pixels(
 
     GDAL's transform is corner based: it moves files tagged Point by half a pixel. A file of points that lost its tag is
     in one of two states; the phase of its grid distinguishes them. Samples of such products are at whole multiples of
-    the spacing. A crop that kept the transform has its corners half a pixel off them, and is right; a file that ties
-    its first sample where corners belong has its corners at the multiples, and is half a pixel off.
+    the spacing. A crop that kept the transform has corners half a pixel off these multiples and is correct; a file that
+    places its first sample at the corner has its corners on the multiples and is half a pixel off.
 
     Args:
         points: Whether the file's tag says Point; None where it has no tag.
         declared: Interpretation declared in the catalogue or command.
-        affine: GDAL's, north up.
-        label: Name in messages.
+        affine: GDAL's transform, north up.
+        label: Name of the file in messages.
 
     Returns:
         Interpretation, transform, and the origin of the interpretation; None for the declaration.

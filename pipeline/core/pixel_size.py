@@ -1,8 +1,8 @@
 """Size of a source's pixel in metres, along columns and along rows.
 
-Pixels of degrees grow narrower towards the poles: GLO-30's are 31 m by 24 m in Sicily, 31 m by 20 m in Prague. Networks
-depend on the pixel shape and receive it per band of latitude. The bands' edges are fixed, so windows and tiles agree on
-the shape of every row.
+Pixels in degrees become narrower towards the poles: GLO-30's are 31 m by 24 m in Sicily, 31 m by 20 m in Prague.
+Networks depend on the pixel shape and receive it per band of latitude. The bands' edges are fixed, so windows and tiles
+agree on the shape of every row.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def ground_pixel_size_m(affine: Affine, rows: int, crs: str) -> tuple[float, flo
 
     Args:
         affine: Pixel to CRS, axes along the pixels.
-        rows: Of the raster.
-        crs: Of the raster, any text PROJ reads.
+        rows: Number of rows of the raster.
+        crs: CRS of the raster, any text PROJ reads.
     """
     if not _is_geographic(crs):
         scale = float(CRS.from_user_input(crs).axis_info[0].unit_conversion_factor)
@@ -66,8 +66,8 @@ def row_bands(affine: Affine, crs: str, resolution_m: float, row: int, height: i
 
     Args:
         affine: Grid index to CRS, corner based, north up.
-        crs: Of the grid.
-        resolution_m: Nominal size of a pixel along its rows; projected grids are of this size.
+        crs: CRS of the grid.
+        resolution_m: Nominal pixel size along rows, metres; projected grids have exactly this size.
         row: First row.
         height: Number of rows.
     """

@@ -33,10 +33,10 @@ def checked_precision(name: str) -> Precision:
 
 
 def check_trainable(precision: Precision) -> None:
-    """Reject a precision that gradients do not survive without loss scaling.
+    """Reject a precision in which gradients underflow without loss scaling.
 
     Raises:
-        ConfigError: Training cannot run in it.
+        ConfigError: The precision is not supported for training.
     """
     if checked_precision(precision) == "fp16":
         raise ConfigError("training cannot run in fp16", remedy="use fp32 or bf16")
@@ -46,14 +46,14 @@ def used_precision(precision: Precision, device: str) -> Precision:
     """Return the precision a device computes in when asked for `precision`: the same, or `fp32` where unsupported.
 
     Args:
-        precision: The requested one.
+        precision: The requested precision.
         device: Torch device by name: `cpu`, `cuda`, `cuda:1`.
     """
     return precision if precision == "fp32" or _convolves_in(precision, device) else "fp32"
 
 
 def supported_precisions(device: str) -> tuple[Precision, ...]:
-    """Return the precisions a device convolves in, `fp32` first."""
+    """Return the precisions in which a device computes convolutions, `fp32` first."""
     return tuple(precision for precision in PRECISIONS if used_precision(precision, device) == precision)
 
 
@@ -107,7 +107,7 @@ def autocast(precision: Precision, device: str = "cpu") -> Iterator[None]:
 
 
 def has_fused_convolutions(device: str) -> bool:
-    """Whether torch can fuse a rectifier into a convolution on this device: processors with oneDNN."""
+    """Whether torch can fuse a ReLU into a convolution on this device: true for processors with oneDNN."""
     return device == "cpu" and _has_onednn()
 
 

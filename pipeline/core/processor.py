@@ -1,4 +1,4 @@
-"""The processor of this machine: cores this process may use, instruction set, caps on it."""
+"""The processor of this machine: cores this process may use, instruction set, limits on both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CAPS: Final = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
 def usable_cores() -> int:
-    """Return the number of cores this process may run on; macOS has no affinity, so there it is all of them."""
+    """Return the number of cores this process may run on; on macOS, which has no affinity, the number of all cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -22,5 +22,5 @@ def instruction_set() -> str:
 
 
 def instruction_caps() -> tuple[str, ...]:
-    """Return the caps set in the environment, as `NAME=value`."""
+    """Return the limits on the instruction set from the environment, as `NAME=value`."""
     return tuple(f"{name}={os.environ[name]}" for name in CAPS if os.environ.get(name))

@@ -30,7 +30,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def report(step: str, done: float, due: float) -> None:
-    """Report that `done` of `due` units of a step are finished; 0 of anything announces the step."""
+    """Report that `done` of `due` units of a step are finished; `done` 0 announces the step."""
     listener = _LISTENER.get()
     if listener is not None:
         listener(step, done, due)

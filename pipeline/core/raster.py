@@ -21,7 +21,8 @@ class HeightPatch(NamedTuple):
 
     Attributes:
         heights_m: float32, NaN void.
-        sigma_m: Standard error that super-resolution and bare earth add to the heights, metres; None where they do not.
+        sigma_m: Standard error that super-resolution and bare earth add to the heights, metres; None where they were
+            not used.
         lowered: Share of each pixel that bare earth lowered, float32, 0 to 1; None where it was not used.
     """
 

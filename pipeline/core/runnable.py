@@ -1,4 +1,4 @@
-"""Work as engines and the commit protocol see it: an id and its keys in the store."""
+"""Interface of a unit of work for engines and the commit protocol: an id and its keys in the store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Runnable(Protocol):
-    """One result to make: a tile's `Job` or a cell's `CellJob`; picklable, and equal work has one run key."""
+    """A unit of work: a tile's `Job` or a cell's `CellJob`. It is picklable; equal work has an equal run key."""
 
     @property
     def id(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class StageClock:
-    """Adds up wall and CPU seconds of named stages."""
+    """Sums wall and CPU seconds of named stages."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     cpu_seconds: dict[str, float] = field(default_factory=dict)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def torch_device(name: str) -> torch.device:
     """Return a torch device by name: `cpu`, `cuda`, `cuda:1`.
 
-    CUDA runs deterministic algorithms in full single precision, so a device repeats its own bits.
+    CUDA runs deterministic algorithms in full single precision, so that a device gives the same bits every time.
 
     Raises:
         ConfigError: The device is not available on this machine.

@@ -13,7 +13,7 @@ from orograph.pipeline.core.hashing import file_sha256
 from orograph.pipeline.errors import ConfigError, SourceMissing
 
 Read = Callable[[str], bytes]
-"""Reads the whole content of a URL or of `sha256:<hex>`; hashable, so that loaded models are cached by reader and name."""
+"""Reads the content of a URL or of `sha256:<hex>`; hashable, so that loaded models are cached by reader and name."""
 
 SUFFIX: Final = ".safetensors"
 _PIN: Final = "#sha256="
@@ -39,7 +39,7 @@ def is_content(name: str) -> bool:
 
 
 def is_own(name: str) -> bool:
-    """Whether a name is that of weights which do not ship."""
+    """Whether a name means user-supplied weights, not bundled ones."""
     return is_content(name) or parted(name)[0].endswith(SUFFIX)
 
 

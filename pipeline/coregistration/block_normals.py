@@ -1,6 +1,6 @@
 """Normal equations of blocks for their displacement, with patch-correlated noise removed.
 
-Height errors of a DEM are correlated over some hundred metres. Counted per pixel, such noise looks like information and
+Height errors of a DEM are correlated over some hundred metres. If each pixel counts as independent, this noise
 biases shifts where slopes face one way. Each block is therefore divided into patches of about ten pixels, and each
 patch has its own height offset, with a variance estimated from the residuals, which is integrated out: generalised
 least squares with noise that is white plus constant over patches.
@@ -27,7 +27,7 @@ _LEAST_IN_PATCH: Final = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """Normal equations of blocks, linearised at a field.
+    """Normal equations of blocks, linearised at a displacement field.
 
     Attributes:
         a: (n, 3, 3) matrices for east, north, up displacement.
@@ -60,7 +60,7 @@ class Evidence:
 
 
 def gather(pair: Pair, field: DisplacementField, blocks: Blocks, scale: Array, step: int) -> Evidence:
-    """Equations of all blocks from every `step`-th row."""
+    """Compute the normal equations of all blocks from every `step`-th row."""
     rows, cols = blocks.shape
     fine = patches_per_block(pair, blocks)
     patches = Blocks.within(blocks, fine)

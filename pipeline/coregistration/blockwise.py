@@ -122,7 +122,7 @@ def block_side_px(pair: Pair, method: Method) -> float:
 
 
 def make_folds(blocks: Blocks, pair: Pair) -> list[Fold]:
-    """Cells of at least two kilometres, every third one along both axes, in five arrangements of the nine."""
+    """Divide blocks into cells of at least 2 km; each of five folds holds out every third cell along both axes."""
     rows, cols = blocks.shape
     pixel_m = abs(pair.geobox.affine.a)
     sides = [float(np.diff(edges).min()) * pixel_m for edges in (blocks.row_edges, blocks.col_edges)]

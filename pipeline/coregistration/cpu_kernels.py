@@ -48,7 +48,7 @@ def compiled_before() -> bool:
 
 @contextmanager
 def before_compiled(pixels: int) -> Iterator[bool]:
-    """Use numpy's kernels inside for a small raster on a machine without compiled kernels; yields whether it does."""
+    """Context that uses numpy's kernels for a small raster if no kernels are compiled; yields whether it uses them."""
     token = _by_numpy.set(pixels <= MOST_PIXELS and not compiled_before())
     try:
         yield by_numpy()

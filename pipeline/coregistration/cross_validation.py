@@ -23,8 +23,9 @@ class HeldOut:
 
     Attributes:
         cell_m: Side of a cell.
-        median_m, nmad_m: Of reference - aligned over all cells; NaN when a fit did not converge.
-        sample_count: Pixels compared: all, or some two million of a larger raster.
+        median_m, nmad_m: Median and NMAD of reference - aligned over all cells, metres; NaN when a fit did not
+            converge.
+        sample_count: Number of compared pixels: all, or about two million of a larger raster.
     """
 
     cell_m: float

@@ -68,7 +68,7 @@ def _row(flat: Array, i: Any, base: Any, w: Four) -> Any:
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
 def between(flat: Array, i: Any, width: Any, by_row: Four, by_col: Four) -> Any:
-    """Sixteen taps from flat place `i` (the north-western one) under weights that add to one, less the base height."""
+    """Weighted mean of 4 x 4 heights minus the base height; `i` is the flat index of the north-western height."""
     base = flat[i + width + np.uint64(1)]
     below = i + width
     lower, lowest = below + width, below + width + width
@@ -82,20 +82,20 @@ def between(flat: Array, i: Any, width: Any, by_row: Four, by_col: Four) -> Any:
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
 def keys(flat: Array, i: Any, width: Any, s: Any, t: Any) -> Any:
-    """Height inside by Keys' kernel."""
+    """Height by Keys' kernel at a position whose 4 x 4 neighbours are all inside the raster."""
     return flat[i + width + np.uint64(1)] + between(flat, i, width, keys_weights(s), keys_weights(t))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
 def spline(flat: Array, i: Any, width: Any, s: Any, t: Any) -> Any:
-    """Height inside by the spline, from its coefficients."""
+    """Height by the cubic B-spline with these coefficients, where all 4 x 4 neighbours are inside the raster."""
     rest = between(flat, i, width, spline_weights(s), spline_weights(t))
     return flat[i + width + np.uint64(1)] + rest * _SPLINE_SCALE
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
 def keys_with_slopes(flat: Array, i: Any, width: Any, s: Any, t: Any) -> tuple[Any, Any, Any]:
-    """Height inside less the base height `flat[i + width + 1]`, and its derivatives (per pixel)."""
+    """Height by Keys' kernel minus the base height `flat[i + width + 1]`, and its derivatives (metres per pixel)."""
     w, d, v, e = keys_weights(t), keys_derivatives(t), keys_weights(s), keys_derivatives(s)
     base = flat[i + width + np.uint64(1)]
     below = i + width

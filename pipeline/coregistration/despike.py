@@ -1,4 +1,4 @@
-"""Prepares a raster for interpolation: spikes removed, small voids and the rims of large ones filled.
+"""Prepares a raster for interpolation: removes spikes, fills small voids and the rims of large ones.
 
 Filled pixels serve as taps of the kernel only; the original raster decides whether a sample is valid, so no void
 shrinks or grows.
@@ -170,7 +170,7 @@ def spike_threshold_m(heights_m: FloatArray) -> float:
 
 
 def despike(heights_m: FloatArray, *, spikes: bool = True, threads: int = 1) -> FloatArray:
-    """The raster with spikes replaced and voids filled up to two pixels from data; itself if it is clean.
+    """Replace spikes, and fill voids up to two pixels from data; a raster without any is returned unchanged.
 
     Heights in metres, float32, NaN is void; voids deeper than two pixels stay.
     """

@@ -50,9 +50,10 @@ class Estimate:
     """A fitted field and its quality figures.
 
     Attributes:
-        covariance: Of the mean east, north and up displacement (square metres), robust to noise correlated in blocks.
+        covariance: Covariance of the mean east, north and up displacement (square metres), robust to noise correlated
+            in blocks.
         condition: Condition number of the scaled normal matrix of the mean displacement.
-        slopes: How much slopes vary, by direction, at the decimated scale.
+        slopes: Variation of slopes by direction, at the decimated scale.
     """
 
     field: DisplacementField
@@ -77,7 +78,7 @@ def nmad(values: Array) -> float:
 
 
 def median(values: Array) -> float:
-    """Median of finite values; numpy's own also checks for NaN, which takes longer than the median."""
+    """Median of finite values; faster than numpy's, which also checks for NaN."""
     middle = values.size // 2
     if values.size % 2:
         return float(np.partition(values, middle)[middle])
@@ -215,7 +216,7 @@ def _step(
 def _without_nuisance(
     pair: Pair, field: DisplacementField, terms: tuple[Term, ...], start: DisplacementField
 ) -> DisplacementField:
-    """Remove height terms that were added for the fit only, and set the vertical shift to the median of the differences."""
+    """Remove height terms that only the fit needs, and set the vertical shift to the median of the differences."""
     polynomial = field.polynomial.copy()
     dropped = [t for t in ((UP, 1), (UP, 2)) if t not in terms]
     for component, monomial in dropped:
@@ -232,7 +233,7 @@ def _without_nuisance(
 def mean_covariance(sums: Array, direction: tuple[float, float] | None = None) -> tuple[Array, float]:
     """Covariance of the mean displacement by the sandwich over blocks, and the condition number of its matrix.
 
-    With a direction, along it only; the other then has no variance, since it is not estimated.
+    With a direction, along it only; the perpendicular component is not estimated and has no variance.
     """
     a, b = matrices(sums)
     if direction is not None:

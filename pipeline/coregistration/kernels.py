@@ -1,7 +1,8 @@
 """Compiled inner loops: sample a raster through a displacement field, gather normal equations, warp.
 
-Every kernel works on a band of rows, releases the interpreter lock and owns what it writes, so bands may run in threads
-and the sums do not depend on their number. Compiled code is cached next to this file (or in `NUMBA_CACHE_DIR`).
+Every kernel works on a band of rows, releases the interpreter lock and writes only its own output, so bands may run in
+threads and the sums do not depend on the number of threads. Compiled code is cached next to this file (or in
+`NUMBA_CACHE_DIR`).
 
 Integers are passed as `np.int64`: numba would compile a function again for each literal.
 

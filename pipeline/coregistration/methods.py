@@ -1,4 +1,4 @@
-"""Methods by name: `vertical-shift`, `nuth-kaab`, `deramp(2)`, `affine`, sums of them, and `blockwise(...)` around them.
+"""Methods by name: `vertical-shift`, `nuth-kaab`, `deramp(2)`, `affine`, sums of them, and `blockwise(...)`.
 
 A sum is estimated jointly: its terms are the union of its parts' terms. If the parts ran one after another, a ramp
 would leak into the shift.
@@ -47,7 +47,7 @@ class Method:
 
     @property
     def horizontal(self) -> bool:
-        """Whether anything but heights moves."""
+        """Whether the method estimates horizontal displacements."""
         return any(component != UP for component, _ in self.terms)
 
 

@@ -128,7 +128,8 @@ class MaskUse:
 
     Attributes:
         share: Share of the common pixels that are inliers.
-        outside_median_m, outside_nmad_m: Of the pixels excluded by the mask; NaN without any.
+        outside_median_m, outside_nmad_m: Median and NMAD of the residuals excluded by the mask, metres; NaN without
+            such pixels.
         inverted: The excluded pixels agree better than those used: the mask is probably inverted.
     """
 

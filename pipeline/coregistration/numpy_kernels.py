@@ -126,7 +126,7 @@ def accumulate(
     last: int,
     sums: Array,
 ) -> None:
-    """See `kernels.accumulate`."""
+    """Accumulate normal equations by block; see `coregistration.kernels.accumulate`."""
     sums[first:last] = 0.0
     rows = np.concatenate(
         [
@@ -170,7 +170,7 @@ def residuals(
     out: Array,
     slope: Array,
 ) -> None:
-    """See `kernels.residuals`."""
+    """Compute residuals and slopes; see `coregistration.kernels.residuals`."""
     rows, cols = np.arange(first, last) * step, np.arange(out.shape[1]) * step
     field = (geometry, polynomial, lattice)
     residual, ge, gn, counts = _compare(reference, moving, despiked, holes, inliers, field, rows, cols)
@@ -189,7 +189,7 @@ def warp(
     last: int,
     out: Array,
 ) -> None:
-    """See `kernels.warp`."""
+    """Write rows of the displaced raster; see `coregistration.kernels.warp`."""
     rows, cols = np.arange(first, last), np.arange(out.shape[1])
     moves = _moves(geometry, polynomial, lattice, rows, cols)
     y, x = _places(geometry, moves, rows, cols)
@@ -212,7 +212,7 @@ def _papered(values: Array) -> Array:
 
 
 def evaluate(geometry: Array, polynomial: Array, lattice: Array, first: int, last: int, out: Array) -> None:
-    """See `kernels.evaluate`."""
+    """Write rows of the displacement field; see `coregistration.kernels.evaluate`."""
     rows, cols = np.arange(first, last), np.arange(out.shape[2])
     out[:, first:last] = _moves(geometry, polynomial, lattice, rows, cols)
 
@@ -220,14 +220,14 @@ def evaluate(geometry: Array, polynomial: Array, lattice: Array, first: int, las
 def north_range(
     geometry: Array, polynomial: Array, lattice: Array, first: int, last: int, cols: int
 ) -> tuple[float, float]:
-    """See `kernels.north_range`."""
+    """Smallest and largest north displacement, metres; see `coregistration.kernels.north_range`."""
     rows = np.unique(np.minimum(np.arange(first, last + 8, 8), last - 1))
     north = _moves(geometry, polynomial, lattice, rows, np.arange(0, cols, 8))[1]
     return float(north.min()), float(north.max())
 
 
 def thin_rows(heights: Array, inliers: Array, factor: int, first: int, last: int, out: Array) -> None:
-    """See `pair._thin_rows`."""
+    """Decimate rows by medians; see `coregistration.pair._thin_rows`."""
     skip = 2 if factor >= 4 else 1
     width = out.shape[1] * factor
     part = heights[first * factor : last * factor, :width]
@@ -244,7 +244,7 @@ def thin_rows(heights: Array, inliers: Array, factor: int, first: int, last: int
 
 
 def despike(heights: Array, threshold: float) -> Array:
-    """See `despike.despike`: spikes replaced, voids of up to two pixels filled; the raster itself when it is clean."""
+    """Replace spikes and fill voids of up to two pixels; see `coregistration.despike.despike`."""
     clean = heights
     if np.isfinite(threshold):
         spikes = _spikes(heights, threshold)
@@ -301,7 +301,7 @@ def _local_surfaces(around: Array) -> Array:
 
 
 def resample(moving: Array, despiked: Array, nodes: Array, spacing: int, first: int, last: int, out: Array) -> None:
-    """See `kernels.resample`; by the cubic spline, which is as sharp."""
+    """Write rows resampled through a lattice by the cubic spline; see `coregistration.kernels.resample`."""
     rows, cols = np.arange(first, last) / spacing, np.arange(out.shape[1]) / spacing
     down, across = _straight(rows, nodes.shape[1]), _straight(cols, nodes.shape[2])
     y, x = down @ nodes @ across.T

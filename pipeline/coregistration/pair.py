@@ -51,7 +51,7 @@ class Blocks:
 
     @classmethod
     def within(cls, blocks: Blocks, fine: int) -> Self:
-        """Each block divided into `fine` parts along both sides."""
+        """Divide each block into `fine` parts along both sides."""
         edges = [
             np.concatenate(
                 [np.round(np.linspace(a, b, fine, endpoint=False)) for a, b in pairwise(outer)] + [outer[-1:]]
@@ -109,7 +109,7 @@ class Pair:
 
     @property
     def holes(self) -> bool:
-        """Whether the moving raster contains voids; a clean raster is identical to its repaired one."""
+        """Whether the moving raster contains voids; without voids the raster equals its repaired copy."""
         return self.despiked is not self.moving
 
     def _geometry(self, field: DisplacementField) -> Array:

@@ -1,4 +1,4 @@
-"""Prepares a pair before the estimate: CRS, degrees, pixel interpretation, vertical frames.
+"""Prepares a pair for the estimate: CRS, units, pixel interpretation, vertical frames.
 
 `fit` itself rejects different CRS; this module transforms a pair to one CRS and records the steps.
 """
@@ -271,12 +271,12 @@ def prepare_pair(
 ) -> Prepared:
     """Transform a pair to one projected CRS and check that its heights may be compared.
 
-    CRS that differ in name but not in place (25833 and 32633) are taken as one. A projected reference in feet is
-    measured in metres on the same axes. A geographic reference is reprojected to a transverse Mercator projection
-    around its centre, whose east and north are the geographic ones there. A raster to be aligned in another CRS is
-    reprojected to the reference's CRS at about its own resolution, for the estimate only: the output is read from
-    the file's own pixels. With `same_heights`, two frames, or a declared and an undeclared one, are compared without
-    transformation.
+    CRS that differ in name but give the same coordinates (25833 and 32633) count as equal. A projected reference in
+    feet is measured in metres on the same axes. A geographic reference is reprojected to a transverse Mercator
+    projection around its centre, whose east and north are the geographic ones there. A raster to be aligned in another
+    CRS is reprojected to the reference's CRS at about its own resolution, for the estimate only: the output is read
+    from the file's own pixels. With `same_heights`, two frames, or a declared and an undeclared one, are compared
+    without transformation.
 
     Raises:
         VerticalError: the vertical frames differ, or only one is declared.

@@ -33,9 +33,10 @@ class Coregistration:
         method: The estimation method.
         status: Outcome of the estimate.
         field: Displacement: reference(x) = moving(x - (east, north)) + up, metres.
-        median_before_m, median_after_m, nmad_before_m, nmad_after_m: Of reference - moving over inliers; NaN without.
+        median_before_m, median_after_m, nmad_before_m, nmad_after_m: Median and NMAD of reference - moving over
+            inliers, metres; NaN if unknown.
         sample_count: Pixels with both heights.
-        covariance: Of the mean east, north and up displacement, square metres.
+        covariance: Covariance of the mean east, north and up displacement, square metres.
         condition: Condition number of the mean displacement's normal matrix.
         slope_spread: Smallest standard deviation of slopes over directions.
         iterations: Steps taken.

@@ -1,4 +1,4 @@
-"""Runs of pixels: their displacement, sampling positions and differences. The parts of `kernels.py`.
+"""Parts of `kernels.py` for runs of pixels: displacement, sampling positions and differences.
 
 Pixels are processed in runs of `LANES` along a row, one short step after another for the whole run, with intermediate
 values in three small arrays, so that the compiler vectorises over sixteen pixels. As displacements change slowly, most

@@ -25,7 +25,7 @@ _COMPONENTS: Final = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockLattice:
-    """Nodes over blocks: the nodes that determine a block's displacement, and the cost of bending.
+    """Node lattice over blocks: the nodes that determine a block's displacement, and the bending energy.
 
     Attributes:
         blocks: Rows and columns of blocks.

@@ -1,4 +1,4 @@
-"""Cubic B-spline coefficients of a band of heights, for an interpolation without blur.
+"""Cubic B-spline coefficients of a band of rows, for interpolation with little blur.
 
 Keys' kernel blurs a little (0.07 m NMAD on 20 m mountains); the interpolating cubic spline hardly does. Its prefilter
 is long, with a decay of 0.27 per pixel, so bands have a margin and voids are filled before it: repaired rims first,

@@ -1,7 +1,7 @@
 """The pixel kernels in torch, for a GPU: the same arithmetic as `kernels.py` on whole bands instead of runs of a row.
 
 Normal equations, residuals and the last interpolation run on the device; void repair, block algebra and the solver run
-on the CPU. Rasters are sent to the device once and kept as long as this object lives. Block
+on the CPU. Rasters are copied to the device once per object. Block
 sums are products with matrices of zeros and ones, in double precision: no atomic additions, whose order would differ
 from run to run. Results are those of the compiled kernels to single precision.
 """
@@ -89,7 +89,7 @@ class TorchKernels:
         last: int,
         sums: Array,
     ) -> None:
-        """See `kernels.accumulate`."""
+        """Accumulate normal equations by block; see `coregistration.kernels.accumulate`."""
         torch = self._torch
         rows = np.arange(row_edges[first] + (-row_edges[first]) % step, row_edges[last], step)
         cols = np.arange(reference.shape[1])
@@ -124,7 +124,7 @@ class TorchKernels:
         out: Array,
         slope: Array,
     ) -> None:
-        """See `kernels.residuals`."""
+        """Compute residuals and slopes; see `coregistration.kernels.residuals`."""
         rows, cols = np.arange(first, last) * step, np.arange(out.shape[1]) * step
         residual, ge, gn, counts = self._compare(
             (reference, moving, despiked, inliers), holes, (geometry, polynomial, lattice), rows, cols
@@ -145,7 +145,7 @@ class TorchKernels:
         last: int,
         out: Array,
     ) -> None:
-        """See `kernels.warp`."""
+        """Write rows of the displaced raster; see `coregistration.kernels.warp`."""
         torch = self._torch
         shape, rows, cols = moving.shape, np.arange(first, last), np.arange(out.shape[1])
         y, x, up = self._places((geometry, polynomial, lattice), rows, cols)

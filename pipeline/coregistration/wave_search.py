@@ -165,7 +165,7 @@ def fit_wave(patches: Patches, per_m: tuple[float, float]) -> Wave:
 
 
 def in_heights_m(patches: Patches, wave: Wave) -> float:
-    """Root mean square effect of a wave on heights: sideways waves count by the slopes."""
+    """Root mean square effect of a wave on heights, metres: horizontal displacements are multiplied by the slopes."""
     a = patches.a.sum(axis=(2, 3)) / max(float(patches.a[2, 2].sum()), 1e-300)
     return float(np.sqrt(sum(0.5 * np.array(part) @ a @ np.array(part) for part in (wave.cosine, wave.sine))))
 

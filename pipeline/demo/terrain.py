@@ -19,7 +19,7 @@ class TerrainField:
     Attributes:
         coefficients: float32 (rows, cols), from north-west.
         west_m, north_m: Position of the first coefficient.
-        spacing_m: Distance of coefficients.
+        spacing_m: Distance between coefficients.
     """
 
     coefficients: npt.NDArray[np.float32]

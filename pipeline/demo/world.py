@@ -2,8 +2,8 @@
 
 The truth is a surface in EVRF2007 over two tiles at the border of the Netherlands and Germany. The Dutch DTM is in
 RD New and NAP, the German one in UTM 32 and DHHN2016; both operations to EVRF2007 need no grid. The global DSM
-imitates GLO-30: 1 arc-second, points, heights over a geoid of its own (the grid is made too), footprint averaging, a
-sideways shift, canopy, correlated noise, and voids.
+imitates GLO-30: 1 arc-second, points, heights above its own geoid (whose grid is made too), footprint averaging, a
+horizontal shift, canopy, correlated noise, and voids.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class World:
     canopy: TerrainField
 
     def in_netherlands(self, east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """West of the border."""
+        """True for places west of the border."""
         return np.asarray(east_m) < self.border(np.zeros_like(np.asarray(north_m)), north_m)
 
 

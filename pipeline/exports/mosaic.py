@@ -1,4 +1,4 @@
-"""The sampling function of all exports: heights at any points, read from the 50 km tiles around them.
+"""Samples heights at any points from the 50 km tiles around them, for all exports.
 
 All tiles of a mosaic share one global pixel lattice of EPSG:3035, so blocks of pixels have integer indices and may
 cross tile borders. A height is a tent-weighted mean of the pixels around the point, as wide as the sample spacing, but

@@ -1,4 +1,4 @@
-"""Cloud-optimised GeoTIFFs, streamed: windows are encoded once on arrival and then only reordered.
+"""Writes cloud-optimised GeoTIFFs from streamed windows, which are encoded once and then reordered.
 
 Files store -32768 where arrays in memory have NaN: QGIS, OpenDEM's users and HGT tools expect a finite nodata value.
 """
@@ -55,7 +55,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CogInfo:
-    """A finished COG: statistics of each band, size in bytes."""
+    """Description of a finished COG: statistics of each band, size in bytes."""
 
     statistics: tuple[BandStatistics, ...]
     size_bytes: int
@@ -125,7 +125,7 @@ def peak_bytes(shape: tuple[int, int], *, window_px: int = 1024, bands: int = 1)
 
 
 def validate(path: Path, *, crs_wkt: str | None = None, pixel_is: PixelIs | None = PixelIs.AREA) -> None:
-    """Check that a file is a strictly valid COG and, when given, carries the CRS and the pixel interpretation.
+    """Check that a file is a strictly valid COG and has the given CRS and pixel interpretation.
 
     Raises:
         ExportError: it is not valid, with rio-cogeo's reasons.

@@ -1,4 +1,4 @@
-"""Contour lines from float heights on points that neighbours share, so that lines join at borders without a gap.
+"""Contour lines of heights on a point lattice; neighbours share the border points, so that lines join without a gap.
 
 The crossing of a line and a lattice edge depends on that edge's two samples alone (`marching_squares.py`): the
 neighbour has the same two samples and computes the same numbers.

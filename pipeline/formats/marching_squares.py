@@ -34,7 +34,7 @@ for _case, _pair in {
 
 
 def lines_by_level(heights: Heights, interval: float) -> Iterator[tuple[float, npt.NDArray[np.float64]]]:
-    """Level and (points, 2) float64 of column and row of every line, lowest level first; closed lines end as begun.
+    """Level and (points, 2) float64 column and row of every line, lowest first; closed lines repeat their first point.
 
     Args:
         heights: float32 (rows, columns), NaN void; squares with a void corner have no line.

@@ -1,4 +1,4 @@
-"""Halves rasters for overviews, ignoring voids: 2 by 2 pixels to one where both sizes are even.
+"""Halves rasters for overviews, ignoring voids: averages 2 by 2 pixels where both sizes are even.
 
 Readers stretch an overview over the whole raster. An overview of 313 pixels over 625 therefore has pixels 1.997 times
 as large, and a plain mean of 2 by 2 would be displaced by 0.45 pixels at the far edge. So odd sizes are averaged over

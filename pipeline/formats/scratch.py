@@ -1,4 +1,4 @@
-"""Scratch rasters: windows go to a tiled GeoTIFF in their final encoding, and halved into its first overview."""
+"""Scratch rasters: windows are written to a tiled GeoTIFF in their final encoding, and halved to its first overview."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def writing(path: object) -> Iterator[None]:
 
 
 def disk_error(fault: Exception, path: object) -> ExportError | DiskFull | StoreUnwritable:
-    """The typed error for a fault while writing `path`."""
+    """The typed error for an exception while writing `path`."""
     text, name = f"{fault} {fault.__cause__ or ''}".strip(), Path(str(path)).name
     full = getattr(fault, "errno", None) == errno.ENOSPC or "No space left" in text or "disk full" in text.lower()
     if full or (isinstance(fault, RasterioError) and _free_bytes(Path(str(path))) < _NO_SPACE_BYTES):

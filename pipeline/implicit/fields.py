@@ -1,4 +1,4 @@
-"""Evaluation of a model: height and derivatives at any point of the unit square.
+"""Evaluates a model: height and derivatives at any point of the unit square.
 
 `v` runs down the rows and `u` along the columns of the fitted extent, both 0 to 1 from its upper left corner.
 """

@@ -21,7 +21,7 @@ def interest_of(heights_m: np.ndarray, by: str) -> np.ndarray:
         by: `curvature` or `slope`.
 
     Raises:
-        ConfigError: `by` is another word.
+        ConfigError: `by` has another value.
     """
     if by not in {"curvature", "slope"}:
         raise ConfigError(f"unknown interest {by!r}", remedy="use curvature or slope")

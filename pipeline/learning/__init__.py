@@ -1,1 +1,1 @@
-"""Earlier attempts at super-resolution of terrain, as peers behind the same signature."""
+"""Training and evaluation of all models; a tile never imports it."""

@@ -18,7 +18,7 @@ _BARE_EARTH_WITHOUT_WEIGHTS = ("none", "auto", *FILTERS)
 
 
 def check_settings(settings: ProcessingSettings) -> None:
-    """Check that every name in the settings exists and takes the options given.
+    """Check that every name in the settings exists and accepts the given options.
 
     Raises:
         ConfigError: an unknown resolver, bare-earth model, coregistration method, stage or vertical frame; the remedy

@@ -1,4 +1,4 @@
-"""The vertical operation of every source of a planned tile: found, its grids verified, its area compared with the files."""
+"""Finds the vertical operation of every source of a tile, verifies its grids, and compares its area with the files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PlannedOperation:
     Attributes:
         source: Source id.
         frame_from, frame_to: Vertical frames.
-        operation: Its id; `identity` if the frames are the same.
+        operation: Id of the operation; `identity` if the frames are the same.
         steps: Pinned steps in order.
         accuracy_m: Standard deviation.
         derived: Part of it is an estimate and not a registered operation.
@@ -76,7 +76,8 @@ class FrameCheck:
         """The operation that tiles will use for a source.
 
         Raises:
-            FrameUnknown, NoVerticalOperation, GridMissing, GridCorrupt, EpochMissing: naming the source.
+            FrameUnknown, NoVerticalOperation, GridMissing, GridCorrupt, EpochMissing: there is no valid operation; the
+                error names the source.
         """
         if source.id not in self._operations:
             try:

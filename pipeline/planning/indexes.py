@@ -27,12 +27,13 @@ class Indexes(Protocol):
         """The index of a source; None where its files are found by area instead.
 
         Raises:
-            SourceMissing, SourceCorrupt, SourceGridError, SourceUnavailable: naming source and file.
+            SourceMissing, SourceCorrupt, SourceGridError, SourceUnavailable: a file or listing cannot be used; the
+                error names source and file.
         """
         ...
 
     def candidates(self, source: Source, bounds_deg: Bounds) -> Sequence[tuple[str, BaseGeometry]]:
-        """Hrefs and footprints (degrees) of files that a source without index may have in an area; they may not exist."""
+        """Hrefs and footprints (degrees) of possible files of a source without index in an area."""
         ...
 
 
@@ -40,7 +41,7 @@ def read_local(href: str) -> bytes:
     """A local document.
 
     Raises:
-        SourceMissing: it is not there, or not local.
+        SourceMissing: it does not exist, or is not local.
     """
     try:
         return Path(href.removeprefix("file://")).read_bytes()

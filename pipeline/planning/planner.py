@@ -1,4 +1,4 @@
-"""From an area and a choice of sources to jobs: which tiles, which files of which source, identified by ETag."""
+"""Turns an area and a selection of sources into jobs: tiles with the files of each source, identified by ETag."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Plan:
 
 @dataclass(slots=True)
 class _FilesOfTile:
-    """Files of a source that touch a tile, side-cars included, whether any reaches into it, and the bytes needed of each."""
+    """Files of a source that touch a tile, with side-cars; whether any is inside it; and the bytes needed of each."""
 
     refs: tuple[FileRef, ...]
     is_inside: bool
@@ -177,7 +177,8 @@ class Planner:
 
         Raises:
             OutsideCoverage: no source has a file in the tile.
-            SourceMissing, SourceUnavailable, SourceCorrupt, SourceGridError: naming the source.
+            SourceMissing, SourceUnavailable, SourceCorrupt, SourceGridError: files of a source cannot be used; the
+                error names the source.
             VerticalError: a source has no operation to the target frame, a grid is missing, or all sources are outside
                 the area of use.
         """

@@ -1,7 +1,7 @@
-"""Warnings before work: suspicious samples of planned files, steps between neighbouring files, and sources that disagree.
+"""Warnings of planning: suspicious samples, steps between neighbouring files, and sources that disagree.
 
-Only local files are looked at: nine windows of a source at most, 16 edges of its files, and one common window of two
-sources, which are expected to differ by no more than any two datums do.
+Only local files are checked: at most nine windows of a source, 16 edges of its files, and one common window of two
+sources. Two sources may differ by as much as any two datums do.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Warned:
 
 
 def check_samples(files: Sequence[tuple[Source, Sequence[str]]]) -> tuple[Warned, ...]:
-    """Look at the local files of a plan.
+    """Check the local files of a plan.
 
     Args:
         files: Sources, each with hrefs.
@@ -82,10 +82,10 @@ def check_samples(files: Sequence[tuple[Source, Sequence[str]]]) -> tuple[Warned
 
 
 def require_none(warnings: Sequence[Warned]) -> None:
-    """Raise for the first of some warnings.
+    """Raise an error if there is a warning.
 
     Raises:
-        SuspiciousSamples: there is one.
+        SuspiciousSamples: the first warning.
     """
     if warnings:
         raise SuspiciousSamples(

@@ -1,8 +1,8 @@
-"""The lattice that maps a target pixel to its source: coordinates, coregistration and vertical delta.
+"""The node grid that maps target pixels to a source: coordinates, coregistration shift and vertical delta.
 
-Nodes are spaced 250 m in EPSG:3035, at multiples of 250 m, so every tile and window sees the same ones. Between nodes
-everything is bilinear: over 250 m a projection bends by about a millimetre, a geoid by less than two (verified for each
-operation by `orograph.pipeline.vertical`).
+Nodes are spaced 250 m in EPSG:3035, at multiples of 250 m, so every tile and window sees the same ones. Between nodes,
+values are bilinear: over 250 m a projection deviates from this by about a millimetre, a geoid by less than two
+(verified for each operation by `orograph.pipeline.vertical`).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Target:
         return cls(size, round(-geobox.affine.f / size), round(geobox.affine.c / size), rows, cols)
 
     def grown(self, by: int) -> Target:
-        """The window with so many pixels more on each side."""
+        """The window widened by `by` pixels on each side."""
         return Target(self.pixel_size_m, self.row - by, self.col - by, self.rows + 2 * by, self.cols + 2 * by)
 
     @property

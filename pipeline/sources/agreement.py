@@ -110,7 +110,7 @@ def _meets(crs: str, bounds: Bounds, area_deg: Bounds | None) -> bool:
 
 
 def check_place(crs: str, bounds: Bounds, label: str) -> None:
-    """Coordinates that the CRS cannot have: degrees beyond the globe, or metres with a zone number in front."""
+    """Reject coordinates that the CRS cannot have: degrees beyond the globe, or metres with a zone number in front."""
     try:
         places = places_deg(crs, bounds)
     except (CRSError, ProjError) as error:

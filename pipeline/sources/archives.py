@@ -89,7 +89,7 @@ def members(path: Path) -> list[Member]:
 
 
 def rasters(listed: Sequence[Member]) -> list[Member]:
-    """Members that may be rasters, by their names; an Esri grid's folder stands as its `hdr.adf`."""
+    """Members that may be rasters, by their names; an Esri grid's folder is represented by its `hdr.adf`."""
     found = []
     for member in listed:
         lower = member.name.lower()

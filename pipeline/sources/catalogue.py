@@ -1,4 +1,4 @@
-"""Sources: datasets of heights, described well enough to be moved rightly, and the files of them a tile needs."""
+"""Sources: descriptions of elevation datasets (CRS, vertical frame, accuracy, licence) and of their files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Thinning(StrEnum):
 
 
 class Provider(_Frozen):
-    """Who made, licensed or hosts the data; STAC's provider object."""
+    """An organisation that made, licenses or hosts the data; a provider object of STAC."""
 
     name: str
     roles: tuple[Literal["licensor", "producer", "processor", "host"], ...] = ("producer", "licensor")
@@ -69,7 +69,7 @@ class CellTemplate(_Frozen):
         crs: Projected CRS of the grid of square cells.
         origin_m: East and north of one corner of the grid.
         cells: Href of a text file that lists the cells that exist, one name per line: a cell's href, file name (with or
-            without suffix) or id. Without it, a cell counts as absent only where others were seen to be readable.
+            without suffix) or id. Without it, a cell counts as absent only if other cells are readable.
     """
 
     kind: Literal["cells"] = "cells"
@@ -159,11 +159,13 @@ class Access(_Frozen):
     """Access to a source's server; credentials stay in the environment, the AWS files or the machine's role.
 
     Attributes:
-        endpoint_url: S3 server of the source; Amazon's for anonymous sources, else the store's (`OROGRAPH_S3_ENDPOINT_URL`) when None.
+        endpoint_url: S3 server of the source; Amazon's for anonymous sources, else the store's
+            (`OROGRAPH_S3_ENDPOINT_URL`) when None.
         region: AWS region of the bucket.
         profile: Profile of the AWS configuration files.
         requester_pays: The bucket's reader pays for requests.
-        headers: Sent with each HTTP request; `${NAME}` is replaced by an environment variable of the machine that reads.
+        headers: Sent with each HTTP request; `${NAME}` is replaced by an environment variable of the machine that
+            reads.
         options: Passed to the fsspec file system of other protocols; `${NAME}` as in headers.
     """
 
@@ -203,9 +205,10 @@ class Source(_Frozen):
         unit: Unit of the heights if the files do not declare it: `metre`, `foot`, `US survey foot`.
         sidecars: Whether remote files may have side-cars, which planning then requests. By default, listed files may
             have them and cells of a template may not.
-        priority: Larger wins where sources overlap; equal priorities go by resolution.
+        priority: Where sources overlap, the one with the larger value is used; equal priorities are ranked by
+            resolution.
         accuracy_m: Standard deviation of a height on open terrain, metres.
-        horizontal_accuracy_m: Standard deviation of a position along each axis, metres; it counts by slope.
+        horizontal_accuracy_m: Standard deviation of a position along each axis, metres; multiplied by the slope.
         noise_m: Standard deviation from pixel to pixel, metres. A network then treats samples as uncertain; at 0 it
             reproduces them exactly.
         epoch: Decimal year of the data's coordinates, for time-dependent operations.
@@ -218,9 +221,9 @@ class Source(_Frozen):
         attribution: Credit as the provider words it.
         country: ISO 3166 code of country or region (`AT`, `DE-BY`, `GB-SCT`), `GLOBAL` for products of the world.
         layer: `error` marks a layer of standard deviations; it can be fetched and mirrored, never merged as heights.
-        unverified: Facts of the entry that are not certain, each with what to confirm.
+        unverified: Facts of the entry that are not certain, each with the question to confirm.
         accept_unverified: The user accepts these facts; set by `--accept-unverified`.
-        notes: Traps of the product.
+        notes: Known problems of the product.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -331,10 +334,10 @@ class SourceCatalogue(_Frozen):
         return cls(sources=tuple(_anchored(source, path.parent) for source in catalogue.sources))
 
     def get(self, source_id: str) -> Source:
-        """The source of an id.
+        """Return the source with this id.
 
         Raises:
-            SourceUnknown: there is none.
+            SourceUnknown: no source has it.
         """
         for source in self.sources:
             if source.id == source_id:

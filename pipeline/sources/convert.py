@@ -1,4 +1,4 @@
-"""Convert one raster of a source, of any format, into a COG that states everything itself."""
+"""Convert one raster of a source, of any format, into a COG with complete metadata."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Converted:
 def convert(path: str, source: Source, out: Path, origin: Mapping[str, str]) -> Converted:
     """Write the heights of a raster as a COG: float32 metres on its own grid, equal to those that `run` reads.
 
-    The COG has the horizontal CRS, vertical datum, nodata, pixel interpretation, unit, credit, licence and epoch in it, so
-    that it needs no side-car and no declaration.
+    The COG has the horizontal CRS, vertical datum, nodata, pixel interpretation, unit, credit, licence and epoch in it,
+    so that it needs no side-car and no declaration.
 
     Args:
         path: Local path, or name of a member of a zip archive.
@@ -59,7 +59,8 @@ def convert(path: str, source: Source, out: Path, origin: Mapping[str, str]) -> 
         origin: Metadata about where the file comes from.
 
     Raises:
-        SourceMissing, SourceCorrupt, BandMismatch, SourceGridError, NodataError: see `read_header` and `HeightRaster.read`.
+        SourceMissing, SourceCorrupt, BandMismatch, SourceGridError, NodataError: see `read_header` and
+            `HeightRaster.read`.
         AllVoid: it contains no height.
         DiskFull, StoreUnwritable: the COG cannot be written.
     """

@@ -1,4 +1,4 @@
-"""First draft of a catalogue entry for files of one's own, read from the first of them."""
+"""Drafts a catalogue entry for the user's own files from the first of them."""
 
 from __future__ import annotations
 

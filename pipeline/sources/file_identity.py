@@ -15,7 +15,7 @@ _SHA256: Final = "sha256:"
 
 
 class FileState(NamedTuple):
-    """State of a local file as the file system reports it; equal states mean equal content unless clocks were set back."""
+    """State of a local file in its file system; equal states mean equal content unless clocks were set back."""
 
     size_bytes: int
     modified_ns: int
@@ -58,8 +58,8 @@ def check_local(file: FileRef, path: Path) -> None:
     """Check that a local file is still in the planned state; a `sha256:` ETag is compared with the content.
 
     Raises:
-        SourceMissing: the file is gone.
-        SourceChanged: it is another one now.
+        SourceMissing: the file no longer exists.
+        SourceChanged: it changed.
     """
     state = file_state(path)
     now = f"{_SHA256}{_hashed(path)}" if file.etag.startswith(_SHA256) else state.etag

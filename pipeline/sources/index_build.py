@@ -45,13 +45,13 @@ _NOT_LOCAL: Final = -1
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """The files of a source as they are listed now, first file wins.
+    """The current files of a source; where files overlap, the first has priority.
 
     Attributes:
         hrefs: Local paths and URLs.
         states: Size in bytes, time of change in ns, inode of local files; -1 for remote ones. Shape (files, 3).
-        footprints: In degrees, by href, where the listing itself has them.
-        identities: Identity by href, where the listing itself has it.
+        footprints: Footprints in degrees by href, if the listing contains them.
+        identities: Identity by href, if the listing contains it.
         sidecars: `sidecar_text` of local files that have side-cars, by href.
     """
 
@@ -158,8 +158,8 @@ class Builder:
         source: The source.
         probe: Identifies remote objects.
         access: Opens them.
-        with_sha256: Also hash the content of local files and name them by it in plans.
-        faults: Files that could not be read are appended here, and the others go on.
+        with_sha256: Also hash the content of local files, and identify them by it in plans.
+        faults: List to which unreadable files are appended; reading continues with the others.
         missing_is_void: Leave out remote objects that do not exist instead of reporting them.
     """
 
@@ -265,7 +265,7 @@ _FACT_COLUMNS: Final = (
 def still_there(
     listing: Listing, kept: npt.NDArray[np.int64], old: SourceIndex, probe: Probe, source: Source
 ) -> npt.NDArray[np.int64]:
-    """Ask for remote files and their side-cars; rows of those that changed or do not answer become -1."""
+    """Probe remote files and their side-cars; rows of files that changed or do not respond become -1."""
     remote = np.flatnonzero((kept >= 0) & ~listing.is_local)
     if not len(remote):
         return kept

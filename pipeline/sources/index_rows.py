@@ -1,4 +1,4 @@
-"""Rows of a source index, read from GeoParquet as they are needed: some columns of all rows, or all of some row groups.
+"""Rows of a source index, read from GeoParquet on demand: some columns of all rows, or all columns of some row groups.
 
 Numbers become numpy arrays through DLPack: `to_numpy` and `pyarrow.array` import pandas, 0.3 CPU seconds and 20 MB that
 planning saves.
@@ -33,7 +33,7 @@ class IndexRows:
 
     @property
     def table(self) -> pa.Table:
-        """All rows; kept from then on.
+        """All rows, cached after the first call.
 
         Raises:
             CatalogueError: a page cannot be decoded.

@@ -25,10 +25,10 @@ class LandCover(BaseModel):
 
     Attributes:
         path: GeoTIFF, in any CRS.
-        sha256: Digest it must have; a map that changes changes heights.
+        sha256: Expected digest of the file, because another map gives other heights.
         trees: Classes under trees; those of ESA WorldCover by default.
         built: Classes that are built up.
-        attribution: Who is to be named where the map went into heights.
+        attribution: Credit to state where the map affected heights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,7 @@ class LandCover(BaseModel):
 
         Args:
             affine: Pixel to CRS, corner based.
-            crs: Of the grid.
+            crs: CRS of the grid.
             shape: Rows and columns.
 
         Returns:

@@ -48,7 +48,7 @@ def read_listing(place: Listed, read: Read, source_id: str, bounds_deg: Bounds |
     Args:
         place: The place.
         read: Reads documents.
-        source_id: For errors.
+        source_id: Id of the source, for errors.
         bounds_deg: West, south, east, north: searchable services return this area only.
 
     Raises:

@@ -41,28 +41,28 @@ class LocalListing:
 
 
 def sidecar_text(sidecars: Iterable[FileRef]) -> str | None:
-    """Side-cars as a source index keeps them: a JSON list of href, ETag and size; None for none."""
+    """Encode side-cars for a source index: a JSON list of href, ETag and size; None without side-cars."""
     found = [[one.href, one.etag, one.size_bytes] for one in sidecars]
     return json.dumps(found, ensure_ascii=False) if found else None
 
 
 def sidecars_of(text: str | None) -> tuple[FileRef, ...]:
-    """Side-cars of a text that `sidecar_text` made."""
+    """Decode the output of `sidecar_text`."""
     if not text:
         return ()
     return tuple(FileRef(href=href, etag=etag, size_bytes=size) for href, etag, size in json.loads(text))
 
 
 def local_sidecars(path: str) -> str | None:
-    """`sidecar_text` of a local file as it is now."""
+    """The current `sidecar_text` of a local file."""
     return sidecar_text(map(local_ref, companions(path)))
 
 
 def named_files(paths: Sequence[str], source_id: str) -> LocalListing:
-    """Files by name.
+    """List files by name.
 
     Raises:
-        SourceMissing: one does not exist.
+        SourceMissing: a file does not exist.
     """
     states = np.array([file_state(path, source_id) for path in paths], np.int64).reshape(-1, 3)
     texts = {path: text for path in paths if (text := local_sidecars(path)) is not None}
@@ -70,10 +70,10 @@ def named_files(paths: Sequence[str], source_id: str) -> LocalListing:
 
 
 def matching_files(pattern: str) -> LocalListing:
-    """Files that a pattern matches; folders are left out, hidden files match no pattern.
+    """List the files that match a pattern, without folders; hidden files match no pattern.
 
     Raises:
-        SourceMissing: a folder cannot be listed, or a file went meanwhile.
+        SourceMissing: a folder cannot be listed, or a file disappeared meanwhile.
     """
     folder, name = os.path.split(pattern)
     if glob.has_magic(folder) or "**" in name:

@@ -1,4 +1,4 @@
-"""Open a raster of any format of the table with its one GDAL driver; XYZ text is put on its lattice first.
+"""Open a raster of any supported format with the GDAL driver of its format; XYZ text is first converted to a raster.
 
 Text and packed rasters beyond a size are rejected with the remedy `orograph ingest`, which opens them inside
 `converting`: there, files of any size are read, and XYZ text becomes a temporary GeoTIFF.
@@ -55,7 +55,7 @@ def converting(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened_raster(name: str, *, sidecars: bool = False) -> Iterator[Any]:
-    """Open a raster to read what it states; GDAL reads some statements late, so its environment lasts as long.
+    """Context with a raster opened for its metadata; GDAL reads some of it late, so its environment stays set.
 
     Raises:
         see `open_raster`.

@@ -7,9 +7,9 @@ from typing import Protocol
 
 
 class PartialRaster(Protocol):
-    """A sparse local copy of a remote raster: header complete, blocks brought in before they are read.
+    """A sparse local copy of a remote raster: it has the header, and `ensure` fetches blocks.
 
-    A block that was not brought in reads as zeros, so `ensure` comes before each read.
+    A block that was not fetched reads as zeros, so `ensure` must be called before each read.
     """
 
     @property
@@ -23,7 +23,7 @@ class PartialRaster(Protocol):
         ...
 
     def ensure(self, col: int, row: int, width: int, height: int, shape: tuple[int, int]) -> None:
-        """Bring in the blocks that a pixel window of the image of a shape (rows, columns) touches.
+        """Fetch the blocks of a pixel window, in the image (full resolution or overview) of this shape (rows, columns).
 
         Raises:
             SourceChanged, SourceMissing, SourceInaccessible, SourceUnavailable, SourceCorrupt: a block cannot be had.
@@ -41,6 +41,6 @@ def path_of(file: RasterFile) -> Path:
 
 
 def ensure(file: RasterFile, col: int, row: int, width: int, height: int, shape: tuple[int, int]) -> None:
-    """Bring in the blocks of a window where the file is partial; see `PartialRaster.ensure`."""
+    """Fetch the blocks of a window if the file is partial; see `PartialRaster.ensure`."""
     if not isinstance(file, Path):
         file.ensure(col, row, width, height, shape)

@@ -1,9 +1,9 @@
-"""Grid of a raster file, read fast where many files of one kind follow each other.
+"""Reads the grids of many similar raster files fast.
 
-Opening 100,000 GeoTIFFs in GDAL takes minutes, nearly all of it spent on interpreting equal CRS keys again and again. Files
-whose tags agree in everything but size, corner and pixel are therefore opened once: the first of a kind goes through
-`read_header` with all its checks, and the others are read from their tags alone. The two ways are compared on that first
-file; where they disagree, or a file has sidecars or tags that could move it, every file of the kind is opened.
+Opening 100,000 GeoTIFFs in GDAL takes minutes, nearly all of it for interpreting equal CRS keys repeatedly. Files
+whose tags differ only in size, corner and pixel size form a kind: the first file of a kind is checked by
+`read_header`, and the others are read from their tags alone. Both methods are compared on the first file; if they
+disagree, or a file has side-cars or tags that affect its georeference, every file of the kind is opened.
 """
 
 from __future__ import annotations

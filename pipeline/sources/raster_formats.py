@@ -1,6 +1,6 @@
 """The table of raster formats that every command reads, and how a file's format is recognised.
 
-A file is opened with the one GDAL driver that its name and first bytes call for, never with whichever driver accepts it:
+A file is opened only with the GDAL driver that its name and first bytes indicate:
 a `.tif` that contains a VRT is rejected.
 """
 
@@ -82,7 +82,7 @@ def format_of(name: str) -> RasterFormat:
 
     Raises:
         SourceMissing: there is no such file.
-        SourceCorrupt: no format of the table.
+        SourceCorrupt: the format is not supported.
         IngestNeeded: an archive that is not read directly.
     """
     lower = name.lower()
@@ -107,7 +107,7 @@ def check_size(name: str, found: RasterFormat) -> None:
     """Reject files whose windows are expensive: large text, and large rasters inside an archive.
 
     Raises:
-        IngestNeeded: it is one.
+        IngestNeeded: the file is of this kind.
     """
     limits = [limit for limit in (found.most_bytes, MOST_PACKED_BYTES if in_zip(name) else None) if limit is not None]
     size = size_of(name) if limits else 0

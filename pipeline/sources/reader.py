@@ -1,4 +1,4 @@
-"""Heights of a source in its own grid: windows over all its files as if they were one, voids translated to NaN.
+"""Reads windows of a source in its own grid, over all its files, with voids as NaN.
 
 Files that share a lattice (pixel size and phase) are read as one raster; a source whose files do not (GLO-30 across a
 change of longitude spacing) is read as several groups, in the order of its files.
@@ -41,12 +41,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class SourceGrid:
-    """Files on one pixel grid.
+    """The files of a source that share one pixel grid.
 
     Attributes:
         affine: Lattice index to CRS of the source, corner based.
-        members: Files, earlier ones win.
-        factor: Native pixels a pixel of this lattice is the mean of, along each axis.
+        members: Files; earlier ones have priority.
+        factor: Number of native pixels per axis that each pixel of this lattice averages.
     """
 
     affine: Affine
@@ -55,7 +55,7 @@ class SourceGrid:
 
     @property
     def scaled_affine(self) -> Affine:
-        """Index of the means to CRS, corner based."""
+        """Affine from indices of averaged pixels to the CRS, corner based."""
         return self.affine * Affine.scale(self.factor)
 
     @property

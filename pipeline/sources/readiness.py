@@ -1,4 +1,4 @@
-"""Whether a source can be used as its entry stands: verified, heights, and files that can be read where they are."""
+"""Whether a source can be used with its current entry: verified, a source of heights, and with readable files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_ready(source: Source) -> None:
     Raises:
         SourceUnverified: facts of its entry are to be confirmed and were not accepted.
         ConfigError: it is a layer of errors, not of heights.
-        SourceMissing: its files come by hand, or in archives.
+        SourceMissing: its files must be downloaded by the user, or unpacked.
     """
     error = obstacle(source)
     if error is not None:

@@ -24,7 +24,7 @@ def public_href(href: str) -> str:
 
 
 def public_ref(ref: SourceRef) -> SourceRef:
-    """Return a source as manifests show it: files by name and ETag, so that others can compare their own."""
+    """Return the public form of a source: files by name and ETag, so that users can compare their own files."""
     source = ref.source
     grid, cover = source.vertical_grid, source.land_cover
     shown = source.model_copy(

@@ -20,8 +20,8 @@ class FileRef(_Frozen):
         href: Local path or URL (`s3://`, `https://`).
         etag: Identity of the content; for local files `stat:<size>-<time of change>-<inode>` or `sha256:<hex>`.
         size_bytes: Size of the object.
-        sha256: Of the content, if known.
-        blocks_sha256: Of the parts of the content that a tile was made from, if the file was not read as a whole.
+        sha256: Digest of the content, if known.
+        blocks_sha256: Digest of the blocks that a tile read, if the file was not read as a whole.
         sidecars: Files next to it that describe it; see `orograph.pipeline.sources.sidecars`.
     """
 
@@ -58,7 +58,7 @@ class FileRef(_Frozen):
 
 
 class FileListing(_Frozen):
-    """A list of files that is kept elsewhere: its digest, the number of files and their size together.
+    """Reference to a list of files that is stored elsewhere: digest, number of files and total size.
 
     Attributes:
         sha256: `listing_digest` of the files.
@@ -70,7 +70,7 @@ class FileListing(_Frozen):
 
     @classmethod
     def of(cls, files: Sequence[FileRef]) -> Self:
-        """The listing of some files."""
+        """Make the listing of some files."""
         return cls(sha256=listing_digest(files), count=len(files), size_bytes=sum(file.size_bytes for file in files))
 
     @classmethod
@@ -105,7 +105,7 @@ class HorizontalOperation(_Frozen):
     grids: dict[str, str] = Field(default_factory=dict)
 
     def identity(self) -> dict[str, object]:
-        """Everything, as it goes into a run key."""
+        """The fields that are hashed into a run key."""
         return self.model_dump(mode="json")
 
 
@@ -128,7 +128,7 @@ class SourceRef(_Frozen):
 
     Attributes:
         files: The files; empty if they are many and `listing` replaces them.
-        thinning_check: Of the source as a whole, the same in every tile; None if the thinning is not used.
+        thinning_check: Evidence for the whole source, the same in every tile; None if the thinning is not used.
         listing: Reference to the files if they are stored elsewhere.
     """
 
@@ -161,7 +161,7 @@ class SourceRef(_Frozen):
 
     @property
     def thinning(self) -> Thinning:
-        """The mode heights are treated by: the declared one unless the heights contradict it."""
+        """The thinning mode in use: the declared one unless the heights contradict it."""
         return self.source.thinning if self.thinning_check is None else self.thinning_check.used
 
     @property

@@ -1,8 +1,9 @@
-"""Traces of resampling in heights: staircases of nearest neighbour, and the rhythm that interpolation leaves.
+"""Detects resampling in heights: staircases of nearest neighbour, and periodic curvature of interpolation.
 
-Nearest neighbour repeats samples at an even rhythm: an equal neighbour is hardly followed by another one, while on flat
-land and on roofs it is. Interpolation bends the terrain only at the original samples, so the size of the second differences
-has a period, which shows as a sharp peak in its spectrum; of terrain measured on its own grid the spectrum has none.
+Nearest neighbour repeats samples at regular intervals, so that equal neighbours seldom occur three in a row; on flat
+land and on roofs they often do. Interpolation bends the terrain only at the original samples, so the size of the second
+differences has a period, which shows as a sharp peak in its spectrum; of terrain measured on its own grid the spectrum
+has none.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _rhythmic_share(lines: FloatArray, known: npt.NDArray[np.bool_], quantum: fl
 
 
 def interpolation_period_px(z: FloatArray) -> float | None:
-    """Distance in pixels of the samples that heights were interpolated from; None where there is no such rhythm.
+    """Distance in pixels of the samples that heights were interpolated from; None if there is no such period.
 
     Args:
         z: float32 metres, NaN for void, full resolution.

@@ -13,14 +13,14 @@ from orograph.pipeline.sources.readiness import archive_of, obstacle
 
 @dataclass(frozen=True, slots=True)
 class SourceFilter:
-    """Conditions that sources meet together; an empty one is met by all.
+    """Conditions that a source must meet; an empty condition is met by all.
 
     Attributes:
         countries: Codes; `DE` includes `DE-BY`.
         finest_m, coarsest_m: Range of `resolution_m`, both ends included.
         licence: Start of the licence's id or name, such as `CC-BY`, in any case.
         area_deg: West, south, east, north that the source's box must intersect.
-        usable: Only sources that can be planned as they are.
+        usable: Only sources that can be planned without preparation.
     """
 
     countries: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ def access_of(source: Source) -> str:
 
 
 def state_of(source: Source) -> str:
-    """`ready`, `unverified`, or what is to be done first: `fetch` archives, `download` by hand; `errors` are no heights."""
+    """`ready`, `unverified`, or the next step: `fetch` (archives), `download` (by hand); `errors` for error layers."""
     if source.layer == "error":
         return "errors"
     error = obstacle(source)

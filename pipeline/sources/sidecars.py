@@ -1,7 +1,7 @@
 """Side-cars: files that describe the raster next to them, found by name and never by listing a folder.
 
-GDAL does not look for any (see `GDAL_DISABLE_READDIR_ON_OPEN`), so a stray file does not change heights. An existing
-side-car is part of the raster: this module finds it, adds it to the run's identity, and reads it explicitly.
+GDAL does not search for them (see `GDAL_DISABLE_READDIR_ON_OPEN`), so an unrelated file does not change heights. An
+existing side-car is part of the raster: this module finds it, adds it to the run's identity, and reads it explicitly.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def find_sidecars(path: str) -> tuple[str, ...]:
 
 
 def companions(path: str) -> tuple[str, ...]:
-    """Local files that a raster's heights depend on: side-cars, headers of formats of several files, members of mosaics."""
+    """Local files on which a raster's heights depend: side-cars, headers in separate files, members of mosaics."""
     found = [*find_sidecars(path)]
     if "://" not in path and not path.startswith("/vsi"):
         found += [header for suffix in _HEADERS if (header := beside(path, suffix)) is not None]
@@ -128,7 +128,7 @@ def text_of(name: str) -> str:
     """The text of a side-car, local or in an archive.
 
     Raises:
-        SourceCorrupt: it cannot be read, or is too large to be one.
+        SourceCorrupt: it cannot be read, or is too large for a side-car.
     """
     try:
         with opened_bytes(name) as file:

@@ -304,10 +304,10 @@ def opened_heights(path: Path, declared: Declared | None = None) -> Iterator[Hei
 
 
 def gated(heights_m: FloatArray, path: str, source: str | None) -> FloatArray:
-    """Return heights unchanged; raise if one is outside -500 to 9000 m, which means a flipped bit or a wrong unit.
+    """Return heights unchanged; raise if one is outside -500 to 9000 m, which indicates a flipped bit or a wrong unit.
 
     Raises:
-        SourceCorrupt: one is.
+        SourceCorrupt: a height is outside.
     """
     with np.errstate(invalid="ignore"):
         low, high = np.fmin.reduce(heights_m, axis=None), np.fmax.reduce(heights_m, axis=None)

@@ -21,11 +21,11 @@ class SourceFiles(Protocol):
     """Lists and opens the files of sources, wherever they are."""
 
     def listed(self, pattern: str, source: Source) -> list[str]:
-        """Hrefs of a pattern in a place that can be listed, or the href itself."""
+        """Expand a pattern to hrefs; an href without a pattern is returned unchanged."""
         ...
 
     def opened(self, file: FileRef, source: Source) -> RasterFile:
-        """The file's header, and its blocks when they are needed."""
+        """Open a file: a local path, or a sparse copy that fetches blocks on demand."""
         ...
 
 

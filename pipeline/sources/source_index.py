@@ -1,6 +1,6 @@
 """Source index: footprint, grid and identity of every file of a source, searched through an R-tree.
 
-A table with one row per file, in the order in which files win where they overlap. It is kept as GeoParquet 1.1:
+A table with one row per file, in order of priority where files overlap. It is kept as GeoParquet 1.1:
 footprints are polygons in longitude and latitude (EPSG:4258) with a bounding-box covering, so GIS software opens it.
 
 | column | meaning |
@@ -13,7 +13,7 @@ footprints are polygons in longitude and latitude (EPSG:4258) with a bounding-bo
 | `block_width_px`, `block_height_px` | blocks the file is stored in; null if it must be read as a whole |
 | `size_bytes`, `modified_ns`, `inode` | state of a local file |
 | `etag` | identity of a remote object |
-| `sha256` | of the content; null until requested or until a tile was made from the file |
+| `sha256` | digest of the content; null until requested or until a tile was made from the file |
 | `pinned` | whether plans name the file by its sha256 instead of its state |
 | `sidecars` | JSON list of href, ETag and size of files that describe it (`.aux.xml`, `.msk`, `.tfw`); null for none |
 """
@@ -96,7 +96,7 @@ def declaration_digest(source: Source) -> str:
 
 
 def location_digest(source: Source) -> str:
-    """Identity of the place a source's files are listed at."""
+    """Digest of the place that lists a source's files."""
     return hashlib.sha256(source.data.model_dump_json().encode()).hexdigest()[:16]
 
 
@@ -198,7 +198,7 @@ class SourceIndex:
         return sizes
 
     def refs(self, rows: npt.NDArray[np.int64]) -> list[FileRef]:
-        """Files of some rows as jobs name them."""
+        """Make the references of some rows for jobs."""
         missing = [row for row in rows.tolist() if row not in self._found]
         if missing:
             taken = self.rows.take(_REF_COLUMNS, np.array(missing, np.int64))

@@ -1,4 +1,4 @@
-"""Facts stated by a raster file and by its side-cars; if they differ, reading raises."""
+"""Reads the facts stated by a raster file and its side-cars; a difference between them raises an error."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class Statement:
     Attributes:
         affine: Pixel to CRS, corner based; None if the file is not georeferenced.
         shape: Rows, columns, as stored.
-        dtype: Of the samples.
-        crs_wkt: None if not stated.
-        nodata: The declared value of raw samples; None where there is none.
+        dtype: Data type of the samples.
+        crs_wkt: CRS as WKT; None if not stated.
+        nodata: Declared nodata value of raw samples; None if not stated.
         scale, offset: Height = raw x scale + offset, in the unit.
-        unit: Of the band, as written; empty where there is none.
+        unit: Unit of the band, as written; empty if not stated.
         masked: Whether a mask marks the valid samples.
         alpha: Whether a second band (alpha) marks them; GDAL itself honours it for bytes only.
         points: Whether the tag AREA_OR_POINT is Point; None if the tag is missing.
-        datum: Code of the vertical datum in the metadata (`VERTICAL_DATUM`); None where there is none.
+        datum: Code of the vertical datum in the metadata (`VERTICAL_DATUM`); None if not stated.
         driver: GDAL driver of the file.
-        centres: Whether the format places each sample by its centre, independent of its pixel interpretation.
+        centres: Whether the format places each sample by its centre, whatever the tag AREA_OR_POINT states.
         nodata_is_default: Whether nodata is the format's default instead of a statement.
         said_by: Name of the side-car for each fact that a side-car states.
     """

@@ -38,7 +38,8 @@ class Suspicion:
     """One finding.
 
     Attributes:
-        kind: `undeclared void`, `constant border`, `repeated lines`, `staircase`, `interpolated`, `spike`, `crater`, `step`.
+        kind: `undeclared void`, `constant border`, `repeated lines`, `staircase`, `interpolated`, `spike`, `crater`,
+            `step`.
         text: The finding, in a sentence.
         row: First row of the window that shows it.
         col: First column.
@@ -54,7 +55,7 @@ class Suspicion:
     width: int
 
     def moved(self, row: int, col: int) -> Suspicion:
-        """The same in a raster of which its window is a part."""
+        """The finding with its position in a larger raster, where the window starts at (row, col)."""
         return Suspicion(self.kind, self.text, self.row + row, self.col + col, self.height, self.width)
 
 
@@ -63,7 +64,7 @@ def examine(raster: HeightRaster, places: int = PLACES) -> tuple[Suspicion, ...]
 
     Args:
         raster: Open heights.
-        places: Windows at most; 1 looks at the centre.
+        places: Largest number of windows; 1 checks only the centre.
 
     Returns:
         The first finding of each kind.
@@ -212,7 +213,7 @@ def _step(z: FloatArray) -> Suspicion | None:
 
 
 def edge_step_m(one: FloatArray, other: FloatArray) -> float | None:
-    """Step between two neighbouring files along their common edge; None where they fit.
+    """Step between two neighbouring files along their common edge; None if there is no step.
 
     Args:
         one: The last rows of a file (or columns, transposed), float32 metres, NaN for void; at least 32.

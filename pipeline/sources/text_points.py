@@ -1,7 +1,8 @@
 """Read XYZ text, one point per line, as a raster: its layout, its regular lattice, and its heights on that lattice.
 
-Agencies deliver DGM1, swissALTI3D and others this way: with or without a heading, with decimal points or commas, separated by
-blanks, tabs, commas or semicolons, rows from the north or the south. Points are pixel centres. The file is read twice, piece
+Agencies deliver DGM1, swissALTI3D and others this way: with or without a heading, with decimal points or commas,
+separated by blanks, tabs, commas or semicolons, rows from the north or the south. Points are pixel centres. The file is
+read twice, piece
 by piece: once for the lattice, once for the heights.
 """
 
@@ -179,7 +180,7 @@ def _is_point(row: bytes, columns: int) -> bool:
 
 
 def lattice_of(opened: Callable[[], BinaryIO], layout: Layout, label: str) -> Lattice:
-    """Find the lattice of the points of a file; not every place of it needs a point.
+    """Find the lattice of the points of a file; some lattice positions may have no point.
 
     Raises:
         SourceCorrupt: see `pieces`.

@@ -1,4 +1,4 @@
-"""Check a raster file's header before anything decodes it: a format of the table, of sane size.
+"""Check a raster file's header before decoding: a supported format and plausible sizes.
 
 Decoders trust headers: four megabytes of sparse TIFF may declare 360 GB, one block may unpack to gigabytes, a chain of
 directories may have no end, and GDAL opens files by content, so that a `.tif` may be a VRT that reads another file.
@@ -29,11 +29,11 @@ class Limits:
     """The largest raster that is read.
 
     Attributes:
-        pixels: Of one image; 200 km squared at 1 m is 4e10.
-        block_bytes: One block is decoded as a whole, so it bounds the memory of the smallest read.
-        blocks: Their offsets are all held in memory.
-        bands: Heights need one; a few may accompany it.
-        directories: Overviews and masks; sixteen levels of both are more than any pyramid has.
+        pixels: Number of pixels of an image; 200 km squared at 1 m is 4e10.
+        block_bytes: Decoded size of a block; it bounds the memory of the smallest read.
+        blocks: Number of blocks; all their offsets are in memory.
+        bands: Number of bands: heights and a few others.
+        directories: Number of overviews and masks; no pyramid has sixteen levels of both.
     """
 
     pixels: int = 40_000_000_000

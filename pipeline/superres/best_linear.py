@@ -68,7 +68,7 @@ class LinearFilter:
         """Filters from a file.
 
         Raises:
-            ModelError: Another digest than the one given, or no such filters.
+            ModelError: The digest differs from the given one, or the file contains no such filters.
         """
         content = path.read_bytes()
         if sha256 is not None and (digest := hashlib.sha256(content).hexdigest()) != sha256:

@@ -1,4 +1,4 @@
-"""The upsampling of each source under `superres=auto`: what was shown to help, else the interpolant."""
+"""Chooses the upsampling of each source under `superres=auto`: a method shown to improve it, or the interpolant."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ class Choice(NamedTuple):
 def upsampling_of(source: Source, settings: ProcessingSettings) -> Choice:
     """Choose the resolver of a source.
 
-    `docs/benchmarks/real-sensors.md` and `super-resolution.md` contain the evidence: the filter gains on sensors whose
-    footprint and noise were measured, networks on lidar by a factor of three; a network loses on radar.
+    `docs/benchmarks/real-sensors.md` and `super-resolution.md` contain the evidence: the filter improves heights
+    of sensors with measured footprint and noise, networks improve lidar at a factor of three; on radar a network is
+    worse.
     """
     if settings.superres != AUTO:
         return Choice(settings.superres, "requested")

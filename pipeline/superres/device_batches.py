@@ -1,4 +1,4 @@
-"""Run batches of blocks on a torch device: one transfer in and one out per batch, next to the computation on CUDA."""
+"""Runs batches of blocks on a torch device, with one transfer each way per batch, parallel to computation on CUDA."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _IN_FLIGHT_ON_CUDA: Final = 2
 
 @dataclass(slots=True)
 class Started:
-    """A batch whose result is on its way.
+    """A batch that was started.
 
     Attributes:
-        result: In the processor's memory; its values are complete after `wait`.
-        done: Event after the transfer out; None where the result is there already.
-        kept: Memory that transfers still read.
+        result: Array in the processor's memory; its values are complete after `wait`.
+        done: Event after the transfer back; None if the result is complete.
+        kept: Memory that the transfers read until then.
     """
 
     result: Tensor
@@ -30,7 +30,7 @@ class Started:
     kept: tuple[Tensor, ...] = field(default=(), repr=False)
 
     def wait(self) -> FloatArray:
-        """Block until the result has arrived and return it, float32."""
+        """Wait for the result and return it, float32."""
         if self.done is not None:
             self.done.synchronize()  # type: ignore[no-untyped-call]
         self.kept = ()
@@ -40,8 +40,8 @@ class Started:
 class DeviceBatches:
     """Starts batches on a device.
 
-    On CUDA, transfers use pinned memory and streams of their own, so that a batch computes while the next one is copied in
-    and the last one out. Other devices finish a batch before `start` returns.
+    On CUDA, transfers use pinned memory and streams of their own, so that a batch computes while the next one is copied
+    in and the last one out. Other devices finish a batch before `start` returns.
 
     Args:
         device: Torch device by name.

@@ -1,4 +1,4 @@
-"""Context for filters at edges: voids and borders are continued smoothly before, and masked after."""
+"""Context for filters at edges: extrapolates heights into voids and past borders, and masks voids afterwards."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _grow(heights: npt.NDArray[np.float64], todo: npt.NDArray[np.int64], rings: 
 
 
 def context_px(reach_px: int) -> int:
-    """Coarse pixels of halo a filter of that radius needs when voids are inside its reach."""
+    """Halo in coarse pixels that a filter of this radius needs next to voids."""
     return 2 * reach_px + min(reach_px, _SLOPING_RINGS)
 
 

@@ -1,4 +1,4 @@
-"""Several networks behind the resolver's signature: their mean, which is more accurate than each network.
+"""Mean of several networks as a resolver, which is more accurate than each network.
 
 A rotation-equivariant network already includes the mean over the square's symmetries; an ensemble adds a network that
 was trained differently. `ensemble_with` in index.yaml names each network's partner.
@@ -19,8 +19,8 @@ class Ensemble:
     """The mean of networks for one factor; see `orograph.pipeline.superres.resolvers.Resolver`.
 
     Args:
-        name: Name it goes by.
-        networks: Two or more, of one factor.
+        name: Name of the ensemble.
+        networks: Two or more networks of one factor.
     """
 
     def __init__(self, name: str, networks: Sequence[NetResolver]) -> None:
@@ -34,17 +34,17 @@ class Ensemble:
 
     @property
     def sha256(self) -> str:
-        """Of the networks' weights, joined by a plus."""
+        """SHA-256 of the networks' weights, joined by a plus."""
         return "+".join(network.sha256 for network in self.networks)
 
     @property
     def has_gate(self) -> bool:
-        """Whether any network's gate does something."""
+        """Whether any network has an active significance gate."""
         return any(network.has_gate for network in self.networks)
 
     @property
     def halo_px(self) -> int:
-        """Context in coarse pixels: that of the network that sees farthest."""
+        """Context in coarse pixels: the largest of the networks'."""
         return max(network.halo_px for network in self.networks)
 
     def wide_ratio(self, thinning: Thinning) -> float:

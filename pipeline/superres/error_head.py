@@ -1,4 +1,4 @@
-"""The error head: a scale for every fine pixel, homogeneous like the network, calibrated on held-out terrain.
+"""The error head: a scale for every fine pixel, proportional to the relief, calibrated on held-out terrain.
 
 The scale is a non-negative combination of the absolute features of the frozen body (degree one: twice the relief, twice
 the error), trained by the Laplace likelihood. Widths of the 68 % and 95 % bands are its multiples, calibrated by mode.

@@ -34,7 +34,7 @@ WINDOW_PX: Final = 480
 
 @dataclass(frozen=True, slots=True)
 class SuperresReport:
-    """Description of the written file.
+    """Summary of the written file.
 
     Attributes:
         path: The COG.

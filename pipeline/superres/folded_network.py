@@ -1,4 +1,4 @@
-"""Inference kernels: condition folded into weights, differences instead of heights, fused rectifiers.
+"""Inference kernels: condition folded into weights, differences instead of heights, fused ReLUs.
 
 A zero-sum kernel is rewritten as kernels on horizontal and vertical differences. Differences of neighbouring heights
 are small and exact where heights are equal, so no reference height is subtracted that would depend on the window.

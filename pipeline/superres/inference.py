@@ -1,4 +1,4 @@
-"""A trained network as a resolver: global lattice of fixed-shape blocks, the same bits for any tiling."""
+"""A trained network as a resolver; runs on a global lattice of fixed blocks, so that any tiling gives the same bits."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ class InferenceOptions:
     """Options for running a network.
 
     Attributes:
-        ensemble: Mean over the square's eight symmetries, at eight times the work; a symmetric network gives it in one pass.
+        ensemble: Mean over the square's eight symmetries, at eight times the work; a symmetric network gives it in one
+            pass.
         precision: Of the body; the base, the head and the output are float32 always. Half precision runs in float32 on
             devices that do not convolve in it.
         gate: Keep GDAL's cubic in blocks where the gain is not significant and shorten corrections elsewhere: fewer
             blocks worse than cubic, for about a point of gain.
         noise_m: Noise of the source, metres; above zero the samples are not reproduced exactly.
         device: Torch device; CUDA runs deterministic algorithms.
-        batch: Blocks at once; halved when a device runs out of memory.
+        batch: Number of blocks per batch; halved when a device runs out of memory.
     """
 
     ensemble: bool = False
@@ -67,7 +68,7 @@ class InferenceOptions:
 
 
 class NetResolver:
-    """A trained network behind the resolver's signature; see `orograph.pipeline.superres.resolvers.Resolver`.
+    """A trained network as a resolver; see `orograph.pipeline.superres.resolvers.Resolver`.
 
     Args:
         name: Name of the resolver.
@@ -115,7 +116,7 @@ class NetResolver:
 
     @property
     def has_gate(self) -> bool:
-        """Whether the weights come with a gate that does something."""
+        """Whether the weights contain an active significance gate."""
         gate = Gate.from_tensors(self.weights.tensors)
         return gate is not None and not (max(gate.cubic_below) <= 0.0 and min(gate.share) >= 1.0)
 
@@ -126,7 +127,7 @@ class NetResolver:
 
     @property
     def halo_px(self) -> int:
-        """Context in coarse pixels: receptive field, continued voids, and the gate's neighbourhood if it is on."""
+        """Context in coarse pixels: receptive field, extrapolation into voids, and the gate's neighbourhood if on."""
         return context_px(self.radius_px) + (0 if self._gate is None else GATE_REACH_PX)
 
     def wide_ratio(self, thinning: Thinning) -> float:
@@ -222,7 +223,8 @@ class NetResolver:
     ) -> Started | None:
         """Start a batch of blocks; None where the device has no memory for so many.
 
-        The caller waits for other batches or makes this one smaller: only there, with the error gone, is the memory free
+        The caller waits for other batches or makes this one smaller: only there, with the error gone, is the memory
+            free
         that its traceback held.
         """
         windows = np.zeros((self._batch, 1, *(BLOCK_PX + 2 * self.radius_px,) * 2), np.float32)

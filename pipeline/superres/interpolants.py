@@ -50,8 +50,8 @@ def _lanczos3(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _cardinal_spline(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The interpolating cubic B-spline: the prefilter's two-sided exponential times the cubic B-spline.
 
-    Unser (1999), IEEE SPM 16(6): coefficients are sqrt(3) z^|k| with z = sqrt(3) - 2. Its tail falls by 0.27 a pixel, so
-    twelve pixels leave 1e-7 of a step.
+    Unser (1999), IEEE SPM 16(6): coefficients are sqrt(3) z^|k| with z = sqrt(3) - 2. Its tail falls by 0.27 a pixel,
+    so twelve pixels leave 1e-7 of a step.
     """
     pole = np.sqrt(3.0) - 2.0
     total = np.zeros_like(distance)
@@ -123,7 +123,7 @@ def _separable(
 
 @dataclass(frozen=True, slots=True)
 class Interpolant:
-    """A separable interpolant as a resolver; without error estimate; it needs no thinning mode."""
+    """A separable interpolant as a resolver, without error estimate; the thinning mode has no effect."""
 
     name: str
 

@@ -1,11 +1,10 @@
 """Standard error of interpolated heights: from their own curvature, or from the sensor model of their source.
 
-Heights without noise: terrain between samples departs from an interpolant in proportion to the second differences of
-the samples. How much follows from the spectrum of terrain, in closed form, for any kernel, footprint and factor. The
+Heights without noise: between samples, terrain deviates from an interpolant in proportion to the second differences of
+the samples. The ratio follows from the spectrum of terrain, in closed form, for any kernel, footprint and factor. The
 ratio of second differences over one and over two pixels corrects for terrain that is rougher or smoother in detail than
-that spectrum. Nothing is fitted; `docs/design/039-errors.md` compares it with measured errors.
-
-Heights of a sensor: amplitude of the terrain and level of the noise as the sensor's filter estimates them.
+that spectrum. No parameter is fitted; `docs/design/039-errors.md` compares the error with measured errors.
+Heights of a sensor: terrain amplitude and noise level are those that the sensor's filter estimates.
 """
 
 from __future__ import annotations
@@ -132,14 +131,14 @@ RESAMPLED_CELL_PX: Final = 4
 
 
 def resampling_reach_px() -> int:
-    """Target pixels around a window that its resampling error depends on."""
+    """Number of target pixels around a window on which its resampling error depends."""
     return reach_px(RESAMPLED_CELL_PX) + RESAMPLED_CELL_PX
 
 
 def resampling_error(
     heights_m: FloatArray, pixel_size_m: float, averaged: bool, origin_px: tuple[int, int]
 ) -> FloatArray:
-    """Standard error of heights that cubic convolution moved between pixels of about the same size.
+    """Standard error of heights resampled by cubic convolution to pixels of about the same size.
 
     The mean over positions between pixels; heights keep their values where the lattices coincide.
 

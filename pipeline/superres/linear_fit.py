@@ -17,7 +17,7 @@ def windows(coarse: npt.NDArray[np.float64], radius_px: int) -> npt.NDArray[np.f
 
 
 class LinearFit:
-    """Least squares of fine heights on coarse neighbourhoods, accumulated over rasters, one filter a phase.
+    """Least squares of fine heights on coarse neighbourhoods, accumulated over rasters, one filter per phase.
 
     Heights are taken relative to the central coarse pixel, so the filters sum to one by construction. The eight
     symmetries of the square are imposed on the normal equations, as if every raster had been given in all eight.
@@ -31,7 +31,7 @@ class LinearFit:
 
     @property
     def empty(self) -> bool:
-        """Whether no samples were added yet."""
+        """True before the first sample."""
         return not self._gram.any()
 
     def add(self, coarse: FloatArray, fine: FloatArray, valid: BoolArray | None = None) -> None:

@@ -30,7 +30,7 @@ class Preset:
 
     Attributes:
         channels: Features of the body.
-        dilations: One residual block of two 3 x 3 convolutions each, the first dilated by so much.
+        dilations: One residual block of two 3 x 3 convolutions each, the first with this dilation.
     """
 
     channels: int
@@ -38,7 +38,7 @@ class Preset:
 
     @property
     def radius_px(self) -> int:
-        """Receptive radius in coarse pixels: head, two convolutions a block, tail."""
+        """Receptive radius in coarse pixels: head, two convolutions per block, tail."""
         return HEAD_RADIUS_PX + sum(dilation + 1 for dilation in self.dilations) + 1
 
 
@@ -48,7 +48,7 @@ PRESETS: Final[dict[str, Preset]] = {
     "M": Preset(64, (1, 2, 2, 1, 1, 2, 2, 1)),
     "L": Preset(96, (1, 1, 2, 2, 4, 4, 2, 2, 1, 1, 2, 2, 4, 4, 1, 1)),
 }
-"""XS and S train on a processor; L wants an accelerator. M begins with the dilations of S, so that it can grow from it."""
+"""XS and S train on a CPU; L needs a GPU. M begins with the dilations of S, so that it can be initialised from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class _Block(nn.Module):
 
 
 class TerrainNet(nn.Module):
-    """Residual network over a linear base; see the module's text.
+    """Residual network over a linear base; see the module docstring.
 
     Args:
         preset: Size.

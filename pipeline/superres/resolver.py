@@ -1,4 +1,4 @@
-"""Protocol of everything that upsamples coarse heights."""
+"""Protocol of all upsampling methods."""
 
 from __future__ import annotations
 

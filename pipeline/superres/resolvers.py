@@ -44,7 +44,7 @@ def resolver(name: str, *, fetch: Read | None = None, **options: Any) -> Resolve
 
 
 def check_resolver(name: str, options: Collection[str] = ()) -> None:
-    """Look whether there is a resolver of a name that takes these options, without making it.
+    """Check that a resolver has this name and accepts these options, without making it.
 
     Raises:
         ConfigError: No resolver has the name, or it does not accept these options.

@@ -19,7 +19,7 @@ _TAPS: Final = np.array([0.25, 0.5, 0.25])
 
 
 def reach_px(cell_px: int) -> int:
-    """Pixels around a pixel that its roughness depends on."""
+    """Number of pixels around a pixel on which its roughness depends."""
     return 2 * cell_px + 2
 
 
@@ -80,7 +80,7 @@ def _accumulate(
 
 
 def spread(cells: Array, rows: slice, columns: slice, cell_px: int) -> Array:
-    """Bilinear interpolation of cells to the pixels that take `rows` and `columns` of their lattice."""
+    """Interpolate cells bilinearly to pixels at `rows` and `columns` of their lattice."""
     if cell_px == 1:
         return cells
     out = np.empty((rows.stop - rows.start, columns.stop - columns.start))

@@ -4,7 +4,7 @@ For an unbiased network the squared error of cubic exceeds the network's by the 
 ratio of that change to the network's error determines whether the gain is significant in a small block. Blocks of 10 x
 10 coarse pixels of the global lattice with a small ratio are closed. In open ones the correction is shortened: half a
 step towards the truth loses a quarter of the gain in squared error but is on the wrong side of cubic far more rarely.
-Closing is all or nothing within a block, because fewer corrected pixels make a block's luck worse, not better.
+Closing is all or nothing within a block, because correcting fewer pixels of a block makes a chance loss more probable.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GATE_REACH_PX: Final = GATE_BLOCK_PX + 4
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Opening by ratio of squared change to squared error.
+    """Share of the correction by the ratio of squared change to squared error.
 
     Attributes:
         cubic_below: Ratio below which a block keeps cubic, by mode.
@@ -81,7 +81,7 @@ class Gate:
 def change_ratio(
     fine: FloatArray, cubic: FloatArray, sigma: FloatArray, factor: int, origin_px: tuple[int, int] = (0, 0)
 ) -> npt.NDArray[np.float64]:
-    """Squared change over squared error, both summed over the lattice block of each coarse pixel.
+    """Ratio of squared change to squared error, each summed over the lattice block of a coarse pixel.
 
     Shape (rows, columns) of the coarse grid; voids do not count.
     """

@@ -77,7 +77,7 @@ class Symmetry:
     """Projects the tensors of networks of one shape onto those of symmetric ones.
 
     Args:
-        net: A network of that shape; its channels come in eights.
+        net: A network of that shape; its number of channels is a multiple of 8.
     """
 
     def __init__(self, net: TerrainNet) -> None:
@@ -88,7 +88,7 @@ class Symmetry:
         """The mean of a tensor over all symmetries: the nearest tensor of a symmetric network.
 
         Args:
-            name: Of the parameter; "error" for the error head's kernels.
+            name: Name of the parameter; "error" for the error head's kernels.
             tensor: The parameter, or its gradient.
         """
         kind = name.rsplit(".", 1)[-1]
@@ -118,7 +118,7 @@ class Symmetry:
 
     @torch.no_grad()
     def begin(self, net: TerrainNet) -> None:
-        """Make a network with drawn weights symmetric, and its kernels as large as they were drawn."""
+        """Make a network with random initial weights symmetric, and keep the norm of its kernels."""
         for name, parameter in net.named_parameters():
             drawn = name.rsplit(".", 1)[-1] in _KERNELS
             parameter.copy_(self.mean(name, parameter) * (ORDER**0.5 if drawn else 1.0))
@@ -137,14 +137,14 @@ class Symmetry:
 
     @torch.no_grad()
     def guide(self, net: TerrainNet) -> None:
-        """Project the gradients."""
+        """Project the gradients onto the symmetric ones."""
         for name, parameter in net.named_parameters():
             if parameter.grad is not None:
                 parameter.grad.copy_(self.mean(name, parameter.grad))
 
 
 def is_symmetric(net: TerrainNet) -> bool:
-    """Whether turned heights give the turned answer, to the rounding of weights."""
+    """Whether rotated heights give the rotated output, apart from rounding of the weights."""
     if net.preset.channels % ORDER:
         return False
     symmetry = Symmetry(net)

@@ -57,7 +57,7 @@ def sample_points_deg(source: Source) -> Iterator[tuple[float, float, float, flo
 
 
 def check_thinning(source: Source, hrefs: Sequence[str], opened: Callable[[str], RasterFile] = Path) -> ThinningCheck:
-    """Look at nine windows of 96 pixels, spread over the source's files in the order given, or over its only one.
+    """Test nine windows of 96 pixels, spread over the source's files in the order given, or over its only file.
 
     Args:
         source: The source.

@@ -1,7 +1,7 @@
 """Estimate whether a raster was decimated or averaged; a network in the wrong mode is worse than no network.
 
-Means have lost half their amplitude at the shortest wavelength; samples have not. The growth of curvature from one lag
-to the next shows it, independent of the amplitude of the relief. The evidence is a logistic regression on eight such
+Averaging halves the amplitude at the shortest wavelength, decimation does not. The increase of curvature from one lag
+to the next shows this, independent of the amplitude of the relief. The evidence is a logistic regression on eight such
 ratios, fitted on decimated and averaged lidar DTMs; it classifies 84 to 100 % of the windows of 60 to 90 pixels on
 held-out sites correctly. Only one error is dangerous, decimated terrain declared as averaged, so only that declaration
 is ever contradicted.

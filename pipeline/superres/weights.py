@@ -29,7 +29,7 @@ class Weights:
         sha256: Hexadecimal digest of the file.
         tensors: By parameter name.
         plan: The training plan that produced them.
-        about: Data, folds, figures: the machine-readable part of the model card.
+        about: Data, folds, statistics: the machine-readable part of the model card.
     """
 
     name: str
@@ -45,7 +45,7 @@ def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None
     Args:
         name: A bundled name, a path, a URL, or `sha256:<hex>`; a path or URL may end in `#sha256=<hex>`.
         sha256: Expected digest; required for URLs, known for bundled names.
-        fetch: Reads weights that are neither bundled nor a file; None where there is none.
+        fetch: Reads weights that are neither bundled nor a file; None if there are no others.
 
     Raises:
         SourceMissing: The file does not exist.

@@ -1,7 +1,7 @@
 """Coregister: estimate the shift of each source relative to the tile's best one, without moving it.
 
-The estimate is made on at most a million samples where both have heights, in the target frame, at the coarser of their
-resolutions; the shift goes into the lattice of the single interpolation.
+The estimate uses at most a million samples where both have heights, in the target frame, at the coarser of their
+resolutions; the single interpolation applies the shift.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FOLDED_IN: Final = _ALIGNED | {"unobservable"}
 
 
 def coregister(assembly: TileAssembly) -> tuple[CoregistrationRecord, ...]:
-    """Estimate the shift of every source but the best, and apply it to the sources that are to be moved.
+    """Estimate the shift of every source except the best, and apply it to DSMs and coarse sources.
 
     A source is compared with the best-ranked one before it that overlaps it enough. Surveys are measured but
     not moved against one another: their frames are more accurate than an estimate from a strip of overlap, and noise of

@@ -1,9 +1,9 @@
-"""A tile's sources made ready: files read in their own grid, moved in height, aligned, and given out window by window.
+"""Prepares a tile's sources (vertical shift, alignment, super-resolution) and reads them window by window.
 
-Order of things, per source: header and value gates; vertical operation to the target frame (known and deterministic, so
-it comes before coregistration, which would absorb a wrong datum); horizontal shift against the tile's best source,
-estimated on a bounded sample; super-resolution on the source's own grid where it is coarser than the target; then one
-interpolation, with shift and vertical delta folded in.
+Order of steps, per source: checks of header and values; vertical operation to the target frame (known and
+deterministic, so it comes before coregistration, which would absorb a wrong datum); horizontal shift against the tile's
+best source, estimated on a bounded sample; super-resolution on the source's own grid where it is coarser than the
+target; then one interpolation, which includes the shift and the vertical delta.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HALO_M: Final = 5_000.0
 
 
 class TileAssembly:
-    """All sources of a job, ready to be read; a context manager that closes their files.
+    """All sources of a job, open for reading; a context manager that closes their files.
 
     Args:
         job: The job.
@@ -89,7 +89,7 @@ class TileAssembly:
         self._stack.close()
 
     def layers(self, geobox: GeoBox) -> tuple[Layer, ...]:
-        """Layers with data in the window, best first; sources wholly hidden by better ones are not read."""
+        """Layers with data in the window, best first; sources entirely covered by better ones are not read."""
         target = Target.of(geobox)
         found: list[Layer] = []
         covered = np.zeros((target.rows, target.cols), bool)

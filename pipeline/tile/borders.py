@@ -97,7 +97,7 @@ class BorderTally:
 
 
 def largest_step_m(records: Sequence[Mapping[str, Any]]) -> float | None:
-    """Largest median step that is left at a border of at least 20 pairs; None without such a border."""
+    """Largest remaining median step at a border of at least 20 pairs, metres; None without such a border."""
     steps = [abs(record["step_after_m"]) for record in records if record["pairs"] >= FEWEST_PAIRS]
     return max(steps, default=None)
 

@@ -1,4 +1,4 @@
-"""The optional last step of a tile: its figures against control points, for the manifest and the catalogue."""
+"""The optional last step of a tile: compares it with control points, for the manifest and the catalogue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEY = "validation"
 
 
 def against_control(job: Job, elevation: Path, grids_dir: Path) -> dict[str, Any]:
-    """Figures of a finished elevation product at the control points of the settings.
+    """Compare a finished elevation product with the control points of the settings.
 
     Args:
         job: The tile's job; `settings.control` is a file of control points.
@@ -22,10 +22,11 @@ def against_control(job: Job, elevation: Path, grids_dir: Path) -> dict[str, Any
         grids_dir: Folder of the vertical catalogue's grids.
 
     Returns:
-        The document of `Validation.document`; `{"control": name, "overall": {"count": 0}}` where no point is in the tile.
+        The document of `Validation.document`; `{"control": name, "overall": {"count": 0}}` where no point is in the
+        tile.
 
     Raises:
-        InputError: the control cannot be used.
+        InputError: the file of control points cannot be used.
     """
     path = Path(job.settings.control)
     control = read_control(path)

@@ -1,4 +1,4 @@
-"""Errors that depend on the terrain around a target pixel: of resampling, and of positions on slopes."""
+"""Errors that depend on the terrain around a target pixel: resampling errors, and position errors on slopes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DROPPED_BITS: Final = 18
 
 
 def local_reach_px(resampled: bool, horizontal_m: float) -> int:
-    """Target pixels around a window that its local errors depend on."""
+    """Number of target pixels around a window on which its local errors depend."""
     return resampling_reach_px() if resampled else int(horizontal_m > 0.0)
 
 
@@ -32,7 +32,7 @@ def add_local_errors(
     Args:
         heights_m: float32, shape of the target with `local_reach_px` of context, NaN is void.
         sigma_m: Standard deviation from everything else, metres.
-        target: The window with its context.
+        target: The target window including this context.
         averaged: Whether pixels are means over their area; None for heights without a resampling error.
         horizontal_m: Standard deviation of positions along each axis, metres.
     """
@@ -75,7 +75,7 @@ def _combine(heights: Any, base: Any, extra: Any, per_difference: Any, out: Any)
 
 
 def rounded(sigma_m: FloatArray | float) -> FloatArray | float:
-    """Standard errors to a few binary digits."""
+    """Round standard errors to a few binary digits, metres."""
     bits = np.atleast_1d(np.asarray(sigma_m, np.float32)).copy().view(np.uint32)
     bits += np.uint32(1 << (_DROPPED_BITS - 1))
     bits &= np.uint32(0xFFFFFFFF ^ ((1 << _DROPPED_BITS) - 1))

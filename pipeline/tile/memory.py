@@ -16,7 +16,7 @@ LARGEST_WINDOW_PX: Final = 1536
 
 
 def window_px(job: Job) -> int:
-    """Side of a window's core: large enough that halos cost little, small enough for the memory promised."""
+    """Side of a window's core: large enough that halos cost little, small enough for the memory limit."""
     return LARGEST_WINDOW_PX if job.settings.pixel_size_m >= 5 else 1024
 
 
@@ -26,7 +26,7 @@ def tile_halo_px(job: Job) -> int:
 
 
 def projected_peak_bytes(job: Job) -> int:
-    """Memory a tile will need above the interpreter and its imports.
+    """Projected peak memory of a tile in bytes, without the interpreter and its imports.
 
     The largest stage on the largest window, or the sampling for coregistration, whichever is more; with GDAL's block
     cache and the lattices of coordinates.

@@ -1,4 +1,4 @@
-"""Models a run takes in place of the requested one, known before a tile is made."""
+"""Finds, before a run, the models that it substitutes for the requested one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def upsampler_of(source: Source, settings: ProcessingSettings, fetch: Read | Non
 
 
 def substitutions(jobs: Iterable[Job], fetch: Read | None = None) -> tuple[str, ...]:
-    """One sentence for each source and requested model that cannot be used on it."""
+    """One sentence for each source on which a requested model cannot be used."""
     tiles: dict[str, int] = defaultdict(int)
     known: dict[tuple[str, ProcessingSettings], tuple[str, ...]] = {}
     for job in jobs:

@@ -61,7 +61,7 @@ class SamplingPlan:
 
     @property
     def resolver(self) -> Resolver | None:
-        """The resolver that changes heights, without the error stated around it."""
+        """The resolver that changes heights, without the wrapper that adds a stated error."""
         if not isinstance(self.upscale, StatedError):
             return self.upscale
         return self.upscale.up if self.zoom > 1 else None
@@ -81,8 +81,9 @@ class SamplingPlan:
     ) -> SamplingPlan:
         """The plan for a target pixel size; `superres` names a resolver, which takes the options, or is `none`.
 
-        The number of pixels averaged along each axis is a multiple of `multiple`. A source with a sensor model is filtered on its own grid
-        where it is about as fine as the target; with `stated`, its noise there is at least part of the error.
+        The number of pixels averaged along each axis is a multiple of `multiple`. A source with a sensor model is
+        filtered on its own grid where it is about as fine as the target; with `stated`, its noise there is at least
+        part of the error.
         """
         zoom = zoom_of(resolution_m, pixel_size_m) if superres != "none" else 1
         factor = 1 if zoom > 1 else max(1, int(pixel_size_m / resolution_m))
@@ -103,12 +104,13 @@ class PreparedSource:
 
     Attributes:
         index: Number in the tile's source index, from 1.
-        mapping: Target to source coordinates, shift and delta folded in.
+        mapping: Target to source coordinates, including shift and vertical delta.
         delta_m: Vertical operation at the mapping's nodes.
         sigma_m: Standard deviation from source, datum, alignment and lossy storage, metres.
         ground: Reads the DTM below a DSM; None for DTMs or if bare earth is off.
-        canopy: Reads a DSM that stays one, with the error of that; None for DTMs and without a land-cover map.
-        horizontal_m: Standard deviation of positions along each axis, metres; it counts by slope.
+        canopy: Reads a DSM without bare earth and adds the error of its canopy; None for DTMs and without a land-cover
+            map.
+        horizontal_m: Standard deviation of positions along each axis, metres; multiplied by the slope.
     """
 
     index: int
@@ -129,10 +131,10 @@ class PreparedSource:
         error_m: float = 0.0,
         horizontal_error_m: float = 0.0,
     ) -> None:
-        """Fold a displacement (east, north, up; numbers or node arrays, metres) into the mapping.
+        """Add a displacement (east, north, up; numbers or node arrays, metres) to the mapping.
 
-        The standard deviations of its upward part and of its horizontal part along each axis belong to every height
-        that it moves.
+        The standard deviations of its vertical part, and of its horizontal part along each axis, are added to those of
+        every height.
         """
         self.mapping = NodeMapping.build(self.mapping.nodes, pinned(self.ref), self.delta_m, shift_m)
         self.sigma_m = math.hypot(self.sigma_m, error_m)
@@ -349,10 +351,10 @@ class PreparedSource:
 
 
 def pinned(ref: SourceRef) -> HorizontalOperation:
-    """The horizontal operation the planner chose.
+    """The horizontal operation that the planner chose.
 
     Raises:
-        SourceGridError: it chose none.
+        SourceGridError: the source has no such operation.
     """
     if ref.horizontal is None:
         raise SourceGridError(

@@ -106,7 +106,7 @@ class ProductFiles:
     @classmethod
     @contextmanager
     def open(cls, job: Job, folder: Path, *, lowers: bool = False) -> Iterator[ProductFiles]:
-        """Scratch files for all products, with a mask where bare earth lowers a source; a failing body leaves none."""
+        """Scratch files for all products, with a mask where bare earth lowers a source; removed if the block fails."""
         rasters = (*RASTERS, BARE_EARTH_MASK) if lowers else RASTERS
         geobox = job.tile.geobox(job.settings.pixel_size_m)
         with ExitStack() as stack:
@@ -137,7 +137,7 @@ class ProductFiles:
         shade: npt.NDArray[np.uint8],
         lowered: FloatArray | None = None,
     ) -> None:
-        """Write one window of every product; `lowered` is the share of each pixel lowered to bare earth, None for none."""
+        """Write one window of every product; `lowered` is the share of each pixel lowered to bare earth, or None."""
         self._writers["elevation"].write(core, heights_m)
         self._writers["source_index"].write(core, index)
         self._writers["uncertainty"].write(core, sigma_m)

@@ -20,7 +20,7 @@ _SIGMA_BINS = np.concatenate([[0.0], np.geomspace(0.01, 100.0, 401)])
 
 @dataclass(slots=True)
 class QualityTally:
-    """Counts over the cores of a tile's windows.
+    """Counts pixels over the cores of a tile's windows.
 
     Attributes:
         source_ids: Id of source index 1, 2, ...
@@ -71,12 +71,12 @@ class QualityTally:
             self.outside[number] = self.outside.get(number, 0) + count
 
     def add_void(self, core: PixelWindow) -> None:
-        """Count a window that no source reaches."""
+        """Count a window without any source as void."""
         self.pixels += core.height * core.width
         self.void += core.height * core.width
 
     def result(self, heights: BandStatistics) -> Quality:
-        """The figures of the tile; heights' statistics come from the written file."""
+        """Quality statistics of the tile; those of heights come from the written file."""
         borders = self.borders.result(self.source_ids, self.joined)
         return Quality(
             pixels=self.pixels,

@@ -1,4 +1,4 @@
-"""One tile from local files to finished products: the one place where stages are folded over windows."""
+"""Makes one tile from local files: passes every window through the stages and writes the products."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def run_tile(
     Args:
         job: The tile's job.
         paths: Local files or sparse copies of each source, by source id, in the order of the job's references.
-        folder: Where products go; it must exist. A failure leaves no file that looks finished.
+        folder: Existing folder for the products. A failure leaves no file that looks finished.
         grids_dir: Folder of geoid and datum grids.
         weights: Reads models that are neither bundled nor local files.
         progress: Receives stage and fraction.
-        clock: Gathers seconds by stage.
+        clock: Sums seconds by stage.
 
     Returns:
         Products and the manifest without its assets.
 
     Raises:
         OutsideCoverage, AllVoid: no heights for the tile.
-        InputError, ModelError, ExportError, DiskFull: naming tile, source and stage.
+        InputError, ModelError, ExportError, DiskFull: the tile cannot be made; the error names tile, source and stage.
     """
     clock = clock or StageClock()
     if not job.sources:

@@ -1,9 +1,9 @@
-"""Reads a source whose files have several pixel grids, so that no grid ends where the next one begins.
+"""Reads a source with several pixel grids; continues each grid beyond its edge with heights of the others.
 
 The longitude spacing of GLO-30 changes at 50, 60, 70 and 80 degrees of latitude. Interpolated alone, each grid would be
-extrapolated up to its own rim, by up to a metre on steep slopes. Here a window that reaches beyond the files of its grid
-contains the heights of the other grids, interpolated at its own pixel centres; so kernels and networks have samples on
-both sides. Which target pixels a grid gives is still decided by its own files: `own` marks them.
+extrapolated up to its own rim, by up to a metre on steep slopes. Here a window that reaches beyond the files of its
+grid contains the heights of the other grids, interpolated at its own pixel centres; so kernels and networks have
+samples on both sides. Which target pixels a grid gives is still decided by its own files: `own` marks them.
 """
 
 from __future__ import annotations

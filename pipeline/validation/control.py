@@ -1,4 +1,4 @@
-"""Control points from the files people have: CSV and text, GeoPackage and its like, Parquet, and ICESat-2 granules."""
+"""Reads control points from common formats: CSV and text, GeoPackage and its like, Parquet, and ICESat-2 granules."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Control:
     """Control points: trusted heights at given positions.
 
     Attributes:
-        name: Of the file.
+        name: Name of the file.
         x, y: float64 (n,), longitude and latitude in degrees or easting and northing.
         height_m: float64 (n,).
         sigma_m: float64 (n,) standard deviations, NaN where unknown.
@@ -90,21 +90,22 @@ class Control:
         return int(self.x.size)
 
     def only(self, keep: Array) -> Control:
-        """Some of the points, by mask or index."""
+        """Select points by mask or index."""
         parts = {name: getattr(self, name)[keep] for name in ("x", "y", "height_m", "sigma_m", "cover")}
         return replace(self, **parts)
 
 
 def read_control(path: Path, layout: ControlColumns | None = None) -> Control:
-    """Read control points; the format is known by the file's ending.
+    """Read control points; the suffix of the file gives the format.
 
-    `.csv`, `.txt`, `.tsv`, `.xyz` (separator and header are found; zipped too), `.parquet` (plain or GeoParquet, such as
-    SlideRule's ATL06 and ATL08), `.h5` and `.hdf5` (ICESat-2 ATL06 and ATL08 granules), and what GDAL reads as vectors.
+    `.csv`, `.txt`, `.tsv`, `.xyz` (separator and header are found; zipped too), `.parquet` (plain or GeoParquet, such
+    as SlideRule's ATL06 and ATL08), `.h5` and `.hdf5` (ICESat-2 ATL06 and ATL08 granules), and what GDAL reads as
+    vectors.
 
     Raises:
         SourceMissing: no such file.
         SourceCorrupt: it cannot be read.
-        SourceGridError: places or heights are not found in it.
+        SourceGridError: it has no columns of places or heights.
         ConfigError: HDF5 without h5py.
     """
     if not path.is_file():
@@ -308,7 +309,7 @@ _GRANULES: Final = {
     "land_ice_segments": ("h_li", "h_li_sigma", "atl06_quality_summary"),
     "land_segments": ("terrain/h_te_best_fit", "terrain/h_te_uncertainty", None),
 }
-"""Groups of ATL06 and ATL08 granules under each beam: height, its standard deviation, a flag that is 0 for good ones."""
+"""Groups of ATL06 and ATL08 granules per beam: height, its standard deviation, and a flag that is 0 if good."""
 _ICESAT_FRAME: Final = CRS.from_epsg(7912)
 
 

@@ -1,4 +1,4 @@
-"""Figures of height errors: bias, spread and tails, and whether a stated standard deviation is honest.
+"""Statistics of height errors: bias, spread and tails, and coverage of stated standard deviations.
 
 Robust figures follow Hoehle and Hoehle (2009), doi:10.1016/j.isprsjprs.2009.02.003.
 """
@@ -21,14 +21,15 @@ class AccuracyFigures:
     """Figures of errors (model minus control, metres).
 
     Attributes:
-        count: Errors.
+        count: Number of errors.
         median_m, mean_m: Bias.
         nmad_m: Normalised median absolute deviation.
         rmse_m, mae_m: Root mean square and mean absolute error, bias included.
-        le90_m: Linear error that 90 % of the absolute errors stay within.
+        le90_m: Linear error at 90 %: 90 % of the absolute errors are below it.
         q683_m, q95_m: The same for 68.3 and 95 %.
         largest_m: Largest absolute error.
-        coverage_68, coverage_95: Shares of errors within 1 and 1.96 stated standard deviations; None without any stated.
+        coverage_68, coverage_95: Shares of errors within 1 and 1.96 stated standard deviations; None without any
+            stated.
     """
 
     count: int

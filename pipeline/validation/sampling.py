@@ -1,4 +1,4 @@
-"""Reading a raster at points: height, slope, aspect and other bands' values, strip by strip."""
+"""Reads a raster at points: height, slope, aspect and values of other bands, strip by strip."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def crs_of(path: Path) -> CRS:
 
 
 def places_in(control: Control, crs: CRS) -> tuple[Array, Array]:
-    """The control's places in another CRS, x first; infinite where they have none."""
+    """Positions of control points in another CRS, x first; infinite where the transformation is undefined."""
     x, y = Transformer.from_crs(control.crs, crs, always_xy=True).transform(control.x, control.y)
     return np.asarray(x), np.asarray(y)
 
 
 def sample_heights(path: Path, x: Array, y: Array, pixel_m: float) -> Sampled:
-    """Heights, slopes and aspects of a raster at places in its own CRS, read as every command reads heights."""
+    """Heights, slopes and aspects of a raster at points in its own CRS, read as in every command."""
     out = np.full((3, x.size), np.nan)
     with open_heights(path) as raster:
         for window, chosen, row, col in _strips(raster, x, y):

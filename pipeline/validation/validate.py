@@ -1,4 +1,4 @@
-"""Comparing rasters with control: every point moved to the raster's frame, every error put into its classes."""
+"""Compares rasters with control points: transforms points to the raster's frame and groups errors by class."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ class Validation:
         operation_accuracy_m: Its standard deviation.
         x, y: Positions of the compared points in degrees (longitude, latitude).
         error_m: Raster minus control, metres.
-        height_m, slope_deg, aspect_deg: Of the raster there.
-        sigma_m: Stated standard deviation, the control's own included; NaN without.
+        height_m, slope_deg, aspect_deg: Values of the raster at the points.
+        sigma_m: Stated standard deviation of the error, including the control's; NaN if none is stated.
         cover, source: Class names, empty where unknown.
         border_m: Distance to the next border between two sources, NaN without a source index.
         overall: Figures of all points.
@@ -163,7 +163,7 @@ def rasters_of(target: Path) -> tuple[Path, ...]:
     """The raster itself, or all elevation tiles in a folder such as a run's store.
 
     Raises:
-        SourceMissing: neither is there.
+        SourceMissing: neither exists.
     """
     if target.is_file():
         return (target,)
@@ -407,7 +407,7 @@ def _by_aspect(aspect_deg: Array) -> tuple[Array, Sequence[str]]:
 
 
 def control_of_raster(path: Path, most: int = 200_000) -> Control:
-    """Another raster as control: its valid pixel centres, every n-th where there are very many.
+    """Use another raster as control: its valid pixel centres, decimated to at most `most` points.
 
     Raises:
         SourceMissing, SourceCorrupt, SourceGridError: it cannot be used.

@@ -16,7 +16,7 @@ from orograph.pipeline.errors import SourceGridError, VerticalFrameMissing
 def compound_crs(horizontal: str, frame: str) -> CRS:
     """Horizontal CRS and vertical frame as one CRS, the same text in every process; see `_compound_crs`.
 
-    PROJ keeps objects by code in a cache of each thread, and a search for a matching code (`to_epsg`) leaves them there
+    PROJ keeps objects by code in a cache per thread, and a search for a matching code (`to_epsg`) stores them
     without their datum ensemble, so the text of a CRS would depend on earlier calls. A separate thread starts with an
     empty cache.
     """

@@ -117,7 +117,7 @@ class Operation:
 
     @property
     def accuracy_m(self) -> float:
-        """Standard deviation: the steps' own, taken as independent."""
+        """Standard deviation, metres: the steps' standard deviations combined as independent."""
         return math.hypot(*(step.accuracy_m for step in self.steps)) if self.steps else 0.0
 
     @property

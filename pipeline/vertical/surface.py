@@ -143,7 +143,7 @@ class DeltaSurface:
 def record_of(
     operation: Operation, source_id: str, shifts_m: DegreeArray, adjustment: Adjustment | None = None
 ) -> OperationRecord:
-    """The manifest's record of an operation whose shifts were `shifts_m`, finite; none if no height was shifted."""
+    """The manifest's record of an operation whose shifts were `shifts_m`, finite; None if no height was shifted."""
     extra = () if adjustment is None else (NETWORK_ADJUSTMENT,)
     noted = () if adjustment is None else (f"network adjustment {adjustment.model_dump_json()}",)
     return OperationRecord(

@@ -14,13 +14,13 @@ from orograph.stac.documents.layout import parse_square
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """How a collection describes itself.
+    """Description of a collection.
 
     Attributes:
-        id: Its id, a part of keys.
+        id: Id of the collection, a part of keys.
         squares: Type of its items: `Tile` or `Cell`.
         asset_prefixes: Names of assets that belong to it start with one of these; empty for all.
-        is_item_per_product: Each prefix is an item of its own, so that making one product again leaves the others.
+        is_item_per_product: Each prefix has its own item, so that making one product again leaves the others unchanged.
     """
 
     id: str
@@ -32,10 +32,10 @@ class CollectionInfo:
     is_item_per_product: bool = False
 
     def items_of(self, manifest: Manifest) -> dict[str, tuple[Asset, ...]]:
-        """Items this collection shows of a manifest, by id, with their assets; empty when there is none.
+        """Items of a manifest in this collection: assets by item id; empty if there are none.
 
-        A cell's id names the product, where each is an item, and the vertical frame, where one was asked for: cells in
-        EGM96 stand next to those in the tiles' own frame.
+        A cell's id contains the product, if each product is an item, and the vertical frame, if one was requested: the
+        catalogue may contain cells in EGM96 and in the tiles' own frame.
         """
         if not isinstance(parse_square(manifest.tile), self.squares):
             return {}
@@ -96,7 +96,7 @@ COLLECTIONS: Final = (TILES, GEOGRAPHIC, EXPORTS)
 
 
 def collections_of(manifest: Manifest) -> tuple[CollectionInfo, ...]:
-    """The collections that show something of a manifest.
+    """The collections that have an item of a manifest.
 
     Raises:
         BadIdentifier: the manifest's tile is neither a tile nor a cell.
@@ -105,7 +105,7 @@ def collections_of(manifest: Manifest) -> tuple[CollectionInfo, ...]:
 
 
 def items_of_cell(cell: str, products: Iterable[str], frame: str | None) -> tuple[tuple[str, str], ...]:
-    """Collection and id of the items that products of a cell are shown by; `geographic` is the COG."""
+    """Collection and id of the items of a cell's products; `geographic` is the COG."""
     return tuple(
         (GEOGRAPHIC.id, item_id(cell, None, frame))
         if product == "geographic"

@@ -45,7 +45,7 @@ def contributing(manifest: Manifest) -> tuple[SourceRef, ...]:
 
 
 def dem_fields(manifest: Manifest) -> Document:
-    """The profile's properties of a manifest; lengths in metres."""
+    """The properties of the profile for a manifest; lengths in metres."""
     quality = manifest.quality
     sigma = quality.uncertainty_median_m
     return {

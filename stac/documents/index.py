@@ -1,11 +1,11 @@
-"""The index: items as stac-geoparquet, one file a block, read back as the items they were.
+"""The index: items as stac-geoparquet, one file per block; decoding gives the original items.
 
 Columns are those of the stac-geoparquet 1.0 specification: properties at the top level, geometry as WKB, the bounding
 box as a struct, times as timestamps. Members whose values have no common shape are JSON text. References
 are keys of the store, or URLs where the store's public address is known.
 
 Arrow gives every struct of a column the same members. Other readers return null for a member that only other rows have:
-the `dem:` schema admits that, and members of other schemas are either in every row or filled here.
+the `dem:` schema allows null, and members of other schemas are in every row or are filled here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 
 
 def with_keys(item: Document, item_key: str, public_url: str | None = None) -> Document:
-    """The item with its relative references made keys of the store, or URLs below `public_url`."""
+    """Replace an item's relative references by keys of the store, or by URLs below `public_url`."""
     base = "" if public_url is None else public_url.rstrip("/") + "/"
 
     def moved(member: Document) -> Document:
@@ -45,7 +45,7 @@ def with_keys(item: Document, item_key: str, public_url: str | None = None) -> D
 
 
 def encode_items(items: Iterable[Document]) -> bytes:
-    """A stac-geoparquet file of items, sorted by id; equal items give equal bytes."""
+    """Encode items as a stac-geoparquet file, sorted by id; equal items give equal bytes."""
     rows = [_row(item) for item in sorted(items, key=lambda item: item["id"])]
     names = dict.fromkeys(name for row in rows for name in sorted(row))
     columns: dict[str, pa.Array] = {}
@@ -64,7 +64,7 @@ def encode_items(items: Iterable[Document]) -> bytes:
 
 
 def decode_items(data: bytes) -> list[Document]:
-    """The items of a stac-geoparquet file, as they were encoded."""
+    """Decode a stac-geoparquet file to the original items."""
     table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
     as_text = frozenset(json.loads((table.schema.metadata or {}).get(_TEXT_COLUMNS.encode(), b"[]")))
     return [_item(row, as_text) for row in table.to_pylist()]

@@ -61,11 +61,11 @@ def item_from_manifest(
 
     Args:
         manifest: The record of a finished tile or cell.
-        asset_href: Turns keys into references, relative to where the item will lie or absolute.
+        asset_href: Turns keys into references, absolute or relative to the item's place.
         created: When the item was first published, RFC 3339 in UTC; now when None.
         predecessor: Key of the item this one replaces.
         collection: The collection whose item this is.
-        item_id: Which of the collection's items of the manifest; the only one when None.
+        item_id: Id of the item, if the collection has several items of the manifest.
         nominal: `datetime` of the item, shared by all items of a catalogue's epoch; `created` when None.
 
     Returns:
@@ -116,7 +116,8 @@ def _to_wgs84() -> Transformer:
 def footprint_deg(square: Tile | Cell) -> list[list[float]]:
     """Closed outer ring, counter-clockwise, longitude and latitude; the edges of a tile are densified every 5 km.
 
-    A straight edge of EPSG:3035 is bowed in degrees by up to 150 m over 50 km; over 5 km it is 1.5 m.
+    In degrees, a straight edge of EPSG:3035 departs from a straight line by up to 150 m over 50 km, and by 1.5 m over 5
+    km.
     """
     if isinstance(square, Cell):
         west, south, east, north = square.bounds_deg
@@ -216,7 +217,7 @@ def _projection(manifest: Manifest, square: Tile | Cell, collection: CollectionI
 
 
 def merged_licence(sources: Iterable[Source]) -> str:
-    """The one licence all sources share when STAC can name it, else `other` (each is linked)."""
+    """The licence of all sources if they share one that STAC can name, otherwise `other` (each is linked)."""
     names = {source.licence for source in sources}
     only = names.pop() if len(names) == 1 else ""
     return only if _LICENCE_ID.fullmatch(only) else "other"
@@ -322,7 +323,7 @@ def _classes(manifest: Manifest) -> list[Document]:
 
 
 def _renders(manifest: Manifest, assets: Document) -> Document:
-    """Ways to draw an item, as the render extension describes them and titiler takes them: relief and tinted heights."""
+    """Renders of an item by the render extension, which titiler reads too: relief and tinted heights."""
     quality = manifest.quality
     renders: Document = {}
     if "hillshade" in assets:

@@ -25,12 +25,12 @@ Document = dict[str, Any]
 
 
 def encode(document: Document) -> bytes:
-    """JSON bytes: indented for people, keys in the order given, so equal documents are equal bytes."""
+    """Encode as indented JSON with keys in the given order, so that equal documents give equal bytes."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def read(store: ObjectStore, key: str) -> Document:
-    """A JSON object of the store.
+    """Read a JSON object from the store.
 
     Raises:
         CatalogueError: it does not exist, or it is not a JSON object.
@@ -49,13 +49,13 @@ def read(store: ObjectStore, key: str) -> Document:
 def swap(
     store: ObjectStore, key: str, change: Callable[[bytes | None], bytes | None], media_type: str = JSON_TYPE
 ) -> bool:
-    """Replace an object by what `change` makes of its present bytes; retries when another writer was faster.
+    """Replace an object by `change(present bytes)`; retry when another writer was faster.
 
     `change` gets None where the object does not exist and returns None to leave the object unchanged. Returns whether
-    something was written.
+    the object was written.
 
     Raises:
-        CatalogueError: others were quicker every time.
+        CatalogueError: other writers were faster at every attempt.
     """
     for _ in range(_SWAP_ATTEMPTS):
         info = store.head(key)
@@ -78,7 +78,7 @@ def swap(
 
 
 def put_absent(store: ObjectStore, key: str, data: bytes, media_type: str = JSON_TYPE) -> bytes:
-    """Keep bytes under a key that is never rewritten; bytes already stored win and are returned."""
+    """Store bytes under a key that is never rewritten, and return the stored bytes; existing bytes are kept."""
     try:
         store.put(key, data, if_absent=True, media_type=media_type)
     except ObjectExists:
@@ -87,7 +87,7 @@ def put_absent(store: ObjectStore, key: str, data: bytes, media_type: str = JSON
 
 
 def pruned(value: Any) -> Any:
-    """The value without members that are None, empty, or numbers that JSON cannot represent."""
+    """Remove members that are None, empty, or numbers that JSON cannot represent."""
     if isinstance(value, dict):
         kept = {key: pruned(member) for key, member in value.items()}
         return {key: member for key, member in kept.items() if member is not None and member not in ({}, [])}
@@ -99,7 +99,7 @@ def pruned(value: Any) -> Any:
 
 
 def timestamp(moment: datetime | None = None) -> str:
-    """RFC 3339 in UTC, whole seconds; now when no moment is given."""
+    """RFC 3339 text in UTC, whole seconds; the current time when no moment is given."""
     moment = moment or datetime.now(UTC)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -6,9 +6,9 @@ stac/dem-eu/collection.json                           projected tiles
 stac/dem-eu/E4000N2500/catalog.json                   block of 500 km: at most 100 tiles
 stac/dem-eu/E4000N2500/E4300N2650/E4300N2650.json     item, swapped when the tile is made again
 stac/dem-eu/E4000N2500/items.parquet                  the block's part of the index
-stac/sources/glo-30/collection.json                   a dataset tiles are made of
+stac/sources/glo-30/collection.json                   a dataset used by tiles
 stac/schemas/dem/v1.0.0/schema.json                   the profile's JSON schema
-stac/pending/dem-eu/E4000N2500/E4300N2650.<hash>      items the publisher has not seen
+stac/pending/dem-eu/E4000N2500/E4300N2650.<hash>      items that are not yet in the index
 tiles/E4300N2650/<run key>/manifest.json              record of the run: which set of assets is its result, immutable
 tiles/E4300N2650/<run key>/<set>/dem.tif              asset, immutable; the set is named by its content
 tiles/E4300N2650/<run key>/<set>/item-dem-eu.json     the item as first published, immutable
@@ -45,7 +45,7 @@ def parse_square(item_id: str) -> Tile | Cell:
 
 
 def block_of(item_id: str) -> str:
-    """Id of the block that contains an item: 500 km squares of tiles, 5 degree squares of cells, by south-west corner."""
+    """Id of an item's block: 500 km squares of tiles, 5 degree squares of cells, named by the south-west corner."""
     square = parse_square(item_id)
     if isinstance(square, Tile):
         east, north = (value // BLOCK_KM * BLOCK_KM for value in (square.east_km, square.north_km))
@@ -69,7 +69,7 @@ def index_key(collection: str, block: str) -> str:
 
 
 def item_key(collection: str, item_id: str) -> str:
-    """Stable key of an item: where the tile's present state is found.
+    """Stable key of an item: the key of the tile's current state.
 
     Raises:
         BadIdentifier: the id is neither a tile's nor a cell's.
@@ -94,18 +94,18 @@ def schema_key(uri_path: str) -> str:
 
 
 def pending_prefix(collection: str = "") -> str:
-    """Prefix of the notes actors leave for the publisher."""
+    """Prefix of the change notes that workers write for the publisher."""
     return f"{ROOT}/pending/{collection}/" if collection else f"{ROOT}/pending/"
 
 
 def relative(from_key: str, to_key: str) -> str:
-    """Reference from one object to another, as a browser resolves it: `./x.json`, `../../y.json`."""
+    """Relative reference from one object to another, which browsers resolve: `./x.json`, `../../y.json`."""
     path = posixpath.relpath(to_key, posixpath.dirname(from_key) or ".")
     return path if path.startswith("../") else f"./{path}"
 
 
 def resolve(from_key: str, href: str) -> str | None:
-    """Key a relative reference points at; None for absolute URLs.
+    """Key of the object of a relative reference; None for absolute URLs.
 
     Raises:
         BadIdentifier: the reference leaves the store.

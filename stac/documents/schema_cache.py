@@ -1,4 +1,4 @@
-"""Extension schemas on a user's machine: fetched once from their published addresses, then read offline."""
+"""Cache of extension schemas on the user's machine: each is fetched once and then read offline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIZE_MAX: Final = 4 << 20
 def cached_library(
     uris: Iterable[str], folder: Path = DEFAULT_FOLDER, client: httpx.Client | None = None
 ) -> SchemaLibrary:
-    """A library that has the schemas of all `uris`, after fetching those that were never fetched.
+    """Return a library with the schemas of all `uris`; fetches those that are not cached.
 
     Raises:
         CatalogueError: a schema is not cached and cannot be fetched.

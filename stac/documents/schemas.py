@@ -58,7 +58,7 @@ class SchemaLibrary:
                 yield f"{uri}: {_sentence(error)}"
 
     def missing(self, uris: set[str]) -> set[str]:
-        """Those of the extension schemas that are not available."""
+        """Return the extension schemas among `uris` that are not available."""
         absent = set()
         for uri in uris:
             try:
@@ -68,7 +68,7 @@ class SchemaLibrary:
         return absent
 
     def contents(self, uri: str) -> Document:
-        """A schema by its address; KeyError when it is not available."""
+        """Return a schema by its URI; KeyError if it is not available."""
         schema: Document = self._registry.contents(uri.removesuffix("#"))
         return schema
 

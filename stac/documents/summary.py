@@ -9,7 +9,7 @@ from orograph.stac.documents.json import Document
 
 
 def summarise(items: Iterable[Document]) -> Document:
-    """Count, extents and the values a collection lists, of the items of one block."""
+    """Summarise the items of one block: count, extents, and the values that a collection lists."""
     items = sorted(items, key=lambda item: item["id"])
     times = [t for item in items for t in _times(item["properties"])]
     links = [link for item in items for link in item["links"] if link["rel"] == "license"]
@@ -33,7 +33,7 @@ def summarise(items: Iterable[Document]) -> Document:
 
 
 def merged(summaries: Mapping[str, Document]) -> Document:
-    """The same figures of several blocks together."""
+    """Merge the summaries of several blocks."""
     parts = [summaries[block] for block in sorted(summaries)]
     listed = ("licences", "licence_links", "gsd", "surfaces", "frames", "codes")
     return {
@@ -47,7 +47,7 @@ def merged(summaries: Mapping[str, Document]) -> Document:
 
 
 def one_per_name(providers: Iterable[Document]) -> list[Document]:
-    """Providers, each once with all its roles."""
+    """Merge providers of the same name into one with all their roles."""
     found: dict[str, Document] = {}
     for provider in providers:
         known = found.setdefault(provider["name"], provider)
@@ -63,7 +63,7 @@ def union_bbox(boxes: Iterable[list[float]]) -> list[float]:
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:
-    """Values once each: sorted where they can be, else in the order of their text."""
+    """Distinct values, sorted; values that cannot be compared are sorted by their text."""
     unique = list({repr(value): value for value in values}.values())
     return sorted(unique, key=lambda value: value if isinstance(value, float) else str(value))
 

@@ -1,8 +1,9 @@
 """Notes that workers leave for the publisher: which item changed and which bytes are being replaced.
 
 A note is written before its item and records which bytes it will replace. While the item's key still has these bytes,
-the worker may be about to write, and the note stays. Once the key has other bytes, they are in the index: the worker has
-written, or its swap will fail and it leaves another note. A note so old that its worker must be dead is removed anyway.
+the worker may be about to write, and the note stays. Once the key has other bytes, they are in the index: the worker
+has written, or its swap will fail and it leaves another note. A note so old that its worker must be dead is removed
+anyway.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ WORKER_TIMEOUT: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An item that changed or is about to."""
+    """An item that changed or is about to change."""
 
     key: str
     collection: str
@@ -41,12 +42,12 @@ class Note:
     written: datetime
 
     def may_go(self, digest: str | None, now: datetime) -> bool:
-        """Whether the note has done its work, given the sha256 of the item that was put in the index."""
+        """Whether the note may be removed, given the sha256 of the item in the index."""
         return digest != self.replaces or now - self.written > WORKER_TIMEOUT
 
 
 def leave_note(store: ObjectStore, collection: str, item_id: str, present: bytes | None, wanted: bytes) -> None:
-    """Announce that the bytes of an item are about to be replaced."""
+    """Write a note that the bytes of an item are about to be replaced."""
     replaces = None if present is None else hashlib.sha256(present).hexdigest()
     key = f"{pending_prefix(collection)}{block_of(item_id)}/{item_id}.{hashlib.sha256(wanted).hexdigest()[:32]}"
     document = {"item": item_id, "collection": collection, "replaces": replaces, "written": timestamp()}
@@ -54,7 +55,7 @@ def leave_note(store: ObjectStore, collection: str, item_id: str, present: bytes
 
 
 def read_notes(store: ObjectStore) -> list[Note]:
-    """All notes, by collection and block; objects with other keys are passed over."""
+    """All notes, by collection and block; objects with other keys are ignored."""
     notes = []
     for info in store.list(pending_prefix()):
         found = _KEY.fullmatch(info.key)

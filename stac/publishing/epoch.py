@@ -1,8 +1,8 @@
 """The nominal date of a catalogue's items.
 
-Copernicus DEM gives all tiles of a release one `datetime`, so xarray clients stack them as one time step; with the date of
-each tile's processing or newest survey a mosaic falls apart into half-void steps. A store's epoch begins on the day of its
-first publication and stays until an operator begins another, as for a release made of new surveys.
+Copernicus DEM gives all tiles of a release one `datetime`, so xarray clients stack them as one time step; with the date
+of each tile's processing or newest survey, a mosaic would be split into several partly void time steps. A store's epoch
+is the day of its first publication, until an operator begins another one, for example for a release from new surveys.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EPOCH_KEY: Final = "catalogue/epoch.json"
 
 
 def epoch_of(store: ObjectStore, moment: str) -> str:
-    """The nominal date of items published now, RFC 3339 in UTC; the day of `moment` becomes it where there is none.
+    """The nominal date of items published now, RFC 3339 in UTC; the day of `moment` if the store has none yet.
 
     Raises:
         CatalogueError: the stored object is not an epoch.
@@ -42,7 +42,7 @@ def epoch_of(store: ObjectStore, moment: str) -> str:
 
 
 def begin_epoch(store: ObjectStore, day: str) -> None:
-    """Give items published from now on another nominal date; those that are published keep theirs.
+    """Set the nominal date of items published from now on; published items keep theirs.
 
     Raises:
         UsageError: the text is not a date.

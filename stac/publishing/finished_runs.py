@@ -1,4 +1,4 @@
-"""Finished runs without an item: found, read, and rejected where the choice is ambiguous."""
+"""Finds finished runs without an item; ambiguous ones are rejected."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def manifest_of(store: ObjectStore, run: str) -> Manifest:
 
 
 def committed(store: ObjectStore) -> list[Manifest]:
-    """Manifests of tiles and cells of which nothing is published.
+    """Manifests of finished tiles and cells that have no published item.
 
     Raises:
         CatalogueError: several runs of such a tile are finished; one must be named.

@@ -1,6 +1,7 @@
-"""Asset sets that no manifest refers to: left by workers that were killed, or by those that came second.
+"""Asset sets that no manifest refers to: left by workers that were killed or that finished second.
 
-A run's folder has one manifest and the set of assets it names (see `orograph.infra.runs.commit`). Any other set in it is a leftover,
+A run's folder has one manifest and the set of assets it names (see `orograph.infra.runs.commit`). Any other set in it
+is a leftover,
 unless it was published once: then it contains an item to which other items may refer, and it stays.
 """
 
@@ -25,8 +26,8 @@ class Leftover:
 
     Attributes:
         key: Its key.
-        size_bytes: Its size.
-        finished: Whether its run is finished, by another set; else the run may still be working.
+        size_bytes: Size of the object.
+        finished: Whether its run is finished with another set; otherwise the run may be in progress.
     """
 
     key: str
@@ -37,7 +38,7 @@ class Leftover:
 def leftovers(store: ObjectStore) -> Iterator[Leftover]:
     """Every object of an asset set that no manifest refers to.
 
-    Runs whose manifest is damaged are left alone: `verify` reports them.
+    Runs with a damaged manifest are skipped: `verify` reports them.
     """
     runs: dict[str, list[ObjectInfo]] = defaultdict(list)
     for info in store.list("tiles/"):
@@ -58,7 +59,7 @@ def leftovers(store: ObjectStore) -> Iterator[Leftover]:
 
 
 def remove_leftovers(store: ObjectStore, manifest: Manifest) -> int:
-    """Remove the leftovers next to a committed manifest; how many objects there were."""
+    """Remove the leftovers next to a committed manifest; return the number of objects."""
     found = _others_of_run(manifest, store.list(f"{run_prefix(manifest.tile, manifest.run_key)}/"))
     for info in found:
         store.delete(info.key)

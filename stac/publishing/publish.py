@@ -1,8 +1,9 @@
-"""Publishing: one atomic step per item, and a publisher whose cost follows what changed.
+"""Publishing: one atomic step per item, and a publisher whose cost is proportional to the changes.
 
-`publish_item` is what a worker does when its tile is committed; it touches only keys of that tile. `rebuild` is what one
-publisher does now and then: it reads the notes the workers left and rewrites their blocks, the collection and
-the root. A block contains at most 100 tiles and Europe has some 140 blocks, so neither depends on how many items there are.
+A worker calls `publish_item` when its tile is committed; it writes only keys of that tile. One publisher calls
+`rebuild` at intervals: it reads the workers' notes and rewrites their blocks, the collection and
+the root. A block contains at most 100 tiles and Europe has some 140 blocks, so that the cost of both does not depend on
+the number of items.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ __all__ = ["present_run_key", "publish_item", "rebuild"]
 
 
 def publish_item(store: ObjectStore, manifest: Manifest, *, now: str | None = None) -> str:
-    """Make a committed manifest the present state of its tile: write its items, swap the stable keys.
+    """Make a committed manifest the current state of its tile: write its items, swap the stable keys.
 
-    Publishing the present state again changes nothing; publishing an earlier manifest again is a rollback.
+    Publishing the current state again has no effect; publishing an earlier manifest again is a rollback.
 
     Args:
         store: Store that contains the assets.
         manifest: The record of a finished tile or cell; its assets and manifest are in the store.
-        now: The time to write, RFC 3339 in UTC.
+        now: The time to record, RFC 3339 in UTC.
 
     Returns:
-        Key of the tile's item (of the first one, where a cell shows in several collections).
+        Key of the tile's item (of the first one, if a cell has items in several collections).
 
     Raises:
-        CatalogueError: the manifest is not in the store or shows no asset in any collection.
+        CatalogueError: the manifest is not in the store or has no asset for any collection.
         BadIdentifier: the manifest's tile is neither a tile nor a cell.
     """
     collections = collections_of(manifest)
@@ -64,7 +65,7 @@ def publish_item(store: ObjectStore, manifest: Manifest, *, now: str | None = No
 
 
 def present_run_key(store: ObjectStore, collection: str, item_id: str) -> str | None:
-    """Run key of a tile's published item; None when there is none."""
+    """Run key of a tile's published item; None if it is not published."""
     try:
         item = orjson.loads(store.get(layout.item_key(collection, item_id)))
     except KeyError:

@@ -31,11 +31,11 @@ class RebuildReport:
     """Report of one publishing pass.
 
     Attributes:
-        blocks: Blocks looked at.
-        items_read: Items read from the store.
-        items_removed: Items that were in the index but are not in the store any more.
-        documents_written: Objects written.
-        notes_left: Notes that must wait, because their item is still to be written.
+        blocks: Number of blocks checked.
+        items_read: Number of items read from the store.
+        items_removed: Number of items in the index that are no longer in the store.
+        documents_written: Number of objects written.
+        notes_left: Number of notes whose item is not written yet.
     """
 
     blocks: int
@@ -48,7 +48,7 @@ class RebuildReport:
 def rebuild(store: ObjectStore, *, public_url: str | None = None, full: bool = False) -> RebuildReport:
     """Update sub-catalogues, collections, root and index to the published items.
 
-    Reads the notes workers left and the items they name; everything else stays untouched, so the cost does not depend
+    Reads the workers' notes and the items they name, and nothing else, so that the cost does not depend
     on the number of items in the catalogue. Several publishers at once are safe: each swaps by ETag.
 
     Args:
@@ -89,7 +89,7 @@ def rebuild(store: ObjectStore, *, public_url: str | None = None, full: bool = F
 
 
 def source_collection(source: Source) -> Document:
-    """The STAC collection that describes a dataset tiles are made of; it has no items."""
+    """The STAC collection that describes a source dataset; it has no items."""
     key = layout.source_key(source.id)
     interval = [None if moment is None else timestamp(moment) for moment in (source.start, source.end)]
     licence_links = [{"rel": "license", "href": source.licence_url, "title": source.licence}]

@@ -66,10 +66,11 @@ def search_app(
 
     Args:
         store: The store that contains the catalogue.
-        files_url: Address under which the store's keys are found by clients; when None the application serves the
+        files_url: Address of the store's keys for clients; when None the application serves the
             published keys itself below `/files`.
-        maps_path: Where a map service draws the published tiles, relative to the API, such as `../map`; for links.
-        max_age_s: How long answers may lag behind a publication.
+        maps_path: Address of a map service of the published tiles, relative to the API, such as `../map`; for
+            links.
+        max_age_s: Longest delay until responses show a publication.
     """
     app = FastAPI(title="Orograph catalogue", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(
@@ -95,7 +96,7 @@ def search_app(
 
 
 def search_router(index: ItemIndex, files_url: str | None = None, maps_path: str | None = None) -> APIRouter:
-    """The routes of `search_app`, without the files, the description and the error handler."""
+    """The routes of `search_app`, without file routes, API description and error handler."""
     router = APIRouter()
     api = _Endpoints(index, files_url, maps_path)
     extra = {"parameters": [{"name": n, "in": "query", "description": d, "schema": s} for n, d, s in _PARAMETERS]}

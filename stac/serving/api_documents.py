@@ -64,7 +64,7 @@ def landing_document(base: str, collections: Iterable[Document]) -> Document:
 
 
 def public_collection(collection: Document, base: str, files: str, maps: str | None = None) -> Document:
-    """A published collection with the API's links instead of the static catalogue's, without the publisher's notes."""
+    """A published collection with links of the API instead of the static catalogue, without internal members."""
     here = f"{base}/collections/{collection['id']}"
     key = layout.collection_key(collection["id"])
     kept = [link for link in collection["links"] if link["rel"] == "license"]
@@ -88,7 +88,7 @@ def public_collection(collection: Document, base: str, files: str, maps: str | N
 
 
 def collections_document(collections: Iterable[Document], base: str, files: str, maps: str | None = None) -> Document:
-    """All collections."""
+    """The document of all collections."""
     return {
         "collections": [public_collection(collection, base, files, maps) for collection in collections],
         "links": [_link("self", f"{base}/collections"), _link("root", f"{base}/"), _link("parent", f"{base}/")],

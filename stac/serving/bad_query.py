@@ -6,4 +6,4 @@ from orograph.pipeline.errors import UsageError
 
 
 class BadQuery(UsageError):
-    """A search that makes no sense; the message says which parameter."""
+    """An invalid search; the message names the parameter."""

@@ -1,4 +1,4 @@
-"""HTTP semantics of JSON answers: ETag and `If-None-Match`, HEAD for every GET, gzip; plain ASGI middleware."""
+"""HTTP semantics of JSON responses: ETag and `If-None-Match`, HEAD for every GET, gzip; plain ASGI middleware."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HeadAsGet:
 
     Args:
         app: The application; its routes need to know GET only.
-        except_at: Whether a path's route answers HEAD itself, cheaper, or has an answer that does not end.
+        except_at: Whether a path's route handles HEAD itself, or has an endless response.
     """
 
     def __init__(self, app: ASGIApp, except_at: Callable[[str], bool] = lambda _: False) -> None:
@@ -54,9 +54,9 @@ class HeadAsGet:
 
 
 class EntityTags:
-    """Gives 200 answers to GET a weak ETag of their content and answers `If-None-Match` with 304.
+    """Adds a weak ETag of the content to 200 responses to GET, and handles `If-None-Match` with 304.
 
-    Answers that have an ETag, that must not be stored or that are streamed are passed on as they are.
+    Responses that have an ETag, that must not be stored or that are streamed stay unchanged.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -102,7 +102,7 @@ def _with_tag(start: Message, body: Message, asked: str) -> tuple[Message, Messa
 
 
 class GzipExcept(GZipMiddleware):
-    """Compresses answers, except those below some paths: rasters are compressed already and read by ranges."""
+    """Compresses responses, except below some paths, because rasters are already compressed and read by ranges."""
 
     def __init__(self, app: ASGIApp, except_below: Iterable[str] = ()) -> None:
         super().__init__(app, minimum_size=_GZIP_FROM_BYTES, compresslevel=5)

@@ -30,7 +30,7 @@ CORS_EXPOSED: Final = ("Accept-Ranges", "Content-Encoding", "Content-Length", "C
 
 
 def files_router(store: ObjectStore) -> APIRouter:
-    """`GET` and `HEAD /{key}` with single ranges, conditional requests and 404 for all that is not published."""
+    """`GET` and `HEAD /{key}` with single ranges, conditional requests and 404 for keys that are not published."""
     router = APIRouter()
 
     def serve(key: str, request: Request) -> Response:
@@ -47,7 +47,7 @@ def files_router(store: ObjectStore) -> APIRouter:
 
 
 def media_type_of(key: str) -> str:
-    """Media type by name; STAC items are GeoJSON."""
+    """Media type by suffix of the key; STAC items are GeoJSON."""
     name = key.rsplit("/", 1)[-1]
     if name.endswith(".parquet"):
         return PARQUET_TYPE

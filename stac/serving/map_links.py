@@ -1,6 +1,6 @@
-"""Links to map tiles of the published tiles, as the web-map-links extension names them.
+"""Links to map tiles of the published tiles, by the web-map-links extension.
 
-Clients such as STAC Browser draw them at once, without reading a COG.
+Clients such as STAC Browser draw these tiles without reading a COG.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _LAYERS: Final = (("relief", "Heights and relief", "heights"), ("hillshade", "Sh
 
 
 def with_map_links(document: Document, maps: str, renders: Mapping[str, Any] | None = None) -> Document:
-    """The item or collection with links to the map service, if it is of the tiles that the service draws.
+    """Add links to the map service to an item or collection of tiles; others stay unchanged.
 
     Args:
         document: An item or a collection.
-        maps: Address below which the layers are found.
-        renders: The item's renders; a link names the one it corresponds to.
+        maps: Address of the map service's layers.
+        renders: The item's renders; a link names the render it corresponds to.
     """
     if TILES.id not in {document["id"], document.get("collection")}:
         return document

@@ -1,4 +1,4 @@
-"""OpenAPI 3.0 descriptions from the 3.1 ones that FastAPI writes: OGC's `oas30` conformance class means 3.0."""
+"""Converts FastAPI's OpenAPI 3.1 description to 3.0, which OGC's conformance class `oas30` requires."""
 
 from __future__ import annotations
 

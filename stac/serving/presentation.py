@@ -1,4 +1,4 @@
-"""The sort and fields extensions of the STAC API: in which order items come, and with which of their members."""
+"""The sort and fields extensions of the STAC API: order of the items, and their members in the response."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SortKey:
     """A property to sort by.
 
     Attributes:
-        name: Of the property, without `properties.`; or `id`, `collection`.
-        descending: Greatest first. Items without the property come last either way.
+        name: Name of the property without `properties.`, or `id`, `collection`.
+        descending: Greatest value first. Items without the property come last either way.
     """
 
     name: str
@@ -33,18 +33,18 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Members of items to answer with, as dotted paths.
+    """Members of items to return, as dotted paths.
 
     Attributes:
         include: Only these, with `type`, `id` and `collection`; empty for all.
-        exclude: All but these; wins over `include` where it is the longer path.
+        exclude: All except these; has priority over `include` where its path is longer.
     """
 
     include: frozenset[str] = frozenset()
     exclude: frozenset[str] = frozenset()
 
     def of(self, body: bytes) -> bytes:
-        """An item's JSON with the wanted members."""
+        """Return an item's JSON with the requested members."""
         item = orjson.loads(body)
         kept: Document = _copied(item) if not self.include else {n: item[n] for n in _ALWAYS if n in item}
         for path in sorted(self.include - self.exclude):
@@ -55,7 +55,7 @@ class Fields:
 
 
 def parse_sort(value: Any) -> tuple[SortKey, ...]:
-    """The `sortby` member of a search body.
+    """Parse the `sortby` member of a search body.
 
     Raises:
         BadQuery: it is not a list of fields and directions.
@@ -68,7 +68,7 @@ def parse_sort(value: Any) -> tuple[SortKey, ...]:
 
 
 def sort_member(text: str) -> Document:
-    """One `sortby` of a URL, such as `-properties.gsd`, as the member of a body."""
+    """Convert one `sortby` parameter, such as `-properties.gsd`, to a member of a search body."""
     # A plus sign in a query is decoded as a blank.
     sign, name = (text[0], text[1:]) if text[:1] in {"+", "-", " "} else ("+", text)
     return {"field": name, "direction": "desc" if sign == "-" else "asc"}
@@ -84,7 +84,7 @@ def _sort_key(member: Any) -> SortKey:
 
 
 def parse_fields(value: Any) -> Fields | None:
-    """The `fields` member of a search body.
+    """Parse the `fields` member of a search body.
 
     Raises:
         BadQuery: it is not an object of two lists of names.
@@ -97,7 +97,7 @@ def parse_fields(value: Any) -> Fields | None:
 
 
 def fields_member(texts: Iterable[str]) -> Document:
-    """The `fields` of a URL, such as `id,properties.gsd,-links`, as the member of a body."""
+    """Convert a `fields` parameter, such as `id,properties.gsd,-links`, to a member of a search body."""
     found: dict[str, list[str]] = {"include": [], "exclude": []}
     for text in texts:
         found["exclude" if text.startswith("-") else "include"].append(text.lstrip("+- "))

@@ -40,9 +40,9 @@ class Filter:
     """A CQL2 expression.
 
     Attributes:
-        expression: It, compiled.
-        words: All words it contains, among them the properties it filters by.
-        properties: Names of the properties it asks of.
+        expression: The compiled expression.
+        words: All words of the expression, including the names of properties.
+        properties: Names of the properties that it uses.
     """
 
     expression: cql2.Expr
@@ -56,14 +56,14 @@ class Query:
 
     Attributes:
         area: Area that footprints must intersect, degrees of WGS 84; None for everywhere.
-        interval: Time the items' own times must touch.
+        interval: Time interval that the items' times must intersect.
         ids: Only these items; empty for all.
         collections: Only these collections; empty for all.
         matches: CQL2 expression.
-        limit: Items on a page, at most `LIMIT_MAX`.
-        sort: Properties to sort by and whether each descends; by collection and id where they are equal.
-        fields: Members to answer with; None for all.
-        after: The item after which the page begins, as `collection/id`.
+        limit: Number of items per page, at most `LIMIT_MAX`.
+        sort: Properties to sort by, with direction; items with equal values are sorted by collection and id.
+        fields: Members to return; None for all.
+        after: The last item of the previous page, as `collection/id`.
     """
 
     area: shapely.Geometry | None = None
@@ -78,10 +78,10 @@ class Query:
 
 
 def parse_query(members: Mapping[str, Any]) -> Query:
-    """A search from the members of a POST body, or from URL parameters turned into such members.
+    """Parse a search from the members of a POST body, or from URL parameters converted to such members.
 
     Raises:
-        BadQuery: a member is not what the STAC API specification says it is.
+        BadQuery: a member does not comply with the STAC API specification.
     """
     if members.get("bbox") is not None and members.get("intersects") is not None:
         raise BadQuery("bbox and intersects exclude each other")
@@ -107,7 +107,7 @@ def parse_query(members: Mapping[str, Any]) -> Query:
 
 
 def members_of_url(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """URL parameters as the members of a POST body: lists are comma-separated, geometries JSON."""
+    """Convert URL parameters to the members of a POST body: lists are comma-separated, geometries JSON."""
     members: dict[str, Any] = {name: value for name, value in parameters.items() if value != ""}
     for name in ("ids", "collections", "bbox", "sortby", "fields"):
         if name in members:
@@ -130,7 +130,7 @@ def members_of_url(parameters: Mapping[str, str]) -> dict[str, Any]:
 
 
 def parse_bbox(value: Any) -> shapely.Geometry:
-    """Two or three dimensions, west may be greater than east (across the antimeridian)."""
+    """Parse a box of two or three dimensions; west may be greater than east (across the antimeridian)."""
     if not isinstance(value, list) or len(value) not in {4, 6} or not all(_is_number(v) for v in value):
         raise BadQuery("bbox must be four or six numbers")
     half = len(value) // 2
@@ -145,7 +145,7 @@ def parse_bbox(value: Any) -> shapely.Geometry:
 
 
 def parse_geometry(value: Any) -> shapely.Geometry:
-    """A GeoJSON geometry of degrees."""
+    """Parse a GeoJSON geometry in degrees."""
     try:
         geometry = shapely.from_geojson(json.dumps(value))
     except (shapely.errors.GEOSException, TypeError, ValueError, RecursionError) as error:
@@ -158,7 +158,7 @@ def parse_geometry(value: Any) -> shapely.Geometry:
 
 
 def parse_datetime(value: Any) -> Interval:
-    """An instant or a closed or half open interval of RFC 3339 times."""
+    """Parse an instant, or a closed or half-open interval, of RFC 3339 times."""
     if value is None:
         return _ALWAYS
     if not isinstance(value, str):
@@ -176,7 +176,7 @@ def parse_datetime(value: Any) -> Interval:
 
 
 def parse_filter(value: Any, language: Any, crs: Any) -> Filter | None:
-    """A CQL2 expression, JSON or text."""
+    """Parse a CQL2 expression, JSON or text."""
     if value is None:
         return None
     if crs is not None and crs != "http://www.opengis.net/def/crs/OGC/1.3/CRS84":
@@ -226,7 +226,7 @@ def _modern(value: Any) -> Any:
 
 
 def parse_limit(value: Any) -> int:
-    """At least 1; larger than the service gives means as many as it gives."""
+    """Parse `limit`: at least 1; larger values are reduced to `LIMIT_MAX`."""
     if value is None:
         return LIMIT_DEFAULT
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

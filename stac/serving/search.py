@@ -1,8 +1,8 @@
-"""In-memory search over the GeoParquet index: arrays preselect, then geometry and CQL2 decide.
+"""In-memory search over the GeoParquet index: arrays preselect items, then geometry and CQL2 are tested.
 
-A snapshot is immutable and swapped as a whole. It is brought up to date by comparing the hashes of the blocks' index
-files which the collection records, so a publication costs a search one HEAD a collection and the changed blocks.
-An item is kept as the bytes it is answered with; `FILES`, `API` and `MAPS` stand where the addresses go.
+A snapshot is immutable and swapped as a whole. An update compares the hashes of the blocks' index
+files, which the collection records, so that after a publication a search costs one HEAD per collection and the changed
+blocks. Items are cached as response bytes, in which `FILES`, `API` and `MAPS` are placeholders for addresses.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Part:
         names: `collection/id` of each item.
         bounds_deg: float64, shape (items, 4): west, south, east, north.
         times_us: int64, shape (items, 3): first, last and nominal instant, microseconds since 1970.
-        bodies: Answers, without addresses.
+        bodies: JSON of the items, with placeholders for addresses.
         properties: Names of the properties that any of the items has.
     """
 
@@ -68,7 +68,7 @@ class Part:
     properties: frozenset[str] = frozenset()
 
     def body(self, row: int) -> bytes:
-        """The item's JSON, with `FILES` and `API` in place of addresses."""
+        """The item's JSON, with the placeholders `FILES` and `API` for addresses."""
         return self.bodies[row]
 
     @cached_property
@@ -79,12 +79,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Page:
-    """Items found.
+    """One page of found items.
 
     Attributes:
-        bodies: JSON of the items, with `FILES` and `API` in place of addresses.
-        matched: How many there are on all pages; None where that was not counted.
-        next_after: Where the next page begins; None on the last.
+        bodies: JSON of the items, with the placeholders `FILES` and `API` for addresses.
+        matched: Number of items on all pages; None if not counted.
+        next_after: The last item of this page, `collection/id`; None on the last page.
     """
 
     bodies: list[bytes]
@@ -129,9 +129,9 @@ class Snapshot:
         )
 
     def search(self, query: Query) -> Page:
-        """The items a query asks for, in the order of collection and id where it does not ask for another.
+        """Find the items of a query, by default in the order of collection and id.
 
-        With a filter and no order, items are looked at only until the page is full, and `matched` is not counted.
+        With a filter and no sort order, items are tested only until the page is full, and `matched` is not counted.
         """
         self._check_names(query)
         found = self._sieved(query)
@@ -252,9 +252,9 @@ class ItemIndex:
 
     Args:
         store: The store that contains the catalogue.
-        max_age_s: How long a snapshot is used before the store is asked whether it is still right.
+        max_age_s: Age at which a snapshot is compared with the store.
         has_maps: A map service draws the published tiles; items link to it.
-        clock: Seconds that only grow.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(
@@ -276,7 +276,7 @@ class ItemIndex:
         self._snapshot = Snapshot.of({}, ())
 
     def snapshot(self) -> Snapshot:
-        """The items as of at most `max_age_s` ago; while one thread looks, others get the previous snapshot."""
+        """The snapshot, at most `max_age_s` old; while one thread updates it, others get the previous snapshot."""
         stale = self._clock() - self._checked_s >= self._max_age_s
         first = self._checked_s < 0
         if stale and self._lock.acquire(blocking=first):
@@ -318,7 +318,7 @@ class ItemIndex:
 
 
 def read_part(data: bytes, digest: str, *, has_maps: bool = False) -> Part:
-    """The items of an index file, ready to be answered with, with links to the map service where there is one."""
+    """Read the items of an index file and prepare their JSON, with links to the map service if there is one."""
     items = decode_items(data)
     return Part(
         digest=digest,

@@ -18,7 +18,7 @@ def catalogue_site(store: ObjectStore, browser: Path | None = None) -> FastAPI:
 
     Args:
         store: The store that contains the catalogue.
-        browser: Folder `deploy/stac-browser/build.sh` built into.
+        browser: Folder built by `deploy/stac-browser/build.sh`.
 
     Raises:
         ConfigError: the folder contains no built browser.

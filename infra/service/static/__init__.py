@@ -1,4 +1,4 @@
-"""The page: plain HTML, CSS and modules, no build step; `vendor/` contains MapLibre with its licence."""
+"""The map page: plain HTML, CSS and JavaScript modules without a build step; `vendor/` contains MapLibre."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _BANDS: Final = {"within_68": 1.0, "within_95": 1.96}
 def judged(
     site: SurfaceSite, model: str, probability: float | None = None, smooth: bool = True
 ) -> dict[str, dict[str, float]]:
-    """Figures of a site by method: no correction, the morphological filter, the model without and with land cover.
+    """Errors of a site by method: no correction, the morphological filter, the model without and with land cover.
 
     On bare-earth sites canopy and buildings are simulated, the same at every call. The figures include the fraction of
     corrected pixels whose error is within the 68 % and the 95 % band.

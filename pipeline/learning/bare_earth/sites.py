@@ -162,7 +162,7 @@ def load_sites(path: Path, pixel_size_m: float, seed: int = 0) -> list[SurfaceSi
 
 
 def read_list(path: Path, key: str = "sites") -> list[dict[str, Any]]:
-    """Entries of a YAML file under a key; only `sites` must be there.
+    """Entries of a YAML file under a key; only `sites` is required.
 
     Raises:
         ConfigError: the file is not such a list.

@@ -75,7 +75,7 @@ def ablate(
 
     Args:
         train: Scenes to train on.
-        test: Scenes never seen.
+        test: Test scenes, not used in training.
         spec: Size of the network; `aspp` is the variant's.
         bins: Height classes; `spacing` is the variant's.
         training: Training options, equal for all.
@@ -83,7 +83,7 @@ def ablate(
         on_variant: Receives each result when it is ready.
 
     Returns:
-        Results by variant, and of the best constant (`constant`), the result of a head that learnt nothing.
+        Results by variant, and of the best constant (`constant`), the best result without any image.
 
     Raises:
         NoTrainingPixels: no scenes.

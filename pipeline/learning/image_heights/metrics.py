@@ -1,4 +1,4 @@
-"""The paper's six figures (Eigen et al., 2014)."""
+"""The paper's six error measures (Eigen et al., 2014)."""
 
 from __future__ import annotations
 

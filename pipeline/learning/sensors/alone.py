@@ -1,13 +1,13 @@
-"""A source's sensor model from its own spectra: no finer model is needed, the footprint is less certain.
+"""A source's sensor model from its own spectra: needs no finer DTM, but the footprint is less certain.
 
 Terrain spectra fall as a known power of frequency; a footprint lowers them, noise raises them. Windows of the source
 are differenced (a Laplacian leaves planes out and whitens the terrain), tapered and transformed. The model's expected
 spectrum of such a window is computed exactly from its covariance, leakage and aliasing included, and fitted by
 Whittle's likelihood with one terrain amplitude per window.
 
-Noise that grows with the relief and a narrower footprint can leave nearly the same spectra. So the fit is made twice, window by
-window and on the mean of all windows, which weighs rough terrain more. The footprint is between both; half of their
-difference is part of the standard error.
+Noise that grows with the relief and a narrower footprint can give nearly the same spectra. So the fit is made twice:
+per window, and on the mean of all windows, where rough terrain has more weight. The footprint is the mean of both; half
+of their difference is part of the standard error.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Spectra:
     Attributes:
         power: Shape (windows, bins).
         slope: Mean squared slope by window.
-        counts: Independent values behind each bin.
+        counts: Number of independent values per bin.
         sums: Weights that average a window's plane of powers over each bin, shape (bins, WINDOW_PX**2).
         pixel_size_m: Size of a pixel along columns and rows, metres.
         step_m: Rounding step of the heights.
@@ -93,7 +93,7 @@ class Spectra:
         return cls(np.array(power), np.array(slope), counts, sums, source.pixel_size_m, source.step_m)
 
     def only(self, windows: Array) -> Spectra:
-        """Some of the windows."""
+        """Select some of the windows."""
         return Spectra(self.power[windows], self.slope[windows], self.counts, self.sums, self.pixel_size_m, self.step_m)
 
     def mean(self) -> Spectra:

@@ -72,7 +72,7 @@ def write_entry(catalogue: Path, source_id: str, sensor: SensorModel) -> None:
 
 
 def entry_of(sensor: SensorModel) -> dict[str, Any]:
-    """A sensor model as a catalogue writes it: values that are set, without the rest."""
+    """Catalogue entry of a sensor model: only the values that are set."""
     return sensor.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
 
 

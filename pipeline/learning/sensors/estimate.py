@@ -16,11 +16,11 @@ class Parameters:
     """Parameters of a sensor model, metres.
 
     Attributes:
-        footprint_m: Along columns.
-        footprint_rows_m: Along rows.
-        noise_m: On level terrain.
-        noise_per_slope_m: Per unit of slope.
-        noise_range_m: Range of the correlation.
+        footprint_m: Standard deviation of the footprint along columns.
+        footprint_rows_m: Standard deviation of the footprint along rows.
+        noise_m: Standard deviation of the noise on level terrain.
+        noise_per_slope_m: Additional standard deviation per unit of slope.
+        noise_range_m: Correlation range of the noise.
     """
 
     footprint_m: float

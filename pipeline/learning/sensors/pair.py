@@ -1,9 +1,9 @@
 """A source's sensor model from a finer DTM of the same place.
 
-The finer heights are blurred until they fit: Gauss-Newton over the squares of both footprints, the horizontal shift and a
-tilted plane, weighted by the noise and robust against outliers. A Gaussian's derivative by its variance is half its second
-derivative, so no blur is computed twice. The residuals then give the noise: its variance regressed on the squared slope, its
-range from their variogram, which slow errors of the source do not disturb.
+The finer heights are blurred until they fit: Gauss-Newton over the squares of both footprints, the horizontal shift and
+a tilted plane, weighted by the noise and robust against outliers. A Gaussian's derivative by its variance is half its
+second derivative, so no blur is computed twice. The residuals then give the noise: its variance regressed on the
+squared slope, its range from their variogram, which slow errors of the source do not disturb.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Overlap:
 
     @classmethod
     def of(cls, source: HeightGrid, finer: HeightGrid, mask: BoolArray | None = None) -> Overlap:
-        """Lay a source over a finer model.
+        """Find the overlap of a source with a finer model.
 
         Args:
             source: The source.

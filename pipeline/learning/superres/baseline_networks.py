@@ -110,7 +110,7 @@ class FineNet(_Corrector):
 
 
 class Edsr(_Corrector):
-    """EDSR's baseline on the coarse grid, here with a skip around all of it."""
+    """EDSR's baseline on the coarse grid, here with a skip connection around the whole network."""
 
     def __init__(self, factor: int, channels: int = 64, blocks: int = 16) -> None:
         super().__init__(factor)
@@ -125,7 +125,7 @@ class Edsr(_Corrector):
         self.tail = nn.Conv2d(channels, factor * factor, 3, padding=1)
 
     def start(self) -> None:
-        """As the others; and residual branches begin small, or sixteen of them blow the features up."""
+        """Initial weights as in `FineNet`; residual branches start small, because sixteen large ones would diverge."""
         super().start()
         for layer in (*(block[2] for block in self.body if isinstance(block, nn.Sequential)), self.last):
             layer.get_parameter("weight").data.mul_(0.1)
@@ -257,7 +257,7 @@ class BaselineResolver:
 
 
 def _windows(shape: tuple[int, ...], origin_px: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Corners of the used parts of windows, on the source's lattice, relative to the array; the first may be negative."""
+    """Corners of the used parts of windows on the source's lattice, from the array's corner; may be negative."""
     for row in range(-(origin_px[0] % _STEP_PX), shape[0], _STEP_PX):
         for column in range(-(origin_px[1] % _STEP_PX), shape[1], _STEP_PX):
             yield row, column

@@ -1,4 +1,4 @@
-"""Processes that train one network together: each takes its share of every batch, and all make the same step.
+"""Processes that train one network together: each computes a part of every batch, and all make the same step.
 
 The batch of a step is drawn from the run's seed, independent of the number of processes, and sums that a loss divides
 by are taken over all of them. So a run depends on the number of processes only through the order of additions.
@@ -44,7 +44,7 @@ class DataParallel:
         """This process's part of a batch.
 
         Raises:
-            ConfigError: The batch cannot be dealt evenly.
+            ConfigError: The batch size is not a multiple of the number of processes.
         """
         if self.size == 1:
             return batch

@@ -38,7 +38,7 @@ class GridLevel(BaseModel):
         columns: Native columns in one fine pixel; a number other than `rows` gives anisotropic pixels.
         thinning: How the native pixels are pooled.
         weight: Share of this level among the site's samples.
-        judged: Whether figures on the site, when held out, include this level.
+        judged: Whether validation on the site, if held out, includes this level.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,7 +59,7 @@ class Turned(BaseModel):
     """Copies of a site on grids at other angles and spacings, so that few square kilometres give many samplings.
 
     Attributes:
-        copies: How many.
+        copies: Number of copies.
         least: Least spacing in native pixels; below about 1.5 a copy is smoother than terrain sampled at its spacing.
         most: Greatest spacing in native pixels.
         share: Share of the copies among the site's samples.

@@ -11,7 +11,7 @@ from orograph.pipeline.sources.catalogue import Thinning
 
 
 def cropped(heights_m: FloatArray, factor_rows: int, factor_columns: int | None = None) -> FloatArray:
-    """The largest top-left part whose sides the factors divide."""
+    """Crop to the largest upper-left part whose sides are multiples of the factors."""
     columns = factor_columns or factor_rows
     return heights_m[: heights_m.shape[0] // factor_rows * factor_rows, : heights_m.shape[1] // columns * columns]
 

@@ -4,7 +4,7 @@ Coarse samples do not determine four fifths of the squared error of the base. In
 network memorises when it trains on few square kilometres; the output of a trained network contains little of it. A
 teacher sees every batch rotated or mirrored at random, so a student learns the mean over all eight symmetries.
 
-On its own training terrain a teacher repeats what it has memorised. So a share of the batches may be `Sampler.unseen`:
+On its own training terrain a teacher reproduces memorised noise. So a share of the batches may be `Sampler.unseen`:
 native pixels taken as coarse samples, which a teacher cannot have memorised.
 """
 
@@ -30,10 +30,10 @@ class Teacher:
     """Trained networks whose mean output a student learns in addition to the truth.
 
     Attributes:
-        networks: Of the student's factor.
+        networks: Networks with the student's factor.
         share: Share of the output in the student's target; the rest is the truth.
         seed: Seed of the rotations of batches.
-        precision: Of their bodies.
+        precision: Precision of their bodies.
     """
 
     networks: tuple[TerrainNet, ...]
@@ -63,7 +63,7 @@ class Teacher:
 
 
 def turned(planes: Tensor, turns: int, mirrored: bool) -> Tensor:
-    """Planes turned by so many right angles, then mirrored."""
+    """Rotate planes by `turns` right angles, then mirror them if `mirrored`."""
     out = torch.rot90(planes, turns, dims=(-2, -1))
     return out.flip(-1) if mirrored else out
 

@@ -1,4 +1,4 @@
-"""Evaluation: thin measured heights, raise them again by every method, compare on the same pixels."""
+"""Evaluation: decimates or averages measured heights, upsamples them by every method, and compares the results."""
 
 from __future__ import annotations
 

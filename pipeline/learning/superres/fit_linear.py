@@ -28,7 +28,7 @@ def accumulated(sampler: Sampler, thinning: Thinning, draws: int = 400) -> Linea
 
 
 def modes_of(factor: int) -> tuple[Thinning, ...]:
-    """Thinning modes that make sense at a factor: decimation by an even one shifts the grid."""
+    """Valid thinning modes at a factor; decimation by an even factor would shift the grid."""
     return tuple(mode for mode in Thinning if factor % 2 or mode is Thinning.AVERAGED)
 
 

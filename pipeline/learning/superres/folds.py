@@ -1,4 +1,4 @@
-"""Folds by location: sites held out whole, or of every site a piece set aside; never random patches."""
+"""Validation terrain by location: whole sites, or a piece of every site; never random patches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 GAP_PX: Final = 24
 """Unused native pixels between a piece set aside and the training terrain."""
 LEAST_PX: Final = 90
-"""Least width of a piece, native pixels: 15 at either side do not count, and levels of half the resolution need some too."""
+"""Least width of a piece, native pixels: 15 at either side are not evaluated, and coarser levels need some."""
 _MOST: Final = 1.0 / 3.0
 """Largest part of a site that is set aside; a site too small to leave a useful piece is trained on whole."""
 
@@ -49,7 +49,7 @@ def gathered(
         data: Folder of their files.
         set_aside: Share of each training site to set aside if no site is held out; 0 for none.
         patch_px: Side of a training patch, native pixels; the remaining part must contain one.
-        judge: Whether to load the sites held out.
+        judge: Whether to load the held-out sites.
 
     Raises:
         SourceMissing: A site's file does not exist.

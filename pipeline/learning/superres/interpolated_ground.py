@@ -28,7 +28,7 @@ _JUDGED: Final = 0.25
 
 
 def interpolated(heights_m: FloatArray, valid: BoolArray) -> BoolArray:
-    """Valid pixels drawn out by a whole factor along both axes, linearly or by repetition, with a rim.
+    """Mask of valid pixels upsampled by a whole factor along both axes, linearly or by repetition, with their rim.
 
     Args:
         heights_m: Shape (rows, columns), metres; anything finite where not valid.

@@ -26,9 +26,8 @@ def pair_loss(
 ) -> tuple[Tensor, float]:
     """Weighted error of a batch relative to the base's, and the same for plain squares without gradient.
 
-    The error is that against `aim` (the truth when None); the figure without gradient is always against the truth.
-
-    Of a batch shared by several processes, the mean of each over the processes is that of the whole batch.
+    The error is relative to `aim` (the truth when None); the value without gradient is always relative to the truth.
+    If several processes share a batch, the means over the processes are those of the whole batch.
     """
     device = net.head.device
     coarse, fine = torch.from_numpy(batch.coarse).to(device), torch.from_numpy(batch.fine).to(device)

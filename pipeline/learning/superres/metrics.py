@@ -1,4 +1,4 @@
-"""Figures of merit of fine heights against measured ones, as OpenDEM reports them and beyond.
+"""Error measures of upsampled heights against measured ones: those of OpenDEM and further ones.
 
 OpenDEM's protocol: tiles of 300 x 300 pixels, 15 pixels sliced off each side, MAE, RMSE, maximum, PSNR with a range of
 3150 m, SSIM, and counts of tiles won; the mean of per-tile figures. Pooled figures weigh pixels equally.
@@ -51,12 +51,12 @@ class TileFigures:
     aspect_rmse_deg: float
 
     def to_dict(self) -> dict[str, float]:
-        """As JSON-ready values."""
+        """The measures as JSON-ready values."""
         return asdict(self)
 
 
 def counted(valid: BoolArray, border_px: int = BORDER_PX) -> BoolArray:
-    """Pixels that count: at least `border_px` from the tile's side and from any void."""
+    """Mask of the pixels to compare: at least `border_px` from the tile's side and from any void."""
     return binary_erosion(valid, np.ones((3, 3), bool), iterations=border_px, border_value=0)
 
 

@@ -1,7 +1,7 @@
-"""Muon: steps whose directions are orthogonalised, for the kernels of the body.
+"""Optimiser Muon: gradient steps with orthogonalised directions, for the kernels of the body.
 
 After K. Jordan and others, 2024 (Newton-Schulz iteration), with steps scaled to Adam's size as J. Liu and others, 2025,
-propose, so that both optimisers share one learning rate. torch's own takes matrices only, kernels are not.
+propose, so that both optimisers share one learning rate. torch's Muon accepts matrices only, not convolution kernels.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Muon(torch.optim.Optimizer):
         kernels: Parameters of one shape (channels out, channels in, rows, columns).
         lr: Learning rate, on Adam's scale.
         momentum: Decay of the running mean of gradients.
-        decay: Weights shrink by this share of the learning rate a step.
+        decay: Weight decay per step, as a share of the learning rate.
     """
 
     def __init__(self, kernels: Iterable[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.0) -> None:
@@ -44,7 +44,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
-        """One step of the kernels that have a gradient."""
+        """Update the kernels that have a gradient."""
         for group in self.param_groups:
             moved = [(kernel, kernel.grad) for kernel in group["params"] if kernel.grad is not None]
             kernels: list[Tensor] = [kernel for kernel, _ in moved]

@@ -1,6 +1,6 @@
-"""OpenDEM's VDSR4DEM with its own published x3 weights, run as it should be.
+"""OpenDEM's VDSR4DEM with its own published x3 weights, with the normalisation of its training.
 
-Ten 9 x 9 convolutions of 32 channels with bias and rectifier and an eleventh to one channel correct GDAL's cubic. The
+Ten 9 x 9 convolutions of 32 channels with bias and ReLU, and an eleventh to one channel, correct GDAL's cubic. The
 published notebook tests with heights normalised image by image although training normalised the whole data set
 (170 m to 3150 m); with the training's normalisation the weights do better, so that is used here. Source:
 https://github.com/OpenDEM/VDSR4DEM, MIT.

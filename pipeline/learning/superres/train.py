@@ -1,4 +1,4 @@
-"""Training: alone or with others (`DataParallel`), deterministic by seed, with checkpoints that resume exactly."""
+"""Trains a network in one process or several (`DataParallel`), deterministic by seed, with exact resumption."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ Report = Callable[[dict[str, float]], None]
 def fit_bases(sampler: Sampler, draws: int = 400) -> Tensor:
     """Bases by mode: Keys' six taps for decimated input, the fitted linear filter for averaged input.
 
-    Decimated samples leave a linear filter 0.3 points to gain over Keys' kernel, averaged ones over ten.
+    For decimated samples a linear filter gains 0.3 percentage points over Keys' kernel, for averaged ones more than
+    ten.
     """
     fit = accumulated(sampler, Thinning.AVERAGED, draws)
     kernels = (interpolant_kernels("keys6", sampler.factor), fit.kernels(Thinning.AVERAGED))
@@ -131,12 +132,12 @@ class Trainer:
     def start_from(self, *weights: Path) -> None:
         """Begin with trained weights or the averaged ones of a checkpoint, including their bases.
 
-        Of several (branches of one trunk) it is their mean, which generalises better than each. Those of a smaller
-        network grow into this one.
+        For several weights (from the same starting weights) it uses their mean, which generalises better. Weights of a
+        smaller network are extended to this one.
 
         Raises:
-            ConfigError: They fit neither this network nor a smaller one it could grow from, or not each other, or are not
-                symmetric where the plan is.
+            ConfigError: They fit neither this network nor a smaller one it could grow from, or not each other, or are
+                not symmetric where the plan is.
         """
         begin = trained(weights, self.plan.factor)
         if self.symmetry is not None and not is_symmetric(begin):
@@ -176,7 +177,7 @@ class Trainer:
         return True
 
     def save(self) -> None:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint atomically."""
         tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for index, optimiser in enumerate(self.optimisers):
@@ -291,7 +292,7 @@ def _drawn(plan: TrainingPlan, step: int) -> float:
 
 
 def write_curves(rows: Sequence[dict[str, float]], folder: Path) -> None:
-    """The run's figures so far as `curves.csv`."""
+    """Write the training curves so far to `curves.csv`."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     part = folder / "curves.csv.part"
     with part.open("w", newline="") as stream:

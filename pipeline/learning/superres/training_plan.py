@@ -1,4 +1,4 @@
-"""Everything that shapes the weights of a super-resolution network besides the data."""
+"""All options that determine the weights of a super-resolution network, apart from the data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orograph.pipeline.superres.network import PRESETS
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """Everything that shapes the weights besides the data.
+    """All options that determine the weights, apart from the data.
 
     Attributes:
         preset: Size of the network: XS, S, M or L.

@@ -1,4 +1,4 @@
-"""Validation on whole sites the training never saw: RMSE gain over GDAL's cubic by site and mode."""
+"""Validation on whole held-out sites: RMSE gain over GDAL's cubic by site and mode."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class TrainingValidation:
     Args:
         sites: Sites held out.
         factor: Factor to recover.
-        reach_px: Context around what is judged, at least as far as the networks see.
-        precision: Of the networks' bodies.
+        reach_px: Context around the evaluated pixels, at least the networks' radius.
+        precision: Precision of the networks' bodies.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class TrainingValidation:
         return {name: 100.0 * (1.0 - (own / base) ** 0.5) for name, (own, base) in squares.items()}
 
     def predict(self, net: nn.Module, raster: HeldOutSites) -> FloatArray:
-        """The network's heights on one raster."""
+        """Upsample one raster by the network."""
         if not isinstance(net, TerrainNet):
             raise ModelError(f"{type(net).__name__} cannot be validated here")
         if net.preset.radius_px > self.reach_px:

@@ -59,7 +59,7 @@ def noise_correlation(sensor: SensorModel, east_m: Array, north_m: Array) -> Arr
 def filter_bank(sensor: SensorModel, pixel_size_m: tuple[float, float], factor: int) -> FilterBank:
     """Best linear filters of a sensor: kriging of the fine height from noisy, blurred neighbours, exact on planes.
 
-    Without the planes among its drifts, a filter for low relief would turn a smooth slope into steps.
+    Filters reproduce planes exactly; otherwise a filter for low relief would turn a smooth slope into steps.
 
     Args:
         sensor: Footprint and noise.

@@ -1,4 +1,4 @@
-"""Error of an interpolation kernel on terrain and noise as a sensor sees them, in closed form."""
+"""Error of an interpolation kernel for terrain and noise measured by a sensor, in closed form."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def _second_difference(
 
 @lru_cache(maxsize=16)
 def moved_kernel_error(kernel: str, sensor: SensorModel, pixel_size_m: float, phases: int) -> KernelError:
-    """Errors of heights moved between pixels of one size, with the second differences of the moved heights.
+    """Errors of heights resampled between pixels of one size, with the second differences of the resampled heights.
 
-    An interpolant smooths, so moved heights are less rough than the samples they come from.
+    An interpolant smooths, so resampled heights are smoother than their samples.
 
     Args:
         kernel: An exact interpolant whose radius is at most four pixels.

@@ -1,4 +1,4 @@
-"""Local statistics a sensor's filter adapts to: noise from the slope, amplitude of the terrain from its relief.
+"""Local statistics for a sensor's filter: noise from the slope, amplitude of the terrain from its relief.
 
 The amplitude is estimated over about half a kilometre. A narrower window takes bursts of noise for relief; real radar
 noise is heavy-tailed. Within that window level terrain is taken to be calmer than slopes, so that a valley floor does not
@@ -96,7 +96,7 @@ def noise_by_slope(squared: Array, sensor: SensorModel) -> Array:
 
 
 def band_energies(sensor: SensorModel, pixel_size_m: tuple[float, float]) -> tuple[float, float]:
-    """Variance of the band for terrain of unit amplitude as the sensor sees it, and for noise of unit variance."""
+    """Variance of the filter band for measured terrain of unit amplitude, and for noise of unit variance."""
     narrow, wide = (gaussian_taps(sigma, REACH_PX) for sigma in _BAND_PX)
     kernel = np.outer(narrow, narrow) - np.outer(wide, wide)
     size = 4 * REACH_PX + 1

@@ -1,4 +1,4 @@
-"""Super-resolution for a known sensor: deconvolves its footprint as far as its noise allows, and states the error."""
+"""Super-resolution for a known sensor: deconvolves its footprint as its noise allows, and estimates the error."""
 
 from __future__ import annotations
 

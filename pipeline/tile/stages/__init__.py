@@ -1,6 +1,6 @@
-"""The stages a window of a tile passes, one file each, pure functions.
+"""The stages of a tile's windows: pure functions, one file each.
 
-Adding one is a file, a line in `STAGES`, its name in the settings' list, and its tests.
+A new stage needs a file, a line in `STAGES`, its name in the list of the settings, and tests.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ def chain(names: tuple[str, ...]) -> tuple[Stage, ...]:
     """The stages of a settings' list, in its order.
 
     Raises:
-        ConfigError: a name no stage has.
+        ConfigError: no stage has this name.
     """
     for name in names:
         if name not in STAGES:

@@ -51,7 +51,7 @@ class Blend:
         return reach * min(max(1, len(job.sources) - 1), _DEEPEST) + 3
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
-        """Distance (float64), nearest indices (2 int32), differences, bend and weights, besides the layers and their masks."""
+        """Distance (float64), nearest indices (2 int32), differences, bend, weights, the layers and their masks."""
         lowered = 0 if job.settings.bare_earth == "none" else 4 * (1 + len(job.sources))
         return shape[0] * shape[1] * (84 + 4 * len(job.sources) + lowered)
 
@@ -113,7 +113,7 @@ class _Difference:
 
 
 def _difference(upper_m: FloatArray, sigma_m: FloatArray, layer: Layer, joined_px: float | None) -> _Difference:
-    """Differences where both sources have heights; joined within a width in pixels, also along borders where they abut."""
+    """Differences where both sources have heights, within a width in pixels, and along borders where they abut."""
     have = np.isfinite(upper_m)
     both = have & layer.valid
     metres = np.where(both, upper_m - layer.heights_m, np.float32(0)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Voids of a few dozen pixels, by the ten thousand: the membrane of `fill`, solved densely in one compiled pass."""
+"""Fills many voids of a few dozen pixels: the membrane of `fill`, solved densely in one compiled pass."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _fill(
 def _equations(
     labels: Any, r: Any, c: Any, heights: Any, system: Any, load: Any, rim: Any
 ) -> int:  # pragma: no cover - compiled
-    """Laplace's equation in a void: each pixel is the mean of its four neighbours. Returns how many rim pixels it has."""
+    """Solve Laplace's equation in a void (each pixel is its neighbours' mean); return the number of rim pixels."""
     number, rim_px = labels[r[0], c[0]], 0
     system[: r.size, : r.size] = 0.0
     for i in range(r.size):

@@ -1,4 +1,4 @@
-"""Regrid: every source on the window's grid, in the target frame, interpolated exactly once."""
+"""Regrid: interpolates every source to the window's grid, in the target frame, exactly once."""
 
 from __future__ import annotations
 

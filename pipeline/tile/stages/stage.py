@@ -47,7 +47,7 @@ class TileWindow:
     """A block of a tile on its way through the stages; arrays cover the core and `halo_px` around it.
 
     Attributes:
-        core: Which pixels of the tile this window is for.
+        core: Pixels of the tile that this window produces.
         halo_px: Pixels around the core on each side, also beyond the tile's edge.
         geobox: Grid of core and halo.
         layers: Sources, best first; empty before `regrid` and after `blend`.
@@ -55,7 +55,7 @@ class TileWindow:
         source_index: uint8, 0 where void.
         sigma_m: float32 standard deviation, NaN where void.
         filled: True where a void was filled.
-        lowered: Share of each pixel that bare earth took something off, 0 to 1; None where no source in it was asked.
+        lowered: Share of each pixel that bare earth lowered, 0 to 1; None if bare earth was not used.
         unbent_m: Merged heights before sources were bent to meet; None where one source covers the window.
     """
 
@@ -71,7 +71,7 @@ class TileWindow:
     unbent_m: FloatArray | None = None
 
     def evolve(self, **changes: Any) -> Self:
-        """The same window with other values."""
+        """A copy of the window with some values replaced."""
         return replace(self, **changes)
 
     @property
@@ -80,7 +80,7 @@ class TileWindow:
         return self.core.height + 2 * self.halo_px, self.core.width + 2 * self.halo_px
 
     def inner(self, array: npt.NDArray[Any], extra_px: int = 0) -> npt.NDArray[Any]:
-        """The core's part of an array, with `extra_px` of the halo."""
+        """The core of an array, widened by `extra_px` of the halo."""
         cut = self.halo_px - extra_px
         return array[cut : array.shape[0] - cut, cut : array.shape[1] - cut]
 
@@ -89,7 +89,7 @@ class TileReader(Protocol):
     """Resamples every source of the tile to a window's grid; see `orograph.pipeline.tile.assembly`."""
 
     def layers(self, geobox: GeoBox) -> tuple[Layer, ...]:
-        """Layers with data in the window, best first; those wholly hidden by better ones may be left out."""
+        """Layers with data in the window, best first; those entirely covered by better ones may be left out."""
         ...
 
     def has_better(self, index: int, geobox: GeoBox) -> bool:
@@ -99,7 +99,7 @@ class TileReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Context of a stage in addition to the window."""
+    """Inputs of a stage besides the window: job, reader and clock."""
 
     job: Job
     reader: TileReader
@@ -119,11 +119,11 @@ class Stage(Protocol):
         ...
 
     def halo_px(self, job: Job) -> int:
-        """Reach of the stage around a pixel."""
+        """Number of pixels around a pixel on which the stage's result depends."""
         ...
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
-        """Memory the stage needs for a window of this shape, the window's own arrays included."""
+        """Memory in bytes for a window of this shape, including the window's own arrays."""
         ...
 
     def __call__(self, window: TileWindow, context: Context) -> TileWindow:
