@@ -128,7 +128,7 @@ def harmonise(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coregistration:
-    """How to move one raster onto another.
+    """Estimated displacement of one raster from another.
 
     Attributes:
         fitted: Displacement field, statistics and status.

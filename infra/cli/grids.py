@@ -36,7 +36,7 @@ def list_grids(
     grids_dir: GridsDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the catalogue's grids: present and right, missing, or not the pinned file."""
+    """List the catalogue's grids and their state: installed, missing, or different from the pinned file."""
     from rich.table import Column, Table
 
     from orograph.pipeline.vertical import VerticalCatalogue, grid_states

@@ -14,7 +14,7 @@ _PATHS: Final = {"href", "hrefs", "cells", "path"}
 
 
 def anchored_text(path: Path) -> bytes:
-    """Content of a local file; of a source catalogue, with paths made absolute as they are read on this machine."""
+    """Content of a local file; of a source catalogue, with paths made absolute on this machine."""
     content = path.read_bytes()
     if path.suffix not in {".yaml", ".yml"}:
         return content

@@ -22,7 +22,7 @@ from orograph.pipeline.version import __version__
 
 
 class Severity(StrEnum):
-    """How much a finding matters."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"

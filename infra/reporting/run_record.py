@@ -153,7 +153,7 @@ def run_name(digest: str, moment: datetime | None = None) -> str:
 
 
 def latest_run(store: Store) -> str | None:
-    """Name of the run that began last, None when there is none."""
+    """Name of the run that began last; None without runs."""
     names = [info.key.split("/")[1] for info in store.list(f"{ROOT}/") if info.key.endswith("/state.json")]
     return max(names, default=None)
 

@@ -26,7 +26,7 @@ WHOLE_BYTES: Final = 64 * 2**20
 
 
 def with_contents(result: TileResult, rasters: Mapping[str, Sequence[RasterFile]]) -> TileResult:
-    """The result with the hashes of its local files in the draft of its manifest.
+    """Add the hashes of a tile's local source files to its draft manifest.
 
     Raises:
         SourceChanged: a file's content differs from the index.

@@ -18,7 +18,7 @@ def read_document(href: str, *, endpoint_url: str | None = None, backoff: Backof
 
     Raises:
         SourceMissing: it does not exist, or access is denied.
-        SourceUnavailable: the server fails or answers incorrectly, after all tries.
+        SourceUnavailable: the server fails or answers incorrectly, after all attempts.
     """
     try:
         if href.startswith(("http://", "https://")):

@@ -1,6 +1,6 @@
 """Hashes of files that tiles were made from, kept in the sources' indexes.
 
-A later tile then notices a file whose content changed although its size, time of change and inode did not.
+A later tile then detects a file whose content changed although its size, time of change and inode did not.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class NodeNeeds:
 
 @contextlib.contextmanager
 def needs_of(jobs: Sequence[Job], settings: RunSettings, engine: str) -> Iterator[NodeNeeds]:
-    """Context with the needs of jobs, None on one machine; it marks a folder store and finally removes the mark."""
+    """Context that gives the needs of jobs (None on one machine); a folder store has the mark until its end."""
     if engine != "ray":
         yield NodeNeeds()
         return

@@ -35,8 +35,8 @@ def real_files(source: Source, area_deg: Bounds, folder: Path, say: Callable[[st
     Args:
         source: A source of the catalogue.
         area_deg: West, south, east, north.
-        folder: Downloads go to `folder/data`, cuts to `folder/sources`.
-        say: Receives progress in words.
+        folder: Destination: downloads are in `folder/data`, cropped files in `folder/sources`.
+        say: Called with progress messages.
 
     Raises:
         SourceUnavailable: files could not be downloaded.

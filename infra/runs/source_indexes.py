@@ -68,7 +68,7 @@ def index_key(source_id: str) -> str:
 
 
 def load_index(store: Store, source_id: str) -> SourceIndex | None:
-    """A source's index; None where there is none.
+    """Read a source's index; None if it does not exist.
 
     Raises:
         CatalogueError: it is damaged.
@@ -88,7 +88,7 @@ def load_index(store: Store, source_id: str) -> SourceIndex | None:
 
 
 def keep_index(store: Store, index: SourceIndex) -> None:
-    """Write a source's index; the last writer wins, and every reader sees a complete index."""
+    """Write a source's index; the last writer replaces earlier ones, and every reader sees a complete index."""
     store.put(index_key(index.source_id), index.to_bytes(), media_type=_MEDIA_TYPE)
 
 

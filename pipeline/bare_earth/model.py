@@ -48,7 +48,7 @@ class AboveGround:
 
 @dataclass(frozen=True, slots=True)
 class Operating:
-    """How to use a model, chosen on held-out terrain.
+    """Thresholds and spread factor of a model, chosen on held-out terrain.
 
     Attributes:
         probability: An object stands where P(height above the terrain > 2 m) exceeds this.

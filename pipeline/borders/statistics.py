@@ -1,4 +1,4 @@
-"""Robust figures of height differences."""
+"""Robust statistics of height differences."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DifferenceStatistics:
 
     @classmethod
     def of(cls, differences_m: npt.NDArray[np.floating]) -> Self:
-        """Compute the figures of finite differences; ValueError if there are none."""
+        """Compute the statistics of finite differences; ValueError if there are no differences."""
         values = np.asarray(differences_m, dtype=np.float64)
         values = values[np.isfinite(values)]
         if not values.size:
@@ -55,5 +55,5 @@ class DifferenceStatistics:
         )
 
     def rounded(self) -> dict[str, float | int]:
-        """The figures rounded to a tenth of a millimetre, for JSON."""
+        """The statistics rounded to a tenth of a millimetre, for JSON."""
         return {name: value if isinstance(value, int) else round(value, 4) for name, value in asdict(self).items()}

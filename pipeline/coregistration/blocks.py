@@ -1,4 +1,4 @@
-"""Quality figures per block: count, own shift, covariance, condition, spread of residuals, status."""
+"""Quality statistics per block: count, own shift, covariance, condition, spread of residuals, status."""
 
 from __future__ import annotations
 

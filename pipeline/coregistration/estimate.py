@@ -47,7 +47,7 @@ class SlopeSpread:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """A fitted field and its quality figures.
+    """A fitted field and its quality statistics.
 
     Attributes:
         covariance: Covariance of the mean east, north and up displacement (square metres), robust to noise correlated

@@ -1,4 +1,4 @@
-"""Output files of a coregistration: the aligned raster and the field, strip by strip, and figures as JSON."""
+"""Output files of a coregistration: the aligned raster and the field, strip by strip, and statistics as JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BANDS: Final = {"aligned": ("height",), "field": ("east", "north", "up")}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Every n-th pixel of the reference's grid, for figures and pictures; all pixels of a small raster.
+    """Every n-th pixel of the reference's grid, for statistics and pictures; all pixels of a small raster.
 
     Attributes:
         geobox: The grid of the sample.

@@ -65,7 +65,7 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoregistrationOutcome:
-    """Results of a coregistration and their figures."""
+    """Results of a coregistration, with their statistics."""
 
     result: Coregistration
     report: dict[str, Any]
@@ -85,7 +85,7 @@ class CoregistrationRequest:
         nodata: An additional nodata value of the raster to be aligned.
         allow_vertical: Write the raster with a vertical shift alone if no horizontal shift can be trusted.
         threads: 0 for all that this process may use.
-        check: Add two fits for the held-out figures.
+        check: Make two more fits, for the held-out residuals.
         pictures: Draw maps, arrows and a histogram.
     """
 

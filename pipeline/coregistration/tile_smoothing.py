@@ -2,7 +2,7 @@
 
 Tiles are estimated one by one, so two tiles that share an edge may shift the same source differently and leave a step
 there. This module replaces each source's shifts by a surface with values at tile corners, bilinear inside: both
-sides of an edge read the same two corners. Tiles that could not observe a shift take that of their neighbours.
+sides of an edge read the same two corners. Tiles without an observable shift get their neighbours' shift.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ class SampleGrid:
     """Points at every pair of a latitude (rows) and a longitude (columns), degrees of geographic ETRS89.
 
     Attributes:
-        latitudes_deg: Of the rows, any order.
-        longitudes_deg: Of the columns.
+        latitudes_deg: Latitudes of the rows, any order.
+        longitudes_deg: Longitudes of the columns.
         spacing_lat_deg: Distance of rows, for the width of the averaging kernel.
         spacing_lon_deg: Distance of columns.
     """

@@ -31,11 +31,11 @@ class BandStatistics:
     valid_percent: float
 
     def to_dict(self) -> dict[str, float]:
-        """The available figures under their STAC names."""
+        """The available statistics by their STAC names."""
         return {name: value for name in _TAGS if (value := getattr(self, name)) is not None}
 
     def to_tags(self) -> dict[str, str]:
-        """The figures as GDAL's band metadata."""
+        """The statistics as GDAL's band metadata."""
         return {_TAGS[name]: f"{value:.10g}" for name, value in self.to_dict().items()}
 
     @classmethod

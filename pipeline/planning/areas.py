@@ -64,7 +64,7 @@ def tile_bounds_deg(tile: Tile) -> tuple[float, float, float, float]:
 
 
 def footprint_of(bounds: tuple[float, float, float, float], crs: str) -> BaseGeometry:
-    """A box of any CRS as a polygon of EPSG:3035, its edges bent as they are."""
+    """A box of any CRS as a polygon of EPSG:3035 with densified edges."""
     west, south, east, north = bounds
     return _projected(shapely.segmentize(box(*bounds), max(east - west, north - south) / 40), crs)
 
@@ -95,7 +95,7 @@ def _to_degrees() -> Transformer:
 
 @lru_cache(maxsize=256)
 def tile_area_deg(tile: Tile, margin_m: float) -> BaseGeometry:
-    """A tile and a margin around it as a polygon of longitude and latitude (EPSG:4258), its edges bent as they are."""
+    """A tile and a margin around it as a polygon of longitude and latitude (EPSG:4258) with densified edges."""
     west, south, east, north = tile.bounds_m
     ring = shapely.segmentize(box(west - margin_m, south - margin_m, east + margin_m, north + margin_m), 2_500.0)
     lon, lat = _to_degrees().transform(*np.asarray(ring.exterior.coords).T)

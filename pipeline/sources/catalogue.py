@@ -33,7 +33,7 @@ class _Frozen(BaseModel):
 
 
 class Thinning(StrEnum):
-    """How a coarse product was made from fine measurements (decimated or averaged); super-resolution needs it."""
+    """Method that made a coarse product from fine measurements; super-resolution needs it."""
 
     DECIMATED = "decimated"
     """Every n-th sample was kept."""

@@ -26,7 +26,8 @@ class PartialRaster(Protocol):
         """Fetch the blocks of a pixel window, in the image (full resolution or overview) of this shape (rows, columns).
 
         Raises:
-            SourceChanged, SourceMissing, SourceInaccessible, SourceUnavailable, SourceCorrupt: a block cannot be had.
+            SourceChanged, SourceMissing, SourceInaccessible, SourceUnavailable, SourceCorrupt: a block cannot be
+                fetched.
         """
         ...
 

@@ -153,7 +153,7 @@ def opened_bytes(name: str) -> BinaryIO:
     """A file or member of a zip archive, open for reading.
 
     Raises:
-        SourceMissing: there is none.
+        SourceMissing: there is no such file.
         SourceCorrupt: it cannot be read.
     """
     place = in_zip(name)

@@ -125,11 +125,11 @@ class SourceReader:
 
     Args:
         source: The source.
-        files: Local files or sparse copies, earlier ones win.
+        files: Local files or sparse copies, in order of priority.
 
     Raises:
         SourceMissing, SourceCorrupt, SourceGridError, NodataError: from headers and samples.
-        SourceChanged, SourceInaccessible, SourceUnavailable: a block of a remote file cannot be had.
+        SourceChanged, SourceInaccessible, SourceUnavailable: a block of a remote file cannot be fetched.
     """
 
     def __init__(self, source: Source, files: Sequence[RasterFile]) -> None:

@@ -88,7 +88,7 @@ def listing_digest(files: Sequence[FileRef]) -> str:
 
 
 class HorizontalOperation(_Frozen):
-    """A pinned way from EPSG:3035 (east, north in metres) to a CRS (x, y or longitude, latitude).
+    """A pinned operation from EPSG:3035 (east, north in metres) to a CRS (x, y or longitude, latitude).
 
     Attributes:
         definition: PROJ pipeline.
@@ -124,7 +124,7 @@ class ThinningCheck(_Frozen):
 
 
 class SourceRef(_Frozen):
-    """A source, the files of it that touch a tile (earlier ones win), and the pinned way to its horizontal CRS.
+    """A source, its files that touch a tile (in order of priority), and the pinned operation to its horizontal CRS.
 
     Attributes:
         files: The files; empty if they are many and `listing` replaces them.
@@ -146,17 +146,17 @@ class SourceRef(_Frozen):
 
     @property
     def files_digest(self) -> str:
-        """`listing_digest` of the files, wherever they are kept."""
+        """`listing_digest` of the files, also if `listing` replaces them."""
         return listing_digest(self.files) if self.listing is None else self.listing.sha256
 
     @property
     def file_count(self) -> int:
-        """Number of files, wherever they are kept."""
+        """Number of files, also if `listing` replaces them."""
         return len(self.files) if self.listing is None else self.listing.count
 
     @property
     def size_bytes(self) -> int:
-        """Size of all files together, wherever they are kept."""
+        """Total size of the files, also if `listing` replaces them."""
         return sum(file.size_bytes for file in self.files) if self.listing is None else self.listing.size_bytes
 
     @property

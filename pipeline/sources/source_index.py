@@ -106,7 +106,7 @@ class SourceIndex:
 
     Attributes:
         source_id: Id of the source.
-        rows: Rows of `SCHEMA`, first file wins.
+        rows: Rows of `SCHEMA`, in order of priority.
         declaration: `declaration_digest` of the source the files were checked against.
         location: `location_digest` of the place they were listed at.
         area_deg: West, south, east, north within which the listing is complete; None means everywhere.
@@ -126,7 +126,7 @@ class SourceIndex:
     def of(
         cls, source: Source, table: pa.Table, area_deg: tuple[float, float, float, float] | None = None
     ) -> SourceIndex:
-        """An index of a source as it is declared now."""
+        """Make the index of a source with its current declaration."""
         return cls(source.id, IndexRows(table), declaration_digest(source), location_digest(source), area_deg)
 
     @property

@@ -37,7 +37,7 @@ _NAMES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the lines of a file are written.
+    """Layout of the lines of a file.
 
     Attributes:
         heading_bytes: Bytes before the first point.

@@ -45,8 +45,8 @@ class InferenceOptions:
     Attributes:
         ensemble: Mean over the square's eight symmetries, at eight times the work; a symmetric network gives it in one
             pass.
-        precision: Of the body; the base, the head and the output are float32 always. Half precision runs in float32 on
-            devices that do not convolve in it.
+        precision: Precision of the body; the base, the head and the output are float32 always. Half precision runs in
+            float32 on devices that do not convolve in it.
         gate: Keep GDAL's cubic in blocks where the gain is not significant and shorten corrections elsewhere: fewer
             blocks worse than cubic, for about a point of gain.
         noise_m: Noise of the source, metres; above zero the samples are not reproduced exactly.

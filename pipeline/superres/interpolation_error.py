@@ -79,7 +79,7 @@ class StatedError:
 
     @property
     def halo_px(self) -> int:
-        """Context of the resolver or of the error, whichever is more."""
+        """Context of the resolver or of the error estimate, the larger of both."""
         own = reach_px(1) if self.sensor is None else HALO_PX + context_px(REACH_PX)
         return max(self.up.halo_px, own)
 

@@ -1,7 +1,7 @@
-"""Coregister: estimate the shift of each source relative to the tile's best one, without moving it.
+"""Coregister: estimate the shift of each source relative to the tile's best one, and store it in the source's mapping.
 
 The estimate uses at most a million samples where both have heights, in the target frame, at the coarser of their
-resolutions; the single interpolation applies the shift.
+resolutions; heights are shifted later, by the single interpolation.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def tile_halo_px(job: Job) -> int:
 def projected_peak_bytes(job: Job) -> int:
     """Projected peak memory of a tile in bytes, without the interpreter and its imports.
 
-    The largest stage on the largest window, or the sampling for coregistration, whichever is more; with GDAL's block
+    The largest stage on the largest window, or the sampling for coregistration, the larger of both; with GDAL's block
     cache and the lattices of coordinates.
     """
     side = window_px(job) + 2 * tile_halo_px(job)

@@ -82,5 +82,5 @@ class AccuracyFigures:
         )
 
     def rounded(self) -> dict[str, float | int | None]:
-        """The figures to a tenth of a millimetre, for JSON."""
+        """The statistics rounded to a tenth of a millimetre, for JSON."""
         return {name: round(v, 4) if isinstance(v, float) else v for name, v in asdict(self).items()}

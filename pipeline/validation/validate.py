@@ -61,7 +61,8 @@ class ValidationOptions:
         land_cover: Raster of classes (ESA WorldCover); classes in the control's own column come first.
         source_index: Raster of source numbers; of tiles their own.
         source_names: Ids of sources 1, 2, ...; empty takes those of the tile's manifest.
-        worst_slope_deg: Steeper terrain is left out of the overall figures, not of the classes; None leaves none out.
+        worst_slope_deg: Steeper terrain is excluded from the overall statistics, not from the classes; None excludes
+            none.
     """
 
     frame: str | None = None
@@ -124,7 +125,7 @@ class Validation:
     left_out: tuple[tuple[float, float, str], ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """JSON-ready figures, without the points."""
+        """JSON-ready statistics, without the points."""
         return {
             "control": self.control,
             "rasters": list(self.rasters),

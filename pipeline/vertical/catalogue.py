@@ -76,7 +76,7 @@ class VerticalCatalogue(BaseModel):
         """The frame of an id or name.
 
         Raises:
-            NoVerticalOperation: a code that needs a country.
+            NoVerticalOperation: several countries use this code, so a country must follow it.
             FrameUnknown: no frame has this id or name; the remedy names similar ones.
         """
         frame = frame_id(frame)

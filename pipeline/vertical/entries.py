@@ -52,7 +52,7 @@ class Interpolation(_Entry):
 
 
 class OperationMethod(StrEnum):
-    """How an operation computes."""
+    """Kind of computation of an operation."""
 
     CONSTANT = "constant"
     """H_to = H_from + offset (EPSG method 9616)."""
@@ -85,7 +85,7 @@ class OperationEntry(_Entry):
     """One operation of the catalogue.
 
     Attributes:
-        interpolation: Where the grid is not in degrees of ETRS89.
+        interpolation: Datum of the grid, if it is not in degrees of ETRS89.
         component: Serves only as a part of routes; never chosen on its own.
         derived: Not a registered operation; `notes` contain the evidence.
         area: West, south, east, north in degrees.

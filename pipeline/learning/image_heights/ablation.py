@@ -46,7 +46,7 @@ class Row:
     """Result of one variant.
 
     Attributes:
-        figures: The paper's figures over all test patches, by decoding.
+        figures: The paper's error measures over all test patches, by decoding.
         by_height: Root mean square error by class of true height, metres, of the last decoding.
         curve: After each epoch: mean loss, and the error on the test patches by decoding, metres.
     """

@@ -97,7 +97,7 @@ class ImageModel:
         return np.asarray(heights - np.nanmin(heights))
 
     def evaluate(self, scene: Scene, decoding: Decoding = Decoding.MIDDLE) -> HeightMetrics:
-        """The paper's figures over patches of a scene, each relative to its true lowest point."""
+        """The paper's error measures over patches of a scene, each relative to its true lowest point."""
         layout = CropLayout(scene.heights_m.shape[0], scene.heights_m.shape[1], self.crop_px)
         predicted = self.patches(scene.image, layout, decoding)
         size = layout.patch_px

@@ -29,7 +29,7 @@ class HeightGrid:
         valid: Where heights were measured and do not belong to a level water surface.
         pixel_size_m: Size of a pixel along columns and rows, metres.
         transform: Grid index to CRS, corner based.
-        crs: Of the grid, as text that PROJ reads.
+        crs: CRS of the grid, as text that PROJ reads.
         step_m: 1 where heights are whole metres, else 0.
     """
 

@@ -123,7 +123,7 @@ def evaluate(
     declared: Mapping[str, Thinning] | None = None,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
-    """Return figures of every method over all tiles, JSON-ready.
+    """Return error measures of every method over all tiles, JSON-ready.
 
     Args:
         tiles: Measured heights.
