@@ -251,7 +251,7 @@ def bare_earth(
     Args:
         heights: DataArray or path of a DSM.
         model: `auto` for the bundled network trained at these pixels, a model's name, or `opening`.
-        probability: Objects are removed where P(height above terrain > 2 m) exceeds this; None is the model's own.
+        probability: Objects are removed where P(height above terrain > 2 m) exceeds this; None uses the model's default.
         device: Torch device of the network.
         precision: Of the network: `fp32`, or `tf32`, `bf16` or `fp16` where the device convolves in it.
 

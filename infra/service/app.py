@@ -49,7 +49,7 @@ def create_app(settings: ServiceSettings, parts: Parts | None = None) -> FastAPI
         parts: Store, engine, planner and so on; built from environment variables when None.
 
     Raises:
-        ConfigError, SourceUnknown: a setting that cannot be carried out.
+        ConfigError, SourceUnknown: a setting cannot be applied.
     """
     if parts is None:
         from orograph.infra.service.assemble import parts_for

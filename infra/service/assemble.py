@@ -147,10 +147,10 @@ def parts_from(
 
 
 def parts_for(settings: ServiceSettings, run: RunSettings) -> Parts:
-    """Dependencies of a service, however it is started.
+    """Build the parts of a service from its settings.
 
     Raises:
-        ConfigError, SourceUnknown: store, engine or sources cannot be had.
+        ConfigError, SourceUnknown: store, engine or sources are not available.
     """
     return parts_from(run, _sources_of(settings))
 
