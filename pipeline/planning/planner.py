@@ -38,6 +38,7 @@ from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import CellTemplate, Files, Source
 from orograph.pipeline.sources.file_identity import local_ref
 from orograph.pipeline.sources.partial import RasterFile
+from orograph.pipeline.sources.raster_facts import GridFacts
 from orograph.pipeline.sources.readiness import check_ready
 from orograph.pipeline.sources.refs import FileRef, SourceRef, ThinningCheck
 from orograph.pipeline.sources.remote_sidecars import remote_sidecars
@@ -170,7 +171,13 @@ class Planner:
         for job in jobs:
             for ref in job.sources:
                 paths.setdefault(ref.source.id, {}).update(dict.fromkeys(file.href for file in ref.files))
-        return check_samples([(source, list(paths[source.id])) for source in self.sources if source.id in paths])
+        looked = [(source, list(paths[source.id])) for source in self.sources if source.id in paths]
+        return check_samples(looked, self._grids)
+
+    def _grids(self, source: Source, hrefs: Sequence[str]) -> Sequence[GridFacts | None]:
+        """Grids of planned files as the index has them."""
+        index = self._index(source)
+        return [None] * len(hrefs) if index is None else index.grids(hrefs)
 
     def job(self, tile: Tile) -> Job:
         """The job of one tile.

@@ -7,7 +7,7 @@ sources. Two sources may differ by as much as any two datums do.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from pathlib import Path
@@ -26,12 +26,14 @@ from orograph.pipeline.planning.areas import footprint_of
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.facts import Facts
 from orograph.pipeline.sources.header import read_header
+from orograph.pipeline.sources.raster_facts import GridFacts, grid_of
 from orograph.pipeline.sources.single_raster import HeightRaster
 from orograph.pipeline.sources.suspicion import PLACES, edge_step_m, examine
 
 _EDGE_FILES: Final = 64
 _MOST_EDGES: Final = 16
 _STRIP_PX: Final = 34
+_LATTICE_PX: Final = 0.01
 _LEAST_EDGE_PX: Final = 64
 _MOST_EDGE_PX: Final = 1024
 _COMPARED_PX: Final = 128
@@ -43,6 +45,8 @@ _FEET: Final = ((1 / 0.3048, "feet"), (0.3048, "metres where the other is in fee
 _DATUMS_M: Final = 6.0
 """National datums of Europe are within 2.4 m of each other; a DSM adds canopy, in one direction."""
 _CANOPY_M: Final = 35.0
+Grids = Callable[[Source, Sequence[str]], Sequence[GridFacts | None]]
+"""Grids of local files of a source as its index has them; None where they are unknown."""
 _ELLIPSOIDAL: Final = frozenset({"EPSG:4937", "EPSG:4979"})
 
 
@@ -66,15 +70,21 @@ class Warned:
         return f"{self.source}, {self.file}: {self.text}"
 
 
-def check_samples(files: Sequence[tuple[Source, Sequence[str]]]) -> tuple[Warned, ...]:
+def _unknown(source: Source, paths: Sequence[str]) -> Sequence[GridFacts | None]:
+    del source
+    return [None] * len(paths)
+
+
+def check_samples(files: Sequence[tuple[Source, Sequence[str]]], grids: Grids = _unknown) -> tuple[Warned, ...]:
     """Check the local files of a plan.
 
     Args:
         files: Sources, each with hrefs.
+        grids: Grids of local files, so that only neighbours are opened; None for a file that must be opened.
     """
     local = [(source, [href for href in some if "://" not in href]) for source, some in files]
     found = [warned for source, paths in local for warned in _suspicious(source, paths)]
-    found += [warned for source, paths in local for warned in _steps_at_edges(source, paths)]
+    found += [warned for source, paths in local for warned in _steps_at_edges(source, paths, grids)]
     placed = [(source, _placed(source, paths)) for source, paths in local] if len(local) > 1 else []
     for (one, ours), (other, theirs) in combinations(placed, 2):
         found.extend(_disagreeing(one, ours, other, theirs))
@@ -111,14 +121,16 @@ def _suspicious(source: Source, paths: Sequence[str]) -> Iterator[Warned]:
                 yield Warned(source.id, Path(path).name, one.kind, one.text)
 
 
-def _steps_at_edges(source: Source, paths: Sequence[str]) -> Iterator[Warned]:
+def _steps_at_edges(source: Source, paths: Sequence[str], grids: Grids) -> Iterator[Warned]:
     """The first edge where two files of a source abut and do not fit."""
+    first = paths[:_EDGE_FILES]
     headers: dict[str, Facts] = {}
-    for path in paths[:_EDGE_FILES]:
+    placed: dict[str, GridFacts] = {}
+    for path, grid in zip(first, grids(source, first), strict=True):
         with contextlib.suppress(OrographError):
-            headers[path] = read_header(path, source)
+            placed[path] = grid or grid_of(_header(path, source, headers))
     looked = 0
-    for (one, ours), (other, theirs) in permutations(headers.items(), 2):
+    for (one, ours), (other, theirs) in permutations(placed.items(), 2):
         edge = _common_edge(ours, theirs)
         if edge is None:
             continue
@@ -126,31 +138,38 @@ def _steps_at_edges(source: Source, paths: Sequence[str]) -> Iterator[Warned]:
         if looked > _MOST_EDGES:
             return
         with contextlib.suppress(OrographError):
-            step_m = edge_step_m(
-                *(_lines(facts, source, place) for facts, place in zip((ours, theirs), edge, strict=True))
-            )
+            sides = zip((one, other), edge, strict=True)
+            step_m = edge_step_m(*(_lines(_header(path, source, headers), source, place) for path, place in sides))
             if step_m is not None:
                 text = f"heights step by {step_m:.2g} m along the whole edge to {Path(other).name}"
                 yield Warned(source.id, Path(one).name, "edge step", text)
                 return
 
 
+def _header(path: str, source: Source, known: dict[str, Facts]) -> Facts:
+    if path not in known:
+        known[path] = read_header(path, source)
+    return known[path]
+
+
 Window = tuple[int, int, int, int, bool]
 """Row, column, height and width of a strip along an edge, and whether its lines are columns."""
 
 
-def _common_edge(one: Facts, other: Facts) -> tuple[Window, Window] | None:
+def _common_edge(one: GridFacts, other: GridFacts) -> tuple[Window, Window] | None:
     """Strips on both sides of the edge at which two files on one lattice abut; None where they do not."""
-    if abs(one.affine.a / other.affine.a - 1) > 1e-7 or abs(one.affine.e / other.affine.e - 1) > 1e-7:
+    col, row = (other.west - one.west) / one.pixel_width, (one.north - other.north) / one.pixel_height
+    rows, cols = one.height_px, one.width_px
+    abuts = abs(col - cols) < _LATTICE_PX or abs(row - rows) < _LATTICE_PX
+    if not abuts or abs(col - round(col)) > _LATTICE_PX or abs(row - round(row)) > _LATTICE_PX:
         return None
-    col, row = ~one.affine @ (other.affine.c, other.affine.f)
-    if abs(col - round(col)) > 0.01 or abs(row - round(row)) > 0.01:
+    if abs(one.pixel_width / other.pixel_width - 1) > 1e-7 or abs(one.pixel_height / other.pixel_height - 1) > 1e-7:
         return None
-    (rows, cols), col, row = one.shape, round(col), round(row)
-    if min(rows, cols, *other.shape) < _STRIP_PX:
+    col, row = round(col), round(row)
+    if min(rows, cols, other.height_px, other.width_px) < _STRIP_PX:
         return None
-    left, right = max(0, col), min(cols, col + other.shape[1])
-    top, bottom = max(0, row), min(rows, row + other.shape[0])
+    left, right = max(0, col), min(cols, col + other.width_px)
+    top, bottom = max(0, row), min(rows, row + other.height_px)
     if row == rows and right - left >= _LEAST_EDGE_PX:
         width = min(right - left, _MOST_EDGE_PX)
         return (rows - _STRIP_PX, left, _STRIP_PX, width, False), (0, left - col, _STRIP_PX, width, False)

@@ -28,8 +28,13 @@ class FileState(NamedTuple):
 
     @property
     def etag(self) -> str:
-        """The state as an ETag: `stat:<size>-<nanoseconds, hex>-<inode, hex>`."""
-        return f"{_STAT}{self.size_bytes}-{self.modified_ns:x}-{self.inode:x}"
+        """The state as an ETag: see `stat_etag`."""
+        return stat_etag(self.size_bytes, self.modified_ns, self.inode)
+
+
+def stat_etag(size_bytes: int, modified_ns: int, inode: int) -> str:
+    """A file's state as an ETag: `stat:<size>-<nanoseconds, hex>-<inode, hex>`."""
+    return f"{_STAT}{size_bytes}-{modified_ns:x}-{inode:x}"
 
 
 def file_state(path: str | Path) -> FileState:

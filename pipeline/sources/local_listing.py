@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import glob
 import json
@@ -20,9 +21,18 @@ import numpy.typing as npt
 from orograph.pipeline.errors import SourceMissing
 from orograph.pipeline.sources.file_identity import FileState, local_ref
 from orograph.pipeline.sources.refs import FileRef
-from orograph.pipeline.sources.sidecars import APPENDED, PROJECTION, WORLD, candidates, companions, may_have_parts
+from orograph.pipeline.sources.sidecars import (
+    APPENDED,
+    PART_ENDS,
+    PROJECTION,
+    WORLD,
+    candidates,
+    companions,
+    may_have_parts,
+)
 
 _SIDECAR_SUFFIXES: Final = tuple({suffix.lower() for suffix in (*APPENDED, *WORLD, *PROJECTION)})
+_SIDECAR_ENDS: Final = frozenset(suffix[suffix.rfind(".") :] for suffix in _SIDECAR_SUFFIXES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +90,20 @@ def matching_files(pattern: str) -> LocalListing:
         found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns are absolute paths
         return named_files([path for path in found if Path(path).is_file()], "")
     try:
-        names, states, beside = _scanned(folder or ".", name)
-    except FileNotFoundError as error:
-        if error.filename == (folder or "."):
-            return LocalListing([], np.empty((0, 3), np.int64))
-        # A file that went between listing and looking, or a link to nowhere.
-        raise SourceMissing(f"no file at {error.filename}", remedy="remove it or plan again") from error
-    except NotADirectoryError:
+        place = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
         return LocalListing([], np.empty((0, 3), np.int64))
     except OSError as error:
         raise SourceMissing(f"{folder} cannot be listed: {error.strerror}") from error
-    start = "/" if folder == "/" else f"{folder}/"
-    order = sorted(range(len(names)), key=names.__getitem__)
-    paths = [start + names[i] for i in order]
-    return LocalListing(paths, states[order], _paired(start, names, beside))
+    try:
+        return _scanned(place, "/" if folder == "/" else f"{folder}/", name)
+    except FileNotFoundError as error:
+        # A file that went between listing and looking, or a link to nowhere.
+        raise SourceMissing(f"no file at {folder}/{error.filename}", remedy="remove it or plan again") from error
+    except OSError as error:
+        raise SourceMissing(f"{folder} cannot be listed: {error.strerror}") from error
+    finally:
+        os.close(place)
 
 
 def file_state(path: str, source_id: str) -> tuple[int, int, int]:
@@ -111,39 +121,53 @@ def file_state(path: str, source_id: str) -> tuple[int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def _scanned(folder: str, pattern: str) -> tuple[list[str], npt.NDArray[np.int64], dict[str, FileState]]:
-    """Names that match and their states, and the states of everything that is named like a side-car."""
+def _scanned(place: int, start: str, pattern: str) -> LocalListing:
+    """Files of an open folder that match, with their states and side-cars.
+
+    The state of every file is read: a file that is rewritten in place does not touch its folder. It is read relative to the
+    open folder, so that the system does not walk the path for each file.
+    """
+    everything = os.listdir(place)
     accepted = re.compile(fnmatch.translate(pattern)).match
-    hidden = pattern.startswith(".")
+    is_hidden = pattern.startswith(".")
+    matching = sorted(name for name in everything if accepted(name) and (is_hidden or name[0] != "."))
     names: list[str] = []
     flat = array("q")
+    for name in matching:
+        found = os.stat(name, dir_fd=place)
+        if stat.S_ISREG(found.st_mode):
+            names.append(name)
+            flat.extend((found.st_size, found.st_mtime_ns, found.st_ino))
+    states = np.frombuffer(flat, np.int64).reshape(-1, 3) if names else np.empty((0, 3), np.int64)
+    # The ends of names show side-cars and parts, of which a folder has few.
+    ends = {end.lower() for end in {*map(_end, everything)}}
+    beside = {} if _SIDECAR_ENDS.isdisjoint(ends) else _beside(place, everything)
+    in_parts = [] if PART_ENDS.isdisjoint(ends) else [name for name in names if may_have_parts(name)]
+    return LocalListing([start + name for name in names], states, _paired(start, names, in_parts, beside))
+
+
+def _end(name: str) -> str:
+    """The name from its last dot; empty where it has none."""
+    place = name.rfind(".")
+    return name[place:] if place >= 0 else ""
+
+
+def _beside(place: int, names: Iterable[str]) -> dict[str, FileState]:
+    """States of everything in an open folder that is named like a side-car."""
     beside: dict[str, FileState] = {}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            is_file = accepted(name) and (hidden or not name.startswith("."))
-            is_sidecar = name[-8:].lower().endswith(_SIDECAR_SUFFIXES)
-            if not is_file and not is_sidecar:
-                continue
-            try:
-                found = entry.stat()
-            except FileNotFoundError:
-                if is_file:
-                    raise
-                continue
-            if not stat.S_ISREG(found.st_mode):
-                continue
-            if is_file:
-                names.append(name)
-                flat.extend((found.st_size, found.st_mtime_ns, found.st_ino))
-            if is_sidecar:
+    for name in names:
+        if not name[-8:].lower().endswith(_SIDECAR_SUFFIXES):
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            found = os.stat(name, dir_fd=place)
+            if stat.S_ISREG(found.st_mode):
                 beside[name] = FileState.of(found)
-    return names, np.frombuffer(flat, np.int64).reshape(-1, 3) if names else np.empty((0, 3), np.int64), beside
+    return beside
 
 
-def _paired(start: str, names: Sequence[str], beside: dict[str, FileState]) -> dict[str, str]:
+def _paired(start: str, names: Sequence[str], in_parts: Sequence[str], beside: dict[str, FileState]) -> dict[str, str]:
     """`sidecar_text` of the files of a folder that have side-cars, by path; as `companions` finds them."""
-    of_parts = [start + name for name in names if may_have_parts(name)]
+    of_parts = [start + name for name in in_parts]
     found = {path: text for path in of_parts if (text := local_sidecars(path)) is not None}
     if not beside:
         return found

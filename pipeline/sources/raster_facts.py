@@ -100,12 +100,17 @@ class FactsReader:
 
     def _opened(self, file: RasterFile, tags: _Tags | None) -> GridFacts:
         header = read_header(file, self.source)
-        affine, (height, width) = header.affine, header.shape
         if tags is not None:
             blocks = tags.facts.block_width_px, tags.facts.block_height_px
         else:
             blocks = _blocks(header.path, self.source)
-        return GridFacts(affine.c, affine.f, affine.a, -affine.e, width, height, *blocks)
+        return grid_of(header, blocks)
+
+
+def grid_of(header: Facts, blocks: tuple[int | None, int | None] = (None, None)) -> GridFacts:
+    """Grid of a file whose header was read."""
+    affine, (height, width) = header.affine, header.shape
+    return GridFacts(affine.c, affine.f, affine.a, -affine.e, width, height, *blocks)
 
 
 def _offset_px(header: Facts, facts: GridFacts) -> tuple[float, float] | None:

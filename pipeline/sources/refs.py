@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 
@@ -47,7 +47,7 @@ class FileRef(_Frozen):
             "sidecars": sidecars,
         }
         object.__setattr__(new, "__dict__", values)
-        object.__setattr__(new, "__pydantic_fields_set__", {*values})
+        object.__setattr__(new, "__pydantic_fields_set__", _REF_FIELDS)
         object.__setattr__(new, "__pydantic_extra__", None)
         object.__setattr__(new, "__pydantic_private__", None)
         return new
@@ -55,6 +55,10 @@ class FileRef(_Frozen):
     def identity(self) -> list[object]:
         """Return the content for the run key; side-cars are included because they change heights."""
         return [self.href, self.etag, *([sidecar.href, sidecar.etag] for sidecar in self.sidecars)]
+
+
+_REF_FIELDS: Final = set(FileRef.model_fields)
+"""Shared by all references of `FileRef.checked`: they are frozen, and copies have a set of their own."""
 
 
 class FileListing(_Frozen):

@@ -32,6 +32,8 @@ _HEADERS: Final = (".hdr", ".sgrd")
 _IN_PARTS: Final = tuple(
     {suffix for one in FORMATS if one.companions or one.mosaic for suffix in one.suffixes} | {".adf"}
 )
+PART_ENDS: Final = frozenset(suffix[suffix.rfind(".") :] for suffix in _IN_PARTS) | {""}
+"""Ends, from the last dot, of the names that `may_have_parts` accepts."""
 _MOST_TEXT_BYTES: Final = 64 * 2**20
 _WORLD_NUMBERS: Final = 6
 

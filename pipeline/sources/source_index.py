@@ -20,14 +20,15 @@ footprints are polygons in longitude and latitude (EPSG:4258) with a bounding-bo
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +39,10 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from orograph.pipeline.sources.catalogue import Source
-from orograph.pipeline.sources.file_identity import FileState
+from orograph.pipeline.sources.file_identity import FileState, stat_etag
 from orograph.pipeline.sources.index_rows import IndexRows, numbers
 from orograph.pipeline.sources.local_listing import sidecars_of
+from orograph.pipeline.sources.raster_facts import GridFacts
 from orograph.pipeline.sources.refs import FileRef
 
 FOOTPRINT_CRS: Final = "EPSG:4258"
@@ -53,6 +55,7 @@ _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 _METADATA: Final = "orograph:source-index"
 _PARQUET: Final = {"compression": "zstd", "write_page_checksum": True, "row_group_size": ROW_GROUP_FILES}
 _REF_COLUMNS: Final = ("href", "size_bytes", "modified_ns", "inode", "etag", "sha256", "pinned", "sidecars")
+_GRID_COLUMNS: Final = tuple(one.name for one in dataclasses.fields(GridFacts))
 _BBOX: Final = pa.struct([(side, pa.float64()) for side in _SIDES])
 SCHEMA: Final = pa.schema(
     [
@@ -202,9 +205,18 @@ class SourceIndex:
         missing = [row for row in rows.tolist() if row not in self._found]
         if missing:
             taken = self.rows.take(_REF_COLUMNS, np.array(missing, np.int64))
-            for row, values in zip(missing, taken.to_pylist(), strict=True):
-                self._found[row] = _file_ref(values)
+            self._found.update(zip(missing, _file_refs(taken), strict=True))
         return [self._found[row] for row in rows.tolist()]
+
+    def grids(self, hrefs: Sequence[str]) -> list[GridFacts | None]:
+        """Grids of files that `refs` returned before; None for others, and where the index has only a footprint."""
+        wanted = set(hrefs)
+        row_of = {ref.href: row for row, ref in self._found.items() if ref.href in wanted}
+        taken = self.rows.take(_GRID_COLUMNS, np.array(list(row_of.values()), np.int64)).to_pylist()
+        known = dict(zip(row_of, taken, strict=True))
+        return [
+            GridFacts(**known[href]) if href in known and known[href]["west"] is not None else None for href in hrefs
+        ]
 
     def bytes_in(self, rows: npt.NDArray[np.int64], bounds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         """Estimate of the bytes of each file that a window needs: its share of the blocks, or the whole file.
@@ -310,17 +322,26 @@ def _shapes(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.object_]:
     return found
 
 
-def _file_ref(values: Mapping[str, Any]) -> FileRef:
-    sha256 = values["sha256"]
-    if values["pinned"]:
-        etag = f"sha256:{sha256}"
-    elif values["etag"] is not None:
-        etag = values["etag"]
-    else:
-        etag = FileState(values["size_bytes"], values["modified_ns"], values["inode"]).etag
+def _file_refs(table: pa.Table) -> Iterator[FileRef]:
+    """References of rows with `_REF_COLUMNS`, column by column: a plan of Europe makes hundreds of thousands."""
     # Validated when the row was written; pydantic's checks would be most of the time of a plan of many files.
-    known = None if values["pinned"] else sha256
-    return FileRef.checked(values["href"], etag, values["size_bytes"], known, sidecars_of(values["sidecars"]))
+    of = FileRef.checked
+    for href, size, modified_ns, inode, etag, sha256, is_pinned, sidecars in zip(
+        *(_values(table.column(name)) for name in _REF_COLUMNS), strict=True
+    ):
+        others = sidecars_of(sidecars) if sidecars else ()
+        if is_pinned:
+            yield of(href, f"sha256:{sha256}", size, None, others)
+        else:
+            yield of(href, etag or stat_etag(size, modified_ns, inode), size, sha256, others)
+
+
+def _values(column: pa.ChunkedArray) -> Iterable[Any]:
+    if column.null_count == len(column):
+        return itertools.repeat(None, len(column))
+    if column.null_count == 0 and not pa.types.is_string(column.type):
+        return cast("list[Any]", numbers(column).tolist())
+    return cast("list[Any]", column.to_pylist())
 
 
 def _share(

@@ -13,10 +13,13 @@ from orograph.infra.runs.fetch import probe
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.errors import SuspiciousSamples
+from orograph.pipeline.planning import sample_checks
 from orograph.pipeline.planning.planner import Planner
 from orograph.pipeline.planning.sample_checks import check_samples, require_none
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.facts import Facts
+from orograph.pipeline.sources.header import read_header
 from tests.support.made import source, terrain
 
 SIDE, PIXEL_M = 160, 10.0
@@ -67,6 +70,26 @@ def test_a_step_between_neighbouring_files_is_told_once(below: bool, tmp_path: P
     (warned,) = check_samples([(one, list(one.data.hrefs))])
     assert warned.kind == "edge step"
     assert "2.5 m along the whole edge to b.tif" in warned.text
+
+
+def test_a_plan_finds_a_step_and_opens_no_other_files_than_neighbours(tmp_path: Path, monkeypatch) -> None:
+    side_m = SIDE * PIXEL_M
+    paths = [write(tmp_path / f"{number}.tif", east=EAST + 3 * number * side_m) for number in range(4)]
+    paths.append(write(tmp_path / "next.tif", east=EAST + side_m, change=lambda z: z + 2.5))
+    opened: list[str] = []
+
+    def counted(path: str, of: Source) -> Facts:
+        opened.append(Path(path).name)
+        return read_header(path, of)
+
+    monkeypatch.setattr(sample_checks, "read_header", counted)
+    monkeypatch.setattr(sample_checks, "PLACES", 1)
+    planner = Planner(
+        [entry(*paths)], ProcessingSettings(pixel_size_m=10, superres="none"), lambda href, _: probe(href)
+    )
+    (warned,) = planner.plan([Tile(4300, 3000)]).warnings
+    assert (warned.kind, warned.file) == ("edge step", "0.tif")
+    assert set(opened) == {"0.tif", "next.tif"}
 
 
 @pytest.mark.parametrize(
