@@ -16,6 +16,7 @@ class FaultyServer:
         self.objects: dict[str, tuple[bytes, str | None]] = {}
         self.faults: list[str] = []
         self.requests: list[str] = []
+        self.posted: list[bytes] = []
         self.head_faults: list[str] = []
         self.ranges = True
         self.retry_after = "0"
@@ -58,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(body=False)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server_state.posted.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         self._answer(body=True)
 
     def do_GET(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from tests.support.made import source
 from tests.support.tiffs import write_heights
 
 AREA = (10.0, 47.5, 10.1, 47.6)
+SEARCHED = {"features", "stac-api"}
 HEIGHTS = np.arange(64 * 64, dtype=np.float32).reshape(64, 64)
 
 
@@ -121,6 +123,22 @@ def test_each_kind_is_mirrored_and_goes_on(kind, server, tif, tmp_path):
     again = mirror_source(made, access, read_document, area, store, requests_per_s=1000)
     assert len(again.kept) == 1
     assert not again.copied
+
+
+@pytest.mark.parametrize("kind", ["files", "template", "stac", "list", "atom", "features", "stac-api"])
+def test_each_kind_is_fetched_byte_by_byte_and_goes_on(kind, server, tif, tmp_path):
+    made = source("x", data=places(server, tif)[kind], horizontal_crs="EPSG:25832", area_deg=AREA)
+    area = (10.038, 47.525, 10.042, 47.528) if kind == "template" else AREA
+    access = SourceAccess(RunSettings(cache_mb=0))
+    done = fetch_source(made, access, read_document, area, tmp_path, requests_per_s=1000)
+    assert not done.faults
+    assert [(tmp_path / "made" / name).read_bytes() for name in done.copied] == [tif]
+    assert made.attribution in (tmp_path / "made/LICENCE.txt").read_text(encoding="utf-8")
+    searched = [parse_qs(urlsplit(path).query)["bbox"][0].split(",") for path in server.requests if "bbox=" in path]
+    searched += [json.loads(body)["bbox"] for body in server.posted]
+    assert [tuple(map(float, bbox)) for bbox in searched] == [AREA] * (kind in SEARCHED)
+    again = fetch_source(made, access, read_document, area, tmp_path, requests_per_s=1000)
+    assert (again.copied, len(again.kept)) == ([], 1)
 
 
 def test_a_server_without_ranges_is_mirrored(server, tif, tmp_path):
