@@ -53,6 +53,7 @@ class SensorModel(BaseModel):
         canopy_share: Share of the canopy's height that the sensor measures: 1 at its top, 0 at the terrain below it.
         error_factor: Factor of the stated errors on level terrain: measured over modelled.
         error_factor_per_slope: Increase of that factor per square of the slope; radar fails on cliffs beyond its model.
+        offset_per_slope_m: Standard deviation, per unit of slope, of an offset that is the same over a slope.
         errors: Standard errors of the parameters.
         origin: How the values were obtained.
     """
@@ -69,6 +70,7 @@ class SensorModel(BaseModel):
     canopy_share: float | None = Field(default=None, ge=0, le=1)
     error_factor: float = Field(default=1.0, gt=0)
     error_factor_per_slope: float = Field(default=0.0, ge=0)
+    offset_per_slope_m: float = Field(default=0.0, ge=0)
     errors: SensorErrors = SensorErrors()
     origin: str = ""
 
@@ -90,8 +92,9 @@ class SensorModel(BaseModel):
 
     @property
     def typical_variance(self) -> float:
-        """Variance of a height's noise on the hills and mountains that accuracies are stated for, square metres."""
-        return self.noise_m**2 + self.step_variance + (_TYPICAL_SLOPE * self.noise_per_slope_m) ** 2
+        """Variance of noise and offset on the hills and mountains that accuracies are stated for, square metres."""
+        by_slope = self.noise_per_slope_m**2 + self.offset_per_slope_m**2
+        return self.noise_m**2 + self.step_variance + _TYPICAL_SLOPE**2 * by_slope
 
     def identity(self) -> dict[str, object]:
         """Parameters that change heights or their stated errors, for run keys."""

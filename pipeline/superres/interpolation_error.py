@@ -123,7 +123,8 @@ def _sensor_error(
     shape = (heights_m.shape[0], heights_m.shape[1])
     terrain = _repeated(local.stated_amplitude, factor) * _by_phase(error.terrain, factor, shape)
     noise = _repeated(np.square(local.stated_noise_m), factor) * _by_phase(error.noise, factor, shape)
-    return np.asarray(BAND * np.sqrt(terrain + noise) * _repeated(local.error_factor, factor))
+    random = BAND * np.sqrt(terrain + noise) * _repeated(local.error_factor, factor)
+    return np.hypot(random, _repeated(local.offset_m, factor))
 
 
 RESAMPLED_CELL_PX: Final = 4

@@ -20,7 +20,7 @@ from orograph.pipeline.superres.sensor.relief import HALO_PX, REACH_PX, relief
 _SIZE_STEP: Final = math.log(1.02)
 """Pixel sizes are rounded to steps of 2 %, so that few filters serve a continent."""
 
-BAND: Final = 0.92
+BAND: Final = 0.95
 """Half-width of the 68 % band over the filter's standard deviation: errors have heavier tails than a normal
 distribution. From simulated sensors over eight terrains, `docs/benchmarks/index.md`."""
 
@@ -120,6 +120,9 @@ class SensorFilter:
         scale = np.square(local.error_factor * BAND)
         terrain, noise = scale * local.stated_amplitude, scale * np.square(local.stated_noise_m)
         _filtered(window, level, terrain, noise, bank.kernels, bank.terrain, bank.noise, factor, fine, sigma)
+        if sensor.offset_per_slope_m > 0.0:
+            offset = np.repeat(np.repeat(local.offset_m, factor, axis=0), factor, axis=1)
+            sigma = np.hypot(sigma, offset).astype(np.float32)
         return mask_fine(fine, valid, factor), mask_fine(sigma, valid, factor)
 
 
