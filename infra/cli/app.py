@@ -10,6 +10,7 @@ import sys
 import typer
 
 from orograph.infra.cli import (
+    balance,
     borders,
     catalog,
     coregister,
@@ -68,6 +69,7 @@ app.command()(plan)
 app.command()(run)
 app.command(context_settings={"ignore_unknown_options": True})(submit.submit)
 app.command()(status.status)
+app.command()(balance.balance)
 app.command()(coregister.coregister)
 app.command()(serve)
 app.add_typer(keys)

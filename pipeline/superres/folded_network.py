@@ -84,6 +84,7 @@ class FoldedNet:
             self.tail = _packed(tail, dtype, device)
             self.error = None if error is None else _packed(error, dtype, device)
         self.fused = has_fused_convolutions(device)
+        self.layout = torch.channels_last
 
     def __call__(self, heights: Tensor) -> tuple[Tensor, Tensor | None]:
         """Map heights (batch, 1, rows, columns) to base plus correction by phase, and the error scale by phase.
@@ -95,7 +96,7 @@ class FoldedNet:
         x = F.conv2d(slopes, self.head)
         if self.noise_m > 0.0:
             x = x + self.head_noise
-        x = x.to(self.dtype, memory_format=torch.channels_last)
+        x = x.to(self.dtype, memory_format=self.layout)
         with convolutions(self.precision, self.device):
             for first, second, dilation in self.body:
                 x = self._block(x, first, second, dilation)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.gpu.run import SHARES_S, run, table
+from tests.bench.gpu.run import SHARES_S, finished, run, table
 from tests.bench.gpu.section import measured
 from tests.conftest import skip_or_fail
 from tests.support import twin_device
@@ -25,6 +25,23 @@ def test_the_quick_sections_run_on_the_processor(tmp_path):
     accuracy = json.loads((tmp_path / "accuracy.json").read_text())
     assert all(row["ok"] for row in accuracy.values())
     assert json.loads((tmp_path / "throughput.json").read_text())["superres-xs fp32"][0]["gpx_s"] > 0
+
+
+def test_a_run_that_was_cut_goes_on_with_what_is_missing(tmp_path):
+    before = {"machine": {"state": "done", "seconds": 1.0, "found": {"cores": 99}}, "accuracy": {"state": "running"}}
+    cut = tmp_path / "cut.json"
+    cut.write_text(json.dumps({"device": "cpu", "small": True, "sections": before}))
+    with pytest.raises(SystemExit, match="cannot be resumed"):
+        finished(cut, "cuda", small=True)
+    done = finished(cut, "cpu", small=True)
+    assert list(done) == ["machine"]
+    found = run(tmp_path, "cpu", tmp_path, 120.0, ["machine", "variants"], small=True, done=done)["sections"]
+    assert found["machine"] == before["machine"]
+    assert found["variants"]["state"] == "done"
+    rows = found["variants"]["found"]
+    assert all(row["gpx_s"] > 0 and row["rms_mm"] < 20 for row in rows.values()), rows
+    assert any("aot_eager" in label for label in rows)
+    assert (tmp_path / "variants.png").stat().st_size > 1000
 
 
 def test_a_section_that_takes_too_long_is_stopped_and_keeps_what_it_has(tmp_path):

@@ -27,7 +27,9 @@ def measure(context: Context) -> None:
     cubic, _ = Interpolant("gdal-cubic")(coarse, factor=3)
     names = NETWORKS[:1] if context.small else NETWORKS
     for name in names:
-        for options in ({}, {"ensemble": True}, {"precision": "bf16"})[: 1 if context.small else None]:
+        for options in ({}, {"ensemble": True}, {"precision": "tf32"}, {"precision": "bf16"})[
+            : 1 if context.small else None
+        ]:
             here, there = (resolver(name, device=d, **options)(coarse)[0] for d in ("cpu", context.device))
             context.record(
                 f"{name} {options or ''}".strip(), _compared(fine, cubic, here, there, exact="precision" not in options)

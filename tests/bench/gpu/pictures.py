@@ -25,6 +25,21 @@ def throughput(found: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
+def variants(found: dict[str, Any], path: Path) -> None:
+    """Output pixels per second of each way to run the network, with the rms difference to float32."""
+    rows = {name: row for name, row in found.items() if isinstance(row, dict) and "gpx_s" in row}
+    if not rows:
+        return
+    figure, axes = plt.subplots(figsize=(8, 1.0 + 0.32 * len(rows)), layout="constrained")
+    bars = axes.barh(list(rows), [row["gpx_s"] for row in rows.values()])
+    axes.bar_label(bars, [f"{row['rms_mm']:.2g} mm" for row in rows.values()], padding=3)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set(xlabel="output Gpx/s; labels: rms difference to float32")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
 def tiles(found: dict[str, Any], path: Path) -> None:
     """Tiles per minute and GPU busy by number of actors."""
     rows = {name: row for name, row in found.items() if isinstance(row, dict) and "tiles_per_minute" in row}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 from orograph.pipeline.bare_earth.remove import bare_earth
+from orograph.pipeline.core.precision import Precision, supported_precisions
 from orograph.pipeline.superres import resolver
 from orograph.pipeline.superres.inference import BLOCK_PX, NetResolver
 from orograph.pipeline.superres.network import Condition
@@ -21,7 +21,7 @@ def measure(context: Context) -> None:
     """Record Gpx/s (output pixels), ratios to the bare convolutions, memory and the best batch."""
     batches = (1,) if context.small else (1, 2, 4, 8, 16, 32)
     for name in ("superres-xs",) if context.small else ("superres-s", "superres-xs"):
-        for precision in ("fp32",) if context.small else ("fp32", "bf16"):
+        for precision in ("fp32",) if context.small else ("fp32", "tf32", "bf16"):
             rows = []
             for batch in batches:
                 if context.left_s < 0:
@@ -32,9 +32,8 @@ def measure(context: Context) -> None:
         if context.left_s < 0:
             return
         context.record(f"resolver {label}", _resolver(context, **options))
-    context.record("bare-earth-2m", _bare_earth(context))
-    if context.device.startswith("cuda"):
-        context.record("superres-s captured as a graph", _captured(context))
+    for precision in supported_precisions(context.device)[: 1 if context.small else None]:
+        context.record(f"bare-earth-2m {precision}", _bare_earth(context, precision))
 
 
 def _variants(context: Context) -> list[tuple[str, dict[str, Any]]]:
@@ -42,7 +41,13 @@ def _variants(context: Context) -> list[tuple[str, dict[str, Any]]]:
         return [("superres-xs", {"name": "superres-xs"})]
     alone = [(f"superres-s batch {b}", {"name": "superres-s", "batch": b}) for b in (1, 8, 16)]
     together = {"name": "superres-s", "ensemble": True, "batch": 8}
-    return [*alone, ("superres-xs batch 8", {"name": "superres-xs", "batch": 8}), ("ensemble batch 8", together)]
+    others = [
+        ("superres-xs batch 8", {"name": "superres-xs", "batch": 8}),
+        ("superres-s tf32 batch 8", {"name": "superres-s", "precision": "tf32", "batch": 8}),
+        ("ensemble batch 8", together),
+        ("ensemble tf32 batch 8", {**together, "precision": "tf32"}),
+    ]
+    return [*alone, *others]
 
 
 def _network(context: Context, name: str, precision: str, batch: int) -> dict[str, Any]:
@@ -92,33 +97,12 @@ def _resolver(context: Context, name: str, **options: Any) -> dict[str, Any]:
     return {"gpx_s": side * side * FACTOR**2 / taken["seconds"] / 1e9, "peak_mib": context.peak_mib(), **taken}
 
 
-def _bare_earth(context: Context) -> dict[str, Any]:
+def _bare_earth(context: Context, precision: Precision) -> dict[str, Any]:
     side = 160 if context.small else 2048
     surface = terrain(side, side)
     context.reset_memory()
     taken = context.median_s(
-        lambda: bare_earth(surface, 2.0, "bare-earth-2m", smooth=False, device=context.device), least=2
+        lambda: bare_earth(surface, 2.0, "bare-earth-2m", smooth=False, device=context.device, precision=precision),
+        least=2,
     )
     return {"mpx_s": side * side / taken["seconds"] / 1e6, "peak_mib": context.peak_mib(), **taken}
-
-
-def _captured(context: Context) -> dict[str, Any]:
-    """The network as one CUDA graph: what launches cost, and whether the graph gives the same bits."""
-    net = resolver("superres-s", device=context.device)
-    assert isinstance(net, NetResolver)
-    folded, side = net._folded_for(Condition()), BLOCK_PX + 2 * net.radius_px
-    windows = torch.from_numpy(terrain(side, side))[None, None].to(context.device)
-    with torch.inference_mode():
-        expected = folded(windows)[0].clone()
-        torch.cuda.synchronize()
-        stream = torch.cuda.Stream()
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                folded(windows)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            made = folded(windows)[0]
-        replayed = context.median_s(graph.replay, most_s=1.0)
-    same = bool(np.array_equal(made.cpu().numpy(), expected.cpu().numpy()))
-    return {"gpx_s": (BLOCK_PX * FACTOR) ** 2 / replayed["seconds"] / 1e9, "same_bits": same}
