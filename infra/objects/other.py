@@ -144,7 +144,9 @@ def _typed(error: Exception, href: str) -> OrographError:
         return SourceMissing("object not found (404)", source=href, remedy="correct the href in the source catalogue")
     if status in _PASSING or status >= 500 or isinstance(error, TimeoutError | ConnectionError):
         return SourceUnavailable(f"{type(error).__name__}: {said}", source=href)
-    if isinstance(error, PermissionError) or 300 <= status < 500 or "Auth" in type(error).__name__:
+    # gcsfs raises a plain OSError for 403.
+    is_denied = isinstance(error, PermissionError) or said.startswith("Forbidden") or "Auth" in type(error).__name__
+    if is_denied or 300 <= status < 500:
         return SourceInaccessible(
             f"the server denies access: {said}",
             source=href,

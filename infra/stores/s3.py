@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 _WRITE_ID: Final = "orograph-write-id"
 _CHUNK: Final = 2**20
+_PREFIX_SEGMENT: Final = re.compile(r"[^\x00-\x20.*?\[\]#%\\\x7f][^\x00-\x1f*?\[\]#%\\\x7f]{0,199}")
+"""Part of a store's own prefix: any letters, but nothing that patterns, URLs and paths read as something else."""
 
 
 class S3Store:
@@ -249,14 +252,18 @@ def split_s3_url(url: str) -> tuple[str, str]:
     """Bucket and prefix (without slashes at its ends) of an `s3://` URL.
 
     Raises:
-        ConfigError: no bucket, or credentials before an `@`.
+        ConfigError: no bucket, credentials before an `@`, or a prefix that patterns and paths could not name.
     """
     rest = url.removeprefix("s3://")
     bucket, _, prefix = rest.partition("/")
     if not bucket or "@" in bucket or ":" in bucket or rest == url:
         raise ConfigError("not an S3 URL: s3://bucket/prefix is wanted, without credentials")
     prefix = prefix.strip("/")
-    check_prefix(prefix)
+    if prefix and not all(map(_PREFIX_SEGMENT.fullmatch, prefix.split("/"))):
+        raise ConfigError(
+            f"not a prefix of a store: {prefix[:80]!r}",
+            remedy="leave out empty parts, parts that start with a dot or a space, and control characters and *?[]#%\\",
+        )
     return bucket, prefix
 
 

@@ -10,11 +10,12 @@ import rasterio
 from orograph.infra.objects.sparse import SparseCopy
 from orograph.infra.runs.source_access import SourceAccess
 from orograph.infra.stores.open import open_store
-from orograph.pipeline.errors import ConfigError, SourceChanged, SourceMissing
+from orograph.pipeline.errors import ConfigError, SourceChanged, SourceInaccessible, SourceMissing
 from orograph.pipeline.settings import RunSettings
-from orograph.pipeline.sources.catalogue import Access, Files
+from orograph.pipeline.sources.catalogue import Access, CellTemplate, Files
 from orograph.pipeline.sources.partial import ensure
 from tests.support import cloud_emulators
+from tests.support.faulty_http import FaultyServer
 from tests.support.made import source
 from tests.support.tiffs import write_heights
 
@@ -48,6 +49,19 @@ def test_blocks_of_a_cloud_object_are_read_by_range_and_pinned(protocol, tmp_pat
             ensure(copy, 500, 500, 100, 100, (700, 900))
         with pytest.raises(SourceMissing):
             files.probe(f"{protocol}://dtm/x/gone.tif", made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", ["401", "403", "410"])
+@pytest.mark.parametrize("protocol", ["gs", "abfs"])
+def test_a_cloud_server_that_denies_is_not_the_sea(protocol, status, tmp_path, monkeypatch):
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    cells = CellTemplate(href=f"{protocol}://dtm{status}/{{ns}}{{lat:02d}}{{ew}}{{lon:03d}}.tif", missing_is_void=True)
+    with FaultyServer() as server:
+        server.faults, server.head_faults = [status] * 20, [status] * 20
+        made = source(tmp_path, data=cells, access=Access(options=cloud_emulators.options_of(protocol, server.url)))
+        with pytest.raises(SourceInaccessible, match="denies access"):
+            SourceAccess(RunSettings(cache_mb=0), tmp_path).probe(f"{protocol}://dtm{status}/N47E010.tif", made)
 
 
 @pytest.mark.parametrize("url", ["gs://bucket/store", "abfs://container/store", "az://container/store"])

@@ -34,7 +34,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return open_store(str(tmp_path / "store"))
     server: S3Server = request.getfixturevalue("s3_server")
     bucket = request.getfixturevalue("s3_bucket")
-    return open_store(f"s3://{bucket}/some/prefix", endpoint_url=server.endpoint_url)
+    return open_store(f"s3://{bucket}/some prefix/Höhen", endpoint_url=server.endpoint_url)
 
 
 def test_objects_come_back(store: Store, tmp_path: Path) -> None:

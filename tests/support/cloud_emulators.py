@@ -27,6 +27,14 @@ def command_of(protocol: str) -> list[str] | None:
     return None if found is None else [found]
 
 
+def options_of(protocol: str, url: str) -> dict[str, str | int | float | bool]:
+    """`access.options` of sources at a server."""
+    if protocol == "gs":
+        return {"endpoint_url": url, "token": "anon"}
+    account = f"AccountName=devstoreaccount1;AccountKey={_AZURE_KEY};BlobEndpoint={url}/devstoreaccount1;"
+    return {"connection_string": f"DefaultEndpointsProtocol=http;{account}"}
+
+
 @contextlib.contextmanager
 def running(protocol: str) -> Iterator[dict[str, str | int | float | bool]]:
     """A server of an empty object store; yields `access.options` of sources in it."""
@@ -34,17 +42,13 @@ def running(protocol: str) -> Iterator[dict[str, str | int | float | bool]]:
     assert command is not None
     if protocol == "gs":
         command += ["start", "--host", "127.0.0.1", "--port", str(port), "--in-memory"]
-        options = {"endpoint_url": f"http://127.0.0.1:{port}", "token": "anon"}
     else:
         quiet = ["--silent", "--skipApiVersionCheck", "--inMemoryPersistence", "--disableTelemetry"]
         command += ["--blobHost", "127.0.0.1", "--blobPort", str(port), *quiet]
-        place = f"BlobEndpoint=http://127.0.0.1:{port}/devstoreaccount1;"
-        account = f"AccountName=devstoreaccount1;AccountKey={_AZURE_KEY};"
-        options = {"connection_string": f"DefaultEndpointsProtocol=http;{account}{place}"}
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _await(port, server)
-        yield {**options}
+        yield options_of(protocol, f"http://127.0.0.1:{port}")
     finally:
         server.terminate()
         server.wait(20)

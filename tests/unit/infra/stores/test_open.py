@@ -12,7 +12,8 @@ def test_schemes_have_their_stores(tmp_path):
     assert isinstance(open_store(str(tmp_path)), LocalStore)
     assert open_store(f"file://{tmp_path}").url == str(tmp_path)
     assert isinstance(open_store("s3://bucket/prefix"), S3Store)
-    for wrong in ("ftp://host/x", "s3:///x", "s3://key:secret@bucket/x"):
+    assert open_store("s3://bucket/own Höhen/").url == "s3://bucket/own Höhen"
+    for wrong in ("ftp://host/x", "s3:///x", "s3://key:secret@bucket/x", "s3://b/../x", "s3://b/a*", "s3://b/a//x"):
         with pytest.raises(ConfigError):
             open_store(wrong)
 
