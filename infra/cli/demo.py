@@ -132,13 +132,13 @@ def _show(assessment: Assessment, folder: Path, store: Path) -> None:
     for name in ("heights", "RMSE on open terrain", "median", "RMSE with canopy"):
         table.add_column(name, justify="left" if name == "heights" else "right")
     for error in assessment.errors:
-        table.add_row(error.what, f"{error.rmse_open_m:.2f}", f"{error.median_m:+.2f}", f"{error.rmse_m:.2f}")
+        table.add_row(error.what, f"{error.rmse_open_m:.2f}", f"{error.median_m:+z.2f}", f"{error.rmse_m:.2f}")
     out.print(table)
     table = Table(title="Step across the border, metres")
     for name in ("where", "as delivered", "in the tiles"):
         table.add_column(name, justify="left" if name == "where" else "right")
     for step in assessment.steps:
-        table.add_row(step.what, f"{step.before_m:+.4f}", f"{step.after_m:+.4f}")
+        table.add_row(step.what, f"{step.before_m:+z.4f}", f"{step.after_m:+z.4f}")
     out.print(table)
     out.print(f"\nPicture    {folder / 'demo.png'}", markup=False)
     out.print(f"Catalogue  {store}/stac/catalog.json  (STAC; any STAC browser or pystac reads it)", markup=False)

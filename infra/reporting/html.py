@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import base64
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from orograph.infra.reporting.tile_pictures import Panel, TilePictures
 from orograph.pipeline.core.page import facts as fact_list
 from orograph.pipeline.core.page import page
+from orograph.pipeline.core.pictures import round_length
 
 
-def html_of(report: Mapping[str, Any]) -> str:
-    """The page of a report as `Journal.report` makes it; all values are escaped."""
+def html_of(report: Mapping[str, Any], pictures: Sequence[TilePictures] = ()) -> str:
+    """The page of a report as `Journal.report` makes it, with pictures; all values are escaped."""
     tiles = report["tiles"]
     facts = {
         "Engine": f"{report['engine']}, {report['workers']} workers",
@@ -32,11 +35,37 @@ def html_of(report: Mapping[str, Any]) -> str:
     listed = fact_list((name, value) for name, value in facts.items() if value is not None)
     note = "<p class=bad>The run was interrupted; the same command resumes it.</p>" if report["interrupted"] else ""
     body = (
-        f"{note}{listed}<h2>Time by stage</h2>{_stages(report['stages'])}"
+        f"{note}{listed}{_pictures(pictures)}<h2>Time by stage</h2>{_stages(report['stages'])}"
         f"{_reads(report.get('reads', {}))}"
         f"<h2>Failures</h2>{_failures(report['failures'])}<h2>Tiles</h2>{_tiles(report['ended'])}"
     )
     return page(f"Run {report['run']}", body)
+
+
+def _pictures(pictures: Sequence[TilePictures]) -> str:
+    """Before, after and difference; heights as delivered are in their own vertical datum."""
+    rows = "".join(
+        f"<h3>{escape(one.tile)}</h3><div class=maps>{''.join(_map(panel, one.width_m) for panel in one.panels)}</div>"
+        for one in pictures
+    )
+    return f"<h2>Terrain</h2>{rows}" if rows else ""
+
+
+def _map(panel: Panel, width_m: float) -> str:
+    """A picture with a scale bar, and a legend in metres."""
+    bar_m = round_length(width_m / 3)
+    length = f"{bar_m / 1000:g} km" if bar_m >= 1000 else f"{bar_m:g} m"
+    image = base64.b64encode(panel.image).decode()
+    colours = ",".join(f"rgb{stop}".replace(" ", "") for stop in panel.stops)
+    digits = 0 if panel.high - panel.low > 10 else 1
+    low, high = (f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") for value in (panel.low, panel.high))
+    title = escape(panel.title)
+    return (
+        f'<figure><div class=map><img alt="{title}" src="data:image/webp;base64,{image}">'
+        f'<span class=scale style="width:{100 * bar_m / width_m:.1f}%">{length}</span></div>'
+        f'<div class=legend><span>{low}</span><i style="background:linear-gradient(90deg,{colours})"></i>'
+        f"<span>{high} m</span></div><figcaption>{title}</figcaption></figure>"
+    )
 
 
 def _stages(stages: Mapping[str, Mapping[str, float]]) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -22,6 +22,9 @@ from orograph.infra.objects.counts import summed
 from orograph.infra.reporting.telemetry import redact
 from orograph.infra.stores.base import Store
 from orograph.pipeline.errors import OrographError
+
+if TYPE_CHECKING:
+    from orograph.infra.reporting.tile_pictures import TilePictures
 
 ROOT: Final = "runs"
 _FAILURES_KEPT: Final = 200
@@ -74,14 +77,14 @@ class Journal:
         self._ended.append(_ending(outcome))
         self._write_if_due()
 
-    def finish(self, *, interrupted: bool = False) -> dict[str, Any]:
-        """Write the last state and the report, and return the report."""
+    def finish(self, *, interrupted: bool = False, pictures: Sequence[TilePictures] = ()) -> dict[str, Any]:
+        """Write the last state and the report, whose page shows the pictures, and return the report."""
         from orograph.infra.reporting.html import html_of
 
         self._write("interrupted" if interrupted else "ended")
         report = self.report(interrupted=interrupted)
         self._put("report.json", orjson.dumps(report, option=orjson.OPT_INDENT_2), "application/json")
-        self._put("report.html", html_of(report).encode(), "text/html; charset=utf-8")
+        self._put("report.html", html_of(report, pictures).encode(), "text/html; charset=utf-8")
         return report
 
     def report(self, *, interrupted: bool = False) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def execute_plan(
     outcomes = []
     store = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
     jobs = packed_jobs(store, plan.jobs)
-    watched = supervised(engine, settings, jobs)
+    watched = supervised(engine, settings, jobs, plan.jobs)
     with (
         CatalogueFollower(store) as catalogue,
         reporter(len(jobs), as_json=as_json) as report,

@@ -20,8 +20,10 @@ from typing import Any
 from orograph.infra.engines.protocol import DrainingEngine, EventCallback, Outcome, Runner, Status, Work
 from orograph.infra.reporting.run_record import Journal, run_name
 from orograph.infra.reporting.telemetry import LazyRayMetrics, Metrics, NoMetrics, configure_logging
+from orograph.infra.reporting.tile_pictures import tile_pictures
 from orograph.infra.stores.open import open_store
 from orograph.pipeline.core.runnable import Runnable
+from orograph.pipeline.job import Job
 from orograph.pipeline.settings import RunSettings
 
 log = logging.getLogger(__name__)
@@ -34,9 +36,13 @@ class Supervised:
         engine: The engine that runs the jobs.
         journal: The run's record.
         metrics: Receiver of the metrics.
+        drawn: Jobs of tiles that the report may show, with their sources' files.
     """
 
-    def __init__(self, engine: DrainingEngine, journal: Journal, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, engine: DrainingEngine, journal: Journal, metrics: Metrics | None = None, drawn: Iterable[Job] = ()
+    ) -> None:
+        self.drawn = {job.id: job for job in drawn}
         self.engine = engine
         self.name = engine.name
         self.journal = journal
@@ -56,7 +62,7 @@ class Supervised:
     def run(self, jobs: Iterable[Work], runner: Runner[Work], on_event: EventCallback) -> Iterator[Outcome]:
         """Run every job and yield its outcome; the report is written when the iterator ends for any reason."""
         callback = _Callback(self.journal, self.metrics, on_event)
-        ended = False
+        ended, made = False, []
         try:
             with draining_on_signals(self):
                 for outcome in self.engine.run(jobs, runner, callback):
@@ -65,15 +71,20 @@ class Supervised:
                     self.metrics.outcome(outcome)
                     self.metrics.running(self.journal.running)
                     _log_outcome(outcome)
+                    if outcome.status in (Status.DONE, Status.UP_TO_DATE) and outcome.job.id in self.drawn:
+                        made.append(self.drawn[outcome.job.id])
                     yield outcome
             ended = True
         finally:
             self.metrics.running(0)
             self.journal.notes = self.notes
-            self.journal.finish(interrupted=self.interrupted or not ended)
+            pictures = tile_pictures(self.journal.store, made) if ended else ()
+            self.journal.finish(interrupted=self.interrupted or not ended, pictures=pictures)
 
 
-def supervised(engine: DrainingEngine, settings: RunSettings, jobs: Sequence[Runnable]) -> Supervised:
+def supervised(
+    engine: DrainingEngine, settings: RunSettings, jobs: Sequence[Runnable], drawn: Iterable[Job] = ()
+) -> Supervised:
     """Wrap an engine with a run record in the store, Prometheus metrics on Ray, and log lines without progress bars.
 
     `OROGRAPH_LOG=json` always writes log lines, `OROGRAPH_LOG=off` never.
@@ -91,7 +102,7 @@ def supervised(engine: DrainingEngine, settings: RunSettings, jobs: Sequence[Run
         price_per_hour=settings.price_per_worker_hour,
     )
     metrics = LazyRayMetrics(journal.run) if engine.name == "ray" else NoMetrics()
-    return Supervised(engine, journal, metrics)
+    return Supervised(engine, journal, metrics, drawn)
 
 
 class _Callback:

@@ -68,22 +68,30 @@ def draw_border(border: Border, frame: str, path: Path) -> None:
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(9.0, 4.0), dpi=120, layout="constrained")
-        chart, bars = figure.subplots(1, 2, width_ratios=(1.25, 1))
         stride = max(1, len(border.places) // PICTURE_POINTS)
         places, values = border.places[::stride] / 1000, border.differences_m[::stride] * 100
+        figure = Figure(figsize=(9.0, 4.0), dpi=120, layout="constrained")
+        chart, bars = figure.subplots(1, 2, width_ratios=(_map_width(places), 1))
         limit = max(1.0, float(np.percentile(np.abs(values), 98)))
         dots = chart.scatter(
             places[:, 0], places[:, 1], c=values, s=2, cmap="RdBu_r", vmin=-limit, vmax=limit, linewidths=0
         )
         chart.set(aspect="equal", xlabel="easting, km (EPSG:3035)", ylabel="northing, km", title=border.name)
         chart.ticklabel_format(useOffset=False)
+        low, high = chart.get_ylim()
+        chart.set_ylim(low - 0.08 * (high - low), high)  # room for the scale bar below the border
         width_km = chart.get_xlim()[1] - chart.get_xlim()[0]
         scale_bar(chart, width_km * 1000, 0.001)
         figure.colorbar(dots, ax=chart, label="difference, cm", shrink=0.85)
         _histogram(bars, values, limit, border)
         figure.suptitle(f"{border.statistics.count:,} pixels of flat terrain in {frame}", fontsize=9)
         figure.savefig(path)
+
+
+def _map_width(places_km: Any) -> float:
+    """Width of the map compared with the histogram: narrow for a border from north to south."""
+    wide, high = np.ptp(places_km, axis=0)
+    return float(np.clip(wide / max(high, 1e-3), 0.45, 1.25))
 
 
 def _histogram(axes: Any, values: Any, limit: float, border: Border) -> None:

@@ -22,9 +22,13 @@ main.pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%
 main.pictures .whole{grid-column:1/-1}
 figure{margin:0;break-inside:avoid}figure img{width:100%;height:auto;background:#fff;border-radius:3px}
 figcaption{color:var(--quiet);font-size:.9em}
+.maps{display:grid;grid-template-columns:repeat(3,1fr);gap:1rem}.map{position:relative}.map img{display:block}
+.scale{position:absolute;left:4%;bottom:4%;border-bottom:3px solid #000;background:#ffffffc0;color:#000;font-size:.75em;text-align:center}
+.legend{display:flex;gap:.5rem;align-items:center;font-size:.8em;margin-top:.3rem}.legend i{flex:1;height:.6rem;border-radius:2px}
+@media (max-width:40rem){.maps{grid-template-columns:1fr}}
 footer{margin-top:3rem;color:var(--quiet);font-size:.85em}
 @media (prefers-color-scheme:dark){:root{--ink:#e4e6e1;--paper:#161a18;--line:#39423c;--quiet:#9aa59d;--bad:#ef8d6f}}
-@media print{:root{--ink:#000;--paper:#fff;--line:#bbb;--quiet:#444}body{font-size:10pt;margin:0;max-width:none}
+@media print{*{print-color-adjust:exact}:root{--ink:#000;--paper:#fff;--line:#bbb;--quiet:#444}body{font-size:10pt;margin:0;max-width:none}
 h2{break-after:avoid}tr{break-inside:avoid}main.pictures{grid-template-columns:1fr 1fr}}
 """
 

@@ -66,9 +66,11 @@ def draw(
     drawn = axes[1, 0].imshow(error, extent=extent, cmap="RdBu_r", vmin=-5, vmax=5)
     axes[1, 0].set_title("Tile minus truth, m (canopy of the DSM remains where there is no DTM)")
     figure.colorbar(drawn, ax=axes[1, 0], shrink=0.8)
-    drawn = axes[1, 1].imshow(row["uncertainty"], extent=extent, cmap="viridis", vmin=0)
+    # A few pixels at the rims of sources state much more; they must not flatten the rest of the picture.
+    most = float(np.nanpercentile(row["uncertainty"], 99.5))
+    drawn = axes[1, 1].imshow(row["uncertainty"], extent=extent, cmap="viridis", vmin=0, vmax=most)
     axes[1, 1].set_title("Stated standard deviation, m")
-    figure.colorbar(drawn, ax=axes[1, 1], shrink=0.8)
+    figure.colorbar(drawn, ax=axes[1, 1], shrink=0.8, extend="max")
     for axis in axes.flat:
         axis.set_xlabel("easting, km (EPSG:3035)")
         for tile in tiles[1:]:

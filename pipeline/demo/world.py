@@ -279,7 +279,7 @@ def _write_catalogue(path: Path, geoid_sha256: str) -> None:
     sources = [
         source(
             "demo-nl",
-            "Made Dutch DTM",
+            "Synthetic Dutch DTM",
             "nl_dtm_10m.tif",
             horizontal_crs="EPSG:28992",
             vertical_frame="EPSG:5709",
@@ -288,7 +288,7 @@ def _write_catalogue(path: Path, geoid_sha256: str) -> None:
         ),
         source(
             "demo-de",
-            "Made German DTM",
+            "Synthetic German DTM",
             "de_dtm_10m.tif",
             horizontal_crs="EPSG:25832",
             vertical_frame="EPSG:7837",

@@ -8,7 +8,7 @@ import { $, isPhone, still, text } from "./dom.js";
 import { legend, niceSpan } from "./legend.js";
 import { showLinks } from "./links.js";
 import { TilePanel } from "./panel.js";
-import { Search, placeFeatures, showPlaces, showWater } from "./places.js";
+import { Search, placeFeatures, showPlaces, showRoads, showWater } from "./places.js";
 import { Profile } from "./profile.js";
 import { GRID, hatch, styleOf, tileUrl, withBase, withKey } from "./style.js";
 
@@ -29,7 +29,7 @@ async function start() {
   map.addImage("hatch", hatch());
   map.addControl(new maplibre.NavigationControl({ visualizePitch: true }), "top-right");
   map.addControl(new maplibre.ScaleControl({}), "bottom-left");
-  map.addControl(new maplibre.AttributionControl({ compact: true, customAttribution: [...new Set(state.sources.map((s) => s.attribution).filter(Boolean)), "Natural Earth", "GeoNames"].join(" · ") }), "bottom-left");
+  map.addControl(new maplibre.AttributionControl({ compact: true, customAttribution: [...new Set(state.sources.map((s) => s.attribution).filter(Boolean)), "Natural Earth", "GeoNames", "roads © OpenStreetMap contributors"].join(" · ") }), "bottom-left");
   const probe = new maplibre.Marker({ element: Object.assign(document.createElement("div"), { className: "probe" }) });
   const setProbe = (at) => (at ? probe.setLngLat(at).addTo(map) : probe.remove());
   const hint = (words) => { $("hint").textContent = words; $("hint").hidden = !words; };
@@ -234,7 +234,7 @@ async function start() {
   document.body.dataset.ready = "true";
   window.orograph = { map, view, setLayer, set3d, setCompare, setContours, setFit, compare, profile, panel, pick };
   setInterval(() => document.visibilityState === "visible" && refresh(false).catch(() => {}), 30_000);
-  if (!state.baseStyle) { showWater(map); showPlaces(map).catch(() => {}); }
+  if (!state.baseStyle) { showWater(map); showRoads(map); showPlaces(map).catch(() => {}); }
 }
 
 function known(id, state) { return (id === "previous" && state.hasPrevious) || state.sources.some((source) => source.id === id); }

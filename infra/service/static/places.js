@@ -86,6 +86,26 @@ export class Search {
   close() { this.found = []; this.show(); }
 }
 
-export const PLACES = { type: "geojson", data: { type: "FeatureCollection", features: [] } };
-export const WATER = { type: "geojson", data: { type: "FeatureCollection", features: [] } };
+// Main roads are straight between their junctions: they are drawn, and loaded, only where that is not seen.
+export const ROADS_TO_ZOOM = 7.3;
+const empty = () => ({ type: "geojson", data: { type: "FeatureCollection", features: [] } });
+
+export function roadLines({ scale, lines }) {
+  const line = (steps) => { const at = []; for (let i = 0, x = 0, y = 0; i < steps.length; i += 2) { x += steps[i]; y += steps[i + 1]; at.push([x / scale, y / scale]); } return at; };
+  return { type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates: lines.map(line) } };
+}
+
+export function showRoads(map) {
+  const look = () => {
+    if (map.getZoom() >= ROADS_TO_ZOOM) return;
+    map.off("moveend", look);
+    getJson("/static/roads.json").then((document) => map.getSource("roads")?.setData(roadLines(document))).catch(() => map.on("moveend", look));
+  };
+  map.on("moveend", look);
+  look();
+}
+
+export const ROADS = empty();
+export const PLACES = empty();
+export const WATER = empty();
 export async function showWater(map) { map.getSource("water")?.setData(`${ROOT}/static/water.json`); }

@@ -1,6 +1,6 @@
 // What the map is made of: land, relief, water, names, tile grid, terrain. Everything comes from this service.
 import { ROOT, headers } from "./api.js";
-import { PLACES, WATER } from "./places.js";
+import { PLACES, ROADS, ROADS_TO_ZOOM, WATER } from "./places.js";
 
 const SEA = "#d3dfe4", LAND = "#f3f0e8", RIVER = "#7fa9bd";
 // Okabe and Ito's colours; every state also has its own line or hatching.
@@ -33,7 +33,7 @@ export function styleOf(state, tiles, url, version) {
   return {
     version: 8,
     sources: {
-      land: { type: "geojson", data: `${ROOT}/static/land.json` }, water: WATER, places: PLACES,
+      land: { type: "geojson", data: `${ROOT}/static/land.json` }, water: WATER, roads: ROADS, places: PLACES,
       picture: raster(url, state),
       terrain: { ...raster(tileUrl("terrain", version), state), type: "raster-dem", encoding: "terrarium" },
       tiles: { type: "geojson", data: tiles, promoteId: "id" },
@@ -49,6 +49,7 @@ export function styleOf(state, tiles, url, version) {
       // Generalised lines are drawn only where their error is not seen.
       { id: "lake", type: "fill", source: "water", filter: ["==", ["get", "kind"], "lake"], paint: { "fill-color": "#aacbd8", "fill-opacity": fade(9, 11.5, 0.85) } },
       { id: "river", type: "line", source: "water", filter: ["==", ["get", "kind"], "river"], maxzoom: 8.5, paint: { "line-color": RIVER, "line-width": 1, "line-opacity": fade(6.5, 8.5, 0.8) } },
+      { id: "road", type: "line", source: "roads", maxzoom: ROADS_TO_ZOOM, layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": "#c08a4e", "line-width": ["interpolate", ["linear"], ["zoom"], 4, 0.4, 7, 1.1], "line-opacity": ["interpolate", ["linear"], ["zoom"], 4, 0.2, 5.5, 0.4, 6.3, 0.4, ROADS_TO_ZOOM, 0] } },
       { id: "border", type: "line", source: "land", filter: ["==", ["get", "kind"], "border"], maxzoom: 8.5, paint: { "line-color": "#7d7468", "line-width": 0.9, "line-dasharray": [4, 2.5], "line-opacity": fade(6.8, 8.5, 0.55) } },
       { id: "tile-fill", type: "fill", source: "tiles", filter: ["!=", ["get", "state"], "published"], paint: { "fill-color": byState("colour"), "fill-opacity": 0.14 } },
       { id: "tile-hatch", type: "fill", source: "tiles", filter: ["==", ["get", "state"], "failed"], paint: { "fill-pattern": "hatch" } },
@@ -92,7 +93,7 @@ export async function withBase(style, href) {
   const renamed = (id) => `base-${id}`;
   const sources = Object.fromEntries(Object.entries(base.sources).map(([id, one]) => [renamed(id), { ...one, ...(one.url ? { url: absolute(one.url) } : {}), ...(one.tiles ? { tiles: one.tiles.map(absolute) } : {}), ...(typeof one.data === "string" ? { data: absolute(one.data) } : {}) }]));
   const layers = base.layers.map((layer) => ({ ...layer, id: renamed(layer.id), ...(layer.source ? { source: renamed(layer.source) } : {}) }));
-  const own = style.layers.filter((layer) => !["land", "coast", "lake-under", "lake", "river", "border", "place", "sea"].includes(layer.id));
+  const own = style.layers.filter((layer) => !["land", "coast", "lake-under", "lake", "river", "road", "border", "place", "sea"].includes(layer.id));
   return {
     ...style, sources: { ...style.sources, ...sources }, ...(base.glyphs ? { glyphs: absolute(base.glyphs) } : {}), ...(base.sprite ? { sprite: absolute(base.sprite) } : {}),
     layers: [...layers.filter((one) => one.type !== "symbol"), ...own, ...layers.filter((one) => one.type === "symbol")],

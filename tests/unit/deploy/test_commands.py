@@ -1,4 +1,4 @@
-"""Commands of the deployment files and their page: parsed by the program, or run in a clean environment."""
+"""Commands of the documentation and the deployment files: parsed by the program, or run in a clean environment."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ import yaml
 from orograph.infra.cli.app import app
 from tests.support.manifests import DEPLOY, ROOT, documents
 
-PAGES = (DEPLOY / "README.md", ROOT / "docs/tutorials/on-a-cluster.md")
+PAGES = (
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "deploy/README.md", "docs/index.md", "docs/gpu.md")),
+    *(ROOT / "docs/tutorials").glob("*.md"),
+    *(ROOT / "docs/how-to").glob("*.md"),
+)
 
 
 def blocks(page: Path) -> Iterator[str]:
@@ -47,9 +52,16 @@ def command_lists(value: Any) -> Iterator[list[str]]:
 def orograph_commands() -> Iterator[tuple[str, list[str]]]:
     for page in PAGES:
         for line in blocks(page):
-            words = shlex.split(line, comments=True) if "orograph" in line and "'{{" not in line else []
-            if "orograph" in words and words[0] not in {"kubectl", "helm"}:
-                yield page.name, words[words.index("orograph") + 1 :]
+            if "orograph " not in line or "'{{" in line or line.startswith((" ", "from ", "import ")):
+                continue
+            try:
+                words = shlex.split(line.removeprefix("$ "), comments=True)
+            except ValueError:  # output of a command
+                continue
+            if "orograph" in words and words[0] not in {"kubectl", "helm", "git", "pip", "docker"}:
+                command = words[words.index("orograph") + 1 :]
+                ends = [place for place, word in enumerate(command) if word in {">", "2>", "|", "&", "&&", ";"}]
+                yield page.name, command[: ends[0]] if ends else command
     for path in (*(DEPLOY / "kubernetes").glob("*.yaml"), DEPLOY / "compose/compose.yaml"):
         for document in documents(path):
             for words in command_lists(document):
@@ -59,9 +71,14 @@ def orograph_commands() -> Iterator[tuple[str, list[str]]]:
         yield "cluster-aws.yaml", shlex.split(line)[1:]
 
 
+@cache
+def program() -> click.Command:
+    return typer.main.get_command(app)
+
+
 def parse(words: list[str]) -> None:
     """Resolve command and options as the program would, without running it."""
-    command: click.Command = typer.main.get_command(app)
+    command = program()
     context: click.Context | None = None
     name, arguments = "orograph", [word for word in words if word not in {"&", "..."}]
     while True:
