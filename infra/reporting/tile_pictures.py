@@ -88,7 +88,7 @@ def tile_pictures(store: Store, jobs: Iterable[Job]) -> tuple[TilePictures, ...]
     for job in chosen:
         try:
             found.append(_of_tile(store, job))
-        except (OrographError, RasterioError, OSError, NothingToDraw) as error:
+        except (OrographError, RasterioError, OSError, KeyError, ValueError, NothingToDraw) as error:
             log.debug("no picture of %s: %s", job.tile.id, error)
     return tuple(found)
 
@@ -113,7 +113,7 @@ def _of_tile(store: LocalStore, job: Job) -> TilePictures:
         title = f"{ref.source.title}, as delivered"
         panels.insert(0, Panel(title, _relief(delivered, pixel_m, low, high), _TINTS, low, high))
         painted = _webp(_ramp(change, _RED_BLUE, -limit, limit))
-        panels.append(Panel("the tile minus it", painted, _RED_BLUE, -limit, limit))
+        panels.append(Panel(f"the tile minus {ref.source.title}", painted, _RED_BLUE, -limit, limit))
     return TilePictures(job.tile.id, heights.shape[1] * pixel_m, tuple(panels))
 
 

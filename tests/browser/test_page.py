@@ -303,6 +303,16 @@ def test_a_profile_is_saved_and_found_again_by_its_address(browser: Any, page: A
     assert "profile" not in page.url
 
 
+def test_roads_are_drawn_at_small_scales_only(page: Any, site: Site) -> None:
+    seen = "window.orograph.map.queryRenderedFeatures({layers: ['road']}).length"
+    assert page.evaluate(f"() => {seen}") == 0
+    before = page.evaluate("() => { const { map } = window.orograph; return [map.getCenter(), map.getZoom()]; }")
+    page.evaluate("() => window.orograph.map.jumpTo({ zoom: 5.5 })")
+    until(page, f"{seen} > 0")
+    page.evaluate("([center, zoom]) => window.orograph.map.jumpTo({ center, zoom })", before)
+    page.evaluate(LOADED)
+
+
 def test_contours_are_drawn_in_the_browser(page: Any, site: Site) -> None:
     plain = middle(shot(page, site, "plain"))
     page.keyboard.press("l")
@@ -371,9 +381,9 @@ def test_a_phone_paints_soon_and_loads_little(browser: Any, site: Site) -> None:
     painted, loaded = page.evaluate(
         """() => [performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
           [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
-            .filter((one) => !/cities|water/.test(one.name)).reduce((sum, one) => sum + one.transferSize, 0)]"""
+            .filter((one) => !/cities|water|roads/.test(one.name)).reduce((sum, one) => sum + one.transferSize, 0)]"""
     )
-    # A worker of the map loads the land; place names and water come when the map is ready.
+    # A worker of the map loads the land; place names, water and roads come when the map is ready.
     land = page.request.get(f"{site.url}static/land.json", headers={"accept-encoding": "gzip"})
     loaded += int(land.headers["content-length"])
     print(f"first paint {painted:.0f} ms, {loaded / 1000:.0f} kB")
