@@ -185,7 +185,7 @@ def _ramp(values: Floats, stops: Stops, low: float, high: float) -> Floats:
     """Colours of values, (rows, columns, 3), 0 to 255; grey where void."""
     place = np.nan_to_num((values - low) / (high - low)) * (len(stops) - 1)
     colours = np.stack([np.interp(place, range(len(stops)), [stop[i] for stop in stops]) for i in range(3)], axis=-1)
-    painted: Floats = np.where(np.isfinite(values)[..., None], colours, np.float32(_VOID))
+    painted: Floats = np.where(np.isfinite(values)[..., None], colours, np.array(_VOID, np.float32))
     return painted
 
 
