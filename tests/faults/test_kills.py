@@ -5,7 +5,6 @@ Faults 1, 2, 3, 9, 22 of the list in docs/design/072, and two drivers on one are
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import random
@@ -16,7 +15,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import yaml
 
 from orograph.infra.engines.local import LocalEngine
 from orograph.infra.engines.protocol import Status
@@ -28,7 +26,7 @@ from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from orograph.stac.verify import verify
 from tests.support.drivers import KillAt, drive
 from tests.support.fault_world import half_published, make_world, snapshot
-from tests.support.made import source, write_source
+from tests.support.made import source, write_catalogue, write_source
 from tests.unit.infra.engines.test_local import QUICK
 
 LONG = os.environ.get("OROGRAPH_FAULTS") == "long"
@@ -125,7 +123,7 @@ def real_world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, object]:
     path = write_source(folder / "fine.tif", "EPSG:25832", (460_000.0, 5_560_000.0, 480_000.0, 5_575_000.0), 50)
     made = source(path, id="fine", horizontal_crs="EPSG:25832", vertical_frame="EPSG:7837", resolution_m=50.0)
     catalogue = folder / "catalogue.yaml"
-    catalogue.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
+    write_catalogue(catalogue, made)
     settings = ProcessingSettings(pixel_size_m=100.0, superres="none")
     plan = Request(catalogue=catalogue, tiles=("E4200N3000",)).plan(settings, RunSettings(grids_dir=folder / "grids"))
     (job,) = plan.jobs

@@ -27,7 +27,7 @@ from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from orograph.stac.publishing.leftovers import leftovers
 from orograph.stac.publishing.rebuild import rebuild
 from orograph.stac.verify import verify
-from tests.support.made import source, write_source
+from tests.support.made import source, write_catalogue, write_source
 from tests.support.mixed_worker import start
 
 TILES = ("E4200N3000", "E4200N3050", "E4250N3000", "E4250N3050")
@@ -61,7 +61,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_source(folder / "coarse.tif", "EPSG:3035", box, 150)
     made = source(path, id="coarse", resolution_m=150.0)
     target = folder / "catalogue.yaml"
-    target.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
+    write_catalogue(target, made)
     return target
 
 

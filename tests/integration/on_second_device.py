@@ -31,11 +31,11 @@ from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.superres import resolver
 from orograph.pipeline.superres.inference import BLOCK_PX
-from tests.integration.test_run_tile import run
 from tests.support import twin_device
 from tests.support.made import source, write_source
 from tests.support.superres_fixtures import hills, made_weights
 from tests.support.tiffs import write_heights
+from tests.support.tile_runs import run
 from tests.support.training_sites import plan, site
 from tests.unit.pipeline.coregistration.test_torch_kernels import pair
 from tests.unit.pipeline.learning.superres.conftest import quick_bases  # noqa: F401 - a fixture

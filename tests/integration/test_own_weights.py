@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 
 import numpy as np
 import pytest
 import rasterio
-import yaml
 from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
 from orograph.infra.runs.fetch import Fetcher
 from orograph.pipeline.errors import ConfigError, ModelError, SourceMissing
 from orograph.pipeline.manifest import Manifest
-from tests.support.made import source, write_source
+from tests.support.made import source, write_catalogue, write_source
 from tests.support.superres_fixtures import hills, made_weights
 from tests.support.tiffs import write_heights
 
@@ -27,7 +25,7 @@ BOX = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
 def catalogue(tmp_path):
     coarse = source(write_source(tmp_path / "coarse.tif", "EPSG:3035", BOX, 30), id="coarse", resolution_m=30.0)
     path = tmp_path / "catalogue.yaml"
-    path.write_text(yaml.safe_dump({"sources": [json.loads(coarse.model_dump_json(exclude_none=True))]}))
+    write_catalogue(path, coarse)
     return path
 
 

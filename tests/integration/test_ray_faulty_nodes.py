@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-import yaml
 
-from tests.support.made import source
+from tests.support.made import source, write_catalogue
 from tests.support.ray_head import RayHead, can_hide_folders, joined_node, running_head
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -40,7 +39,7 @@ def catalogue(tmp_path: Path) -> Path:
         folder / "mid.tif", id="mid", horizontal_crs="EPSG:25832", vertical_frame="EPSG:7837", resolution_m=200.0
     )
     listed = tmp_path / "catalogue.yaml"
-    listed.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
+    write_catalogue(listed, made)
     return listed
 
 

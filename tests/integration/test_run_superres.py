@@ -10,8 +10,8 @@ from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.sensor import bundled_sensor
-from tests.integration.test_run_tile import TILE, run
 from tests.support.made import source, write_source
+from tests.support.tile_runs import TILE, run
 
 
 def test_what_a_network_is_asked_for_reaches_the_tile(tmp_path):

@@ -1,25 +1,21 @@
 """A tile end to end on made sources with a known truth: plan, run, commit, publish, resume, and the errors of bad input."""
 
 import json
-import math
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-import yaml
 from fastapi.testclient import TestClient
 from rio_cogeo import cog_validate
-from scipy.ndimage import binary_dilation
 
 from orograph.infra.engines.make import make_engine
 from orograph.infra.engines.protocol import Status
 from orograph.infra.runs.request import Request
-from orograph.infra.runs.run import execute_plan, summarise
+from orograph.infra.runs.run import execute_plan
 from orograph.infra.runs.tile_runner import TileRunner
 from orograph.infra.service.app import create_app
 from orograph.infra.service.assemble import TilePlanner, parts_from
@@ -27,31 +23,13 @@ from orograph.infra.service.published_tiles import Published
 from orograph.infra.service.settings import ServiceSettings
 from orograph.infra.stores.local import LocalStore
 from orograph.infra.stores.open import open_store
-from orograph.pipeline.core.network_adjustment import Adjustment
 from orograph.pipeline.core.palette import source_colour
 from orograph.pipeline.errors import AllVoid, MemoryBudgetExceeded, OutsideCoverage, SourceCorrupt, VerticalError
-from orograph.pipeline.manifest import CoregistrationRecord, Manifest
+from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from orograph.pipeline.sources.catalogue import StacLocation
-from orograph.pipeline.sources.land_cover import LandCover
-from orograph.pipeline.tile.products import VOID_PERCENT
-from tests.support.made import source, terrain, write_source
-
-TILE = "E4200N3000"
-SETTINGS = ProcessingSettings(pixel_size_m=50.0)
-
-
-def catalogue(folder: Path, *sources) -> Path:
-    path = folder / "catalogue.yaml"
-    path.write_text(yaml.safe_dump({"sources": [json.loads(s.model_dump_json(exclude_none=True)) for s in sources]}))
-    return path
-
-
-def run(folder: Path, *sources, settings=SETTINGS, tiles=(TILE,), **flags):
-    run_settings = RunSettings.with_flags(store=str(folder / "store"), grids_dir=folder / "grids", **flags)
-    plan = Request(catalogue=catalogue(folder, *sources), tiles=tuple(tiles)).plan(settings, run_settings)
-    outcomes = execute_plan(plan, make_engine(run_settings), run_settings, as_json=True)
-    return plan, outcomes, summarise(outcomes, plan, run_settings, as_json=True)
+from tests.support.made import source, terrain, write_catalogue, write_source
+from tests.support.tile_runs import SETTINGS, TILE, read_products, run
 
 
 @pytest.fixture
@@ -239,7 +217,7 @@ def test_a_second_pass_makes_shifts_agree_on_the_edge_two_tiles_share(tmp_path, 
     )
     coarse = source(path, id="coarse", resolution_m=50.0, surface="DSM", accuracy_m=3.0, priority=-1)
     settings = RunSettings.with_flags(store=str(tmp_path / "store"), grids_dir=tmp_path / "grids")
-    request = Request(catalogue=catalogue(tmp_path, fine, coarse), tiles=(TILE, "E4250N3000"))
+    request = Request(catalogue=write_catalogue(tmp_path / "catalogue.yaml", fine, coarse), tiles=(TILE, "E4250N3000"))
     plan = request.plan(SETTINGS, settings)
     second = smoothed(plan, make_engine(settings), settings, as_json=True)
     assert {job.run_key for job in second.jobs}.isdisjoint({job.run_key for job in plan.jobs})
@@ -254,56 +232,6 @@ def test_a_second_pass_makes_shifts_agree_on_the_edge_two_tiles_share(tmp_path, 
     # North-west, north-east, south-west, south-east: the first tile's east side is the second's west side.
     assert (corners[0][1], corners[0][3]) == (corners[1][0], corners[1][2])
     assert abs(corners[0][0][0] + 24.0) < 1.0
-
-
-@pytest.mark.parametrize(
-    ("resolution_m", "pixel_size_m", "model"),
-    [(5, 50.0, "opening"), (30, 20.0, "bare-earth-30m")],
-    ids=["averaged", "superres"],
-)
-def test_bare_earth_takes_what_stands_off_a_surface_model_and_says_where(tmp_path, resolution_m, pixel_size_m, model):
-    side_m = 300.0 * resolution_m if resolution_m == 5 else 4_200.0
-    box = (4_210_000.0, 3_010_000.0, 4_210_000.0 + side_m, 3_010_000.0 + side_m)
-    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", box, resolution_m)
-    with rasterio.open(path, "r+") as dataset:
-        heights = dataset.read(1)
-        side = 8 if resolution_m == 5 else 20
-        heights[60 : 60 + side, 40 : 40 + side] += 25.0
-        dataset.write(heights, 1)
-    dsm = source(path, id="dsm", resolution_m=float(resolution_m), surface="DSM")
-    taken = {}
-    for asked in (model, "none"):
-        (tmp_path / asked).mkdir()
-        settings = ProcessingSettings(pixel_size_m=pixel_size_m, bare_earth=asked, fill_max_m=0.0, superres="keys6")
-        plan, outcomes, code = run(tmp_path / asked, dsm, settings=settings)
-        assert code == 0, outcomes[0].error
-        store = tmp_path / asked / "store"
-        manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
-        taken[asked] = store, manifest
-    store, manifest = taken[model]
-    assert manifest.surface == "DTM"
-    assert manifest.models["bare_earth"] == model
-    assert cog_validate(store / manifest.asset("bare_earth_mask").key, strict=True) == (True, [], [])
-    untouched_store, untouched = taken["none"]
-    assert untouched.surface == "DSM"
-    assert "bare_earth_mask" not in {asset.name for asset in untouched.assets}
-    with (
-        rasterio.open(store / manifest.asset("elevation").key) as lowered,
-        rasterio.open(untouched_store / untouched.asset("elevation").key) as standing,
-        rasterio.open(store / manifest.asset("bare_earth_mask").key) as masked,
-    ):
-        ground, top = lowered.read(1, masked=True), standing.read(1, masked=True)
-        percent = masked.read(1)
-    void = np.ma.getmaskarray(ground)
-    assert np.array_equal(percent == VOID_PERCENT, void)
-    marked = (percent > 0) & ~void
-    lower = (top - ground).filled(0)
-    assert lower.max() > 2.0
-    # Interpolation carries a correction two source pixels further than the share says, not more.
-    reach = math.ceil(2 * max(1.0, resolution_m / pixel_size_m)) + 1
-    assert np.abs(lower[~binary_dilation(marked, np.ones((3, 3)), reach)]).max() < 1e-3
-    assert lower[marked].mean() > 0.2 * lower.max()
-    assert 0 < marked.sum() < 0.5 * (~void).sum()
 
 
 def test_published_tiles_are_sources_again_by_their_stac_collection(tmp_path, fine):
@@ -350,7 +278,15 @@ def test_a_tile_without_networks_never_loads_torch(tmp_path):
         "with contextlib.suppress(SystemExit): app(sys.argv[1:])\n"
         "print('loaded', [name for name in ('torch', 'ray') if name in sys.modules])"
     )
-    arguments = ["run", "--catalogue", str(catalogue(tmp_path, fine)), "--source", "fine", "--tile", TILE]
+    arguments = [
+        "run",
+        "--catalogue",
+        str(write_catalogue(tmp_path / "catalogue.yaml", fine)),
+        "--source",
+        "fine",
+        "--tile",
+        TILE,
+    ]
     arguments += ["--store", str(tmp_path / "store"), "--set", "pixel_size_m=50", "--workers", "1"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
@@ -358,72 +294,6 @@ def test_a_tile_without_networks_never_loads_torch(tmp_path):
     )
     assert list((tmp_path / "store").rglob("*elevation.tif")), done.stderr
     assert "loaded []" in done.stdout
-
-
-def small_dsm(tmp_path):
-    box = (4_210_000.0, 3_010_000.0, 4_214_200.0, 3_014_200.0)
-    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", box, 50)
-    return source(path, id="dsm", resolution_m=50.0, surface="DSM", accuracy_m=0.2)
-
-
-def read_products(store: Path, manifest: Manifest, *names: str) -> list[np.ma.MaskedArray]:
-    found = []
-    for name in names:
-        with rasterio.open(store / manifest.asset(name).key) as dataset:
-            found.append(dataset.read(1, masked=True))
-    return found
-
-
-def test_what_moves_or_rounds_heights_is_in_their_uncertainty(tmp_path):
-    dsm = small_dsm(tmp_path)
-    adjusted = SETTINGS.model_copy(
-        update={"adjustments": (("dsm", Adjustment(constant_m=1.0, sigma_m=0.3)),), "fill_max_m": 0.0}
-    )
-    rounded = SETTINGS.model_copy(update={"compression": "lerc-zstd", "lerc_max_error_m": 0.9, "fill_max_m": 0.0})
-    for name, settings, error_m in (("adjusted", adjusted, 0.3), ("rounded", rounded, 0.9 / math.sqrt(3))):
-        (tmp_path / name).mkdir()
-        plan, outcomes, code = run(tmp_path / name, dsm, settings=settings)
-        assert code == 0, outcomes[0].error
-        store = tmp_path / name / "store"
-        manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
-        heights, sigma = read_products(store, manifest, "elevation", "uncertainty")
-        assert sigma.compressed() == pytest.approx(math.hypot(0.2, error_m), rel=0.05)
-        told = manifest.asset("elevation").bands[0].statistics
-        assert told["minimum"] == pytest.approx(float(heights.min()), abs=1e-3)
-        assert told["maximum"] == pytest.approx(float(heights.max()), abs=1e-3)
-        assert manifest.quality.height_mean_m == pytest.approx(float(heights.compressed().mean(dtype=float)), abs=1e-3)
-        if name == "adjusted":
-            assert manifest.operations[0].accuracy_m == 0.3
-
-
-def test_a_shift_that_was_told_brings_its_uncertainty(tmp_path):
-    told = CoregistrationRecord(
-        source="dsm",
-        reference="dsm",
-        method="nuth-kaab",
-        status="converged",
-        shift_up_m=2.0,
-        details={"corners_m": [[0.0, 0.0, 2.0]] * 4, "up_error_m": 0.4},
-    )
-    settings = RunSettings.with_flags(store=str(tmp_path / "store"), grids_dir=tmp_path / "grids")
-    plan = Request(catalogue=catalogue(tmp_path, small_dsm(tmp_path)), tiles=(TILE,)).plan(SETTINGS, settings)
-    plan = replace(plan, jobs=tuple(replace(job, alignment=(told,)) for job in plan.jobs))
-    (outcome,) = execute_plan(plan, make_engine(settings), settings, as_json=True)
-    assert outcome.error is None
-    store = tmp_path / "store"
-    manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
-    heights, sigma = read_products(store, manifest, "elevation", "uncertainty")
-    rows, cols = np.nonzero(~np.ma.getmaskarray(heights))
-    truth = terrain(4_200_000 + (cols + 0.5) * 50, 3_050_000 - (rows + 0.5) * 50)
-    assert np.median(heights.compressed() - truth) == pytest.approx(2.0, abs=1e-3)
-    assert sigma.compressed() == pytest.approx(math.hypot(0.2, 0.4), rel=0.05)
-
-    planner = TilePlanner(Published(open_store(str(store))), (), settings, SETTINGS)
-    tile = plan.jobs[0].tile
-    again = planner.settings_for(tile)
-    assert planner(tile, (), again).run_key == plan.jobs[0].run_key, "an order for the same tile is the same tile"
-    assert planner(tile, (), again.model_copy(update={"max_shift_m": 5.0})).alignment == ()
-    assert planner(tile, (), again.model_copy(update={"blend_width_m": 5.0})).alignment == (told,)
 
 
 def test_a_source_that_gives_no_pixel_leaves_no_claim(tmp_path):
@@ -466,25 +336,3 @@ def test_a_source_that_no_operation_reaches_is_told(tmp_path, fine):
     assert "EPSG:5710" in rejected[1]
     assert "area of use" in rejected[1]
     assert str(tmp_path) not in rejected[1]
-
-
-@pytest.mark.parametrize(("model", "shown"), [("bare-earth-30m", True), ("opening", False)])
-def test_a_map_that_lowered_heights_is_named_with_its_makers(tmp_path, model, shown):
-    metres = 30 if shown else 5
-    box = (4_210_000.0, 3_010_000.0, 4_210_000.0 + 80 * metres, 3_010_000.0 + 80 * metres)
-    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", box, metres)
-    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 240, "height": 240, "crs": "EPSG:3035"}
-    with rasterio.open(
-        tmp_path / "map.tif", "w", transform=rasterio.Affine(10, 0, box[0], 0, -10, box[3]), **profile
-    ) as dataset:
-        dataset.write(np.full((240, 240), 10, np.uint8), 1)
-    cover = LandCover.of(tmp_path / "map.tif").model_copy(update={"attribution": "Mapmakers"})
-    dsm = source(path, id="dsm", resolution_m=float(metres), surface="DSM", attribution="Flyers", land_cover=cover)
-    settings = ProcessingSettings(pixel_size_m=50.0, bare_earth=model, fill_max_m=0.0)
-    plan, outcomes, code = run(tmp_path, dsm, settings=settings)
-    assert code == 0, outcomes[0].error
-    manifest = Manifest.from_json((tmp_path / "store" / plan.jobs[0].manifest_key).read_bytes())
-    assert manifest.models.get("bare_earth_land_cover_sha256") == (cover.sha256 if shown else None)
-    item = json.loads(next((tmp_path / "store" / "stac").rglob(f"{TILE}/{TILE}.json")).read_text())
-    (told,) = item["properties"]["dem:sources"]
-    assert told["attribution"] == ("Flyers; Mapmakers" if shown else "Flyers")

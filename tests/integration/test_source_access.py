@@ -35,7 +35,7 @@ from orograph.pipeline.sources.catalogue import Access, CellTemplate, Files, Sou
 from orograph.pipeline.sources.partial import ensure, path_of
 from tests.support.counting_proxy import CountingProxy
 from tests.support.faulty_http import FaultyServer
-from tests.support.made import source, write_source
+from tests.support.made import source, write_catalogue, write_source
 from tests.support.tiffs import write_heights
 
 BOX = (4_010_000.0, 3_010_000.0, 4_016_000.0, 3_016_000.0)
@@ -101,7 +101,7 @@ def test_own_store_with_an_anonymous_source_elsewhere(s3_server, s3_bucket, rast
             data=Files(hrefs=(f"s3://{public}/dtm/*.tif",)),
         )
         catalogue = tmp_path / "catalogue.yaml"
-        catalogue.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
+        write_catalogue(catalogue, made)
         monkeypatch.setenv("OROGRAPH_S3_ENDPOINT_URL", s3_server.endpoint_url)
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         store = f"s3://{s3_bucket}/store"
@@ -125,7 +125,7 @@ def test_a_mirror_in_a_bucket_is_a_source(s3_server, s3_bucket, raster, tmp_path
     with FaultyServer() as server, rasterio.open(raster) as dataset:
         made = source(raster, data=Files(hrefs=(server.serve("dtm/a.tif", raster.read_bytes()),)))
         catalogue = tmp_path / "catalogue.yaml"
-        catalogue.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
+        write_catalogue(catalogue, made)
         west, south, east, north = transform_bounds(dataset.crs, "EPSG:4258", *dataset.bounds)
         area = f"{west + (east - west) / 2},{south},{east},{north}"
         asked = ["sources", "mirror", made.id, "-c", str(catalogue), "--area", area, "--to", f"s3://{s3_bucket}/own"]

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from orograph.infra.cluster.code_bundle import copy_packages
-from tests.support.made import source, write_source
+from tests.support.made import source, write_catalogue, write_source
 from tests.support.ray_head import RayHead, running_head
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -37,7 +36,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_source(folder / "fine.tif", "EPSG:25832", (495_000.0, 5_560_000.0, 505_000.0, 5_570_000.0), 50)
     made = source(path, id="fine", horizontal_crs="EPSG:25832", vertical_frame="EPSG:7837", resolution_m=50.0)
     listed = folder / "catalogue.yaml"
-    listed.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
+    write_catalogue(listed, made)
     return listed
 
 

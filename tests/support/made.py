@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
+import yaml
 from affine import Affine
 from pyproj import Transformer
 
@@ -84,3 +86,10 @@ def source(path: Path | tuple[Path, ...], **described: object) -> Source:
         "accuracy_m": 0.2,
     }
     return Source.model_validate({**values, **described})
+
+
+def write_catalogue(path: Path, *sources: Source) -> Path:
+    """Write a catalogue of these sources; its path."""
+    entries = [json.loads(one.model_dump_json(exclude_none=True)) for one in sources]
+    path.write_text(yaml.safe_dump({"sources": entries}))
+    return path

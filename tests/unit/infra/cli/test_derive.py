@@ -5,29 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-from typer.testing import CliRunner, Result
-
-from orograph.infra.cli.app import app
-from orograph.infra.stores.local import LocalStore
 from orograph.pipeline.core.grid import Tile
-from tests.support.formats_world import hills
-from tests.support.published_world import World
+from tests.support.commands import invoke
 
 TILE = Tile.parse("E4300N2650")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("world")
-    (folder / "made").mkdir()
-    world = World(LocalStore(folder / "store"), folder / "made", hills, 250.0)
-    world.publish([TILE])
-    return world.store.url
-
-
-def invoke(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def test_derive(store: str, tmp_path: Path) -> None:

@@ -6,28 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-import yaml
-
-from orograph.infra.cli import app as cli
-from orograph.infra.cli.common import ending
-from tests.support.made import source, write_source
+from tests.support.commands import run
 
 ROOT = Path(__file__).resolve().parents[4]
-
-
-@pytest.fixture
-def catalogue(tmp_path):
-    path = write_source(tmp_path / "a.tif", "EPSG:3035", (4_210_000.0, 3_010_000.0, 4_212_000.0, 3_012_000.0), 50)
-    file = tmp_path / "catalogue.yaml"
-    entry = json.loads(source(path, resolution_m=50.0).model_dump_json(exclude_none=True))
-    file.write_text(yaml.safe_dump({"sources": [entry]}))
-    return file
-
-
-def run(*arguments):
-    """The command in this process; returns its exit code."""
-    return ending(lambda: cli.app([str(argument) for argument in arguments], standalone_mode=True))
 
 
 def test_a_dry_run_tells_tiles_sources_bytes_and_memory_and_changes_nothing(catalogue, tmp_path, capsys):

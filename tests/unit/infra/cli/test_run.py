@@ -1,39 +1,21 @@
 """The command as a person meets it: exit codes, dry runs, JSON."""
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from orograph.infra.cli import app as cli
-from orograph.infra.cli.common import ending
 from orograph.infra.cli.options import processing_settings
 from orograph.infra.runs.request import Request
 from orograph.infra.service.settings import ServiceSettings
 from orograph.pipeline.core.network_adjustment import AdjustmentFile
 from orograph.pipeline.errors import ConfigError, SourceUnknown
 from orograph.pipeline.settings import RunSettings
-from tests.support.made import source, write_source
+from tests.support.commands import run
 
 ROOT = Path(__file__).resolve().parents[4]
-
-
-@pytest.fixture
-def catalogue(tmp_path):
-    path = write_source(tmp_path / "a.tif", "EPSG:3035", (4_210_000.0, 3_010_000.0, 4_212_000.0, 3_012_000.0), 50)
-    file = tmp_path / "catalogue.yaml"
-    entry = json.loads(source(path, resolution_m=50.0).model_dump_json(exclude_none=True))
-    file.write_text(yaml.safe_dump({"sources": [entry]}))
-    return file
-
-
-def run(*arguments):
-    """The command in this process; returns its exit code."""
-    return ending(lambda: cli.app([str(argument) for argument in arguments], standalone_mode=True))
 
 
 def test_exit_codes(catalogue, tmp_path):
