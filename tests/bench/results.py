@@ -70,28 +70,44 @@ def record(
     name: str,
     *,
     ours: str,
-    peer: str = "-",
+    peer: str = "",
     ratio: float | None = None,
     claim: str = "",
     data: str = "",
     command: str = "",
 ) -> None:
-    """Write a measured figure; texts left out stay those of the figure of that name."""
+    """Write a measured figure; texts left out stay those of the figure of that name.
+
+    Args:
+        subject: Page and file of the figure.
+        name: Name within the subject.
+        ours, peer: Values with units; a peer that did not run stays as it was, with its date in the text.
+        ratio: Ours by the peer's, where both are one quantity.
+        claim: What is measured.
+        data: What it was measured on.
+        command: Command that repeats it; by default `make bench` with the file of the test that runs.
+    """
     figures = read(subject)
     known = next((figure for figure in figures if figure.id == name), None)
     made = Figure(
         id=name,
         claim=claim or (known.claim if known else name),
         ours=ours,
-        peer=peer,
+        peer=peer or (known.peer if known else "-"),
         ratio=None if ratio is None else float(f"{ratio:.3g}"),
         data=data or (known.data if known else ""),
-        command=command or (known.command if known else ""),
+        command=command or running_command(),
         date=datetime.now(UTC).date().isoformat(),
         machine=machine(),
         index=known.index if known else 0,
     )
     write(subject, [made if figure.id == name else figure for figure in figures] + ([] if known else [made]))
+
+
+def running_command() -> str:
+    """`make bench` with the file of the test that runs; empty outside a test."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "")
+    return f"make bench BENCH={test.partition('::')[0]}" if test else ""
 
 
 def machine() -> str:

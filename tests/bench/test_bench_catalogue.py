@@ -120,8 +120,15 @@ def test_search(europe):
             print(f"{name}: median {medians[name]:.1f} ms, worst {max(times):.1f} ms, {returned} items")
     peer = _peer_bbox_ms(single)
     print(f"peer, pyarrow reading one stac-geoparquet with a bbox filter: {peer:.1f} ms")
-    ours, ratio = f"{medians['bbox']:.1f} ms", medians["bbox"] / peer
-    record("catalogue", "search", ours=ours, peer=f"{peer:.0f} ms, pyarrow on one file", ratio=ratio)
+    record(
+        "catalogue",
+        "search",
+        claim=f"search in {COUNT:,} items",
+        ours=f"{medians['bbox']:.1f} ms",
+        peer=f"{peer:.0f} ms, pyarrow on one file",
+        ratio=medians["bbox"] / peer,
+        data="all of Europe at 50 km",
+    )
     assert medians["bbox"] < 60
 
 

@@ -8,7 +8,6 @@ The tiles are made by `orograph run` from a source of rolling hills, so orders r
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
@@ -27,7 +26,7 @@ from orograph.infra.service.auth import KeyRing
 from orograph.pipeline.core.grid import Tile
 from tests.support import stac_browser
 from tests.support.catalogue_clients import CLIENTS, PIXEL_M, Place
-from tests.support.made import source, write_source
+from tests.support.made import source, write_catalogue, write_source
 from tests.support.ray_head import running_head
 
 pytestmark = [pytest.mark.bench, pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
@@ -44,9 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     west, south, _, _ = Tile.parse(TILES[0]).bounds_m
     path = write_source(folder / "hills.tif", "EPSG:3035", (west, south, west + 150_000, south + 100_000), 100.0)
     made = source(path, resolution_m=100.0)
-    (folder / "catalogue.yaml").write_text(
-        yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]})
-    )
+    write_catalogue(folder / "catalogue.yaml", made)
     words = [
         "run",
         "-c",

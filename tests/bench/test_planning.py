@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-import yaml
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 from rasterio.warp import transform, transform_bounds
@@ -28,7 +27,7 @@ from orograph.infra.stores.local import LocalStore
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from tests.bench.results import record
-from tests.support.made import source
+from tests.support.made import source, write_catalogue
 from tests.support.range_server import RangeServer
 
 pytestmark = pytest.mark.bench
@@ -61,7 +60,7 @@ def timed(*arguments):
 def catalogue_of(folder, name, data):
     made = source(folder, id=name, data=data, horizontal_crs=CRS, resolution_m=100.0)
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
+    write_catalogue(path, made)
     return path
 
 

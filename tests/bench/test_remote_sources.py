@@ -20,14 +20,13 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
-import yaml
 from affine import Affine
 from rasterio.warp import transform, transform_bounds
 from rasterio.windows import Window, from_bounds
 
 from orograph.pipeline.core.grid import Tile
 from tests.bench.results import record
-from tests.support.made import source
+from tests.support.made import source, write_catalogue
 from tests.support.range_server import RangeServer
 
 pytestmark = pytest.mark.bench
@@ -98,7 +97,7 @@ def described(folder, name, data, crs, resolution_m):
     data = {"kind": "files", "hrefs": [data]} if isinstance(data, str) else data
     made = source(folder, id=name, data=data, horizontal_crs=crs, resolution_m=resolution_m, sidecars=False)
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump({"sources": [json.loads(made.model_dump_json(exclude_none=True))]}))
+    write_catalogue(path, made)
     return path
 
 

@@ -1,4 +1,7 @@
-"""Seams on real terrain split into two countries: `pytest tests/bench/test_seam_bench.py -m bench -s`."""
+"""Seams on real terrain split into two countries, and where the spacing of GLO-30 changes.
+
+`make bench BENCH=tests/bench/test_seam_bench.py`
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import numpy as np
 import pytest
 import rasterio
 from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
 
 from orograph.pipeline.core.grid import PixelWindow, Tile
 from orograph.pipeline.job import Job
@@ -16,6 +21,8 @@ from orograph.pipeline.sources.nodata import to_void
 from orograph.pipeline.tile.stages import Context, Layer, TileWindow
 from orograph.pipeline.tile.stages.blend import Blend
 from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
+from tests.bench.results import record
+from tests.support.spacing_world import elevation_of, errors_by_distance, two_files
 
 pytestmark = pytest.mark.bench
 CATALOGUE = VerticalCatalogue.load()
@@ -86,5 +93,53 @@ def test_seam_on_real_terrain(shared, path, frame, other, name, noise_m):
         f"\n{name}, noise {noise_m} m: step {before * 100:+.2f} cm raw, {after * 100:+.2f} cm by operations,"
         f" {left * 100:+.3f} cm blended; |step| {seam_blended * 100:.2f} cm at the line, {inside_blended * 100:.2f} inside"
     )
+    if noise_m:
+        record(
+            "seams-and-edges",
+            f"border {frame} {other}",
+            claim=f"step at the border {name}",
+            ours=f"{left * 100:+.2f} cm",
+            peer=f"{before * 100:+.2f} cm, heights as delivered",
+            data="one real terrain in two frames, noise of 3 cm",
+        )
     assert abs(left) <= 0.01
     assert seam_blended <= max(inside_blended * 1.05, 0.001)
+
+
+def warped(files, like):
+    """Both files in the grid of a product by GDAL's cubic, each read apart; the southern one comes last."""
+    with rasterio.open(like) as dataset:
+        made, grid = np.full(dataset.shape, np.nan, np.float32), dataset.transform
+    for file in files[::-1]:
+        with rasterio.open(file) as dataset:
+            reproject(
+                rasterio.band(dataset, 1), made, dst_transform=grid, dst_crs="EPSG:3035", dst_nodata=np.nan,
+                resampling=Resampling.cubic, init_dest_nodata=False,
+            )  # fmt: skip
+    return made, grid
+
+
+def rms(values):
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def test_where_the_spacing_changes(tmp_path):
+    files = two_files(tmp_path)
+    elevation = elevation_of(files, tmp_path, pixel_size_m=10.0, superres="keys6")
+    with rasterio.open(elevation) as dataset:
+        ours, inside = errors_by_distance(dataset.read(1, masked=True).filled(np.nan), dataset.transform)
+    peer, elsewhere = errors_by_distance(*warped(files, elevation))
+    print(f"\nours rms {rms(ours):.4f}, largest {ours.max():.3f} m; elsewhere {rms(inside):.4f}, {inside.max():.3f} m")
+    print(
+        f"GDAL rms {rms(peer):.4f}, largest {peer.max():.3f} m; elsewhere {rms(elsewhere):.4f}, {elsewhere.max():.3f}"
+    )
+    record(
+        "seams-and-edges",
+        "spacing",
+        claim="error where GLO-30's spacing changes (50 N), rms",
+        ours=f"{rms(ours) * 1000:.1f} mm",
+        peer=f"{rms(peer) * 1000:.0f} mm, GDAL's cubic file by file",
+        ratio=rms(ours) / rms(peer),
+        data="slopes of 44 %, 10 m pixels",
+    )
+    assert rms(ours) < rms(peer)

@@ -1,61 +1,58 @@
-"""Speed of the shipped networks on one core: megapixels of output a processor-second, beside the bare convolutions."""
+"""Speed of the bundled networks on one core: megapixels of output per core-second, next to the bare convolutions."""
 
 from __future__ import annotations
 
-import time
+import json
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F  # noqa: N812
 
-from orograph.pipeline.core.processor import instruction_set
 from orograph.pipeline.superres import resolver
-from orograph.pipeline.superres.inference import BLOCK_PX
-from orograph.pipeline.superres.network import Condition
+from tests.bench.results import record
+from tests.bench.superres_speed import speed
+from tests.support.capped import CAN_CAP, run_capped
 from tests.support.superres_fixtures import hills
 
 pytestmark = pytest.mark.bench
 
 
-def seconds(run, least_s=3.0):
-    run()
-    start, times = time.process_time(), 0
-    while time.process_time() - start < least_s:
-        run()
-        times += 1
-    return (time.process_time() - start) / times
+def show(found):
+    print(
+        f"\n{found['precision']}, {found['instruction_set']}: {found['mpx']:.2f} Mpx per core-second with error band, "
+        f"{found['over_convolutions']:.2f} times the convolutions of the pixels asked for; "
+        f"x8 {found['ensemble_mpx']:.2f} Mpx per core-second"
+    )
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_speed_on_one_core(precision):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        up = resolver("superres-s", precision=precision)
-        heights = hills(2 * BLOCK_PX, 2 * BLOCK_PX)
-        whole = seconds(lambda: up(heights))
-        folded = up._folded[Condition()]
-        side = BLOCK_PX
-        x = torch.randn(1, up.preset.channels, side, side).to(folded.dtype, memory_format=torch.channels_last)
-
-        def bare():
-            with torch.inference_mode():
-                for first, second, _ in folded.body:
-                    F.conv2d(x, first, padding=1)
-                    F.conv2d(x, second, padding=1)
-
-        raw = 4 * seconds(bare)
-        x8 = resolver("superres-s", precision=precision, ensemble=True)
-        ensemble = seconds(lambda: x8(heights[:BLOCK_PX, :BLOCK_PX]))
-    finally:
-        torch.set_num_threads(threads)
-    pixels = 9 * heights.size / 1e6
-    print(
-        f"\n{up.precision}, {instruction_set()}: {pixels / whole:.2f} Mpx per core-second with error band, {whole / raw:.2f} times the "
-        f"convolutions of the pixels asked for; x8 {pixels / 4 / ensemble:.2f} Mpx per core-second"
+    found = speed(precision)
+    show(found)
+    record(
+        "super-resolution",
+        f"speed-{precision}",
+        claim=f"network S, {precision}, with error band",
+        ours=f"{found['mpx']:.2f} Mpx per core-second",
+        peer=f"{found['over_convolutions']:.2f} times the bare convolutions",
+        data=f"{found['instruction_set']}, {found['precision']}",
     )
-    assert whole < 2 * raw
+    assert found["over_convolutions"] < 2
+
+
+@pytest.mark.skipif(not CAN_CAP, reason="instruction sets are capped on x86-64 only")
+def test_speed_without_avx512():
+    found = json.loads(run_capped("-m", "tests.bench.superres_speed", "fp32", timeout_s=3000.0).splitlines()[-1])
+    show(found)
+    assert "512" not in found["instruction_set"]
+    record(
+        "processors",
+        "avx2",
+        claim="network S without AVX-512",
+        ours=f"{found['mpx']:.2f} Mpx per core-second",
+        peer=f"{found['over_convolutions']:.2f} times the bare convolutions",
+        data="fp32, capped to AVX2",
+    )
+    assert found["over_convolutions"] < 2
 
 
 def test_tilings_do_not_differ():

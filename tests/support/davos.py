@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import rasterio
@@ -14,6 +14,8 @@ from orograph.pipeline.core.pixel_size import ground_pixel_size_m
 SHIFT_M = (-1.45, 2.85, 2.5)
 """East, north and up from the radar to the lidar heights, estimated once on open terrain."""
 TREE_LINE_M = 2050.0
+WEST = "data/pairs/davos_west_srtm1.tif"
+WHOLE = "cases/science/03-superres-real-sensor/srtm_davos.tif"
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,21 @@ class Davos:
     judged: np.ndarray
 
     @classmethod
-    def load(cls, shared):
+    def load_east(cls, shared):
+        """The eastern half, for judging: nothing is chosen on it."""
+        whole = cls.load(shared, WHOLE)
+        with rasterio.open(shared(WEST)) as dataset:
+            east_of = dataset.bounds.right
+        with rasterio.open(shared(WHOLE)) as dataset:
+            border_px = (east_of - dataset.bounds.left) / dataset.res[0]
+        return replace(whole, judged=whole.judged & (whole.places[1] > border_px))
+
+    @classmethod
+    def load(cls, shared, radar_file=WEST):
         with rasterio.open(shared("data/dtm/davos_10m.tif")) as dataset:
             truth, grid = dataset.read(1).astype(np.float64), dataset.transform
             truth[truth == dataset.nodata] = np.nan
-        with rasterio.open(shared("data/pairs/davos_west_srtm1.tif")) as dataset:
+        with rasterio.open(shared(radar_file)) as dataset:
             radar, own = dataset.read(1), dataset.transform
             size = ground_pixel_size_m(own, dataset.height, "EPSG:4326")
         columns, rows = np.meshgrid(np.arange(truth.shape[1]), np.arange(truth.shape[0]))

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
 
 from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.planning.planner import Planner
@@ -10,39 +9,16 @@ from orograph.pipeline.tile.run import run_tile
 from orograph.pipeline.tile.seamless_reader import SeamlessReader
 from tests.support.made import source, write_source
 from tests.support.planned import _probe, paths_of
-
-SECOND = 1 / 3600
-
-
-def heights(lon, lat):
-    """Slopes of up to 40 per cent, in degrees."""
-    return 800 + 400 * np.sin(lat * 111_000 / 900) + 120 * np.sin(lon * 71_500 / 700)
-
-
-def write_rows(path, north_rows, lon_seconds):
-    """A file like GLO-30's: pixel centres on whole arc-seconds of latitude, `north_rows` counted from 50 N upwards."""
-    rows = np.arange(*north_rows)[::-1]
-    cols = round(120 / lon_seconds)
-    lon = 10 + (np.arange(cols)) * lon_seconds * SECOND
-    lat = 50 + rows * SECOND
-    values = heights(*np.meshgrid(lon, lat)).astype(np.float32)
-    affine = Affine(lon_seconds * SECOND, 0, 10 - lon_seconds * SECOND / 2, 0, -SECOND, 50 + (rows[0] + 0.5) * SECOND)
-    profile = {"driver": "GTiff", "dtype": "float32", "count": 1, "crs": "EPSG:4326", "nodata": -9999.0}
-    with rasterio.open(path, "w", transform=affine, width=cols, height=rows.size, **profile) as dataset:
-        dataset.write(values, 1)
-        dataset.update_tags(AREA_OR_POINT="Point")
-    return path
+from tests.support.spacing_world import elevation_of, errors_by_distance, heights, one_source, two_files
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("spacing")
-    return write_rows(folder / "n49.tif", (-60, 1), 1.0), write_rows(folder / "n50.tif", (1, 61), 1.5)
+    return two_files(tmp_path_factory.mktemp("spacing"))
 
 
 def test_a_window_beyond_a_grids_files_has_the_other_grids_heights(files):
-    made = source(files, horizontal_crs="EPSG:4326", resolution_m=30.0, pixel="point", vertical_frame="EPSG:5621")
-    with SeamlessReader(made, files) as reader:
+    with SeamlessReader(one_source(files), files) as reader:
         assert reader.is_divided
         for lattice in reader.lattices:
             top, left, bottom, _ = lattice.index_bounds
@@ -62,26 +38,11 @@ def test_a_window_beyond_a_grids_files_has_the_other_grids_heights(files):
 
 @pytest.mark.parametrize("superres", ["keys6", "none"])
 def test_no_seam_where_the_spacing_changes(files, tmp_path, superres):
-    from pyproj import Transformer
-
-    made = source(files, horizontal_crs="EPSG:4326", resolution_m=30.0, pixel="point", vertical_frame="EPSG:5621")
     pixel_m = 20.0 if superres == "keys6" else 40.0
-    settings = ProcessingSettings(pixel_size_m=pixel_m, superres=superres, coregistration="none")
-    east, north = Transformer.from_crs("EPSG:4326", "EPSG:3035", always_xy=True).transform(10.015, 50.0)
-    job = Planner([made], settings, _probe).job(Tile.containing(east, north))
-    elevation = run_tile(job, paths_of(job), tmp_path, grids_dir=tmp_path).products[0].path
-    with rasterio.open(elevation) as dataset:
-        found, affine = dataset.read(1, masked=True).filled(np.nan), dataset.transform
-    rows, cols = np.nonzero(np.isfinite(found))
-    lon, lat = Transformer.from_crs("EPSG:3035", "EPSG:4326", always_xy=True).transform(
-        *(affine * (cols + 0.5, rows + 0.5))
-    )
-    error = np.abs(found[rows, cols] - heights(lon, lat))
-    inner = (lon > 10.003) & (lon < 10.03)
-    seam = inner & (np.abs(lat - 50) < SECOND)
-    inside = inner & (np.abs(lat - 50) > 5 * SECOND) & (np.abs(lat - 50) < 12 * SECOND)
-    assert seam.sum() > 50
-    assert error[seam].max() < 1.5 * error[inside].max() + 0.005
+    with rasterio.open(elevation_of(files, tmp_path, pixel_size_m=pixel_m, superres=superres)) as dataset:
+        seam, inside = errors_by_distance(dataset.read(1, masked=True).filled(np.nan), dataset.transform)
+    assert seam.size > 50
+    assert seam.max() < 1.5 * inside.max() + 0.005
 
 
 def test_a_tile_next_to_a_better_source_is_bent_within_the_blend_width(tmp_path):
