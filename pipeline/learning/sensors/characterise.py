@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import yaml
@@ -18,6 +18,9 @@ from orograph.pipeline.learning.sensors.grids import HeightGrid
 from orograph.pipeline.learning.sensors.pair import Overlap, characterise_pair
 from orograph.pipeline.sources.sensor import SensorErrors, SensorModel
 from orograph.pipeline.sources.single_raster import opened_heights
+
+_UNDETERMINED: Final = 0.5
+"""Standard error over footprint from which a footprint counts as not determined."""
 
 
 def characterise(path: Path, finer: Path | None = None, mask: Path | None = None) -> SensorModel:
@@ -37,7 +40,10 @@ def characterise(path: Path, finer: Path | None = None, mask: Path | None = None
         if mask is not None:
             raise ConfigError("a mask without a finer model", remedy="give the finer model the mask is on")
         estimate = characterise_alone(source)
-        return _model(estimate, f"from the spectra of {estimate.count} windows of {path.name}")
+        origin = f"from the spectra of {estimate.count} windows of {path.name}"
+        if estimate.errors.footprint_m > _UNDETERMINED * estimate.parameters.footprint_m:
+            origin += ", which do not determine its footprint (give a finer model)"
+        return _model(estimate, origin)
     terrain = HeightGrid.read(finer)
     if max(terrain.pixel_size_m) > 0.5 * min(source.pixel_size_m):
         raise ConfigError(

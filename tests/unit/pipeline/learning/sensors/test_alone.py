@@ -8,6 +8,7 @@ from affine import Affine
 
 from orograph.pipeline.errors import InputError
 from orograph.pipeline.learning.sensors.alone import characterise_alone
+from orograph.pipeline.learning.sensors.characterise import characterise
 from orograph.pipeline.learning.sensors.grids import HeightGrid
 from orograph.pipeline.sources.sensor import SensorModel
 from tests.support.sensors import power_law_terrain, seen_by
@@ -38,6 +39,7 @@ def noise(parameters, slope):
 def test_the_footprint_is_found_where_terrain_stands_out_of_the_noise(sensor, amplitude):
     found = characterised(sensor, amplitude)
     assert footprint(found.parameters) == pytest.approx(sensor.footprint_m, rel=0.1)
+    assert found.errors.footprint_m < 0.5 * sensor.footprint_m
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,14 @@ def test_the_stated_error_covers_what_spectra_do_not_hold(amplitude):
     found = characterised(QUIET, amplitude)
     assert abs(footprint(found.parameters) - QUIET.footprint_m) < 2.0 * found.errors.footprint_m + 1.0
     assert abs(found.parameters.noise_m - QUIET.noise_m) < 2.0 * found.errors.noise_m
+
+
+@pytest.mark.slow
+def test_a_radar_over_mountains_says_that_its_footprint_is_not_determined(shared):
+    found = characterise(shared("data/pairs/davos_west_srtm1.tif"))
+    assert "do not determine its footprint" in found.origin
+    for footprint, lidar in zip(found.sigmas_m, (30.3, 35.5), strict=True):
+        assert abs(footprint - lidar) < 1.5 * found.errors.footprint_m
 
 
 def test_water_and_small_rasters_give_no_windows():
