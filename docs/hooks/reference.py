@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Iterable
 
-import click
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -31,7 +30,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def commands() -> str:
     """Every command with its arguments and options, as `--help` shows them."""
     command = typer.main.get_command(app)
-    text = get_docs_for_click(obj=command, ctx=click.Context(command, info_name="orograph"), name="orograph")
+    text = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="orograph"), name="orograph")
     # Defaults that are folders of the home directory differ between machines.
     return re.sub(r"/(?:root|home/\w+)/", "~/", text)
 

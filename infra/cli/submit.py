@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, cast
+from typing import Annotated, Any
 
-import click
 import typer
 
 from orograph.infra.reporting.console import err
@@ -28,7 +27,8 @@ def submit(
     from orograph.infra.cluster import submit as submitting
     from orograph.pipeline.errors import UsageError
 
-    if arguments[0] not in cast(click.Group, ctx.find_root().command).commands:
+    root: Any = ctx.find_root().command  # Typer contains its own click, whose types are private.
+    if arguments[0] not in root.commands:
         raise UsageError(f"{arguments[0]!r} is not a command", remedy="say `orograph submit -- run --area ...`")
     submission = submitting.submission_of(arguments, env, installed=installed)
     client, name = submitting.submit(address, submission, lambda text: err.print(text, markup=False))

@@ -87,7 +87,7 @@ def jobs_in_sight(environment: Mapping[str, str] = os.environ) -> list[ClusterJo
         return []
     try:
         return jobs_of(client_of(None))
-    except OrographError:
+    except (OrographError, ModuleNotFoundError):
         return []
 
 

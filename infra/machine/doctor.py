@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from orograph.infra.engines.ray_head import client_of, jobs_of, local_heads
+from orograph.pipeline.core.extras import missing_package
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, supported_precisions
 from orograph.pipeline.core.processor import instruction_caps, instruction_set, usable_cores
 from orograph.pipeline.errors import OrographError
@@ -52,7 +53,21 @@ def examine(settings: RunSettings) -> tuple[Finding, ...]:
         _ray,
         _gpu,
     )
-    return tuple(finding for check in checks for finding in check(settings))
+    return tuple(finding for check in checks for finding in _findings(check, settings))
+
+
+def _findings(check: Callable[[RunSettings], Iterator[Finding]], settings: RunSettings) -> Iterator[Finding]:
+    """Findings of a check; an extra that is not installed is one."""
+    try:
+        yield from check(settings)
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        subject, lost = _OPTIONAL[check]
+        yield Finding(
+            subject, Severity.OK, f"the package {error.name} is not installed, so {lost}", missing.remedy or ""
+        )
 
 
 def _libraries(_: RunSettings) -> Iterator[Finding]:
@@ -239,3 +254,11 @@ def _gpu(_: RunSettings) -> Iterator[Finding]:
         yield Finding("GPU", Severity.OK, f"{names}, torch {torch.__version__}; convolutions in {precisions}")
     else:
         yield Finding("GPU", Severity.OK, f"none; models run on the CPU (torch {torch.__version__})")
+
+
+_OPTIONAL: Final[dict[Callable[[RunSettings], Iterator[Finding]], tuple[str, str]]] = {
+    _processor: ("processor", "networks do not run"),
+    _ray: ("Ray", "`--engine ray` is not available; use `--engine local`"),
+    _gpu: ("GPU", "networks do not run"),
+}
+"""Checks of optional packages: subject, and the effect of a missing package."""

@@ -9,15 +9,17 @@ from orograph.pipeline.errors import PackageMissing
 EXTRA_OF: Final = {
     "torch": "nets",
     "ray": "ray",
+    "anyio": "serve",
     "cql2": "serve",
     "fastapi": "serve",
+    "prometheus_client": "serve",
     "rio_tiler": "serve",
     "starlette": "serve",
     "uvicorn": "serve",
     "xarray": "xarray",
     "rioxarray": "xarray",
     "av": "video",
-    "h5py": "bench",
+    "h5py": "hdf5",
     "py7zr": "archives",
 }
 """Extra by first name of the import."""

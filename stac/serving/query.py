@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import cql2
 import shapely
 
 from orograph.stac.serving.bad_query import BadQuery
 from orograph.stac.serving.presentation import Fields, SortKey, fields_member, parse_fields, parse_sort, sort_member
+
+if TYPE_CHECKING:
+    import cql2
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 1000
@@ -179,6 +181,8 @@ def parse_filter(value: Any, language: Any, crs: Any) -> Filter | None:
     """Parse a CQL2 expression, JSON or text."""
     if value is None:
         return None
+    import cql2  # of the extra `serve`: searches without a filter work without it
+
     if crs is not None and crs != "http://www.opengis.net/def/crs/OGC/1.3/CRS84":
         raise BadQuery(f"filter-crs {crs!r} is not offered")
     as_text = isinstance(value, str)

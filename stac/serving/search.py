@@ -16,9 +16,8 @@ from datetime import datetime
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import cql2
 import numpy as np
 import numpy.typing as npt
 import orjson
@@ -33,6 +32,9 @@ from orograph.stac.serving.api_documents import QUERYABLES
 from orograph.stac.serving.bad_query import BadQuery
 from orograph.stac.serving.map_links import with_map_links
 from orograph.stac.serving.query import Filter, Query, microseconds
+
+if TYPE_CHECKING:
+    import cql2
 
 FILES: Final = "@files@"
 API: Final = "@api@"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import orograph
+from orograph.pipeline.core.extras import EXTRA_OF
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,10 +61,64 @@ NOT_IMPORTED = {
     "mkdocstrings",
     "adlfs",
     "gcsfs",
+    "rfc3339-validator",
 }
-"""Programs, plugins of pytest and mkdocs, and file systems that fsspec imports by protocol; stubs begin with `types-`."""
+"""Programs, plugins of pytest and mkdocs, file systems that fsspec imports by protocol, and a format of jsonschema.
+
+Stubs begin with `types-`.
+"""
 MODULES = {"pyyaml": "yaml", "pillow": "PIL", "odc-geo": "odc", "odc-stac": "odc"}
 """Modules that are not named like their package."""
+
+
+DEVELOPMENT = {"dev", "docs", "bench"}
+"""Extras that the product itself must not need."""
+PEERS = {"geoutils", "pynvml", "stackstac", "xdem"}
+"""Imports of benchmarks: peers that live in environments of their own, and the driver of lent GPUs."""
+
+
+def listed() -> dict[str, set[str]]:
+    """Modules of the required packages by extra; those of the base installation under an empty name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = {"": project["dependencies"], **project["optional-dependencies"]}
+    names = {extra: {re.split(r"[\[<>=]", entry)[0].lower() for entry in entries} for extra, entries in lists.items()}
+    return {
+        extra: {MODULES.get(name, name.replace("-", "_")) for name in found - {"orograph"}}
+        for extra, found in names.items()
+    }
+
+
+def imports_of(*folders: str) -> dict[str, str]:
+    """First names of the packages that modules import, also inside functions, with one place each."""
+    found = {}
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names: list[str | None] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "importorskip":
+                names = [arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)]
+            found.update({str(name).partition(".")[0]: str(path) for name in names})
+    ours = {*sys.stdlib_module_names, "orograph", "tests"}
+    return {name: place for name, place in found.items() if name not in ours}
+
+
+def test_every_import_of_the_product_is_declared_and_names_its_extra() -> None:
+    packages = listed()
+    imported = imports_of("pipeline", "infra", "stac")
+    declared = set().union(*(modules for extra, modules in packages.items() if extra not in DEVELOPMENT))
+    assert {name: place for name, place in imported.items() if name not in declared} == {}
+    optional = set(imported) - packages[""]
+    assert {name for name in optional if name not in packages.get(EXTRA_OF.get(name, ""), ())} == set()
+    assert len(optional) > 8
+
+
+def test_every_import_of_tests_and_documentation_is_declared() -> None:
+    declared = set().union(*listed().values()) | PEERS
+    imported = imports_of("tests", "docs", "deploy")
+    assert {name: place for name, place in imported.items() if name not in declared} == {}
 
 
 def requirements() -> list[str]:

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -66,3 +68,13 @@ def test_the_processor_and_the_precision_of_networks_are_stated(tmp_path, monkey
     capped = findings(tmp_path)["processor"]
     assert (capped.level, capped.remedy) == (Severity.WARNING, "unset ONEDNN_MAX_CPU_ISA")
     assert "capped by ONEDNN_MAX_CPU_ISA=AVX2" in capped.text
+
+
+def test_extras_that_are_not_installed_are_named(tmp_path, monkeypatch):
+    for package in ("torch", "ray"):
+        monkeypatch.setitem(sys.modules, package, None)
+    found = findings(tmp_path)
+    assert "torch is not installed" in found["GPU"].text
+    assert found["GPU"].remedy == "pip install 'orograph[nets]'"
+    assert found["Ray"].remedy == "pip install 'orograph[ray]'"
+    assert {found["Ray"].level, found["GPU"].level} == {Severity.OK}

@@ -1,7 +1,9 @@
 import json
+import sys
 
 import pytest
 
+from orograph.pipeline.core.extras import missing_package
 from orograph.stac.serving.query import LIMIT_MAX, BadQuery, members_of_url, parse_bbox, parse_datetime, parse_query
 
 SECOND = 1_000_000
@@ -110,3 +112,11 @@ def test_between_of_drafts_and_of_the_standard():
         assert "gsd" in query.matches.words
         assert query.matches.expression.matches({"gsd": 30})
         assert not query.matches.expression.matches({"gsd": 10})
+
+
+def test_only_filters_need_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cql2", None)
+    assert parse_query({"bbox": [5, 50, 6, 51]}).matches is None
+    with pytest.raises(ModuleNotFoundError) as raised:
+        parse_query({"filter": "gsd < 20"})
+    assert "orograph[serve]" in missing_package(raised.value).remedy
