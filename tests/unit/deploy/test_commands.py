@@ -100,6 +100,8 @@ def test_every_orograph_command_is_one() -> None:
         try:
             parse(words)
         except Exception as error:  # noqa: BLE001 - Typer's copy of click is private
+            if str(error).endswith("does not exist."):  # a folder of the page's own example
+                continue
             pytest.fail(f"{where}: orograph {shlex.join(words)}: {error}")
 
 
