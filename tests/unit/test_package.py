@@ -100,7 +100,8 @@ def imports_of(*folders: str) -> dict[str, str]:
                 names = [node.module]
             elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "importorskip":
                 names = [arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)]
-            found.update({str(name).partition(".")[0]: str(path) for name in names})
+            firsts = {str(name).partition(".")[0] for name in names}
+            found.update({first: str(path) for first in firsts if not path.with_name(f"{first}.py").exists()})
     ours = {*sys.stdlib_module_names, "orograph", "tests"}
     return {name: place for name, place in found.items() if name not in ours}
 
