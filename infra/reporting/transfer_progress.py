@@ -87,7 +87,8 @@ class TransferProgress:
         elif due:
             left = document["seconds_left"]
             end = "" if left is None else f", {left:.0f} s left"
-            rate = f"{document['files_per_s']:.0f} files/s, {size_bytes / 1e6:,.1f} MB"
+            per_s = document["files_per_s"]
+            rate = f"{per_s:.{0 if per_s >= 10 else 1}f} files/s, {size_bytes / 1e6:,.1f} MB"
             self._console.print(f"{self._what}: {done} of {due} files, {rate}{end}", markup=False)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ import yaml
 from orograph.infra.reporting.transfer_progress import TransferStep
 from orograph.infra.runs.source_transfer import licence_text
 from orograph.infra.stores.base import Store, sha256_of
-from orograph.pipeline.errors import ExportError, InputError, OrographError, SourceMissing
+from orograph.pipeline.errors import DiskFull, ExportError, InputError, OrographError, SourceMissing
 from orograph.pipeline.sources.archives import Member, companions_in, is_archive, members, rasters, unpack
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.convert import convert
@@ -129,12 +130,14 @@ class _Ingest:
         for batch in [due] if at_once and due else [[one] for one in due]:
             with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
                 wanted = {one.name: one for raster in batch for one in (raster, *companions_in(raster, listed))}
+                _require_space(path, wanted.values(), Path(folder))
                 fault = _fault(lambda: unpack(path, list(wanted.values()), Path(folder)))  # noqa: B023 - called at once
                 for one in batch:
                     task = _Task(str(Path(folder) / one.name), f"{name}/{one.name}", _digest(digest, one.name))
                     self._convert(task, fault, maybe=_is_ambiguous(one))
         for one in inner:
             with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+                _require_space(path, [one], Path(folder))
                 try:
                     unpack(path, [one], Path(folder))
                     nested = Path(folder) / one.name
@@ -282,6 +285,16 @@ def _is_ambiguous(member: Member) -> bool:
 
 def _is_raster(path: str) -> bool:
     return _fault(lambda: format_of(path)) is None
+
+
+def _require_space(path: Path, wanted: Iterable[Member], folder: Path) -> None:
+    """Raise `DiskFull` before some members of an archive are unpacked that do not fit into a folder."""
+    needed, free = sum(one.size_bytes for one in wanted), shutil.disk_usage(folder).free
+    if needed > free:
+        raise DiskFull(
+            f"{needed / 1e6:,.0f} MB of {path.name} are unpacked at once and {free / 1e6:,.0f} MB are free",
+            remedy="choose a larger disk by --scratch, or unpack the archive and ingest its folder",
+        )
 
 
 def _fault(call: Callable[[], object]) -> OrographError | None:

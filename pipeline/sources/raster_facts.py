@@ -77,7 +77,10 @@ class FactsReader:
         Raises:
             SourceMissing, SourceCorrupt, SourceGridError: as `orograph.pipeline.sources.header.read_header`.
         """
-        return self._opened(self.access.opened(file, self.source), None)
+        raster = self.access.opened(file, self.source)
+        found = self._opened(raster, None)
+        # A copy of the whole file was made where ranges cannot be read, so a tile costs all of it.
+        return replace(found, block_width_px=None, block_height_px=None) if isinstance(raster, Path) else found
 
     def read_local(self, path: str, *, has_sidecars: bool) -> GridFacts:
         """Facts of a local file.

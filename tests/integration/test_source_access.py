@@ -33,6 +33,7 @@ from orograph.pipeline.errors import (
 from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.sources.catalogue import Access, CellTemplate, Files, SourceCatalogue
 from orograph.pipeline.sources.partial import ensure, path_of
+from orograph.pipeline.sources.raster_facts import FactsReader
 from tests.support.counting_proxy import CountingProxy
 from tests.support.faulty_http import FaultyServer
 from tests.support.made import source, write_catalogue, write_source
@@ -364,6 +365,17 @@ def test_a_file_that_cannot_be_read_in_part_is_named(tmp_path):
         assert files.note() is None
         files.opened(files.probe(server.serve("a.tif", strips.read_bytes()), made), made)
         assert "fetched whole" in (files.note() or "")
+
+
+def test_a_plan_counts_all_bytes_of_a_member_of_an_archive(raster, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(raster, "dtm/heights.tif")
+    files = access(tmp_path)
+    made = source(raster)
+    ref = files.probe(f"zip://dtm/heights.tif::file://{tmp_path}/a.zip", made)
+    found = FactsReader(made, files).read(ref)
+    assert (found.width_px, found.height_px) == (600, 600)
+    assert (found.block_width_px, found.block_height_px) == (None, None)
 
 
 def test_headers_of_a_source_come_from_the_environment(raster, tmp_path, monkeypatch):

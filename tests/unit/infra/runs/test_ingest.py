@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from typer.testing import CliRunner
 from orograph.infra.cli.app import app
 from orograph.infra.runs.ingest import Ingested, ingest
 from orograph.infra.stores.open import open_store
-from orograph.pipeline.errors import SourceMissing
+from orograph.pipeline.errors import DiskFull, SourceMissing
 from orograph.pipeline.sources.catalogue import Source, SourceCatalogue
 from orograph.pipeline.sources.header import read_header
 from orograph.pipeline.sources.reader import SourceReader
@@ -136,6 +138,15 @@ def test_one_bad_member_does_not_stop_the_others(suffix: str, tmp_path: Path) ->
     assert (again.count("kept"), again.count("converted"), again.count("rejected")) == (2, 0, 1)
     other = ingested([path], tmp_path / "store", nodata=(147.25,))
     assert other.count("converted") == 2, "another declaration gives other COGs"
+
+
+def test_an_archive_that_does_not_fit_into_scratch_is_rejected_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = delivery(tmp_path, ".7z")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    with pytest.raises(DiskFull, match=r"all\.7z are unpacked at once .* 0 MB are free"):
+        ingested([path], tmp_path / "store")
 
 
 def test_an_ingest_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
