@@ -171,6 +171,8 @@ def items(
                 f"{item['collection']:18} {item['id']}  {properties['version']:16} {properties['gsd']:>5g} m  "
                 f"{properties['dem:vertical_datum']:10}  LE90 {'-' if error is None else f'{error:.2f} m'}"
             )
+        if not found:
+            err.print("0 items")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from orograph.infra.reporting.work_progress import WorkProgress
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from orograph.pipeline.learning.image_heights.data import Scene
 
@@ -30,9 +30,24 @@ _SURFACE = Annotated[list[Path] | None, typer.Option("--surface", help="DSM as t
 _GROUND = Annotated[list[Path] | None, typer.Option("--ground", help="Bare earth below the surface.")]
 _ISPRS = Annotated[Path | None, typer.Option("--isprs", help="Folder of an unpacked ISPRS set.")]
 _SET = Annotated[str, typer.Option("--set", help="vaihingen or potsdam.")]
+_JSON = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
 _SPLIT = Annotated[
     int | None, typer.Option("--split-seed", help="Draw the paper's random split; published one if not.")
 ]
+
+
+def _print_table(first: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+    """Figures by name, one row each; a figure that a row is without stays empty."""
+    from rich.table import Table
+
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first)
+    for name in columns:
+        table.add_column(name, justify="right")
+    for name, row in rows.items():
+        table.add_row(name, *(f"{row[key]:.4g}" if key in row else "" for key in columns))
+    out.print(table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +178,8 @@ def evaluate(
     data: _Data,
     model: Annotated[Path, typer.Argument(help="Model file.")],
     decoding: Annotated[str, typer.Option(help="middle or expectation.")] = "middle",
+    *,
+    as_json: _JSON = False,
 ) -> None:
     """Compute the paper's statistics of a model on test scenes."""
     from orograph.pipeline.learning.image_heights.model import ImageModel
@@ -171,7 +188,10 @@ def evaluate(
     scenes = data.scenes(training=False)
     with WorkProgress():
         figures = {scene.name: trained.evaluate(scene, _choice("decoding", decoding)).to_dict() for scene in scenes}
-    print_json(figures)
+    if as_json:
+        print_json(figures)
+    else:
+        _print_table("scene", figures)
 
 
 @app.command()
@@ -296,6 +316,8 @@ def evaluate_surface(
     model: Annotated[str, typer.Option(help="Registry name or weights file.")],
     probability: Annotated[float | None, typer.Option(help="Threshold of P(h > 2 m); the model's own if not.")] = None,
     smooth: Annotated[bool, typer.Option(help="Fit planes to the terrain under cover.")] = True,
+    *,
+    as_json: _JSON = False,
 ) -> None:
     """Compare bare-earth errors by site with the unfiltered DSM and the progressive morphological filter."""
     from orograph.pipeline.core.progress import tracked
@@ -307,7 +329,12 @@ def evaluate_surface(
         judgements = {
             site.name: judged(site, model, probability, smooth) for site in tracked(places, "evaluating sites")
         }
-    print_json(judgements)
+    if as_json:
+        print_json(judgements)
+        return
+    for name, judgement in judgements.items():
+        out.print(name, markup=False)
+        _print_table("method", judgement)
 
 
 @app.command("bare-earth")

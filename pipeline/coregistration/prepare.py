@@ -333,7 +333,7 @@ def _same_frame(reference: Raster, moving: Raster, notes: list[str], *, same_hei
         return replace(moving, frame=reference.frame)
     raise VerticalError(
         f"reference heights are in {reference.frame}, those to be aligned in {moving.frame}",
-        remedy="transform one first (`orograph height`), or state that they are the same with --same-heights",
+        remedy="transform one first (`orograph harmonise`), or state that they are the same with --same-heights",
     )
 
 

@@ -15,7 +15,7 @@ from shapely.geometry import box, shape
 from shapely.geometry.base import BaseGeometry
 
 from orograph.pipeline.core.grid import TILE_CRS, TILE_SIZE_M, Tile, tiles_in
-from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.errors import BadIdentifier, ConfigError
 
 MARGIN_M: Final = 2_000.0
 """Files this close to a tile are part of its job: halos of stages and kernels reach that far."""
@@ -23,12 +23,30 @@ _LONGEST_EDGE_DEG: Final = 0.05
 
 
 def tiles_of_bbox(west_deg: float, south_deg: float, east_deg: float, north_deg: float) -> tuple[Tile, ...]:
-    """The tiles that a box of longitude and latitude touches."""
+    """The tiles that a box of longitude and latitude touches.
+
+    Raises:
+        ConfigError: the box is empty, not in degrees, or in Europe only with its axes swapped.
+        BadIdentifier: the box is outside Europe.
+    """
     if not (-180 <= west_deg < east_deg <= 180 and -90 <= south_deg < north_deg <= 90):
         raise ConfigError(
             f"no area: {west_deg}, {south_deg}, {east_deg}, {north_deg}", remedy="west,south,east,north in degrees"
         )
-    return _touching(footprint_of((west_deg, south_deg, east_deg, north_deg), "EPSG:4258"))
+    try:
+        return _touching(footprint_of((west_deg, south_deg, east_deg, north_deg), "EPSG:4258"))
+    except BadIdentifier as error:
+        if not _is_swapped(west_deg, south_deg, east_deg, north_deg):
+            raise
+        raise ConfigError(
+            f"{west_deg:g}, {south_deg:g}, {east_deg:g}, {north_deg:g} is outside Europe",
+            remedy=f"longitude comes first; these look swapped: {south_deg:g},{west_deg:g},{north_deg:g},{east_deg:g}",
+        ) from error
+
+
+def _is_swapped(west_deg: float, south_deg: float, east_deg: float, north_deg: float) -> bool:
+    """Whether a box outside Europe would be in Europe with longitude and latitude exchanged."""
+    return west_deg >= 27 and east_deg <= 72 and south_deg >= -32 and north_deg <= 46
 
 
 def tiles_of_geojson(path: Path) -> tuple[Tile, ...]:

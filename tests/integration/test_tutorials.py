@@ -22,9 +22,11 @@ from tests.support import tutorial_files
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs/tutorials"
 MADE: dict[str, Callable[[Path], None]] = {
     "bare-earth": tutorial_files.bare_earth,
+    "borders": tutorial_files.borders,
     "coregistration": tutorial_files.coregistration,
     "exports": tutorial_files.exports,
     "implicit-terrain": tutorial_files.implicit_terrain,
+    "ordinal-regression": tutorial_files.ordinal_regression,
     "super-resolution": tutorial_files.super_resolution,
     "validation": tutorial_files.validation,
     "vertical-frames": tutorial_files.vertical_frames,
@@ -68,3 +70,14 @@ def test_a_page_prints_what_it_shows(
 def test_every_page_with_a_session_is_run() -> None:
     pages = {path.stem for path in TUTORIALS.glob("*.md") if any(sessions(path.stem))}
     assert pages == set(MADE)
+
+
+@pytest.mark.slow
+def test_the_simulation_of_a_cluster_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The other commands of that page are parsed with those of all pages, and run on a head by the tests of submission."""
+    text = (TUTORIALS / "on-a-cluster.md").read_text(encoding="utf-8")
+    (code,) = (block for language, block in BLOCK.findall(text) if language == "python")
+    exec(code, {})  # noqa: S102 - our own page
+    rows = [[float(word) for word in line.split()[:2]] for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == [1, 4, 16]
+    assert rows[0][1] > rows[1][1] > rows[2][1], "more nodes take less time"

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import yaml
 from affine import Affine
 from pyproj import Transformer
 
 from orograph.infra.stores.local import LocalStore
+from tests.support.made import write_source
 from tests.support.service_world import WEST, World, fractal
 
 _EAST_M, _NORTH_M = 4_310_000.0, 2_690_000.0
@@ -93,3 +95,43 @@ def validation(folder: Path) -> None:
     heights = hills[rows, cols] + rng.normal(0.2, 0.3, rows.size)
     lines = [f"{x:.7f},{y:.7f},{h:.3f}" for x, y, h in zip(lon, lat, heights, strict=True)]
     (folder / "levelling.csv").write_text("\n".join(["lon,lat,height", *lines]) + "\n", encoding="utf-8")
+
+
+def borders(folder: Path) -> None:
+    """The catalogue of the demo with small sources: two nations' DTMs that overlap by a kilometre, the second 3 cm low."""
+    sources = folder / "demo-output/sources"
+    east, north = 200_000.0, 360_000.0
+    write_source(sources / "nl.tif", "EPSG:28992", (east - 3000, north - 2000, east, north + 2000), 25)
+    x, y = Transformer.from_crs(28992, 25832, always_xy=True).transform(east, north)
+    x, y = round(x, -2), round(y, -2)
+    write_source(sources / "de.tif", "EPSG:25832", (x - 1000, y - 2000, x + 2000, y + 2000), 25, offset_m=-0.03)
+    said = {
+        "providers": [{"name": "Made"}], "licence": "CC0-1.0", "attribution": "made", "surface": "DTM", "accuracy_m": 0.2,
+        "resolution_m": 25.0, "thinning": "decimated", "area_deg": [5.0, 50.5, 7.0, 52.0],
+    }  # fmt: skip
+    frames = {"nl": ("EPSG:28992", "EPSG:5709"), "de": ("EPSG:25832", "EPSG:7837")}
+    listed = [
+        {"id": f"demo-{name}", "title": name, "data": {"kind": "files", "hrefs": [f"{name}.tif"]},
+         "horizontal_crs": crs, "vertical_frame": frame, "priority": 1, **said}
+        for name, (crs, frame) in frames.items()
+    ]  # fmt: skip
+    (sources / "catalogue.yaml").write_text(yaml.safe_dump({"sources": listed}), encoding="utf-8")
+
+
+def ordinal_regression(folder: Path) -> None:
+    """Villages seen from above, half a metre: roofs are brighter, the higher they are."""
+    rng = np.random.default_rng(4)
+    rows, cols = np.mgrid[0:160, 0:160]
+    for place, name in enumerate(("a", "b", "c", "image")):
+        hills = 4 * np.sin(rows / 40 + place) + 3 * np.cos(cols / 55)
+        roofs = np.zeros(rows.shape)
+        for _ in range(14):
+            row, col = rng.integers(0, 136, 2)
+            roofs[row : row + rng.integers(10, 22), col : col + rng.integers(10, 22)] = rng.uniform(4, 12)
+        light = 90 + 6 * hills + 9 * roofs + rng.normal(0, 4, rows.shape)
+        image = np.clip(np.stack([light, light * 0.9 + 20 * (roofs == 0), light * 0.8]), 0, 255).astype(np.uint8)
+        write(folder / f"{name}_dsm.tif", (60 + hills + roofs).astype(np.float32), 0.5, "EPSG:25832", (5e5, 5.6e6))
+        with rasterio.open(folder / f"{name}_dsm.tif") as heights:
+            profile = {**heights.profile, "count": 3, "dtype": "uint8", "nodata": None}
+        with rasterio.open(folder / f"{name}.tif", "w", **profile) as dataset:
+            dataset.write(image)

@@ -8,7 +8,7 @@ import shapely
 from shapely.geometry import box
 
 from orograph.pipeline.core.grid import Tile
-from orograph.pipeline.errors import ConfigError
+from orograph.pipeline.errors import BadIdentifier, ConfigError
 from orograph.pipeline.planning.areas import (
     bounds_in,
     footprint_of,
@@ -42,6 +42,14 @@ def test_a_file_and_a_box_touch_the_same_tiles(tmp_path):
 def test_boxes_without_an_area_are_rejected(wrong):
     with pytest.raises(ConfigError, match="no area"):
         tiles_of_bbox(*wrong)
+
+
+def test_exchanged_axes_are_recognised():
+    with pytest.raises(ConfigError, match="is outside Europe") as caught:
+        tiles_of_bbox(51.0, 5.5, 51.4, 6.8)
+    assert "look swapped: 5.5,51,6.8,51.4" in str(caught.value)
+    with pytest.raises(BadIdentifier):
+        tiles_of_bbox(-100.0, 40.0, -99.0, 41.0)
 
 
 def test_other_files_are_rejected(tmp_path):

@@ -94,7 +94,7 @@ def test_command_line_trains_predicts_and_evaluates(tmp_path: Path) -> None:
     pair = ["--image", str(image), "--heights", str(heights)]
     result = runner.invoke(app, ["ordinal", "train", "-o", str(model), *pair, *small.split()])
     assert result.exit_code == 0, result.output
-    figures = runner.invoke(app, ["ordinal", "evaluate", str(model), *pair])
+    figures = runner.invoke(app, ["ordinal", "evaluate", str(model), *pair, "--json"])
     assert '"delta3"' in figures.output
     out = tmp_path / "p.tif"
     drawn = runner.invoke(app, ["ordinal", "predict", str(model), str(image), "-o", str(out)])
