@@ -22,6 +22,7 @@ from orograph.infra.engines.schedule import Attempt, Policy, Schedule
 from orograph.pipeline.errors import OrographError, OutOfMemory, WorkerLost
 
 _LONGEST_WAIT_S: Final = 0.5
+_WORKER: Final = "orograph.infra.engines.local_worker"
 
 
 class LocalEngine:
@@ -85,10 +86,11 @@ class _Worker:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         parent_pipe, self._parent_pipe = os.pipe()
-        paths = [str(Path(entry or ".").resolve()) for entry in sys.path]
+        paths = [str(Path(entry).resolve()) for entry in sys.path if entry]
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "orograph.infra.engines.local_worker", str(theirs.fileno()), str(parent_pipe)],
+                # -P: no module of the current folder is imported by accident.
+                [sys.executable, "-P", "-m", _WORKER, str(theirs.fileno()), str(parent_pipe)],
                 pass_fds=(theirs.fileno(), parent_pipe),
                 env={**os.environ, **worker_env(), "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))},
                 stdin=subprocess.DEVNULL,

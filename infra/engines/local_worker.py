@@ -1,6 +1,6 @@
 """A worker process of the local engine.
 
-`orograph.infra.engines.local` starts it by `python -m orograph.infra.engines.local_worker CONNECTION LIFELINE`.
+`orograph.infra.engines.local` starts it by `python -P -m orograph.infra.engines.local_worker CONNECTION LIFELINE`.
 
 It reads pickled (runner, job) pairs from the connection and answers with a sign that it is ready, events and an end.
 LIFELINE is a pipe whose other end only the driver has open: when the driver dies in any way, the pipe closes and

@@ -57,7 +57,7 @@ class TileWork:
     megabytes: float
 
     def stages(self, gpu_mpx_s: float | None) -> tuple[StageModel, ...]:
-        """Stages for the simulator; networks run on a GPU of that speed, or on the processors where it is None."""
+        """Stages for the simulator; networks run on a GPU of `gpu_mpx_s` megapixels per second, or on CPUs if None."""
         network = [StageModel("networks", CPU, self.network_core_s)] if self.network_core_s else []
         if gpu_mpx_s is not None:
             network = [StageModel("networks", GPU, self.megapixels / gpu_mpx_s)]
@@ -95,8 +95,8 @@ def read_machines(path: Path, *, spot: bool = False) -> list[Machine]:
     """Read a price list; rows without a price are left out, and zones of one region with equal prices are one machine.
 
     Args:
-        path: CSV with the columns InstanceType, vCPUs, Price, Region; optional: AcceleratorName, AcceleratorCount, SpotPrice,
-            Source.
+        path: CSV with the columns InstanceType, vCPUs, Price, Region; optional: AcceleratorName, AcceleratorCount,
+            SpotPrice, Source.
         spot: Take spot prices.
 
     Raises:

@@ -31,7 +31,7 @@ class SourceFilter:
     usable: bool = False
 
     def chosen(self, sources: Iterable[Source]) -> list[Source]:
-        """Sources that meet all conditions, by country, resolution and id."""
+        """Select the sources that meet all conditions, sorted by country, resolution and id."""
         found = [source for source in sources if self._met(source)]
         return sorted(found, key=lambda source: (source.country or "", source.resolution_m, source.id))
 

@@ -22,7 +22,7 @@ SCALE_FLOOR_M: Final = 1e-3
 
 
 class ErrorHead(nn.Module):
-    """Trainable form: kernels before softplus, shape (modes, factor**2, channels, 3, 3)."""
+    """Network layer that predicts errors, for training: kernels before softplus, (modes, factor**2, channels, 3, 3)."""
 
     def __init__(self, factor: int, channels: int) -> None:
         super().__init__()

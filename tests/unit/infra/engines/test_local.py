@@ -81,7 +81,11 @@ def test_draining_ends_what_runs_and_starts_nothing() -> None:
     assert len(seen) == 3
 
 
-def test_a_single_job_stays_in_this_process_unless_workers_were_asked_for(tmp_path: Path) -> None:
+def test_a_single_job_stays_in_this_process_unless_workers_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pickle.py").write_text("raise SystemExit('a worker imports no module of the current folder')")
+    monkeypatch.chdir(tmp_path)
     pids = []
     for engine in (LocalEngine(0, QUICK), LocalEngine(2, QUICK), LocalEngine(0, QUICK, isolate=True)):
         mark = tmp_path / str(len(pids))
