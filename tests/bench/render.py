@@ -43,8 +43,9 @@ def index_table() -> str:
 
 
 def rendered(page: Path) -> str:
-    """A page with its table as the JSON has it."""
-    made = index_table() if page.name == "index.md" else table(read(page.stem))
+    """A page with its table as the JSON has it; without figures there is no table."""
+    figures = read(page.stem)
+    made = index_table() if page.name == "index.md" else table(figures) if figures else ""
     return _BLOCK.sub(lambda match: f"{match[1]}{made}{match[2]}", page.read_text())
 
 
