@@ -54,7 +54,7 @@ def serve(
 
     from orograph.infra.service.app import create_app
     from orograph.infra.service.assemble import parts_for
-    from orograph.infra.service.connections import bounded_protocol
+    from orograph.infra.service.connections import BACKLOG, bounded_protocol
     from orograph.infra.service.logs import configure_logs
     from orograph.infra.service.settings import ServiceSettings
     from orograph.pipeline.settings import RunSettings
@@ -85,6 +85,7 @@ def serve(
         server_header=False,
         forwarded_allow_ips=settings.forwarded_allow_ips,
         http=bounded_protocol(settings.request_timeout_s, settings.max_header_bytes, settings.max_connections),
+        backlog=BACKLOG,
         timeout_graceful_shutdown=5,
     )
 

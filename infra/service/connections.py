@@ -14,6 +14,9 @@ from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+BACKLOG: Final = 4096
+"""Connections the system keeps until they are accepted, as many as Linux allows; one more waits a second for its next SYN."""
+
 _DESCRIPTORS_FOR_WORK: Final = 200
 """File descriptors that connections leave for stores, sources and workers."""
 

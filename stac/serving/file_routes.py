@@ -21,7 +21,7 @@ from orograph.stac.serving.conditional import etag_matches
 SERVED_PREFIXES: Final = ("stac/", "tiles/", "cells/")
 _HIDDEN_PREFIXES: Final = ("stac/pending/",)
 _CHUNK: Final = 1 << 20
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_RANGE: Final = re.compile(r"bytes=(?=-?\d)(\d*)-(\d*)", re.ASCII)
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _CHANGING: Final = "no-cache"
 
@@ -83,13 +83,13 @@ def _answer(store: ObjectStore, info: ObjectInfo, request: Request) -> Response:
     if etag_matches(asked.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     # A part of another version is of no use to a client that continues a download.
-    is_range = "range" in asked and asked.get("if-range", etag) == etag
-    span = _span(asked["range"] if is_range else None, info.size_bytes)
+    wanted = _RANGE.fullmatch(asked.get("range", "")) if asked.get("if-range", etag) == etag else None
+    span = (0, info.size_bytes) if wanted is None else _span(wanted[1], wanted[2], info.size_bytes)
     if span is None:
         return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{info.size_bytes}"})
     start, end = span
     status = 200
-    if is_range and (start, end) != (0, info.size_bytes):
+    if wanted is not None:
         status = 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size_bytes}"
     headers["Content-Length"] = str(end - start)
@@ -112,12 +112,8 @@ def _pieces(store: ObjectStore, key: str, start: int, end: int) -> Iterator[byte
         yield store.get(key, start=at, end=min(at + _CHUNK, end))
 
 
-def _span(header: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last; the whole for headers we do not know, None for impossible ones."""
-    match = _RANGE.fullmatch(header or "")
-    if match is None or not any(match.groups()):
-        return 0, size
-    first, last = match.groups()
+def _span(first: str, last: str, size: int) -> tuple[int, int] | None:
+    """First byte of a range and the one after the last; None where no byte is in it."""
     if not first:
         length = min(int(last), size)
         return (size - length, size) if length else None

@@ -1,8 +1,4 @@
-"""Quick starts of `deploy/README.md`, executed without a container engine: the page's commands, in the files' containers.
-
-Three things are replaced: the S3 server is radosgw under the name and port of the compose file's, the data of `glo-30` is a
-made source, and geoid grids are there already, as no network is.
-"""
+"""Quick starts of `deploy/README.md`, executed without a container engine: the page's blocks, in the files' containers."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import contextlib
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -23,166 +18,161 @@ import pytest
 import yaml
 
 from tests.conftest import skip_or_fail
-from tests.support.container import Container, missing, running_container, wait_for
-from tests.support.made import source, write_source
-from tests.support.manifests import DEPLOY, ROOT, documents
+from tests.support.container import Container, image_environment, missing, wait_for
+from tests.support.manifests import DEPLOY
+from tests.support.quick_starts import (
+    Deployment,
+    docker_stand_in,
+    kubectl_stand_in,
+    manifest,
+    orograph_stand_in,
+    page_block,
+    ray_stand_in,
+    stand_ins,
+)
 from tests.support.rgw import S3Server
-from tests.unit.deploy.test_commands import blocks
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.s3, pytest.mark.timeout(900)]
 
-README = list(blocks(DEPLOY / "README.md"))
-# The nine tiles of the page's area, made coarse.
-AREA = "9.5,46.9,10.5,47.5"
-BOUNDS_M = (4_240_000.0, 2_590_000.0, 4_410_000.0, 2_760_000.0)
-COARSE = ["-c", "/data/catalogue.yaml", "--pixel-size", "500"]
-
-
-def page_command(*parts: str) -> list[str]:
-    """The only command of the page that contains all parts, without its comment."""
-    (line,) = [line for line in README if all(part in line for part in parts)]
-    return shlex.split(line, comments=True)
+COARSE = "-c /data/catalogue.yaml --pixel-size 500"
+# Ray's workers step back (nice 15) behind everything else, and next to other tests they would hardly move.
+BRISK = {"RAY_worker_niceness": "0"}
+CLIENT_PATH = "/stand-ins:/usr/local/orograph/bin:/usr/bin:/bin"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A source named `glo-30`."""
-    folder = tmp_path_factory.mktemp("data")
-    write_source(folder / "heights.tif", "EPSG:3035", BOUNDS_M, 500.0)
-    made = source(Path("/data/heights.tif"), id="glo-30", resolution_m=500.0)
-    listed = {"sources": [json.loads(made.model_dump_json(exclude_none=True))]}
-    (folder / "catalogue.yaml").write_text(yaml.safe_dump(listed))
-    folder.chmod(0o755)
-    return folder
-
-
-def owned(folder: Path) -> Path:
-    """A new folder of user 1000, as a volume is."""
-    folder.mkdir(parents=True)
-    os.chown(folder, 1000, 1000)
-    return folder
-
-
-@contextlib.contextmanager
-def s3_at_port_9000(container: Container, server: S3Server, shared_folder: Path) -> Iterator[None]:
-    """The S3 server as `s3:9000` of the container, through a socket in a mounted folder."""
-    words = [sys.executable, str(ROOT / "tests/support/forward.py")]
-    port = server.endpoint_url.rsplit(":", 1)[1]
-    outer = subprocess.Popen([*words, str(shared_folder / "s3"), port])
-    inner = subprocess.Popen(container.words([*words, "9000", "/wire/s3"], {}, user=()))
-    try:
-        yield
-    finally:
-        outer.kill()
-        inner.kill()
-
-
-class Compose:
-    """The compose file's services, each in a container of its own, with their secrets and volumes.
-
-    Args:
-        folder: Copy of the compose file's folder, after `secrets.sh`.
-        mounts: Of every container: secrets, volumes, data.
-        server: The S3 server, `s3:9000` in every container.
-        stack: Ends what is started.
-    """
-
-    def __init__(self, folder: Path, mounts: dict[str, Path], server: S3Server, stack: contextlib.ExitStack) -> None:
-        self.folder = folder
-        self.services = documents(folder / "compose.yaml")[0]["services"]
-        self.mounts = mounts
-        self._server = server
-        self._stack = stack
-
-    def container(self, service: str, **environment: str) -> Container:
-        """A new container with a service's variables."""
-        folder = self.folder.parent / f"container-{service}"
-        wire, scratch = owned(folder / "wire"), owned(folder / "scratch")
-        mounts = {**self.mounts, "/wire": wire, "/scratch": scratch}
-        read_only = [path for path in self.mounts if path != "/grids"]
-        made = self._stack.enter_context(running_container(folder, mounts, ["s3"], read_only))
-        self._stack.enter_context(s3_at_port_9000(made, self._server, wire))
-        variables = {**made.environment, **self.services[service]["environment"], **environment}
-        return replace(made, environment=variables)
-
-
-@pytest.fixture(scope="module")
-def compose(
-    tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server, shared: Callable[[str], Path], data: Path
-) -> Iterator[Compose]:
+def deployment(
+    tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server, shared: Callable[[str], Path]
+) -> Iterator[Deployment]:
     if lacking := missing():
         skip_or_fail("containers", lacking)
-    folder = tmp_path_factory.mktemp("compose") / "compose"
-    shutil.copytree(DEPLOY / "compose", folder)
-    (make_secrets,) = [line for line in README if "secrets.sh" in line]
-    subprocess.run(shlex.split(make_secrets, comments=True), check=True, cwd=folder, capture_output=True)
-    # The S3 server's own user, in the form secrets.sh writes.
-    credentials = folder / "secrets/s3_credentials"
-    values = {"aws_access_key_id": s3_server.access_key, "aws_secret_access_key": s3_server.secret_key}
-    lines = credentials.read_text().splitlines()
-    assert {line.split(" = ")[0] for line in lines if " = " in line} == set(values)
-    credentials.write_text("\n".join(["[default]", *(f"{name} = {value}" for name, value in values.items())]))
-    grids = owned(folder.parent / "grids")
-    for grid in shared("proj-grids").iterdir():
-        shutil.copy(grid, grids)
-    secrets = documents(folder / "compose.yaml")[0]["secrets"]
-    mounts = {f"/run/secrets/{name}": folder / made["file"] for name, made in secrets.items()}
     with contextlib.ExitStack() as stack:
-        yield Compose(
-            folder, {**mounts, "/grids": grids, "/keys": folder / "secrets/keys", "/data": data}, s3_server, stack
-        )
+        yield Deployment(tmp_path_factory.mktemp("deployment"), shared("proj-grids"), s3_server, stack)
 
 
-@pytest.mark.rehearsal
-def test_compose_and_kubernetes_runs(compose: Compose, tmp_path: Path) -> None:
-    services = compose.services
-    # Ray's workers step back (nice 15) behind everything else, and beside other tests they would hardly move.
-    head = compose.container("head", RAY_worker_niceness="0")
+def test_quick_starts_run(deployment: Deployment, tmp_path: Path) -> None:
+    """All quick starts on one store: four on the compose file's head, and `ray up` with a head of its own."""
+    services = deployment.services
+    head = deployment.service("head", **BRISK)
     for name in ("bucket", "grids"):
         said = head.run(services[name]["command"])
     assert "0 fetched" in said
-    process = kept_running(head, services["head"], tmp_path / "head.log")
+    kept_running(head, services["head"], tmp_path / "head.log")
+    laptop = stand_ins(tmp_path / "laptop", docker=docker_stand_in(head, COARSE))
+    said = script(page_block("docker compose up"), deployment.folder.parents[1], laptop)
+    assert "1 tile in s3://orograph/eu, 0 failed" in said, said
+    assert "1 of 1" in said, said
 
-    run = head.run([*page_command("docker compose exec head orograph submit")[4:], *COARSE], 400)
-    assert "9 tiles in s3://orograph/eu, 0 failed" in run, run
-    assert "9 of 9" in head.run(page_command("exec head orograph status")[4:])
+    run_job(replace(head, environment={**deployment.pod_environment(), **BRISK}), deployment.token)
+    submit_to_standing_cluster(deployment, head)
+    serve(head, deployment)
+    ray_up(deployment, head)
 
-    # A RayJob's driver on the same cluster, with the variables of its pods: it resumes.
-    (rayjob,) = [made for made in documents(DEPLOY / "kubernetes/rayjob.yaml") if made["kind"] == "RayJob"]
-    (settings,) = [made["data"] for made in documents(DEPLOY / "kubernetes/base.yaml") if made["kind"] == "ConfigMap"]
-    settings |= yaml.safe_load(rayjob["spec"]["runtimeEnvYAML"])["env_vars"]
-    entrypoint = shlex.split(rayjob["spec"]["entrypoint"])
-    resumed = head.run([*entrypoint, *COARSE, "--area", AREA], 300, RAY_ADDRESS="auto", **settings)
-    assert '"good": 9' in resumed, resumed
-    process.terminate()
+
+def script(block: str, folder: Path, programs: Path) -> str:
+    """Run a block of the page as its reader does, in a folder that contains `deploy`; its output."""
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(folder)}
+    words = ["bash", "-euc", block]
+    ended = subprocess.run(words, check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=400)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def run_job(pod: Container, token: str) -> None:
+    """A RayJob's init container and entry point, with the variables of its pods; its run resumes the one before."""
+    spec = manifest("rayjob.yaml", "RayJob")["spec"]
+    (grids,) = spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["initContainers"]
+    assert grids["command"] == ["orograph", "grids", "fetch"], "executed for compose already"
+    settings = yaml.safe_load(spec["runtimeEnvYAML"])["env_vars"]
+    words = shlex.split(f"{spec['entrypoint']} {COARSE}")
+    resumed = pod.run(words, 300, RAY_ADDRESS="auto", RAY_AUTH_TOKEN=token, **settings)
+    assert '"good": 1' in resumed, resumed
+
+
+def submit_to_standing_cluster(deployment: Deployment, head: Container) -> None:
+    """The page's block in a clean environment; the job plans the run that is done."""
+    orograph = orograph_stand_in(f"{COARSE} --dry-run")
+    stand_ins(deployment.stand_ins, kubectl=kubectl_stand_in(deployment.token), orograph=orograph)
+    laptop = replace(head, environment={"PATH": CLIENT_PATH, "HOME": "/home/orograph"})
+    said = laptop.run(["bash", "-euc", page_block("port-forward svc/")], 300)
+    assert "ended with exit code 0" in said, said
+    assert "E4250N2600" in said, said
+
+
+def serve(head: Container, deployment: Deployment) -> None:
+    """Do as KubeRay does with a RayService: give its configuration to the head, and wait for the application."""
+    config = yaml.safe_load(manifest("rayservice.yaml", "RayService")["spec"]["serveConfigV2"])
+    # KubeRay's pods have these from the config map, this head has those of the compose file.
+    config["applications"][0]["runtime_env"] = {"env_vars": {"OROGRAPH_SERVICE_KEYS_FILE": "/keys/keys.json"}}
+    head.run([sys.executable, "-c", SERVE, json.dumps(config), deployment.token], 300)
+
+
+SERVE = """
+import json, sys, time, urllib.request
+config, token = sys.argv[1:]
+url, headers = "http://127.0.0.1:8265/api/serve/applications/", {"Authorization": "Bearer " + token}
+def ask(url, headers={}, body=None, method="GET"):
+    return urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method), timeout=60).read()
+ask(url, {**headers, "Content-Type": "application/json"}, config.encode(), "PUT")
+for _ in range(400):
+    (made,) = json.loads(ask(url, headers))["applications"].values()
+    if made["status"] == "RUNNING":
+        break
+    assert made["status"] in {"NOT_STARTED", "DEPLOYING"}, made
+    time.sleep(0.5)
+assert json.loads(ask("http://127.0.0.1:8000/readyz"))["store"] == "writable"
+(found,) = json.loads(ask("http://127.0.0.1:8000/stac/search"))["features"]
+"""
+
+
+def ray_up(deployment: Deployment, machine: Container) -> None:
+    """The page's block: its `ray up` stops the head that runs, and starts another as the file says."""
+    nodes = {**image_environment(), **AS_CLOUD_ROLE, **BRISK}
+    orograph = orograph_stand_in(f"{COARSE} --dry-run")
+    stand_ins(deployment.stand_ins, ray=ray_stand_in(nodes), orograph=orograph)
+    laptop = replace(machine, environment={"PATH": CLIENT_PATH, "HOME": "/home/orograph"})
+    said = laptop.run(["bash", "-euc", page_block("ray up").replace("deploy/", f"{DEPLOY}/")], 400)
+    assert "0 fetched" in said, said
+    assert "ended with exit code 0" in said, said
+    assert "E4250N2600" in said, said
+
+
+# In place of an instance profile and AWS's own S3.
+AS_CLOUD_ROLE = {
+    "AWS_SHARED_CREDENTIALS_FILE": "/run/secrets/s3_credentials",
+    "AWS_REGION": "us-east-1",
+    "OROGRAPH_S3_ENDPOINT_URL": "http://s3:9000",
+}
 
 
 def kept_running(container: Container, service: dict[str, Any], log: Path) -> subprocess.Popen[Any]:
     """Start a service, again where it ends (`restart: unless-stopped`), until it is healthy."""
     assert service["restart"] == "unless-stopped"
+    port = service["ports"][0].rsplit(":", 1)[1]
     for _ in range(4):
         process = container.start(service["command"], log)
         deadline = time.monotonic() + 240
         while process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(AssertionError):
+                container.run(["bash", "-c", f": < /dev/tcp/127.0.0.1/{port}"])  # the check itself costs seconds of CPU
                 container.run(service["healthcheck"]["test"][1:])
                 return process
             time.sleep(1.0)
     raise AssertionError(log.read_text()[-3000:])
 
 
-def test_the_service_and_its_keys(compose: Compose, tmp_path: Path) -> None:
-    service, folder = compose.container("service"), compose.folder
+def test_the_service_and_its_keys(deployment: Deployment, tmp_path: Path) -> None:
+    service, folder = deployment.service("service"), deployment.folder
     wait_for(service, [sys.executable, "-c", "import socket; socket.create_connection(('s3', 9000), 2)"])
-    service.run(compose.services["bucket"]["command"])
-    process = kept_running(service, compose.services["service"], tmp_path / "service.log")
+    service.run(deployment.services["bucket"]["command"])
+    process = kept_running(service, deployment.services["service"], tmp_path / "service.log")
     assert json.loads(request(service, "/readyz"))["store"] == "writable"
     assert json.loads(request(service, "/stac/search"))["type"] == "FeatureCollection"
     assert "orograph_http_requests_total" in request(service, "/metrics")
     assert order(service, "") == "401"
-    create = page_command("keys create", "secrets/keys")
+    create, list_ = (shlex.split(line) for line in page_block("orograph keys list").splitlines())
     old, new = (made_key(create, folder) for _ in range(2))
-    listed = [sys.executable, "-m", *page_command("keys list"), "--json"]
+    listed = [sys.executable, "-m", *list_, "--json"]
     known = json.loads(subprocess.run(listed, check=True, cwd=folder, capture_output=True).stdout)
     assert [order(service, key) for key in (old, new)] == ["422", "422"]
     revoke = ["orograph", "keys", "revoke", known[0]["id"], *create[-2:]]

@@ -5,6 +5,7 @@ The names are the standard's. The official suite is a Java program that needs a 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from jsonschema import Draft7Validator
 
 from orograph.infra.service.app import create_app
 from orograph.infra.service.settings import ServiceSettings
+from orograph.pipeline.errors import SourceUnavailable
 from tests.support.service_world import EAST, NOWHERE, UNPUBLISHED, WEST, Engine, World
 
 PROCESS = "/processes/reprocess-tile"
@@ -225,6 +227,64 @@ def dismiss(service: Service) -> None:
     assert answer.json()["status"] == "dismissed"
 
 
+def links_of_processes(service: Service) -> None:
+    (summary,) = service.get("/processes")["processes"]
+    (own,) = [link["href"] for link in summary["links"] if link["rel"] == "self"]
+    described = service.get(own)
+    assert described["id"] == summary["id"]
+    (execute,) = [link["href"] for link in described["links"] if link["rel"] == f"{OGC}/rel/ogc/1.0/execute"]
+    assert service.client.post(execute, json={"inputs": {"tile": WEST.id}}).status_code == 200
+
+
+def execution_modes(service: Service) -> None:
+    """A process that supports both modes answers synchronously unless the client prefers otherwise."""
+    assert {"sync-execute", "async-execute"} <= set(service.get(PROCESS)["jobControlOptions"])
+    assert set(service.execute(WEST.id).json()) == {"item", "manifest"}
+    answer = service.execute(WEST.id, {"prefer": "wait=5"})
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=5")
+
+
+def arrays_and_objects(service: Service) -> None:
+    listed = {
+        "tile": WEST.id,
+        "sources": [{"value": "fine-dtm"}, "glo-30"],
+        "settings": {"value": {"max_shift_m": 40.0}},
+    }
+    for inputs in (listed, {**listed, "sources": {"value": ["fine-dtm", "glo-30"]}, "settings": {"max_shift_m": 40.0}}):
+        answer = service.client.post(EXECUTION, json={"inputs": inputs}, headers=ASYNC)
+        assert answer.status_code in {200, 201}, answer.text
+        service.client.delete(answer.headers["location"])
+    answer = service.client.post(EXECUTION, json={"inputs": {**listed, "sources": [7]}})
+    assert 400 <= answer.status_code < 500
+    valid(answer.json(), EXCEPTION)
+
+
+def inputs_by_reference(service: Service) -> None:
+    """The service fetches nothing a request names: it says so instead of trying."""
+    answer = service.client.post(EXECUTION, json={"inputs": {"tile": {"href": "http://127.0.0.1/tile"}}})
+    assert 400 <= answer.status_code < 500
+    valid(answer.json(), EXCEPTION)
+    assert "by reference is not fetched" in answer.text
+
+
+def results_of_a_failed_job(service: Service) -> None:
+    service.engine.error = SourceUnavailable("the bucket is gone")
+    service.engine.gate.set()
+    try:
+        answer = service.execute(EAST.id, ASYNC, outputs={"item": {}})
+        job = answer.headers["location"]
+        deadline = time.monotonic() + 60
+        while service.get(job)["status"] not in {"failed", "successful"} and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert service.get(job)["status"] == "failed"
+        answer = service.client.get(f"{job}/results")
+    finally:
+        service.engine.error = None
+        service.engine.gate.clear()
+    assert answer.status_code >= 400
+    valid(answer.json(), EXCEPTION)
+
+
 def http_head_and_cors(service: Service) -> None:
     assert service.client.head("/processes").status_code == 200
     assert service.client.get("/processes", headers={"origin": "https://other.example"}).headers[
@@ -246,6 +306,10 @@ CASES: dict[str, Callable[[Service], None]] = {
     "core/process-execute-default-outputs": execute_subset_of_outputs,
     "core/process-execute-inputs, input-inline": inline_and_qualified_inputs,
     "core/process-execute-input-validation": inputs_are_validated,
+    "core/pl-links, process-summary-links": links_of_processes,
+    "core/job-creation-default-execution-mode, auto-execution-mode": execution_modes,
+    "core/job-creation-input-array, inline-object": arrays_and_objects,
+    "core/job-creation-input-ref": inputs_by_reference,
     "core/job-success": job_status,
     "core/job-exception-no-such-job": no_such_job,
     "core/job-results-success": results,
@@ -254,6 +318,7 @@ CASES: dict[str, Callable[[Service], None]] = {
     "job-list/type, processID, status, datetime, duration": job_list_parameters,
     "job-list/limit-response, links": job_list_limit_and_next,
     "dismiss/job-dismiss-success": dismiss,
+    "core/job-results-failed": results_of_a_failed_job,
 }
 
 

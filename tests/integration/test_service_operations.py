@@ -18,7 +18,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from orograph.infra.service.app import create_app
-from orograph.infra.service.connections import bounded_protocol
+from orograph.infra.service.connections import BACKLOG, bounded_protocol
 from orograph.infra.service.job_records import JobBook, JobStatus
 from orograph.infra.service.leases import Leases
 from orograph.infra.service.settings import ServiceSettings
@@ -48,7 +48,9 @@ def address(world: World) -> Iterator[tuple[str, int]]:
     """A service behind real sockets, as `orograph serve` starts it."""
     app = create_app(settings(), world.parts(Engine()))
     http = bounded_protocol(TIMEOUT_S, 64 * 1024, 1000)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", http=http))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", http=http, backlog=BACKLOG)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import yaml
 from typer.core import TyperGroup
 
 from orograph.infra.cli.app import app
+from orograph.pipeline.version import __version__
 from tests.support.manifests import DEPLOY, ROOT, documents
 
 DEPLOY_PAGES = (DEPLOY / "README.md", ROOT / "docs/tutorials/on-a-cluster.md")
@@ -106,6 +108,91 @@ def test_every_orograph_command_is_one() -> None:
             pytest.fail(f"{where}: orograph {shlex.join(words)}: {error}")
 
 
+def test_docker_builds_what_there_is() -> None:
+    lines = [line for line in blocks(DEPLOY / "README.md") if line.startswith(("docker build ", "docker buildx "))]
+    assert len(lines) == 4
+    dockerfile = (DEPLOY / "docker/Dockerfile").read_text()
+    (base,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)", dockerfile, re.MULTILINE)
+    for line in lines:
+        words = shlex.split(line)
+        if words[1] == "buildx":
+            assert words[2:5] == ["imagetools", "inspect", base]
+            continue
+        options = dict(zip(words[2:-1:2], words[3:-1:2], strict=True))
+        assert words[-1] == ".", "the context is the checkout"
+        assert (ROOT / options["-f"]).exists()
+        assert f" AS {options.get('--target', 'cpu')}\n" in dockerfile
+        assert options["-t"].split("/")[-1].startswith(f"orograph:{__version__}")
+        assert options.get("--build-arg", f"PYTHON_IMAGE={base}").startswith(f"PYTHON_IMAGE={base}")
+
+
+def kubernetes_objects() -> dict[str, set[str]]:
+    """Names in the namespace, by the word kubectl takes for their kind; those KubeRay derives included."""
+    found: dict[str, set[str]] = {"secret": {"orograph-s3", "orograph-keys"}, "svc": set(), "rayjob": set()}
+    for path in (DEPLOY / "kubernetes").glob("*.yaml"):
+        for document in documents(path):
+            name = document["metadata"]["name"]
+            assert document["metadata"].get("namespace", "orograph") == "orograph"
+            found.setdefault(document["kind"].lower(), set()).add(name)
+            if document["kind"] == "RayCluster":
+                found["secret"].add(name)
+                found["svc"].add(f"{name}-head-svc")
+            if document["kind"] == "RayService":
+                found["svc"].add(f"{name}-serve-svc")
+    return found
+
+
+def test_kubectl_and_helm_name_what_there_is() -> None:
+    """Files, namespaces, objects and their keys; no cluster is at hand to execute them."""
+    page = (DEPLOY / "README.md").read_text()
+    objects, files = kubernetes_objects(), set()
+    commands = [line for line in blocks(DEPLOY / "README.md") if re.search(r"\b(kubectl|helm) ", line)]
+    commands += re.findall(r"`(kubectl [^`]+)`", page)
+    for command in commands:
+        for one in re.split(r" \| |\$\(|\)", command):
+            words = shlex.split(one, comments=True)
+            if not words or words[0] not in {"kubectl", "helm"}:
+                continue
+            named = [word for flag, word in pairwise(words) if flag == "-f" and word != "-"]
+            files |= {Path(name).name for name in named}
+            assert all((ROOT / name).exists() for name in named), one
+            if "-n" in words:
+                assert words[words.index("-n") + 1] == ("ray-system" if words[0] == "helm" else "orograph"), one
+            if words[3:4] == ["get"]:
+                assert words[5] in objects[words[4]], one
+            if "port-forward" in words:
+                kind, _, name = words[words.index("port-forward") + 1].partition("/")
+                assert name in objects[kind], one
+            if words[3:6] == ["create", "secret", "generic"]:
+                assert words[6] in objects["secret"], one
+    assert files == {path.name for path in (DEPLOY / "kubernetes").glob("*.yaml")}, "the page applies every file"
+    pods = (DEPLOY / "kubernetes/rayservice.yaml").read_text()
+    assert "secretRef: {name: orograph-s3, optional: true}" in pods
+    assert "secret: {secretName: orograph-keys, optional: true}" in pods
+    assert re.search(r"create secret generic orograph-keys --from-file=(keys.json) ", page)
+    (settings,) = [made["data"] for made in documents(DEPLOY / "kubernetes/base.yaml") if made["kind"] == "ConfigMap"]
+    assert settings["OROGRAPH_SERVICE_KEYS_FILE"] == "/keys/keys.json"
+    assert "kubernetes.io/metadata.name: ray-system" in (DEPLOY / "kubernetes/network.yaml").read_text()
+    assert {f"svc/{name}" for name in objects["svc"]} >= set(re.findall(r"svc/[\w-]+", page))
+    assert "orograph-service-serve-svc" in objects["svc"]
+
+
+def test_every_command_of_the_page_is_executed_or_matched() -> None:
+    """What a test executes (`tests/integration/test_deployment.py`), and what the tests above match to the files."""
+    executed = (
+        "./secrets.sh",
+        "docker compose ",
+        "orograph ",
+        "ray ",
+        "RAY_AUTH_MODE=token orograph ",
+        "cd deploy/",
+        "export RAY_",
+    )
+    matched = ("docker build", "kubectl ", "helm install ")
+    for line in blocks(DEPLOY / "README.md"):
+        assert not line.strip() or line.startswith((*executed, *matched)), f"no test knows {line!r}"
+
+
 def test_runs_name_their_sources() -> None:
     """The whole bundled catalogue asks for datasets that nobody has mounted."""
     for where, words in orograph_commands(DEPLOY_PAGES):
@@ -134,6 +221,41 @@ def test_secrets_are_made_once_and_keys_where_they_are_mounted(tmp_path: Path) -
     kept = tmp_path / origin / inside.relative_to(target)
     assert b"sha256" in kept.read_bytes()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o644, "user 1000 of the container reads it"
+
+
+def ray_start_commands() -> Iterator[tuple[str, list[str]]]:
+    """Options of every `ray start` of the deployment files; KubeRay writes those of its groups as `--name=value`."""
+    for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")):
+        for document in documents(path):
+            spec = document.get("spec") or {}
+            cluster = spec.get("rayClusterSpec") or spec.get("rayClusterConfig") or spec
+            for group in [cluster.get("headGroupSpec"), *cluster.get("workerGroupSpecs", ())]:
+                if group is not None:
+                    role = "--head" if "groupName" not in group else "--address=head:6379"
+                    yield path.name, [role, *(f"--{name}={value}" for name, value in group["rayStartParams"].items())]
+    command = documents(DEPLOY / "compose/compose.yaml")[0]["services"]["head"]["command"]
+    yield "compose.yaml", command[2:]
+    cluster = yaml.safe_load((DEPLOY / "ray/cluster-aws.yaml").read_text())
+    for command in (cluster["head_start_ray_commands"][-1], cluster["worker_start_ray_commands"][-1]):
+        yield "cluster-aws.yaml", shlex.split(command.split("ray start ")[1])
+
+
+def test_ray_takes_every_start_command() -> None:
+    from ray.scripts.scripts import start
+
+    found = list(ray_start_commands())
+    assert len(found) >= 11
+    heads = []
+    for where, words in found:
+        try:
+            given = start.make_context("start", list(words)).params
+        except click.UsageError as error:
+            pytest.fail(f"{where}: ray start {shlex.join(words)}: {error.format_message()}")
+        if given["head"]:
+            heads.append((given["metrics_export_port"], given["dashboard_host"]))
+    # The head of the compose file is started by a test; the others differ in their CPUs and in who reaches the dashboard.
+    assert {port for port, _ in heads} == {8080}
+    assert {host for _, host in heads} == {"0.0.0.0", "127.0.0.1"}
 
 
 def test_ray_up_starts_ray_with_its_token_in_a_login_shell(tmp_path: Path) -> None:

@@ -24,7 +24,13 @@ def client():
 
 @pytest.mark.parametrize(
     ("header", "expected"),
-    [("bytes=0-9", DATA[:10]), ("bytes=4000-", DATA[4000:]), ("bytes=-5", DATA[-5:]), ("bytes=10-99999", DATA[10:])],
+    [
+        ("bytes=0-9", DATA[:10]),
+        ("bytes=4000-", DATA[4000:]),
+        ("bytes=-5", DATA[-5:]),
+        ("bytes=10-99999", DATA[10:]),
+        ("bytes=0-", DATA),
+    ],
 )
 def test_ranges(client, header, expected):
     response = client.get(f"/files/{KEY}", headers={"Range": header})
