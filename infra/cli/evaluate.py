@@ -36,7 +36,7 @@ def evaluate(
         str,
         typer.Option(help="fp32, or tf32, bf16 or fp16 where the hardware convolves in it: in the networks' bodies."),
     ] = DEFAULT_PRECISION,
-    maps: Annotated[Path | None, typer.Option(help="Folder for maps of |original - derived| and plots.")] = None,
+    maps: Annotated[Path | None, typer.Option(help="Folder for a report with maps of |original - derived|.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> None:
     """Compare interpolants and networks on measured heights, by OpenDEM's protocol and further measures."""
@@ -44,7 +44,7 @@ def evaluate(
     from orograph.pipeline.errors import ConfigError
     from orograph.pipeline.learning.superres.evaluate import EvaluationTile, best_linear, line_up, tiles_of
     from orograph.pipeline.learning.superres.evaluate import evaluate as run
-    from orograph.pipeline.learning.superres.plots import MapWriter, plot_gains
+    from orograph.pipeline.learning.superres.plots import MapWriter, plot_gains, write_evaluation_page
     from orograph.pipeline.settings import RunSettings
 
     if reference_by not in {"decimation", "mean"}:
@@ -75,7 +75,7 @@ def evaluate(
     report["reference_m"], report["reference_by"] = reference_m, reference_by
     if maps is not None:
         plot_gains(report, maps / "gains.png")
-        err.print(f"maps and plots are in {maps}")
+        err.print(f"report in {write_evaluation_page(report, maps)}", markup=False)
     if as_json:
         print_json(report)
     else:

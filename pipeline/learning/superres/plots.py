@@ -8,12 +8,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from orograph.pipeline.core.page import page, pictures, table
+from orograph.pipeline.core.pictures import scale_bar
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import StoreUnwritable
 from orograph.pipeline.learning.superres.evaluate import EvaluationTile
 
 _SHOWN: Final = 98.0
 """Percentile of the absolute error at which the colour scale ends."""
+_MOST_MAPS: Final = 24
+_COARSE: Final = ("nearest", "bilinear")
+"""Interpolants that set no scale of gains."""
 
 
 class MapWriter:
@@ -35,7 +40,10 @@ class MapWriter:
         scale = self._scale.setdefault(tile.name, float(np.nanpercentile(error, _SHOWN)) or 1.0)
         figure = Figure(figsize=(6, 5), layout="constrained")
         axes = figure.subplots()
-        image = axes.imshow(error, cmap="magma", vmin=0.0, vmax=scale, interpolation="nearest")
+        across_m, down_m = tile.pixel_size_m
+        extent = (0.0, error.shape[1] * across_m, 0.0, error.shape[0] * down_m)
+        image = axes.imshow(error, cmap="magma", vmin=0.0, vmax=scale, interpolation="nearest", extent=extent)
+        scale_bar(axes, extent[1], 1.0)
         rmse = float(np.sqrt(np.nanmean(np.square(error))))
         axes.set_title(f"{tile.name}: {method}, RMSE {rmse:.2f} m", fontsize=9)
         axes.set_axis_off()
@@ -53,8 +61,19 @@ def plot_gains(report: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(8, 0.45 * len(methods) + 1.5), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(methods))
-    for k, (key, label) in enumerate(kinds):
-        axes.barh(places + (k - 1) * 0.27, [report["methods"][m][key] for m in methods], 0.25, label=label)
+    gains = np.array([[report["methods"][method][key] for method in methods] for key, _ in kinds])
+    # Nearest neighbour loses many times as much as the others gain: bars end at a limit, with the figure on them.
+    others = np.abs(gains[:, [method not in _COARSE for method in methods]])
+    limit = max(1.0, 1.3 * float(others.max(initial=0.0)))
+    for k, (_, label) in enumerate(kinds):
+        at = places + (k - 1) * 0.27
+        axes.barh(at, np.clip(gains[k], -limit, limit), 0.25, label=label)
+        for y, gain in zip(at, gains[k], strict=True):
+            if abs(gain) > limit:
+                place = 0.98 * np.copysign(limit, gain)
+                side = "left" if gain < 0 else "right"
+                axes.text(place, y, f"{gain:+.0f} %", va="center", ha=side, fontsize=6, color="white")
+    axes.set_xlim(-limit, limit)
     axes.set_yticks(places, methods)
     axes.invert_yaxis()
     axes.axvline(0.0, color="black", linewidth=0.8)
@@ -62,6 +81,31 @@ def plot_gains(report: dict[str, Any], path: Path) -> None:
     axes.set_title(f"x{report['factor']} {report['thinning']}, {report['pixels']} pixels", fontsize=10)
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=110)
+
+
+def write_evaluation_page(report: dict[str, Any], folder: Path) -> Path:
+    """Write `report.html`: figures, gains, and the first maps of errors, in one file; returns its path."""
+    columns = (
+        ("rmse_m", "RMSE, m"), ("mae_m", "MAE, m"), ("gain_rmse_percent", "RMSE gain, %"), ("gain_mae_percent", "MAE gain, %"),
+    )  # fmt: skip
+    rows = [
+        (name, *(f"{figures[key]:.3f}" if key in figures else "" for key, _ in columns))
+        for name, figures in report["methods"].items()
+    ]
+    maps = [(path, path.stem.replace("_", " ")) for path in sorted(folder.glob("*.png")) if path.stem != "gains"]
+    body = "".join(
+        (
+            table(("Method", *(title for _, title in columns)), rows),
+            pictures([(folder / "gains.png", "Gains over GDAL's cubic")], whole=True),
+            pictures(maps[:_MOST_MAPS]),
+        )
+    )
+    lead = (
+        f"Measured heights, {report['thinning']} by {report['factor']} and reconstructed; {report['pixels']:,} pixels."
+    )
+    path = folder / "report.html"
+    path.write_text(page("Interpolants and networks compared", body, lead=lead), encoding="utf-8")
+    return path
 
 
 def plot_curves(rows: Sequence[dict[str, float]], path: Path) -> None:

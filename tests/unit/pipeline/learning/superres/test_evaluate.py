@@ -158,6 +158,9 @@ def test_commands_answer_in_json(tmp_path, weights):
     assert result.exit_code == 0, result.output
     assert "tiny" in json.loads(result.stdout)["methods"]
     assert (tmp_path / "maps" / "gains.png").stat().st_size > 5000
+    page = (tmp_path / "maps" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 3
+    assert "<td>tiny</td>" in page
     table = runner.invoke(app, ["evaluate", str(dtm), "--model", "keys6"])
     assert "keys6" in table.output
 
