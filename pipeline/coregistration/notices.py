@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import uniform_filter
 
 from orograph.pipeline.coregistration.estimate import nmad
 
@@ -29,9 +30,9 @@ class HeightBias:
     Attributes:
         per_km_m: Metres of residual per 1000 m of height.
         error_per_km_m: Its standard error, by leaving out one strip of the area after the other.
-        range_m: Change over the middle 90 % of the heights.
+        range_m: Change over the middle 90 % of the heights above their surroundings.
         notable: Significant, consistent over the heights, and at least a third of the residuals' spread.
-        heights_m: Median height of each class, metres.
+        heights_m: Median height of each class above the mean of its surroundings, metres.
         residuals_m: Median residual of each class, metres.
     """
 
@@ -65,13 +66,20 @@ class HeightBias:
         )
 
 
-def height_bias(residual_m: Array, height_m: Array) -> HeightBias | None:
+def height_bias(residual_m: Array, height_m: Array, window_px: int = 0) -> HeightBias | None:
     """The median residual by class of height, as a robust straight line; None with too few values.
 
+    A displacement that varies over kilometres has taken up the part of the dependence that is as slow. So both are
+    compared with their means over a window.
+
     Args:
-        residual_m: Residuals row by row from north to south, metres; consecutive values are one strip of the area.
+        residual_m: Residuals, shape (rows, columns), NaN where unknown or unstable, metres.
         height_m: Their heights, metres.
+        window_px: Side of the window; 0 compares heights and residuals as they are.
     """
+    known = np.isfinite(residual_m) & np.isfinite(height_m)
+    if window_px:
+        residual_m, height_m = (_above_surroundings(plane, known, window_px) for plane in (residual_m, height_m))
     good = np.isfinite(residual_m) & np.isfinite(height_m)
     residual, height = residual_m[good], height_m[good]
     if residual.size < _LEAST or np.ptp(height) < 1.0:
@@ -89,6 +97,13 @@ def height_bias(residual_m: Array, height_m: Array) -> HeightBias | None:
         and abs(slope) >= _SIGNIFICANT * error
     )
     return HeightBias(1000.0 * slope, 1000.0 * error, change, bool(notable), middle, value)
+
+
+def _above_surroundings(plane: Array, known: Array, window_px: int) -> Array:
+    """Values less the mean of the known ones in a square window; NaN where unknown."""
+    share = uniform_filter(known.astype(np.float64), window_px, mode="constant")
+    mean = uniform_filter(np.where(known, plane, 0.0).astype(np.float64), window_px, mode="constant")
+    return np.where(known, plane - mean / np.maximum(share, 1e-9), np.nan)
 
 
 def _by_class(residual: Array, height: Array) -> tuple[float, float, Array, Array] | None:

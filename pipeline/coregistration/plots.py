@@ -143,7 +143,7 @@ def by_height(path: Path, bias: HeightBias) -> None:
     axes.plot(height, line, color="#2166ac")
     axes.plot(height, value, "o", color="black", markersize=4)
     axes.axhline(0.0, color="black", linewidth=0.8)
-    axes.set_xlabel("height, m")
+    axes.set_xlabel("height above the surroundings, m")
     axes.set_ylabel("median of reference - raster after alignment, m")
     axes.set_title(
         f"{bias.per_km_m:+.2f} +- {bias.error_per_km_m:.2f} m per 1000 m of height, not removed", fontsize=10

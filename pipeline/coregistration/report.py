@@ -36,6 +36,9 @@ CONVENTION: Final = "reference(x) = raster(x - (east, north)) + up; metres"
 DEFAULT_METHOD: Final = "blockwise(nuth-kaab)"
 
 
+_SURROUNDINGS_M: Final = 1500.0
+"""Window of the means that heights and residuals are compared with; the default blocks are not much larger."""
+
 _PERCENT_AFTER: Final = {
     "read": (5, "fitting the displacement"),
     "fit": (40, "checking on held-out cells"),
@@ -163,8 +166,7 @@ def _coregister_files(
         for name in ("aligned.tif", "field.tif"):
             (out / name).unlink(missing_ok=True)
     watch.lap("apply and write")
-    stable = sample.stable
-    bias = height_bias(sample.after_m[stable], sample.reference_m[stable]) if result.status.aligned else None
+    bias = _height_bias(sample) if result.status.aligned else None
     if asked.pictures:
         _draw(out, result, sample, bias)
         watch.lap("pictures")
@@ -213,6 +215,12 @@ def _directions(pair: Prepared, result: Coregistration) -> dict[str, Any]:
         "shift_geographic_m": {"east": _number(true_east), "north": _number(true_north)},
         "shift_pixels": {"columns": _number(east / pixel), "rows": _number(-north / pixel)},
     }
+
+
+def _height_bias(sample: Sample) -> HeightBias | None:
+    residual = np.where(sample.stable, sample.after_m, np.nan)
+    window_px = max(3, round(_SURROUNDINGS_M / abs(sample.geobox.affine.a)))
+    return height_bias(residual, sample.reference_m, window_px)
 
 
 def _notices(pair: Prepared, sample: Sample, bias: HeightBias | None) -> tuple[dict[str, Any], list[str]]:

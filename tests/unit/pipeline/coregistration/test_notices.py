@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from orograph.pipeline.coregistration.notices import height_bias, mask_use
 
@@ -28,6 +29,15 @@ def test_one_odd_strip_is_no_bias_by_height():
     found = height_bias(residual, height)
     assert found.significance < 3
     assert not found.notable
+
+
+def test_a_bias_is_found_although_a_smooth_field_took_most_of_it():
+    rng = np.random.default_rng(5)
+    rows, columns = np.mgrid[:300, :300]
+    height = 400 * np.sin(rows / 90) + 60 * np.sin(rows / 6) * np.cos(columns / 7)
+    residual = 0.01 * (height - gaussian_filter(height, 25)) + rng.normal(0, 0.5, height.shape)
+    assert abs(height_bias(residual, height, 60).per_km_m - 10.0) < 1.5
+    assert abs(height_bias(residual, height).per_km_m - 10.0) > 4.0
 
 
 def test_an_inverted_mask_is_noticed():
