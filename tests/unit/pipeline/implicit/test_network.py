@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from orograph.pipeline.implicit.fit import FitOptions, Kind, fit_model
 from orograph.pipeline.implicit.network import NetworkShape
@@ -12,13 +11,18 @@ from tests.support.implicit_world import box, ground
 
 def test_networks_derivatives_are_its_differences() -> None:
     model = fit_model(ground(40, 40), box(40, 40), FitOptions(Kind.MLP, 2000, steps=60))
-    v, u, d = np.array([0.41]), np.array([0.57]), 1e-3
+    v, u = np.random.default_rng(1).uniform(0.1, 0.9, (2, 200))
     jet = model.field.jet(v, u)
-    assert jet.dv[0] == pytest.approx(
-        (model.field.height(v + d, u) - model.field.height(v - d, u))[0] / (2 * d), rel=0.1
-    )
-    assert jet.du[0] == pytest.approx(
-        (model.field.height(v, u + d) - model.field.height(v, u - d))[0] / (2 * d), rel=0.1
-    )
+
+    def missed(step: float) -> float:
+        """Rms difference to central differences, relative to the slopes."""
+        down = (model.field.height(v + step, u) - model.field.height(v - step, u)) / (2 * step)
+        right = (model.field.height(v, u + step) - model.field.height(v, u - step)) / (2 * step)
+        slopes = np.concatenate([down, right])
+        return float(np.sqrt(np.mean((np.concatenate([jet.dv, jet.du]) - slopes) ** 2) / np.mean(slopes**2)))
+
+    # Fine features bend within a coarse step; what a network learns in 60 steps differs between processors.
+    assert missed(3e-5) < 0.15
+    assert missed(3e-5) < missed(1e-3) / 3
     assert NetworkShape().parameters == 15_649
     assert NetworkShape.for_parameters(15_649).parameters == 15_649
