@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import typer
 from mkdocs.config.defaults import MkDocsConfig
@@ -31,8 +31,12 @@ def commands() -> str:
     """Every command with its arguments and options, as `--help` shows them."""
     command = typer.main.get_command(app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="orograph"), name="orograph")
-    # Defaults that are folders of the home directory differ between machines.
-    return re.sub(r"/(?:root|home/\w+)/", "~/", text)
+    return without_home(text)
+
+
+def without_home(text: str) -> str:
+    """Write the home directory as `~`: defaults below it differ between machines."""
+    return text.replace(f"{Path.home()}/", "~/")
 
 
 def settings() -> str:
@@ -57,9 +61,7 @@ def table(model: type[BaseModel]) -> str:
         (f"`{row.variable or row.name}`", f"`{row.default}`" if row.default else "", row.meaning)
         for row in rows_of(model)
     ]
-    return markdown_table(
-        ("setting", "default", "meaning"), [(a, re.sub(r"/(?:root|home/\w+)/", "~/", b), c) for a, b, c in rows]
-    )
+    return markdown_table(("setting", "default", "meaning"), [(a, without_home(b), c) for a, b, c in rows])
 
 
 def stac() -> str:

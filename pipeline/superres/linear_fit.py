@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orograph.pipeline.core.raster import BoolArray, FloatArray
+from orograph.pipeline.errors import NoTrainingPixels
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.interpolants import BASE_RADIUS_PX, interpolant_kernels
 
@@ -60,7 +61,15 @@ class LinearFit:
 
         The fit estimates the departure from Keys' kernels, so the ridge penalty pulls towards an interpolant, not to
         zero. Decimated by an odd factor: the central phase is the sample. Averaged: the mean over phases is the sample.
+
+        Raises:
+            NoTrainingPixels: No pair was added that has relief.
         """
+        if self.empty:
+            raise NoTrainingPixels(
+                "no pixel to fit a linear filter on: rasters are flat, or have voids near every pixel",
+                remedy="give larger rasters with fewer voids",
+            )
         f, size = self.factor, 2 * self.radius_px + 1
         taps, phases = _symmetries(size), _symmetries(f)
         plain = np.mean([self._gram[np.ix_(t, t)] for t in taps], axis=0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from orograph.pipeline.errors import NoTrainingPixels
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres.linear_fit import LinearFit, windows
 from tests.support.superres_fixtures import hills
@@ -37,6 +38,8 @@ def test_voids_and_masked_pixels_add_nothing():
     made.add(coarse, fine)
     made.add(hills(6, 6), hills(12, 12), np.zeros((6, 6), bool))
     assert made.empty
+    with pytest.raises(NoTrainingPixels, match="voids near every pixel"):
+        made.kernels(Thinning.AVERAGED)
     made.add(hills(6, 6), hills(12, 12))
     assert not made.empty
 
