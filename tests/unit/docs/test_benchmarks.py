@@ -25,6 +25,7 @@ def test_the_index_is_short_and_complete():
     for subject in results.subjects():
         for figure in results.read(subject):
             assert all((figure.id, figure.claim, figure.ours, figure.data, figure.date, figure.machine))
+            assert not figure.index or (figure.by == "bench" and figure.command), f"no command wrote {figure.id}"
 
 
 def test_a_benchmark_updates_its_figure_and_keeps_the_others(tmp_path, monkeypatch):
