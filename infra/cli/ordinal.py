@@ -352,6 +352,10 @@ def bare_earth_command(
         float,
         typer.Option(min=0.0, max=1.0, help="Share of the canopy that the sensor measures, for edges; SRTM 0.55."),
     ] = 1.0,
+    footprint_m: Annotated[
+        float,
+        typer.Option(min=0.0, help="Standard deviation of the sensor's footprint, metres, for edges; SRTM 33."),
+    ] = 0.0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[
         str, typer.Option(help="fp32, or tf32, bf16 or fp16 where the hardware convolves in it.")
@@ -377,7 +381,7 @@ def bare_earth_command(
     with WorkProgress():
         result = bare_earth(
             heights, pixel_size_m, chosen, probability=probability, shares=shares, canopy_share=canopy_share,
-            device=device, precision=checked_precision(precision),
+            footprint_m=footprint_m, device=device, precision=checked_precision(precision),
         )  # fmt: skip
     profile = {
         "driver": "GTiff", "dtype": "float32", "count": 3, "height": heights.shape[0], "width": heights.shape[1],

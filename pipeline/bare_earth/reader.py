@@ -72,6 +72,11 @@ def canopy_share_of(source: Source) -> float:
     return 1.0 if share is None else share
 
 
+def footprint_of(source: Source) -> float:
+    """Standard deviation of a DSM's footprint, metres; zero unless its sensor model gives one."""
+    return 0.0 if source.sensor is None else sum(source.sensor.sigmas_m) / 2.0
+
+
 def averaged_px(model: str, resolution_m: float, fetch: Read | None = None) -> int | None:
     """Smallest number of source pixels per axis whose mean has a pixel size the model works at; None without one."""
     low, high = pixel_sizes_m(model, fetch)
@@ -134,6 +139,7 @@ class GroundReader:
             origin_px=(row, col),
             shares=self._shares(worked, row, col, rows, cols),
             canopy_share=canopy_share_of(self.reader.source),
+            footprint_m=footprint_of(self.reader.source),
             device=self.device,
             precision=self.precision,
             fetch=self.fetch,

@@ -62,6 +62,7 @@ def bare_earth(
     origin_px: tuple[int, int] = (0, 0),
     shares: FloatArray | None = None,
     canopy_share: float = 1.0,
+    footprint_m: float = 0.0,
     device: str = "cpu",
     precision: Precision = DEFAULT_PRECISION,
     fetch: Read | None = None,
@@ -82,6 +83,7 @@ def bare_earth(
         shares: (2, rows, columns), share of trees and of buildings by a land-cover map, NaN where unknown; only for
             models trained with it.
         canopy_share: Share of the canopy's height that the DSM's sensor measures; only for `edges`.
+        footprint_m: Standard deviation of that sensor's footprint, metres; only for `edges`.
         device: Torch device the model runs on; the filter runs on the processor.
         precision: Of the model's convolutions; float32 where the device does not convolve in it.
         fetch: Reads weights that are named by their content.
@@ -99,8 +101,12 @@ def bare_earth(
         raise AllVoid("every pixel of the DSM is void")
     if np.isinf(heights_m).any():
         raise HeightsNotFinite("infinite heights", remedy="mark them as nodata")
+    sizes_m = pixel_size_m if isinstance(pixel_size_m, tuple) else (pixel_size_m, pixel_size_m)
     if model == EDGES:
-        return _by_edges(heights_m, shares, canopy_share, origin_px)
+        if shares is None:
+            nothing = np.zeros(heights_m.shape, np.float32)
+            return BareEarth(heights_m.astype(np.float32), nothing, nothing.astype(np.bool_))
+        return BareEarth(*lower_by_edges(heights_m, shares, canopy_share, origin_px, sizes_m, footprint_m))
     surface = _filled(heights_m, void) if void.any() else np.asarray(heights_m, dtype=np.float32)
 
     def ground_below(
@@ -118,7 +124,6 @@ def bare_earth(
             shares=cover,
         )
 
-    sizes_m = pixel_size_m if isinstance(pixel_size_m, tuple) else (pixel_size_m, pixel_size_m)
     squares = Squares.of(sizes_m, origin_px, surface.shape)
     if squares is None:
         ground, sigma, mask = ground_below(surface, sizes_m[1], origin_px, shares)
@@ -129,16 +134,6 @@ def bare_earth(
     mask = mask & ~void
     result = np.where(mask, ground, heights_m).astype(np.float32)
     return BareEarth(result, np.where(mask, sigma, 0.0).astype(np.float32), mask)
-
-
-def _by_edges(
-    heights_m: FloatArray, shares: FloatArray | None, canopy_share: float, origin_px: tuple[int, int]
-) -> BareEarth:
-    """Lower by the steps along mapped edges; without a map nothing changes."""
-    if shares is None:
-        nothing = np.zeros(heights_m.shape, np.float32)
-        return BareEarth(heights_m.astype(np.float32), nothing, nothing.astype(np.bool_))
-    return BareEarth(*lower_by_edges(heights_m, shares, canopy_share, origin_px))
 
 
 def _filled(heights_m: FloatArray, void: BoolArray) -> FloatArray:

@@ -1,0 +1,86 @@
+"""A DSM with its land-cover map, and the steps measured in them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter
+
+from orograph.pipeline.core.raster import BoolArray, FloatArray
+
+Array = npt.NDArray[np.float64]
+
+MAP_SIGMA_PX: Final = 0.5
+"""Standard deviation of the map's position and of the averaging over a pixel."""
+TRUNCATE: Final = 3.0
+NO_EVIDENCE_M: Final = 1e3
+"""Standard error of a step that was not measured."""
+
+
+class Steps(NamedTuple):
+    """Height of a class's step by block, metres.
+
+    Attributes:
+        height_m: The step.
+        error_m: Its standard error; `NO_EVIDENCE_M` where there is too little to measure.
+        followed_m: Standard deviation of the step that bare terrain has along the edges of a right map.
+        scatter_m: Standard deviation between estimates under different assumptions on the terrain.
+    """
+
+    height_m: Array
+    error_m: Array
+    followed_m: Array
+    scatter_m: Array
+
+
+def joined(one: Steps, other: Steps) -> Steps:
+    """Mean of two measurements, weighted by all their errors; they share heights, so errors do not shrink."""
+    first, second = (1.0 / sum(np.square(part) for part in step[1:]) for step in (one, other))
+    share = first / (first + second)
+
+    def mean(a: Array, b: Array) -> Array:
+        return np.asarray(share * a + (1.0 - share) * b)
+
+    return Steps(*(mean(a, b) for a, b in zip(one, other, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A window of a DSM and its map.
+
+    Attributes:
+        heights_m: (rows, columns), metres, NaN in voids.
+        valid: Pixels with a height.
+        known: Pixels with a class.
+        cover: (2, rows, columns), share of trees and of buildings, 0 where unknown.
+        pixel_size_m: Size along columns and along rows, metres.
+        footprint_m: Standard deviation of the sensor's footprint, metres.
+    """
+
+    heights_m: FloatArray
+    valid: BoolArray
+    known: BoolArray
+    cover: Array
+    pixel_size_m: tuple[float, float]
+    footprint_m: float
+
+    @cached_property
+    def filled(self) -> Array:
+        """Heights with zeros in voids."""
+        return np.where(self.valid, self.heights_m, 0.0).astype(np.float64)
+
+    @cached_property
+    def blurred(self) -> Array:
+        """Shares as the sensor sees them."""
+        sigmas = [math.hypot(MAP_SIGMA_PX, self.footprint_m / size) for size in reversed(self.pixel_size_m)]
+        return np.stack([gaussian_filter(share, sigmas, truncate=TRUNCATE) for share in self.cover])
+
+    @property
+    def blur_m(self) -> float:
+        """Standard deviation of that blur, metres."""
+        return math.hypot(MAP_SIGMA_PX * max(self.pixel_size_m), self.footprint_m)
