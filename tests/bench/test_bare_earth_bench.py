@@ -30,7 +30,10 @@ def forest(shared):
 def test_real_radar_forest(forest):
     sensor = bundled_sensor("srtm")
     errors = {"nothing": forest.error_m(forest.radar_m)}
-    for model, more in ((NETWORK, {}), (EDGES, {"canopy_share": sensor.canopy_share, "footprint_m": sensor.footprint_m})):
+    for model, more in (
+        (NETWORK, {}),
+        (EDGES, {"canopy_share": sensor.canopy_share, "footprint_m": sensor.footprint_m}),
+    ):
         made = bare_earth(forest.radar_m, forest.pixel_size_m, model, shares=forest.shares, **more)
         errors[model] = forest.error_m(made.heights_m)
     canopy_m = np.median(errors["nothing"][forest.forest])
