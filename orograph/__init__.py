@@ -9,32 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orograph.infra.api.steps import (
-        Coregistration,
-        Height,
-        bare_earth,
-        coregister,
-        harmonise,
-        height,
-        superresolve,
-    )
+    from orograph.infra.api.points import Height, height
+    from orograph.infra.api.steps import Coregistration, bare_earth, coregister, harmonise, superresolve
     from orograph.infra.api.terrain import Terrain, open_store
     from orograph.infra.api.tiles import plan, run_tile
     from orograph.pipeline import errors
     from orograph.pipeline.errors import OrographError
     from orograph.pipeline.version import __version__
 
-_STEPS, _TERRAIN, _TILES = (f"orograph.infra.api.{name}" for name in ("steps", "terrain", "tiles"))
+_POINTS, _STEPS, _TERRAIN, _TILES = (f"orograph.infra.api.{name}" for name in ("points", "steps", "terrain", "tiles"))
 _HOME = {
     "Coregistration": _STEPS,
-    "Height": _STEPS,
+    "Height": _POINTS,
     "OrographError": "orograph.pipeline.errors",
     "Terrain": _TERRAIN,
     "__version__": "orograph.pipeline.version",
     "bare_earth": _STEPS,
     "coregister": _STEPS,
     "harmonise": _STEPS,
-    "height": _STEPS,
+    "height": _POINTS,
     "open_store": _TERRAIN,
     "plan": _TILES,
     "run_tile": _TILES,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from orograph.infra.api.arrays import Heights, known_frame, pixel_size_m, raster_array, to_array, to_raster
+from orograph.infra.api.points import grids_folder
 from orograph.infra.runs.model_weights import weights_reader
 from orograph.pipeline.bare_earth.remove import bare_earth as remove_objects
 from orograph.pipeline.bare_earth.remove import pixel_sizes_m
@@ -26,60 +26,6 @@ from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.superres import resolver, takes_options
 from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
-
-DegreeArray = npt.ArrayLike
-
-
-@dataclass(frozen=True, slots=True)
-class Height:
-    """Heights in another vertical frame.
-
-    Attributes:
-        height_m: In the target frame; a float, or an array of the inputs' shape.
-        shift_m: The shift that was added, metres.
-        operation: Id of the pinned operation.
-        accuracy_m: Its standard deviation.
-    """
-
-    height_m: Any
-    shift_m: Any
-    operation: str
-    accuracy_m: float
-
-
-def height(
-    lon_deg: DegreeArray,
-    lat_deg: DegreeArray,
-    height_m: npt.ArrayLike,
-    *,
-    from_: str,
-    to: str,
-    epoch: float | None = None,
-    via: str | None = None,
-    grids_dir: str | Path | None = None,
-) -> Height:
-    """Move heights of points from one vertical frame to another.
-
-    Args:
-        lon_deg: Longitude, degrees; a number or an array.
-        lat_deg: Latitude, degrees, of the same shape.
-        height_m: Heights in `from_`, metres.
-        from_: Vertical frame by code or name, `EPSG:5709` or `NAP`; `orograph height --frames` lists them.
-        to: Vertical frame wanted.
-        epoch: Decimal year, for dynamic frames.
-        via: A frame to pass through.
-        grids_dir: Folder of geoid grids; `OROGRAPH_GRIDS_DIR` or its default when None.
-
-    Raises:
-        NoVerticalOperation, GridMissing, OutsideAreaOfUse: the heights cannot be transformed correctly.
-    """
-    operation = VerticalCatalogue.load().operation(from_, to, grids_dir=_grids(grids_dir), epoch=epoch, via=via)
-    heights = np.asarray(height_m, np.float64)
-    if heights.ndim == 0 and np.ndim(lon_deg) == 0:
-        shift_m: Any = operation.shift(float(np.asarray(lon_deg)), float(np.asarray(lat_deg)))
-        return Height(float(heights) + shift_m, shift_m, operation.id, operation.accuracy_m)
-    shift_m = operation.shift(np.asarray(lon_deg, np.float64), np.asarray(lat_deg, np.float64))
-    return Height(heights + shift_m, shift_m, operation.id, operation.accuracy_m)
 
 
 def harmonise(
@@ -112,7 +58,7 @@ def harmonise(
     """
     raster = to_raster(heights, from_)
     operation = VerticalCatalogue.load().operation(
-        known_frame(raster), to, grids_dir=_grids(grids_dir), epoch=epoch, via=via
+        known_frame(raster), to, grids_dir=grids_folder(grids_dir), epoch=epoch, via=via
     )
     surface = delta_surface(operation, raster.geobox, partial=False)
     moved = raster.heights_m.copy()
@@ -289,7 +235,3 @@ def _model_for(size_m: tuple[float, float]) -> str:
 def _dataset(geobox: Any, attributes: dict[str, Any], **planes: Any) -> xr.Dataset:
     known = {name: plane for name, plane in planes.items() if plane is not None}
     return xr.Dataset({name: to_array(plane, geobox, name, attributes) for name, plane in known.items()})
-
-
-def _grids(folder: str | Path | None) -> Path:
-    return RunSettings.with_flags().grids_dir if folder is None else Path(folder)
