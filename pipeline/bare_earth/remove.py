@@ -36,6 +36,9 @@ _RIM_PX: Final = 16
 _OPENING_HALO_PX: Final = 256
 _SMOOTH_M: Final = 6.0
 _REACH_SIGMAS: Final = 4.0
+_PROBABILITY_RAMP: Final = 0.01
+_SHARE_RAMP: Final = 0.05
+"""Half widths of the ramps around thresholds, in probability and in the share of lowered squares."""
 
 
 class BareEarth(NamedTuple):
@@ -111,7 +114,7 @@ def bare_earth(
 
     def ground_below(
         seen: FloatArray, size_m: float, origin: tuple[int, int], cover: FloatArray | None
-    ) -> tuple[FloatArray, FloatArray, BoolArray]:
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         if model == OPENING:
             return _by_opening(seen, size_m)
         return ground_of(
@@ -126,14 +129,28 @@ def bare_earth(
 
     squares = Squares.of(sizes_m, origin_px, surface.shape)
     if squares is None:
-        ground, sigma, mask = ground_below(surface, sizes_m[1], origin_px, shares)
+        ground, sigma, lowered = ground_below(surface, sizes_m[1], origin_px, shares)
     else:
         cover = None if shares is None else np.stack([squares.reduce(share) for share in shares])
         square = ground_below(squares.reduce(surface), max(sizes_m), squares.origin(origin_px), cover)
-        ground, sigma, mask = _on_oblong(surface, squares, *square)
-    mask = mask & ~void
-    result = np.where(mask, ground, heights_m).astype(np.float32)
-    return BareEarth(result, np.where(mask, sigma, 0.0).astype(np.float32), mask)
+        ground, sigma, lowered = _on_oblong(surface, squares, *square)
+    lowered = np.where(void, np.float32(0), lowered)
+    return partly_lowered(heights_m, ground, sigma, lowered)
+
+
+def partly_lowered(heights_m: FloatArray, ground_m: FloatArray, sigma_m: FloatArray, lowered: FloatArray) -> BareEarth:
+    """Lower each height by a share of its difference from the DTM; at 0 and 1 bits are those of the DSM and the DTM.
+
+    Args:
+        heights_m: DSM, metres; NaN is void.
+        ground_m: DTM, metres.
+        sigma_m: Its standard error, metres.
+        lowered: The share, 0 to 1.
+    """
+    mask = lowered > 0
+    between = np.where(lowered < 1, heights_m - lowered * (heights_m - ground_m), ground_m)
+    heights = np.where(mask, between, heights_m).astype(np.float32)
+    return BareEarth(heights, np.where(mask, lowered * sigma_m, 0.0).astype(np.float32), mask)
 
 
 def _filled(heights_m: FloatArray, void: BoolArray) -> FloatArray:
@@ -151,18 +168,23 @@ def _filled(heights_m: FloatArray, void: BoolArray) -> FloatArray:
 
 
 def _on_oblong(
-    surface_m: FloatArray, squares: Squares, ground_m: FloatArray, sigma_m: FloatArray, mask: BoolArray
-) -> tuple[FloatArray, FloatArray, BoolArray]:
+    surface_m: FloatArray, squares: Squares, ground_m: FloatArray, sigma_m: FloatArray, lowered: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Resample the result on squares to the DSM's own oblong pixels.
 
     The DTM is resampled, not the correction: in a square that is half roof and half street, each pixel needs another
         one.
     """
-    share = squares.expand(mask.astype(np.float32))
-    lowered = share > 0.5
-    spread = squares.expand(np.where(mask, sigma_m, np.float32(0)).astype(np.float32))
-    spread = (spread / np.where(lowered, share, np.float32(1))).astype(np.float32)
-    return np.where(lowered, np.minimum(squares.expand(ground_m), surface_m), surface_m), spread, lowered
+    share = squares.expand(lowered)
+    part = _ramp(share, 0.5, _SHARE_RAMP)
+    spread = squares.expand(np.where(lowered > 0, lowered * sigma_m, 0.0).astype(np.float32))
+    spread = (spread / np.where(part > 0, share, np.float32(1))).astype(np.float32)
+    return np.minimum(squares.expand(ground_m), surface_m), spread, part
+
+
+def _ramp(values: FloatArray, middle: float | npt.NDArray[np.float64], half_width: float) -> FloatArray:
+    """0 below the ramp, 1 above it, linear between: a step would turn rounding into metres."""
+    return np.clip((values - middle) / (2.0 * half_width) + 0.5, 0.0, 1.0).astype(np.float32)
 
 
 @lru_cache(maxsize=4)
@@ -214,16 +236,20 @@ def ground_of(
     smooth: bool = True,
     origin_px: tuple[int, int] = (0, 0),
     shares: FloatArray | None = None,
-) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Return the DTM below a DSM without voids, its standard error, and the mask of objects; see `bare_earth`."""
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the DTM below a DSM without voids, its standard error, and the share to lower by, 0 to 1; see `bare_earth`.
+
+    The share rises from 0 to 1 within `_PROBABILITY_RAMP` of the threshold, so that
+    processors that round differently give the same heights.
+    """
     said = model.above_ground(surface_m, pixel_size_m, THRESHOLD_M, origin_px, shares)
-    mask = said.covered > _threshold(model, probability, shares)
+    lowered = _ramp(said.covered, _threshold(model, probability, shares), _PROBABILITY_RAMP)
     ground = (surface_m - said.height_m).astype(np.float32)
-    if smooth and mask.any():
-        ground = smooth_ground(ground, said.spread_m, mask, pixel_size_m)
+    if smooth and lowered.any():
+        ground = smooth_ground(ground, said.spread_m, lowered, pixel_size_m)
     # The DTM is never above the DSM.
     sigma = np.maximum(said.spread_m * np.float32(model.operating.spread_factor), _FLOOR_SPREAD_M)
-    return np.minimum(ground, surface_m), sigma, mask
+    return np.minimum(ground, surface_m), sigma, lowered
 
 
 def _threshold(
@@ -238,7 +264,7 @@ def _threshold(
     return np.where(np.isfinite(shares).all(axis=0), own.mapped_probability, own.probability)
 
 
-def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, mask: BoolArray, pixel_size_m: float) -> FloatArray:
+def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, lowered: FloatArray, pixel_size_m: float) -> FloatArray:
     """Estimate the terrain under cover by a plane fitted around each pixel, weighting neighbours by their certainty.
 
     Estimates are weighted by their spread, open terrain by the DSM's own error, and all by a Gaussian of 6 m (or one
@@ -247,10 +273,11 @@ def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, mask: BoolArray, p
     Args:
         ground_m: Estimated terrain heights, metres, finite.
         spread_m: Its standard deviation, metres; infinite without an estimate.
-        mask: Where the terrain is an estimate; elsewhere it is measured and stays unchanged.
+        lowered: 1 where the terrain is an estimate, 0 where it is measured and stays unchanged, or between.
         pixel_size_m: Size of a pixel, metres.
     """
-    weight = 1.0 / np.maximum(np.where(mask, spread_m, _FLOOR_SPREAD_M), _FLOOR_SPREAD_M).astype(np.float64) ** 2
+    share = lowered.astype(np.float64)
+    weight = share / np.maximum(spread_m, _FLOOR_SPREAD_M).astype(np.float64) ** 2 + (1.0 - share) / _FLOOR_SPREAD_M**2
     sigma_px = max(1.0, _SMOOTH_M / pixel_size_m)
     offset = np.arange(-round(_REACH_SIGMAS * sigma_px), round(_REACH_SIGMAS * sigma_px) + 1, dtype=np.float64)
     kernels = [np.exp(-0.5 * (offset / sigma_px) ** 2) * (offset / sigma_px) ** k for k in range(3)]
@@ -271,17 +298,18 @@ def smooth_ground(ground_m: FloatArray, spread_m: FloatArray, mask: BoolArray, p
     determinant = yy * xx - xy * xy
     slope_y, slope_x = (hy * xx - hx * xy) / determinant, (hx * yy - hy * xy) / determinant
     plane = (g - slope_y * wy - slope_x * wx) / w
-    return np.where(mask, plane, ground_m).astype(np.float32)
+    return np.where(share > 0, share * plane + (1.0 - share) * ground_m, ground_m).astype(np.float32)
 
 
-def _by_opening(surface_m: FloatArray, pixel_size_m: float) -> tuple[FloatArray, FloatArray, BoolArray]:
+def _by_opening(surface_m: FloatArray, pixel_size_m: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     mask = opening_mask(surface_m, pixel_size_m)
     if mask.all():
         raise AllVoid("the opening marks every pixel as an object")
     # Inverse distances, as the filter's users do; a thin plate over half a town costs minutes.
     ground = fillnodata(surface_m.copy(), (~mask).astype(np.uint8), max_search_distance=100)
     # The filter does not estimate its error: use a fifth of the correction, at least the floor.
-    return np.minimum(ground, surface_m), np.maximum(0.2 * np.abs(surface_m - ground), _FLOOR_SPREAD_M), mask
+    sigma = np.maximum(0.2 * np.abs(surface_m - ground), _FLOOR_SPREAD_M)
+    return np.minimum(ground, surface_m), sigma, mask.astype(np.float32)
 
 
 def opening_mask(

@@ -10,7 +10,14 @@ from typing import Final
 import numpy as np
 
 from orograph.pipeline.bare_earth.model import Operating, SurfaceModel
-from orograph.pipeline.bare_earth.remove import THRESHOLD_M, BareEarth, bare_earth, ground_of, takes_land_cover
+from orograph.pipeline.bare_earth.remove import (
+    THRESHOLD_M,
+    BareEarth,
+    bare_earth,
+    ground_of,
+    partly_lowered,
+    takes_land_cover,
+)
 from orograph.pipeline.errors import NoTrainingPixels
 from orograph.pipeline.implicit.fill import fill_voids
 from orograph.pipeline.learning.bare_earth.metrics import GroundMetrics
@@ -105,9 +112,8 @@ def _result(
 ) -> BareEarth:
     void = np.isnan(surface_m)
     filled = fill_voids(surface_m) if void.any() else surface_m
-    ground, sigma, mask = ground_of(model, filled, pixel_size_m, probability=probability, shares=shares)
-    mask = mask & ~void
-    return BareEarth(np.where(mask, ground, surface_m).astype(np.float32), sigma, mask)
+    ground, sigma, lowered = ground_of(model, filled, pixel_size_m, probability=probability, shares=shares)
+    return partly_lowered(surface_m, ground, sigma, np.where(void, np.float32(0), lowered))
 
 
 def _measured(site: SurfaceSite) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

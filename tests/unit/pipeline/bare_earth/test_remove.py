@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from orograph.pipeline.bare_earth.model import AboveGround, Operating
 from orograph.pipeline.bare_earth.network import SurfaceSpec
-from orograph.pipeline.bare_earth.remove import bare_earth, opening_mask, smooth_ground
+from orograph.pipeline.bare_earth.remove import bare_earth, ground_of, opening_mask, partly_lowered, smooth_ground
 from orograph.pipeline.errors import AllVoid, ConfigError, ForeignModel, HeightsNotFinite, NoTrainingPixels
 from orograph.pipeline.learning.bare_earth.train import SurfaceTraining, train_surface
 from tests.support.made_town import TINY, slope, town
@@ -75,3 +76,25 @@ def test_planes_under_cover_are_tied_to_open_ground() -> None:
     inner = (slice(10, 90), slice(12, 92))
     part = smooth_ground(rough[inner], spread[inner], mask[inner], 2.0)
     assert np.abs(part[15:45, 10:60] - smooth[inner][15:45, 10:60]).max() < 1e-4
+
+
+class _Rounding:
+    """A model of houses of 8 m whose probabilities are near the threshold, and differ by a rounding error."""
+
+    operating = Operating()
+
+    def __init__(self, error: float) -> None:
+        self.error = error
+
+    def above_ground(self, surface_m, *_):
+        probability = 0.5 + np.linspace(-0.02, 0.02, surface_m.size).reshape(surface_m.shape) + self.error
+        return AboveGround(np.full_like(surface_m, 8.0), np.ones_like(surface_m), probability.astype(np.float32))
+
+
+def test_rounding_at_the_threshold_moves_no_height_by_metres() -> None:
+    surface = slope(40, 40)
+    made = [partly_lowered(surface, *ground_of(_Rounding(error), surface, 2.0)) for error in (0.0, 1e-6)]
+    assert made[0].mask.any()
+    assert not made[0].mask.all()
+    assert np.abs(made[0].heights_m - made[1].heights_m).max() < 0.005
+    assert np.array_equal(made[0].heights_m[~made[0].mask], surface[~made[0].mask])
