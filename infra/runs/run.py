@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import Final
 
@@ -173,4 +174,4 @@ def _say_where(outcomes: Sequence[Outcome], settings: RunSettings) -> None:
     if run is not None:
         err.print(f"report     {base}/{ROOT}/{run}/report.html", markup=False)
     err.print(f"catalogue  {base}/stac/catalog.json", markup=False)
-    err.print(f"map        orograph serve --store {settings.store}", markup=False)
+    err.print(f"map        orograph serve --store {shlex.quote(settings.store)}", markup=False)
