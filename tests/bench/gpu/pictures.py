@@ -34,7 +34,7 @@ def variants(found: dict[str, Any], path: Path) -> None:
     bars = axes.barh(list(rows), [row["gpx_s"] for row in rows.values()])
     axes.bar_label(bars, [f"{row['rms_mm']:.2g} mm" for row in rows.values()], padding=3)
     axes.invert_yaxis()
-    axes.margins(x=0.12)
+    axes.margins(x=0.2)
     axes.set(xlabel="output Gpx/s; labels: rms difference to float32")
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -39,8 +39,8 @@ def measure(context: Context) -> None:
 
 def _variants(context: Context, name: str) -> Iterator[tuple[str, Callable[[Tensor], Run]]]:
     """Labels, and what turns a batch into a function of batches of its shape."""
-    yield "float32, channels last", lambda _: _alone(_folded(context, name))
-    yield "float32, contiguous", lambda _: _alone(_contiguous(_folded(context, name)))
+    yield "fp32, channels last", lambda _: _alone(_folded(context, name))
+    yield "fp32, contiguous", lambda _: _alone(_contiguous(_folded(context, name)))
     for precision in supported_precisions(context.device)[1:]:
         yield precision, lambda _, chosen=precision: _alone(_folded(context, name, chosen))
     if context.device.startswith("cuda"):
