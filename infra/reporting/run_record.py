@@ -19,7 +19,7 @@ import orjson
 
 from orograph.infra.engines.protocol import Event, Outcome, Status
 from orograph.infra.objects.counts import summed
-from orograph.infra.reporting.telemetry import redact
+from orograph.infra.reporting.redaction import redacted
 from orograph.infra.stores.base import Store
 from orograph.pipeline.errors import OrographError
 
@@ -108,7 +108,7 @@ class Journal:
             "tile_seconds": _spread([sum(entry["seconds"].values()) for entry in made]),
             "busy_fraction": _busy(made, wall_s, self.workers),
             "cost": round(wall_s / 3600 * self.workers * self.price_per_hour, 4) if self.price_per_hour else None,
-            "notes": [redact(note) for note in self.notes],
+            "notes": [redacted(note) for note in self.notes],
             "failures": [entry for entry in self._ended if "error" in entry],
             "ended": self._ended,
         }
@@ -186,7 +186,7 @@ def _ending(outcome: Outcome) -> dict[str, Any]:
             "peak_rss_mb": round(receipt.peak_rss_mb, 1),
         }
     if outcome.error is not None:
-        entry |= {name: redact(v) if isinstance(v, str) else v for name, v in outcome.error.to_dict().items() if v}
+        entry |= {name: redacted(v) if isinstance(v, str) else v for name, v in outcome.error.to_dict().items() if v}
     return entry
 
 

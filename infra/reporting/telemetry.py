@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import re
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -18,36 +16,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from orograph.infra.engines.protocol import Event, Outcome, Status
+from orograph.infra.reporting.redaction import redacted
 
 _FIELDS: Final = ("run", "job", "tile", "stage", "attempt")
 _context: ContextVar[dict[str, Any]] = ContextVar("log context", default={})  # noqa: B039 - replaced, never written to
-
-_SECRETS: Final = (
-    # Signatures and credentials in query strings of presigned URLs (AWS, Azure, Google).
-    (re.compile(r"(?i)((?:x-amz-(?:signature|credential|security-token)|sig|signature|x-goog-signature)=)[^&\s\"']+"), r"\1***"),
-    # name=value, name: value and "name": "value" of whatever is called a secret.
-    (
-        re.compile(r"(?i)([\"']?[a-z0-9_.-]*(?:secret|password|passwd|token|api[_-]?key|access[_-]?key)[a-z0-9_.-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;}&]+"),
-        r"\1***",
-    ),
-    (re.compile(r"(?i)(authorization[\"']?\s*[=:]\s*[\"']?(?:bearer|basic|aws4-hmac-sha256)?\s*)[^\s\"']+"), r"\1***"),
-    (re.compile(r"(?i)\b(bearer)\s+[a-z0-9._~+/=-]{8,}"), r"\1 ***"),
-    # A password in a URL.
-    (re.compile(r"(://[^/\s:@]+:)[^/\s@]+@"), r"\1***@"),
-    # AWS key ids, wherever they stand.
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "***"),
-)  # fmt: skip
-
-
-def redact(text: str) -> str:
-    """Remove secrets from a text: everything that looks like one, and the values of this process's own secrets."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "RAY_AUTH_TOKEN"):
-        value = os.environ.get(name, "")
-        if len(value) >= 8:
-            text = text.replace(value, "***")
-    return text
 
 
 class JsonFormatter(logging.Formatter):
@@ -60,10 +32,10 @@ class JsonFormatter(logging.Formatter):
         document |= _context.get()
         document |= {name: value for name in _FIELDS if (value := getattr(record, name, None)) is not None}
         # Struck out before JSON puts backslashes between a name and its value, and again in what fields hold.
-        document["message"] = redact(record.getMessage())
+        document["message"] = redacted(record.getMessage())
         if record.exc_info:
-            document["exception"] = redact(self.formatException(record.exc_info))
-        return redact(json.dumps(document, ensure_ascii=False, default=str))
+            document["exception"] = redacted(self.formatException(record.exc_info))
+        return redacted(json.dumps(document, ensure_ascii=False, default=str))
 
 
 def configure_logging(level: int = logging.INFO) -> None:

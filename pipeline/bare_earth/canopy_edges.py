@@ -19,7 +19,7 @@ from orograph.pipeline.bare_earth.edge_laplacians import REACH_PX as LAPLACIAN_R
 from orograph.pipeline.bare_earth.edge_laplacians import laplacian_steps
 from orograph.pipeline.bare_earth.edge_profiles import REACH_PX as PROFILE_REACH_PX
 from orograph.pipeline.bare_earth.edge_profiles import profile_steps
-from orograph.pipeline.bare_earth.edge_scene import Scene, Steps, joined
+from orograph.pipeline.bare_earth.edge_scene import EdgeScene, Steps, joined
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 
 Array = npt.NDArray[np.float64]
@@ -97,7 +97,7 @@ def lower_by_edges(
     """
     known = np.asarray(np.isfinite(shares).all(axis=0))
     valid = np.isfinite(heights_m)
-    scene = Scene(heights_m, valid, known, np.nan_to_num(np.asarray(shares, np.float64)), pixel_size_m, footprint_m)
+    scene = EdgeScene(heights_m, valid, known, np.nan_to_num(np.asarray(shares, np.float64)), pixel_size_m, footprint_m)
     lattice = BlockLattice(heights_m.shape, origin_px)
     trees, built = laplacian_steps(scene, lattice)
     trees = joined(trees, profile_steps(scene, lattice))
@@ -151,7 +151,7 @@ def weigh(step: Steps, mean_m: float, spread_m: float) -> Belief:
     return Belief(probability, gained, height, variance)
 
 
-def _floor(scene: Scene) -> Array:
+def _floor(scene: EdgeScene) -> Array:
     """Lowest open terrain nearby, less the relief there; minus infinity where no open terrain is near.
 
     Without the relief, woods below a tree line would keep their canopy: all open terrain near them is higher.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_laplace, minimum_filter
 
 from orograph.pipeline.bare_earth.block_lattice import BlockLattice
-from orograph.pipeline.bare_earth.edge_scene import NO_EVIDENCE_M, TRUNCATE, Scene, Steps
+from orograph.pipeline.bare_earth.edge_scene import NO_EVIDENCE_M, TRUNCATE, EdgeScene, Steps
 
 Array = npt.NDArray[np.float64]
 
@@ -25,7 +25,7 @@ _FOLLOWED: Final = 0.08
 """Correlation of the Laplacians of bare terrain with those of a right map, on wooded alpine slopes."""
 
 
-def laplacian_steps(scene: Scene, lattice: BlockLattice) -> list[Steps]:
+def laplacian_steps(scene: EdgeScene, lattice: BlockLattice) -> list[Steps]:
     """Measure the step of each class by block."""
     form_px = int(TRUNCATE * _FORM_SIGMA_PX + 0.5)
     used = minimum_filter(scene.valid & scene.known, 2 * form_px + 1, mode="nearest")

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter, minimum_filter
 from scipy.special import ndtr
 
 from orograph.pipeline.bare_earth.block_lattice import BlockLattice
-from orograph.pipeline.bare_earth.edge_scene import NO_EVIDENCE_M, TRUNCATE, Scene, Steps
+from orograph.pipeline.bare_earth.edge_scene import NO_EVIDENCE_M, TRUNCATE, EdgeScene, Steps
 from orograph.pipeline.core.raster import BoolArray
 
 Array = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ _FOLLOWED: Final = 0.2
 """Mean step of bare terrain along the edges of a right map, over the spread of single steps, on wooded alpine slopes."""
 
 
-def profile_steps(scene: Scene, lattice: BlockLattice) -> Steps:
+def profile_steps(scene: EdgeScene, lattice: BlockLattice) -> Steps:
     """Measure the step across the clean edges of woods by block: closed wood on one side, open terrain on the other."""
     step_m = max(scene.pixel_size_m)
     per_step = np.array([step_m / size for size in reversed(scene.pixel_size_m)])

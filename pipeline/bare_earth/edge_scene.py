@@ -50,7 +50,7 @@ def joined(one: Steps, other: Steps) -> Steps:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class EdgeScene:
     """A window of a DSM and its map.
 
     Attributes:

@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 from orograph.pipeline.bare_earth.block_lattice import BlockLattice
 from orograph.pipeline.bare_earth.edge_profiles import profile_steps
-from orograph.pipeline.bare_earth.edge_scene import NO_EVIDENCE_M, Scene
+from orograph.pipeline.bare_earth.edge_scene import NO_EVIDENCE_M, EdgeScene
 
 SIDE = 120
 
@@ -14,7 +14,7 @@ SIDE = 120
 def measured(heights, trees, pixel_size_m=(30.0, 30.0), footprint_m=0.0):
     known = np.ones(heights.shape, np.bool_)
     cover = np.stack([trees, np.zeros_like(trees)])
-    scene = Scene(heights.astype(np.float32), known, known, cover, pixel_size_m, footprint_m)
+    scene = EdgeScene(heights.astype(np.float32), known, known, cover, pixel_size_m, footprint_m)
     steps = profile_steps(scene, BlockLattice(heights.shape, (0, 0)))
     return [float(part[2, 2]) for part in steps]
 
