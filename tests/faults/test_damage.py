@@ -25,7 +25,8 @@ import pytest
 from orograph.infra.engines.attempt import as_orograph_error
 from orograph.infra.engines.local import LocalEngine
 from orograph.infra.engines.protocol import Status
-from orograph.infra.reporting.telemetry import JsonFormatter, log_context, redact
+from orograph.infra.reporting.redaction import redacted
+from orograph.infra.reporting.telemetry import JsonFormatter, log_context
 from orograph.infra.runs.commit import is_done
 from orograph.infra.runs.fetch import Fetcher
 from orograph.infra.stores.local import LocalStore
@@ -288,7 +289,7 @@ SECRETS = {
 @pytest.mark.parametrize("text", SECRETS)
 def test_secrets_never_reach_a_log(text: str) -> None:
     secret = SECRETS[text]
-    assert secret not in redact(text)
+    assert secret not in redacted(text)
     record = logging.LogRecord("infra", logging.INFO, "", 0, "reading %s", (text,), None)
     with log_context(run="r", tile="E4300N2650"):
         line = JsonFormatter().format(record)
@@ -298,6 +299,6 @@ def test_secrets_never_reach_a_log(text: str) -> None:
 
 def test_what_is_no_secret_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = "tile E4300N2650 read from s3://bucket/key.tif in 3.2 s; 12 tokens? no: see https://a/b?x=1"
-    assert redact(plain) == plain
+    assert redacted(plain) == plain
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "averysecretvalue")
-    assert "averysecretvalue" not in redact("oops averysecretvalue")
+    assert "averysecretvalue" not in redacted("oops averysecretvalue")
