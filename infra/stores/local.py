@@ -32,7 +32,7 @@ _HASHED_UP_TO: Final = 4 * 2**20
 _TEMPORARY: Final = ".temporary"
 _LOCKS: Final = ".locks"
 _LOCK_COUNT: Final = 64
-_FOLDER_ATTEMPTS: Final = 5
+_FOLDER_ATTEMPTS: Final = 10
 
 
 class LocalStore:
@@ -91,8 +91,8 @@ class LocalStore:
                 try:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     self._place(key, temporary, path, if_absent=if_absent, if_match=if_match)
-                except FileNotFoundError:
-                    # A deletion removed the empty folder in between.
+                except (FileNotFoundError, FileExistsError):
+                    # A deletion removed the empty folder in between, or while `mkdir` looked whether it is one.
                     if attempt + 1 == _FOLDER_ATTEMPTS:
                         raise
                 else:

@@ -77,7 +77,8 @@ def test_bare_earth_takes_what_stands_off_a_surface_model_and_says_where(tmp_pat
     # Interpolation carries a correction two source pixels further than the share says, not more.
     reach = math.ceil(2 * max(1.0, resolution_m / pixel_size_m)) + 1
     assert np.abs(lower[~binary_dilation(marked, np.ones((3, 3)), reach)]).max() < 1e-3
-    assert lower[marked].mean() > 0.2 * lower.max()
+    # Near the threshold a share is small, and so is its lowering.
+    assert lower[(percent >= 50) & ~void].mean() > 0.2 * lower.max()
     assert 0 < marked.sum() < 0.5 * (~void).sum()
 
 
