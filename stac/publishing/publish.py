@@ -21,7 +21,16 @@ from orograph.stac.documents import layout
 from orograph.stac.documents.collections import CollectionInfo, collections_of
 from orograph.stac.documents.dem_profile import contributing
 from orograph.stac.documents.items import item_from_manifest
-from orograph.stac.documents.json import ITEM_TYPE, SHA256_MULTIHASH, Document, encode, put_absent, swap, timestamp
+from orograph.stac.documents.json import (
+    ITEM_TYPE,
+    SHA256_MULTIHASH,
+    Document,
+    encode,
+    encode_item,
+    put_absent,
+    swap,
+    timestamp,
+)
 from orograph.stac.publishing.change_notes import leave_note
 from orograph.stac.publishing.epoch import epoch_of
 from orograph.stac.publishing.rebuild import rebuild, source_collection
@@ -96,7 +105,7 @@ def _publish_in(store: ObjectStore, info: CollectionInfo, item_id: str, manifest
     def repoint(present: bytes | None) -> bytes | None:
         if present is not None and _version_of(orjson.loads(present), stable) == version:
             return None
-        wanted = encode(_stable_item(first, version, stable, moment))
+        wanted = encode_item(_stable_item(first, version, stable, moment))
         leave_note(store, info.id, item_id, present, wanted)
         return wanted
 
@@ -138,7 +147,7 @@ def _first_version(store: ObjectStore, info: CollectionInfo, item_id: str, manif
             "file:size": len(record),
             "file:checksum": SHA256_MULTIHASH + hashlib.sha256(record).hexdigest(),
         }
-        present = put_absent(store, key, encode(item), ITEM_TYPE)
+        present = put_absent(store, key, encode_item(item), ITEM_TYPE)
     document: Document = orjson.loads(present)
     return document
 
