@@ -108,7 +108,7 @@ def _heights(folder: Path, tiles: list[str], points: list[tuple[float, float]]) 
     east, north = Transformer.from_crs(25830, 3035, always_xy=True).transform(*zip(*points, strict=True))
     found = np.full(len(points), np.nan)
     for tile in tiles:
-        path = next((folder / "store/tiles" / tile).rglob("elevation*.tif"))
+        path = next((folder / "store/tiles" / tile).rglob("*_elevation.tif"))
         with rasterio.open(path) as dataset:
             values = np.array(
                 [v[0] for v in dataset.sample(list(zip(east, north, strict=True)), masked=True)], dtype=object
