@@ -165,12 +165,16 @@ def _processor(_: RunSettings) -> Iterator[Finding]:
     )
 
 
+def _present(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
 def _scratch(settings: RunSettings) -> Iterator[Finding]:
     folder = settings.scratch or Path(tempfile.gettempdir())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            free_mb = shutil.disk_usage(folder).free / 2**20
+        with tempfile.TemporaryFile(dir=_present(folder)):
+            free_mb = shutil.disk_usage(_present(folder)).free / 2**20
     except OSError as error:
         yield Finding("scratch", Severity.FAILURE, f"{folder} cannot be written: {error}", "choose another --scratch")
         return
@@ -184,10 +188,22 @@ def _scratch(settings: RunSettings) -> Iterator[Finding]:
 
 
 def _store(settings: RunSettings) -> Iterator[Finding]:
+    from orograph.infra.stores.local import LocalStore
     from orograph.infra.stores.open import check_writable, open_store
 
     try:
-        check_writable(open_store(settings.store, endpoint_url=settings.s3_endpoint_url))
+        store = open_store(settings.store, endpoint_url=settings.s3_endpoint_url)
+        if isinstance(store, LocalStore):
+            # A store of its own, in the same place: the check leaves no trace.
+            with tempfile.TemporaryDirectory(dir=_present(store.root)) as folder:
+                check_writable(LocalStore(Path(folder)))
+        else:
+            check_writable(store)
+    except OSError as error:
+        yield Finding(
+            "store", Severity.FAILURE, f"{settings.store} cannot be written: {error}", "choose another --store"
+        )
+        return
     except OrographError as error:
         yield Finding("store", Severity.FAILURE, error.message, error.remedy or "choose another --store")
         return

@@ -78,3 +78,11 @@ def test_extras_that_are_not_installed_are_named(tmp_path, monkeypatch):
     assert found["GPU"].remedy == "pip install 'orograph[nets]'"
     assert found["Ray"].remedy == "pip install 'orograph[ray]'"
     assert {found["Ray"].level, found["GPU"].level} == {Severity.OK}
+
+
+def test_the_check_leaves_no_trace(tmp_path):
+    findings(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "store").mkdir()
+    findings(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["store"]
