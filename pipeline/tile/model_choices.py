@@ -39,7 +39,18 @@ def substitutions(jobs: Iterable[Job], fetch: Read | None = None) -> tuple[str, 
                 known[pair] = _of_source(ref.source, job.settings, fetch)
             for sentence in known[pair]:
                 tiles[sentence] += 1
+        unused = _unused(job, fetch)
+        if unused is not None:
+            tiles[unused] += 1
     return tuple(f"{sentence} ({count} {'tile' if count == 1 else 'tiles'})" for sentence, count in tiles.items())
+
+
+def _unused(job: Job, fetch: Read | None) -> str | None:
+    """A sentence where a network was requested and no source is coarse enough for it."""
+    asked = job.settings.superres
+    if not takes_options(asked) or any(upsampler_of(ref.source, job.settings, fetch) for ref in job.sources):
+        return None
+    return f"{asked} is not used: no source is upsampled to {job.settings.pixel_size_m:g} m"
 
 
 def _of_source(source: Source, settings: ProcessingSettings, fetch: Read | None) -> tuple[str, ...]:

@@ -31,3 +31,8 @@ def test_each_substitution_is_one_sentence_with_its_tiles(tmp_path):
     assert sentence.endswith("(2 tiles)")
     assert substitutions([job_of(tmp_path)]) == ()
     assert substitutions([]) == ()
+
+
+def test_a_network_without_a_source_to_upsample_is_named(tmp_path):
+    job = job_of(tmp_path, described={"resolution_m": 50.0}, superres="superres-xs", pixel_size_m=50.0)
+    assert substitutions([job]) == ("superres-xs is not used: no source is upsampled to 50 m (1 tile)",)
