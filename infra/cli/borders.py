@@ -24,7 +24,7 @@ def borders(
         typer.Option("--source", "-s", help="Compare only this source; repeatable.", autocompletion=complete_source),
     ] = None,
     frame_to: Annotated[str, typer.Option("--to", help="Frame to compare in.")] = "EPSG:5621",
-    pixel_size_m: Annotated[float | None, typer.Option(help="Pixel of the comparison.")] = None,
+    pixel_size_m: Annotated[float | None, typer.Option("--pixel-size", help="Pixel of the comparison, metres.")] = None,
     area: Annotated[
         str | None, typer.Option(help="west,south,east,north in metres of EPSG:3035 to stay within.")
     ] = None,
