@@ -64,7 +64,7 @@ def test_a_replaced_model_is_named(world: World) -> None:
         "published bare earth by opening is replaced (bare_earth is none): E4300N2650",
     )
     kept = replace(job, settings=job.settings.model_copy(update={"superres": "superres-s", "bare_earth": "opening"}))
-    assert planned_notes(world.store, [kept]) == ()
+    assert planned_notes(world.store, [kept]) == ("superres-s is not used: no source is upsampled to 500 m (1 tile)",)
 
 
 def test_models_that_do_not_fit_are_named(world: World) -> None:
