@@ -165,7 +165,8 @@ def _script(root: Path, mounts: Mapping[str, Path], hosts: Sequence[str], read_o
         yield f"{make}; mount --bind {shlex.quote(str(source))} {target}"
         if path in read_only:
             yield f"mount -o remount,bind,ro {target}"
-    yield "ip link set lo up; echo ready; exec chroot . /bin/sleep infinity"
+    # Ready only inside the root: what enters earlier sees this machine's.
+    yield "ip link set lo up; exec chroot . /bin/sh -c 'echo ready; exec /bin/sleep infinity'"
 
 
 def _prefixes() -> list[str]:
