@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,10 +127,16 @@ def _ways(points: Floats, pairs: Ints, cities: Floats) -> Ints:
             network, directed=False, indices=ends[city], return_predecessors=True, limit=LONGEST_WAY_KM
         )
         for at in ends[links[links[:, 0] == city, 1]]:
-            while np.isfinite(way_km[at]) and before[at] >= 0:
-                kept.add((min(at, before[at]), max(at, before[at])))
-                at = before[at]  # noqa: PLW2901 - the way back, junction by junction
+            if np.isfinite(way_km[at]):
+                kept.update(_way_back(before, at))
     return np.array(sorted(kept))
+
+
+def _way_back(before: Ints, junction: int) -> Iterator[tuple[int, int]]:
+    """Pairs from a junction back to where its way began."""
+    while before[junction] >= 0:
+        yield min(junction, before[junction]), max(junction, before[junction])
+        junction = before[junction]
 
 
 def _plane(points_deg: Floats) -> Floats:

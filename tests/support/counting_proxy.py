@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
 from urllib.parse import urlsplit
+
+from tests.support.http_server import RunsServer
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
-class CountingProxy:
+class CountingProxy(RunsServer):
     """Passes everything on to one server; signatures stay right, because the Host header does."""
 
     def __init__(self, target: str) -> None:
@@ -57,11 +57,3 @@ class CountingProxy:
     def reset(self) -> None:
         self.counts.clear()
         self.bytes_sent = 0
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from tests.support.http_server import RunsServer
 
 
-class FaultyServer:
+class FaultyServer(RunsServer):
     """Serves objects by name; each GET takes one fault from the list, if there is any."""
 
     def __init__(self) -> None:
@@ -34,14 +35,6 @@ class FaultyServer:
         """Offer an object; its href."""
         self.objects[name] = (data, hashlib.sha1(data, usedforsecurity=False).hexdigest() if etag == "" else etag)
         return f"{self.url}/{name}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,14 +7,16 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
+
+from tests.support.http_server import RunsServer
 
 FAULTS = ("500", "503", "429", "409", "lost", "refused", "truncated", "hang")
 
 
 @dataclass
-class FaultyProxy:
+class FaultyProxy(RunsServer):
     """Forwards requests, counts them, and does `fault` at the `at`-th (from 1).
 
     Faults: a status answered without forwarding; `lost`: forwarded, but the reply is dropped; `refused`: dropped
@@ -38,14 +40,6 @@ class FaultyProxy:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def next_fault(self, method: str) -> str:
         with self.lock:

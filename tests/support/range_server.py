@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+
+from tests.support.http_server import RunsServer
 
 
-class RangeServer:
+class RangeServer(RunsServer):
     """Serves the files of a folder by their names.
 
     Attributes:
@@ -71,11 +71,3 @@ class RangeServer:
         found = self.counts["GET"], self.counts["bytes"]
         self.counts.clear()
         return found
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
