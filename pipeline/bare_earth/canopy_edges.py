@@ -8,6 +8,7 @@ along them, the DSM is not lowered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -95,28 +96,63 @@ def lower_by_edges(
         pixel_size_m: Size of a pixel along columns and along rows, metres.
         footprint_m: Standard deviation of the sensor's footprint, metres; the canopy is blurred by it as the terrain is.
     """
-    known = np.asarray(np.isfinite(shares).all(axis=0))
-    valid = np.isfinite(heights_m)
-    scene = EdgeScene(heights_m, valid, known, np.nan_to_num(np.asarray(shares, np.float64)), pixel_size_m, footprint_m)
-    lattice = BlockLattice(heights_m.shape, origin_px)
+    scene = EdgeScene.of(heights_m, shares, pixel_size_m, footprint_m)
+    expected = expected_canopy(scene, BlockLattice(heights_m.shape, origin_px), canopy_share)
+    return lowered_by(scene, expected.height_m, expected.variance)
+
+
+class ExpectedCanopy(NamedTuple):
+    """Height of the objects that a pixel of the DSM contains, by the map and the steps along its edges.
+
+    Attributes:
+        height_m: Expected height, metres, zero where nothing is believed.
+        variance: Its variance, square metres; large where a map is neither confirmed nor refuted.
+    """
+
+    height_m: Array
+    variance: Array
+
+
+def expected_canopy(
+    scene: EdgeScene, lattice: BlockLattice, canopy_share: float, measured: Sequence[Steps] | None = None
+) -> ExpectedCanopy:
+    """Estimate the objects in each pixel from the steps along mapped edges, and from other measurements of the steps.
+
+    Args:
+        scene: The DSM and its map.
+        lattice: Blocks under it.
+        canopy_share: Share of the canopy's height that the sensor measures.
+        measured: Heights of trees and of buildings by block, measured independently of edges.
+    """
     trees, built = laplacian_steps(scene, lattice)
     trees = joined(trees, profile_steps(scene, lattice))
-    lowering, variance = np.zeros(heights_m.shape), np.zeros(heights_m.shape)
-    canopy_m = canopy_share * CANOPY_M
-    for step, share, (mean, spread) in zip(
-        (trees, built), scene.blurred, ((canopy_m, max(2.0, canopy_m / 2.0)), (_ROOF_M, _ROOF_M)), strict=True
-    ):
+    steps = (
+        [trees, built] if measured is None else [joined(*pair) for pair in zip((trees, built), measured, strict=True)]
+    )
+    height, variance = np.zeros(scene.heights_m.shape), np.zeros(scene.heights_m.shape)
+    for step, share, (mean, spread) in zip(steps, scene.blurred, plausible_heights(canopy_share), strict=True):
         belief = weigh(step, mean, spread)
         taken = belief.gained * belief.height_m
-        lowering += share * lattice.spread(taken)
+        height += share * lattice.spread(taken)
         variance += np.square(share) * lattice.spread(_variance(belief, taken))
-    lowering = np.minimum(lowering, LARGEST_M)
+    return ExpectedCanopy(height, variance)
+
+
+def plausible_heights(canopy_share: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Mean and standard deviation of the heights of trees and of roofs as a sensor sees them, metres."""
+    canopy_m = canopy_share * CANOPY_M
+    return (canopy_m, max(2.0, canopy_m / 2.0)), (_ROOF_M, _ROOF_M)
+
+
+def lowered_by(scene: EdgeScene, lowering_m: Array, variance: Array) -> CanopyEdges:
+    """Lower a DSM: never below the terrain near by, by no more than the largest object, and not where it is level."""
+    lowering = np.minimum(lowering_m, LARGEST_M)
     floor = _floor(scene)
     with np.errstate(invalid="ignore"):
-        lowering = np.clip(np.minimum(lowering, heights_m - floor), 0.0, None)
-        mask = valid & (lowering > _SMALLEST_M) & ~_level(heights_m, valid)
-    ground = np.where(mask, heights_m - lowering, heights_m).astype(np.float32)
-    return CanopyEdges(ground, np.where(valid, np.sqrt(variance), 0.0).astype(np.float32), mask)
+        lowering = np.clip(np.minimum(lowering, scene.heights_m - floor), 0.0, None)
+        mask = scene.valid & (lowering > _SMALLEST_M) & ~_level(scene.heights_m, scene.valid)
+    ground = np.where(mask, scene.heights_m - lowering, scene.heights_m).astype(np.float32)
+    return CanopyEdges(ground, np.where(scene.valid, np.sqrt(variance), 0.0).astype(np.float32), mask)
 
 
 def _variance(belief: Belief, taken: Array) -> Array:

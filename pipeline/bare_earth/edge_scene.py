@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,15 @@ class EdgeScene:
     cover: Array
     pixel_size_m: tuple[float, float]
     footprint_m: float
+
+    @classmethod
+    def of(
+        cls, heights_m: FloatArray, shares: FloatArray, pixel_size_m: tuple[float, float], footprint_m: float
+    ) -> Self:
+        """Make the scene of a DSM, NaN in voids, and its shares of trees and buildings, NaN where unknown."""
+        known = np.asarray(np.isfinite(shares).all(axis=0))
+        cover = np.nan_to_num(np.asarray(shares, np.float64))
+        return cls(heights_m, np.isfinite(heights_m), known, cover, pixel_size_m, footprint_m)
 
     @cached_property
     def filled(self) -> Array:
