@@ -31,7 +31,7 @@ test: lint types unit
 test-long: install test-capped
 	$(PYTEST) -m "slow and not rehearsal" --timeout 1800
 
-# make rehearsals   the accelerator script in small, a cluster that grows from nothing, the real demo: ten minutes
+# make rehearsals   the accelerator script in small, a cluster that grows from nothing, the real demo, QGIS: ten minutes
 rehearsals: install
 	$(BIN)/python -m pytest -m rehearsal --timeout 1800
 

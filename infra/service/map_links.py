@@ -1,15 +1,16 @@
-"""TileJSON and WMTS of the map tiles, so that QGIS, GDAL, leafmap and lonboard add a layer by one URL."""
+"""TileJSON, WMTS and legends of the map tiles, so that QGIS, GDAL, leafmap and lonboard add a layer by one URL."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from xml.sax.saxutils import escape, quoteattr
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from orograph.infra.service import legends
 from orograph.infra.service.maps import SourceId, bounds_deg, deepest_zoom
 from orograph.infra.service.preview import PREVIOUS
 from orograph.infra.service.problem_documents import Problem
@@ -52,6 +53,12 @@ class _MapLayer:
     def id(self) -> str:
         return self.path.replace("/", "-")
 
+    @property
+    def legend(self) -> str:
+        """The legend's path below `/map`; empty for shades and for heights as numbers."""
+        kind = self.path.partition("/")[0]
+        return "" if kind in ENCODED_LAYERS or kind == "hillshade" else f"legend/{kind}.png"
+
 
 @router.get("/{layer}/tilejson.json", summary="TileJSON of a layer")
 async def tilejson(layer: Layer, request: Request, service: TheService, _caller: Reader) -> dict[str, Any]:
@@ -79,6 +86,26 @@ async def difference_tilejson(
     return await _tilejson(request, service, _MapLayer(f"difference/{other}", f"Product minus {other}"))
 
 
+@router.get("/legend/{layer}.png", summary="Legend of a layer", response_class=Response)
+async def legend(layer: Layer | Literal["difference"], service: TheService, _caller: Reader) -> Response:
+    """The colours of a layer and their meaning as a PNG; 404 for layers that have no colours to explain."""
+
+    def picture() -> bytes | None:
+        titles = {
+            str(source["id"]): str(source.get("title", source["id"]))
+            for tile in service.published.all().values()
+            for source in tile.properties.get("dem:sources", ())
+        }
+        sources = [(colour, titles.get(id_, id_)) for id_, colour in service.previews.source_colours().items()]
+        heading, rows = legends.rows(layer, service.previews.height_stops(), tuple(sources))
+        return legends.drawn(heading, rows) if heading else None
+
+    body = await asyncio.to_thread(picture)
+    if body is None:
+        raise Problem(404, "Not Found", f"{layer} has no legend")
+    return Response(body, media_type="image/png", headers={"Cache-Control": "no-cache"})
+
+
 @router.get("/wmts", summary="WMTS capabilities", response_class=Response)
 async def capabilities(request: Request, service: TheService, _caller: Reader) -> Response:
     """OGC WMTS 1.0.0 capabilities with RESTful tiles; the query `SERVICE=WMTS&REQUEST=GetCapabilities` is optional."""
@@ -92,7 +119,8 @@ async def capabilities(request: Request, service: TheService, _caller: Reader) -
         others = others[:-1]
     layers += [_MapLayer(f"difference/{other}", f"Product minus {other}") for other in others]
     bounds = bounds_deg(published) or _WORLD_DEG
-    text = _document(_base(request), layers, bounds, deepest_zoom(published))
+    credit = "; ".join(_attributions(service))
+    text = _document(_base(request), layers, bounds, deepest_zoom(published), credit)
     return Response(text, media_type="application/xml", headers={"Cache-Control": "no-cache"})
 
 
@@ -135,7 +163,9 @@ def _attributions(service: Service) -> list[str]:
     return sorted(set(found))
 
 
-def _document(base: str, layers: list[_MapLayer], bounds: tuple[float, ...] | list[float], deepest: int) -> str:
+def _document(
+    base: str, layers: list[_MapLayer], bounds: tuple[float, ...] | list[float], deepest: int, credit: str
+) -> str:
     href = quoteattr(f"{base}/map/wmts")
     operations = "".join(
         f'<ows:Operation name="{name}"><ows:DCP><ows:HTTP><ows:Get xlink:href={href}><ows:Constraint name="GetEncoding">'
@@ -148,7 +178,8 @@ def _document(base: str, layers: list[_MapLayer], bounds: tuple[float, ...] | li
         '<Capabilities xmlns="http://www.opengis.net/wmts/1.0" xmlns:ows="http://www.opengis.net/ows/1.1" '
         'xmlns:xlink="http://www.w3.org/1999/xlink" version="1.0.0">'
         "<ows:ServiceIdentification><ows:Title>Orograph</ows:Title><ows:ServiceType>OGC WMTS</ows:ServiceType>"
-        "<ows:ServiceTypeVersion>1.0.0</ows:ServiceTypeVersion></ows:ServiceIdentification>"
+        "<ows:ServiceTypeVersion>1.0.0</ows:ServiceTypeVersion><ows:Fees>none</ows:Fees>"
+        f"<ows:AccessConstraints>{escape(credit)}</ows:AccessConstraints></ows:ServiceIdentification>"
         f"<ows:OperationsMetadata>{operations}</ows:OperationsMetadata>"
         f"<Contents>{''.join(_layer(base, layer, bounds) for layer in layers)}{_matrix_set(deepest)}</Contents>"
         f"<ServiceMetadataURL xlink:href={href}/></Capabilities>\n"
@@ -158,11 +189,15 @@ def _document(base: str, layers: list[_MapLayer], bounds: tuple[float, ...] | li
 def _layer(base: str, layer: _MapLayer, bounds: tuple[float, ...] | list[float]) -> str:
     west, south, east, north = bounds
     template = f"{base}/map/{layer.path}/{{TileMatrix}}/{{TileCol}}/{{TileRow}}.png"
+    legend = (
+        f'<LegendURL format="image/png" xlink:href={quoteattr(f"{base}/map/{layer.legend}")}/>' if layer.legend else ""
+    )
     return (
         f"<Layer><ows:Title>{escape(layer.title)}</ows:Title><ows:WGS84BoundingBox>"
         f"<ows:LowerCorner>{west} {south}</ows:LowerCorner><ows:UpperCorner>{east} {north}</ows:UpperCorner>"
         f"</ows:WGS84BoundingBox><ows:Identifier>{escape(layer.id)}</ows:Identifier>"
-        '<Style isDefault="true"><ows:Identifier>default</ows:Identifier></Style><Format>image/png</Format>'
+        '<Style isDefault="true"><ows:Identifier>default</ows:Identifier>'
+        f"{legend}</Style><Format>image/png</Format>"
         "<TileMatrixSetLink><TileMatrixSet>WebMercatorQuad</TileMatrixSet></TileMatrixSetLink>"
         f'<ResourceURL format="image/png" resourceType="tile" template={quoteattr(template)}/></Layer>'
     )

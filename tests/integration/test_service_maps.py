@@ -189,6 +189,23 @@ def test_wmts_is_read_by_a_client_that_then_finds_tiles(client: TestClient, addr
     url = template.replace("{TileMatrix}", z).replace("{TileCol}", x).replace("{TileRow}", y)
     assert pixels(client, url).shape == (512, 512, 4)
     assert client.get("/map/wmts?REQUEST=GetTile").status_code == 400
+    assert wmts.identification.accessconstraints == "; ".join(
+        sorted({source["attribution"] for source in client.get("/map/state").json()["sources"]})
+    )
+
+
+def test_wmts_names_legends_that_show_the_layers_colours(client: TestClient) -> None:
+    wmts = WebMapTileService("http://testserver/map/wmts", xml=client.get("/map/wmts").content)
+    links = {name: layer.styles["default"].get("legend") for name, layer in wmts.contents.items()}
+    assert {name for name, link in links.items() if link is None} == {"hillshade", "terrain", "heights"}
+    for name in ("relief", "slope", "difference-glo-30"):
+        assert links[name].startswith("http://testserver/map/legend/")
+    slope = pixels(client, links["slope"])
+    for _, colour in shading.SLOPE_STOPS:
+        assert (slope[..., :3] == colour).all(axis=-1).sum() > 100
+    assert pixels(client, links["source"]).shape[0] == 18 * (1 + len(client.get("/map/state").json()["sources"]))
+    assert client.get("/map/legend/hillshade.png").status_code == 404
+    assert client.get("/map/legend/nothing.png").status_code == 422
 
 
 def test_an_estimate_follows_pixels_and_earlier_orders(client: TestClient, world: World) -> None:

@@ -5,10 +5,10 @@ import { copy, text } from "./dom.js";
 export function showLinks(dialog, view) {
   const layer = view.layer === "difference" ? `difference/${view.other}` : view.layer;
   const rows = [
-    ["TileJSON of this layer", `${ROOT}/map/${layer}/tilejson.json`, "leafmap, lonboard, MapLibre, QGIS"],
+    ["TileJSON of this layer", `${ROOT}/map/${layer}/tilejson.json`, "leafmap, lonboard, MapLibre"],
     ["WMTS of all layers", `${ROOT}/map/wmts`, "QGIS, GDAL, ArcGIS"],
     ["Heights as terrain tiles", `${ROOT}/map/terrain/tilejson.json`, "3D in MapLibre, terrarium encoding"],
-    ["STAC API", `${ROOT}/stac/`, "pystac-client, QGIS, STAC Browser"],
+    ["STAC API", `${ROOT}/stac/`, "pystac-client, odc-stac, STAC Browser"],
     ["STAC catalogue", `${ROOT}/files/stac/catalog.json`, "static files"],
     ["OpenAPI description", `${ROOT}/openapi.json`, "orders, jobs, heights, profiles"],
     ["Documentation of the API", `${ROOT}/stac/docs`, "search by place, time and quality"],
