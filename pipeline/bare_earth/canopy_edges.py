@@ -21,6 +21,7 @@ from orograph.pipeline.bare_earth.edge_laplacians import laplacian_steps
 from orograph.pipeline.bare_earth.edge_profiles import REACH_PX as PROFILE_REACH_PX
 from orograph.pipeline.bare_earth.edge_profiles import profile_steps
 from orograph.pipeline.bare_earth.edge_scene import EdgeScene, Steps, joined
+from orograph.pipeline.bare_earth.edge_sharpness import doubt, sharp_parts
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 
 Array = npt.NDArray[np.float64]
@@ -126,12 +127,15 @@ def expected_canopy(
     """
     trees, built = laplacian_steps(scene, lattice)
     trees = joined(trees, profile_steps(scene, lattice))
+    doubts = [doubt(*pair) for pair in zip((trees, built), sharp_parts(scene, lattice), strict=True)]
     steps = (
         [trees, built] if measured is None else [joined(*pair) for pair in zip((trees, built), measured, strict=True)]
     )
     height, variance = np.zeros(scene.heights_m.shape), np.zeros(scene.heights_m.shape)
-    for step, share, (mean, spread) in zip(steps, scene.blurred, plausible_heights(canopy_share), strict=True):
-        belief = weigh(step, mean, spread)
+    for step, log_odds, share, (mean, spread) in zip(
+        steps, doubts, scene.blurred, plausible_heights(canopy_share), strict=True
+    ):
+        belief = weigh(step, mean, spread, log_odds)
         taken = belief.gained * belief.height_m
         height += share * lattice.spread(taken)
         variance += np.square(share) * lattice.spread(_variance(belief, taken))
@@ -162,7 +166,7 @@ def _variance(belief: Belief, taken: Array) -> Array:
     return np.asarray(belief.probability * there + (1.0 - belief.probability) * np.square(taken))
 
 
-def weigh(step: Steps, mean_m: float, spread_m: float) -> Belief:
+def weigh(step: Steps, mean_m: float, spread_m: float, log_odds: Array | float = 0.0) -> Belief:
     """Apply Bayes' rule to three hypotheses: plausible objects, no objects, or a map whose edges follow the terrain.
 
     Args:
@@ -170,6 +174,7 @@ def weigh(step: Steps, mean_m: float, spread_m: float) -> Belief:
             the terrain they scatter.
         mean_m: Expected height of the class.
         spread_m: Standard deviation of that expectation.
+        log_odds: Logarithm of the odds of objects by other evidence.
     """
     own, followed = np.square(step.error_m), np.square(step.followed_m)
 
@@ -178,7 +183,7 @@ def weigh(step: Steps, mean_m: float, spread_m: float) -> Belief:
 
     agreeing = density(step.scatter_m, own + (_AGREEMENT * mean_m) ** 2)
     following = density(step.height_m, own + _FOLLOWING_M**2) * density(step.scatter_m, own + _FOLLOWING_SCATTER_M**2)
-    objects = _PRIOR * density(step.height_m - mean_m, own + followed + spread_m**2) * agreeing
+    objects = _PRIOR * density(step.height_m - mean_m, own + followed + spread_m**2) * agreeing * np.exp(log_odds)
     wrong = (1.0 - _FOLLOWING) * density(step.height_m, own) * agreeing + _FOLLOWING * following
     probability = objects / np.maximum(objects + (1.0 - _PRIOR) * wrong, 1e-300)
     variance = 1.0 / (1.0 / (own + followed) + 1.0 / spread_m**2)
