@@ -132,13 +132,13 @@ def expected_canopy(
         [trees, built] if measured is None else [joined(*pair) for pair in zip((trees, built), measured, strict=True)]
     )
     height, variance = np.zeros(scene.heights_m.shape), np.zeros(scene.heights_m.shape)
-    for step, log_odds, share, (mean, spread) in zip(
-        steps, doubts, scene.blurred, plausible_heights(canopy_share), strict=True
+    for step, log_odds, seen, blurred, (mean, spread) in zip(
+        steps, doubts, scene.seen, scene.blurred, plausible_heights(canopy_share), strict=True
     ):
         belief = weigh(step, mean, spread, log_odds)
         taken = belief.gained * belief.height_m
-        height += share * lattice.spread(taken)
-        variance += np.square(share) * lattice.spread(_variance(belief, taken))
+        height += seen * lattice.spread(taken)
+        variance += np.square(blurred) * lattice.spread(_variance(belief, taken))
     return ExpectedCanopy(height, variance)
 
 

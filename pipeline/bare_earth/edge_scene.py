@@ -17,6 +17,8 @@ Array = npt.NDArray[np.float64]
 
 MAP_SIGMA_PX: Final = 0.5
 """Standard deviation of the map's position and of the averaging over a pixel."""
+_BOX_SIGMA: Final = 1.0 / math.sqrt(12.0)
+"""Standard deviation of the averaging over a pixel alone, pixels."""
 TRUNCATE: Final = 3.0
 NO_EVIDENCE_M: Final = 1e3
 """Standard error of a step that was not measured."""
@@ -85,8 +87,18 @@ class EdgeScene:
 
     @cached_property
     def blurred(self) -> Array:
-        """Shares as the sensor sees them."""
+        """Shares as the sensor may see them, the map's position being uncertain."""
         sigmas = [math.hypot(MAP_SIGMA_PX, self.footprint_m / size) for size in reversed(self.pixel_size_m)]
+        return np.stack([gaussian_filter(share, sigmas, truncate=TRUNCATE) for share in self.cover])
+
+    @cached_property
+    def seen(self) -> Array:
+        """Shares as the sensor sees them where the map's position is exact.
+
+        A share is an average over its pixel, and so is a height: only a wider footprint carries canopy over the pixel's edge.
+        """
+        footprints = [self.footprint_m / size for size in reversed(self.pixel_size_m)]
+        sigmas = [math.sqrt(max(sigma**2 - _BOX_SIGMA**2, 0.0)) for sigma in footprints]
         return np.stack([gaussian_filter(share, sigmas, truncate=TRUNCATE) for share in self.cover])
 
     @property
