@@ -103,6 +103,8 @@ def _squares_around(sums: Array, weights: Array) -> Array:
     total = np.zeros((rows, columns))
     for down in range(2 * rim + per_block):
         for aside in range(2 * rim + per_block):
-            cells = padded[:, down : down + per_block * rows : per_block, aside : aside + per_block * columns : per_block]
+            cells = padded[
+                :, down : down + per_block * rows : per_block, aside : aside + per_block * columns : per_block
+            ]
             total += np.square(np.einsum("rcp,prc->rc", weights, cells))
     return total

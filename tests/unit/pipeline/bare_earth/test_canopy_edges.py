@@ -79,6 +79,27 @@ def test_a_map_that_follows_ridges_is_not_believed(terrain, sigma_px):
     assert (terrain - made.heights_m)[ridges > 0.5].mean() < 0.1
 
 
+@pytest.mark.parametrize("sigma_px", [1.5, 3.0])
+def test_ridges_that_show_steps_as_high_as_trees_to_a_fine_sensor_are_not_believed(sigma_px):
+    terrain = (gaussian_filter(power_law_terrain(SIDE, seed=2, pixel_m=30.0), 0.45) * 0.5).astype(np.float32)
+    curvature = -gaussian_laplace(terrain.astype(np.float64), sigma_px)
+    ridges = (curvature > np.quantile(curvature, 0.65)).astype(np.float32)
+    made = lower_by_edges(terrain, mapped(ridges), 0.8, footprint_m=13.0)
+    assert (terrain - made.heights_m)[ridges > 0.5].mean() < 0.1
+    trees = patches(1, size=4.0)
+    heights = terrain + 12 * gaussian_filter(trees, 0.43)
+    made = lower_by_edges(heights, mapped(trees), 0.8, footprint_m=13.0)
+    assert np.abs(made.heights_m - terrain)[trees > 0.5].mean() < 3.0, "trees of that height are"
+
+
+def test_means_over_pixels_carry_no_canopy_over_a_pixels_edge(terrain):
+    trees = patches(1)
+    heights = (terrain + 15 * trees).astype(np.float32)
+    made = lower_by_edges(heights, mapped(trees))
+    np.testing.assert_array_equal(made.heights_m[trees == 0], heights[trees == 0])
+    assert made.mask[trees > 0.5].mean() > 0.9
+
+
 def test_the_end_of_a_map_is_not_an_edge_of_a_wood(terrain):
     trees = patches(1)
     shares = mapped(trees)
