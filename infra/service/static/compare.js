@@ -41,13 +41,14 @@ export class Compare {
     this.other.remove();
     this.other = null;
     this.elements.raw.hidden = this.elements.divider.hidden = true;
-    this.main.getContainer().style.clipPath = "";
+    this.main.getCanvasContainer().style.clipPath = "";
   }
 
   move(percent) {
     this.at = Math.max(2, Math.min(98, percent));
     this.elements.divider.style.left = `${this.at}%`;
     this.elements.divider.setAttribute("aria-valuenow", Math.round(this.at));
-    this.main.getContainer().style.clipPath = `inset(0 0 0 ${this.at}%)`;
+    // The canvas only: the attribution next to it stays whole.
+    this.main.getCanvasContainer().style.clipPath = `inset(0 0 0 ${this.at}%)`;
   }
 }

@@ -58,7 +58,7 @@ export class TilePanel {
       [metres(p["dem:uncertainty_median_m"], 2), "median uncertainty", "Half of the heights have a smaller standard deviation"], [percent(p["dem:void_fraction"]), "void", "Pixels without a height"], [percent(p["dem:filled_fraction"]), "filled", "Pixels interpolated over gaps of the sources"],
       [metres(p["dem:vertical_accuracy_le90_m"]), "LE90", "Linear error that 90 % of the heights do not exceed"], [metres(p["dem:border_step_m"], 2), "step at borders", "Median step where two sources meet"], [`${p.gsd} m`, "pixel", "Pixel size"],
     ].filter(([value]) => value !== "–").map(([value, name, help]) => `<div title="${help}"><b>${value}</b><span>${name}</span></div>`).join("");
-    return `${thumb}<p class="muted">${text(SURFACES[p["dem:surface"]] || p["dem:surface"])} · heights in ${text(this.state.frames?.[p["dem:vertical_datum"]] || p["dem:vertical_datum"])} · made ${text((p.updated || "").slice(0, 10))}</p>
+    return `${thumb}<p class="muted">${text(SURFACES[p["dem:surface"]] || p["dem:surface"])} · heights in ${text(this.state.frames?.[p["dem:vertical_datum"]] || p["dem:vertical_datum"])} · made <span class="whole">${text((p.updated || "").slice(0, 10))}</span></p>
       <h3>Quality</h3><div class="figures">${figures}</div>${this.sources(p)}${shifts(p)}
       <h3>Downloads</h3><ul class="files" id="files">${files(item.assets, base)}</ul><ul class="files" id="exports" style="margin-top:4px"></ul>${links(item, properties)}`;
   }
