@@ -41,7 +41,7 @@ from orograph.infra.cli.plain_help import PlainGroup
 from orograph.infra.cli.plan import plan
 from orograph.infra.cli.run import run
 from orograph.infra.cli.serve import keys, serve
-from orograph.infra.engines.environment import apply_gdal_env
+from orograph.infra.engines.environment import apply_blas_env, apply_gdal_env
 from orograph.infra.reporting.console import out
 from orograph.pipeline.version import __version__
 
@@ -100,6 +100,7 @@ app.add_typer(ordinal.app, name="ordinal")
 def main() -> None:
     """Entry point of the console script."""
     apply_gdal_env()
+    apply_blas_env()
     # Imported modules stay, and a plan of Europe makes hundreds of thousands of objects without cycles: searching them for
     # garbage would be a tenth of its time.
     gc.freeze()

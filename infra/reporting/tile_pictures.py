@@ -24,21 +24,18 @@ from rasterio.windows import Window
 
 from orograph.infra.stores.base import Store
 from orograph.infra.stores.local import LocalStore
+from orograph.pipeline.core.painting import RED_BLUE, TINTS, Colours, Stops, ramp, relief, span
 from orograph.pipeline.errors import OrographError
 from orograph.pipeline.job import Job
 from orograph.pipeline.manifest import Manifest
 from orograph.pipeline.sources.refs import SourceRef
 
 Floats = npt.NDArray[np.float32]
-Stops = tuple[tuple[int, int, int], ...]
 
 MOST_TILES: Final = 3
 SIDE_PX: Final = 420
 _MOST_READ_BYTES: Final = 400_000_000
 """Larger sources are not read again for a picture."""
-_TINTS: Final[Stops] = ((95, 138, 92), (169, 184, 109), (217, 196, 139), (169, 132, 103), (244, 241, 236))
-_RED_BLUE: Final[Stops] = ((33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178, 24, 43))
-_VOID: Final = (228, 226, 220)
 
 log = logging.getLogger(__name__)
 
@@ -104,16 +101,16 @@ def _of_tile(store: LocalStore, job: Job) -> TilePictures:
     pixel_m = abs(transform.a)
     found = _coarsest(job, transform, heights.shape)
     seen = heights if found is None else np.stack([heights, found[1]])
-    low, high = _span(seen)
-    panels = [Panel("the tile", _relief(heights, pixel_m, low, high), _TINTS, low, high)]
+    low, high = span(seen)
+    panels = [Panel("the tile", _webp(relief(heights, (pixel_m, pixel_m), low, high)), TINTS, low, high)]
     if found is not None and np.isfinite(heights - found[1]).any():
         ref, delivered = found
         change = heights - delivered
         limit = max(0.1, float(np.nanpercentile(np.abs(change), 98)))
         title = f"{ref.source.title}, as delivered"
-        panels.insert(0, Panel(title, _relief(delivered, pixel_m, low, high), _TINTS, low, high))
-        painted = _webp(_ramp(change, _RED_BLUE, -limit, limit))
-        panels.append(Panel(f"the tile minus {ref.source.title}", painted, _RED_BLUE, -limit, limit))
+        panels.insert(0, Panel(title, _webp(relief(delivered, (pixel_m, pixel_m), low, high)), TINTS, low, high))
+        painted = _webp(ramp(change, RED_BLUE, -limit, limit))
+        panels.append(Panel(f"the tile minus {ref.source.title}", painted, RED_BLUE, -limit, limit))
     return TilePictures(job.tile.id, heights.shape[1] * pixel_m, tuple(panels))
 
 
@@ -167,29 +164,7 @@ def _floats(values: Any) -> Floats:
     return filled
 
 
-def _span(values: Floats) -> tuple[float, float]:
-    low, high = (float(v) for v in np.nanpercentile(values, (0.5, 99.5)))
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
-
-
-def _relief(heights_m: Floats, pixel_m: float, low: float, high: float) -> bytes:
-    """Tinted heights under light from the north-west."""
-    south, east = np.gradient(heights_m, pixel_m)
-    slope = np.sqrt(1.0 + 2.25 * (east**2 + south**2))
-    light = np.clip((0.707 + 0.75 * (east + south)) / slope, 0.0, 1.0)
-    shade = np.where(np.isfinite(light), 0.4 + 0.75 * light, 1.0)[..., None]
-    return _webp(np.clip(_ramp(heights_m, _TINTS, low, high) * shade, 0, 255))
-
-
-def _ramp(values: Floats, stops: Stops, low: float, high: float) -> Floats:
-    """Colours of values, (rows, columns, 3), 0 to 255; grey where void."""
-    place = np.nan_to_num((values - low) / (high - low)) * (len(stops) - 1)
-    colours = np.stack([np.interp(place, range(len(stops)), [stop[i] for stop in stops]) for i in range(3)], axis=-1)
-    painted: Floats = np.where(np.isfinite(values)[..., None], colours, np.array(_VOID, np.float32))
-    return painted
-
-
-def _webp(colours: Floats) -> bytes:
+def _webp(colours: Colours) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(colours.astype(np.uint8)).save(buffer, "WEBP", quality=82, method=2)
     return buffer.getvalue()

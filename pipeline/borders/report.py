@@ -11,8 +11,10 @@ import numpy as np
 
 from orograph.pipeline.borders.compare import Border, Comparison
 from orograph.pipeline.borders.solve import NetworkResult
+from orograph.pipeline.core.canvas import TICK_PX, Axes, Box, Canvas, colour_bar
 from orograph.pipeline.core.page import facts, page, pictures, table
-from orograph.pipeline.core.pictures import scale_bar
+from orograph.pipeline.core.painting import RED_BLUE, ramp
+from orograph.pipeline.core.pictures import round_length
 
 _COLUMNS: Final = (
     "border",
@@ -30,6 +32,8 @@ _LEAD: Final = (
     " points met at 9.55 cm (NL/DE) and 11.30 cm (BE/NL) mean absolute difference."
 )
 PICTURE_POINTS: Final = 60_000
+_MAP_PX: Final = 360
+"""Height of a map."""
 
 
 def write_report(comparison: Comparison, folder: Path, network: NetworkResult | None = None) -> dict[str, Any]:
@@ -64,48 +68,52 @@ def picture_name(border: Border) -> str:
 
 def draw_border(border: Border, frame: str, path: Path) -> None:
     """A map and a histogram of a border's differences."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        stride = max(1, len(border.places) // PICTURE_POINTS)
-        places, values = border.places[::stride] / 1000, border.differences_m[::stride] * 100
-        figure = Figure(figsize=(9.0, 4.0), dpi=120, layout="constrained")
-        chart, bars = figure.subplots(1, 2, width_ratios=(_map_width(places), 1))
-        limit = max(1.0, float(np.percentile(np.abs(values), 98)))
-        dots = chart.scatter(
-            places[:, 0], places[:, 1], c=values, s=2, cmap="RdBu_r", vmin=-limit, vmax=limit, linewidths=0
-        )
-        chart.set(aspect="equal", xlabel="easting, km (EPSG:3035)", ylabel="northing, km", title=border.name)
-        chart.ticklabel_format(useOffset=False)
-        low, high = chart.get_ylim()
-        chart.set_ylim(low - 0.08 * (high - low), high)  # room for the scale bar below the border
-        width_km = chart.get_xlim()[1] - chart.get_xlim()[0]
-        scale_bar(chart, width_km * 1000, 0.001)
-        figure.colorbar(dots, ax=chart, label="difference, cm", shrink=0.85)
-        _histogram(bars, values, limit, border)
-        figure.suptitle(f"{border.statistics.count:,} pixels of flat terrain in {frame}", fontsize=9)
-        figure.savefig(path)
+    stride = max(1, len(border.places) // PICTURE_POINTS)
+    places, values = border.places[::stride] / 1000, border.differences_m[::stride] * 100
+    limit = max(1.0, float(np.percentile(np.abs(values), 98)))
+    x, y, size = _extent(places)
+    canvas = Canvas(size[0] + 620, size[1] + 142)
+    canvas.text((canvas.width / 2, 16), f"{border.statistics.count:,} pixels of flat terrain in {frame}", TICK_PX)
+    chart = Axes(canvas, Box(92, 72, 92 + size[0], 72 + size[1]), x, y)
+    chart.dots(places[:, 0], places[:, 1], ramp(values, RED_BLUE, -limit, limit))
+    chart.frame(border.name, "easting, km (EPSG:3035)", "northing, km")
+    chart.scale_bar(round_length((x[1] - x[0]) * 1000 / 3.0), 0.001)
+    bar = Box(chart.box.right + 14, chart.box.top + 12, chart.box.right + 30, chart.box.bottom - 12)
+    colour_bar(canvas, bar, RED_BLUE, (-limit, limit), "difference, cm")
+    _histogram(canvas, Box(chart.box.right + 140, 72, canvas.width - 20, 72 + size[1]), values, limit, border)
+    canvas.save(path)
 
 
-def _map_width(places_km: Any) -> float:
-    """Width of the map compared with the histogram: narrow for a border from north to south."""
-    wide, high = np.ptp(places_km, axis=0)
-    return float(np.clip(wide / max(high, 1e-3), 0.45, 1.25))
+def _extent(places_km: Any) -> tuple[tuple[float, float], tuple[float, float], tuple[int, int]]:
+    """Limits of a map along both axes, with room for the scale bar below, and its size in pixels."""
+    (west, south), (east, north) = places_km.min(axis=0), places_km.max(axis=0)
+    room = 0.04 * max(east - west, north - south, 1e-3)
+    west, east, south, north = west - room, east + room, south - 3 * room, north + room
+    width = int(np.clip(_MAP_PX * (east - west) / (north - south), 0.45 * _MAP_PX, 1.25 * _MAP_PX))
+    height = _MAP_PX
+    # The map keeps its proportions: the shorter side is widened to the frame's.
+    wide = max(east - west, (north - south) * width / height)
+    high = wide * height / width
+    x, y = 0.5 * (west + east), 0.5 * (south + north)
+    return (x - wide / 2, x + wide / 2), (y - high / 2, y + high / 2), (width, height)
 
 
-def _histogram(axes: Any, values: Any, limit: float, border: Border) -> None:
-    axes.hist(values, bins=61, range=(-1.5 * limit, 1.5 * limit), color="#6b8ba4")
-    median = border.statistics.median_m * 100
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.axvline(median, color="#c0392b", linewidth=1.5)
-    axes.set(xlabel=f"{border.name}, cm", yticks=[])
-    axes.spines["left"].set_visible(False)
+def _histogram(canvas: Canvas, box: Box, values: Any, limit: float, border: Border) -> None:
+    counts, edges = np.histogram(values, bins=61, range=(-1.5 * limit, 1.5 * limit))
+    axes = Axes(canvas, box, (-1.5 * limit, 1.5 * limit), (0.0, 1.25 * max(1, int(counts.max()))))
+    axes.bars(edges, counts, (107, 139, 164))
     figures = border.statistics
+    median = float(np.clip(figures.median_m * 100, *axes.x))
+    axes.curve(np.zeros(2), np.array(axes.y))
+    axes.curve(np.full(2, median), np.array(axes.y), (192, 57, 43), 2)
+    axes.frame("", f"{border.name}, cm")
     text = (
-        f"median {median:+.2f} cm\nmean |d| {figures.mean_absolute_m * 100:.2f} cm\nNMAD {figures.nmad_m * 100:.2f} cm"
+        f"median {figures.median_m * 100:+.2f} cm",
+        f"mean |d| {figures.mean_absolute_m * 100:.2f} cm",
+        f"NMAD {figures.nmad_m * 100:.2f} cm",
     )
-    axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top")
+    for k, line in enumerate(text):
+        canvas.text((box.right - 8, box.top + 14 + 17 * k), line, TICK_PX, "rm")
 
 
 def _described(border: Border) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from scipy.ndimage import binary_dilation
 
 from orograph.pipeline.coregistration.block_normals import Evidence, gather, patches_per_block
 from orograph.pipeline.coregistration.blocks import BlockTable, observable, tabulate
-from orograph.pipeline.coregistration.cpu_kernels import by_numpy
 from orograph.pipeline.coregistration.estimate import nmad, noise_scale
 from orograph.pipeline.coregistration.field import DisplacementField
 from orograph.pipeline.coregistration.methods import Method
@@ -84,7 +83,7 @@ def fit_field(pair: Pair, method: Method, start: DisplacementField) -> FieldFit:
     seen = observable(pair, field, blocks, scale) & method.horizontal
     relative = choose_stiffness(trial, said.trusted(seen), folds)
     # Numpy's kernels serve a first estimate: a sample of rows is enough for shifts of a hundredth of a pixel.
-    finest = thin if by_numpy() else 1
+    finest = 1
     count, move, step = 0, np.inf, thin
     while count < _STEPS:
         if count:

@@ -6,28 +6,31 @@ Compiling takes some 20 seconds once per machine. `before_compiled` makes a bloc
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, Final
 
-from orograph.pipeline.coregistration import numpy_kernels
+from orograph.pipeline.core.compiled import NUMPY_FORMS, numpy_forms
 
 MOST_PIXELS: Final = 4_000_000
 """Larger pairs take longer with numpy than compiling does."""
-_by_numpy: ContextVar[bool] = ContextVar("by_numpy", default=False)
 
 
 def by_numpy() -> bool:
     """Whether numpy's kernels are in use in this context."""
-    return _by_numpy.get()
+    return NUMPY_FORMS.get()
 
 
 def cpu_kernels() -> Any:
     """The module of kernels in use in this context."""
+    # Numpy's kernels import a large part of SciPy, which compiled ones do without.
     if by_numpy():
+        from orograph.pipeline.coregistration import numpy_kernels
+
         return numpy_kernels
     from orograph.pipeline.coregistration import kernels
 
@@ -38,6 +41,8 @@ def compiled_before() -> bool:
     """Whether numba's cache contains the kernels for this processor and these sources."""
     from orograph.pipeline.coregistration import kernels
 
+    if "numba" not in sys.modules and not _any_cached(Path(kernels.__file__)):
+        return False
     used: tuple[Any, ...] = (kernels.accumulate, kernels.warp)
     try:
         # Numba has no public API for this; without an answer the compiled kernels are used.
@@ -46,14 +51,20 @@ def compiled_before() -> bool:
         return True
 
 
+def _any_cached(source: Path) -> bool:
+    """Whether an index of numba's cache exists for the kernels; cheaper than to import numba for the answer."""
+    index = f"{source.stem}.accumulate-*.nbi"
+    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    shared = [os.environ.get("NUMBA_CACHE_DIR"), f"{user}/numba", "~/Library/Caches/numba"]
+    folders = [Path(folder).expanduser() for folder in shared if folder]
+    return any((source.parent / "__pycache__").glob(index)) or any(any(folder.glob(f"*/{index}")) for folder in folders)
+
+
 @contextmanager
 def before_compiled(pixels: int) -> Iterator[bool]:
     """Context that uses numpy's kernels for a small raster if no kernels are compiled; yields whether it uses them."""
-    token = _by_numpy.set(pixels <= MOST_PIXELS and not compiled_before())
-    try:
+    with numpy_forms(used=pixels <= MOST_PIXELS and not compiled_before()):
         yield by_numpy()
-    finally:
-        _by_numpy.reset(token)
 
 
 def compile_in_background() -> None:

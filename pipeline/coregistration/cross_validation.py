@@ -51,19 +51,21 @@ def held_out(
     *,
     cell_m: float = CELL_M,
     threads: int = 1,
+    waves: bool = True,
 ) -> HeldOut:
     """Fit twice, on either colour of a chequerboard, and compare on the other colour.
 
     Cells of 500 m are adjacent and noise of neighbouring pixels is correlated, so this is slightly optimistic for
     fields that follow the noise; `Coregistration.blind_nmad_m` (cells of 2 km, a block away from the data used) is
-    pessimistic.
+    pessimistic. Pass `waves` as whether the checked result has some: the cells' own pattern can pass for a wave where
+    there is none.
     """
     white = chequerboard(reference, cell_m)
     everywhere = np.ones(white.shape, np.bool_) if inliers is None else inliers
     step = sampling_step(white.shape)
     left: list[FloatArray] = []
     for colour in (white, ~white):
-        result = fit(reference, moving, everywhere & colour, method, max_shift_m, threads=threads)
+        result = fit(reference, moving, everywhere & colour, method, max_shift_m, threads=threads, waves=waves)
         if result.status in {CoregistrationStatus.TOO_FEW, CoregistrationStatus.REJECTED}:
             return HeldOut(cell_m, float("nan"), float("nan"), 0)
         for strip in strips(result, moving, reference.geobox, threads=threads):

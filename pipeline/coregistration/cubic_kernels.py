@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from orograph.pipeline.core.compiled import compiled_with
 
 Array = npt.NDArray[Any]
 Four = tuple[Any, Any, Any, Any]
@@ -25,7 +26,7 @@ _FIVE, _SIX = np.float32(5.0), np.float32(6.0)
 _SPLINE_SCALE: Final = np.float32(1.0 / 36.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
+@compiled_with(error_model="numpy", fastmath=MATH, forceinline=True)
 def keys_weights(t: Any) -> Four:
     """Keys' weights (a = -1/2) of four neighbours at a fraction of a pixel."""
     return (
@@ -36,7 +37,7 @@ def keys_weights(t: Any) -> Four:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
+@compiled_with(error_model="numpy", fastmath=MATH, forceinline=True)
 def keys_derivatives(t: Any) -> Four:
     """Derivatives of the weights by the fraction."""
     return (
@@ -47,14 +48,14 @@ def keys_derivatives(t: Any) -> Four:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
+@compiled_with(error_model="numpy", fastmath=MATH, forceinline=True)
 def spline_weights(t: Any) -> Four:
     """Six times the cubic B-spline's weights of four coefficients at a fraction of a pixel."""
     s = _ONE - t
     return s * s * s, _FOUR + t * t * (_THREE * t - _SIX), _FOUR + s * s * (_THREE * s - _SIX), t * t * t
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
+@compiled_with(error_model="numpy", fastmath=MATH, forceinline=True)
 def _row(flat: Array, i: Any, base: Any, w: Four) -> Any:
     """Four neighbours along a row, relative to `base`, under weights."""
     one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
@@ -66,7 +67,7 @@ def _row(flat: Array, i: Any, base: Any, w: Four) -> Any:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
+@compiled_with(error_model="numpy", fastmath=MATH, forceinline=True)
 def between(flat: Array, i: Any, width: Any, by_row: Four, by_col: Four) -> Any:
     """Weighted mean of 4 x 4 heights minus the base height; `i` is the flat index of the north-western height."""
     base = flat[i + width + np.uint64(1)]
@@ -80,20 +81,20 @@ def between(flat: Array, i: Any, width: Any, by_row: Four, by_col: Four) -> Any:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
+@compiled_with(error_model="numpy", fastmath=MATH, forceinline=True)
 def keys(flat: Array, i: Any, width: Any, s: Any, t: Any) -> Any:
     """Height by Keys' kernel at a position whose 4 x 4 neighbours are all inside the raster."""
     return flat[i + width + np.uint64(1)] + between(flat, i, width, keys_weights(s), keys_weights(t))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
+@compiled_with(error_model="numpy", fastmath=MATH, forceinline=True)
 def spline(flat: Array, i: Any, width: Any, s: Any, t: Any) -> Any:
     """Height by the cubic B-spline with these coefficients, where all 4 x 4 neighbours are inside the raster."""
     rest = between(flat, i, width, spline_weights(s), spline_weights(t))
     return flat[i + width + np.uint64(1)] + rest * _SPLINE_SCALE
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH, forceinline=True)
+@compiled_with(error_model="numpy", fastmath=MATH, forceinline=True)
 def keys_with_slopes(flat: Array, i: Any, width: Any, s: Any, t: Any) -> tuple[Any, Any, Any]:
     """Height by Keys' kernel minus the base height `flat[i + width + 1]`, and its derivatives (metres per pixel)."""
     w, d, v, e = keys_weights(t), keys_derivatives(t), keys_weights(s), keys_derivatives(s)
@@ -111,7 +112,7 @@ def keys_with_slopes(flat: Array, i: Any, width: Any, s: Any, t: Any) -> tuple[A
     return v[0] * a + v[1] * b + v[2] * c + v[3] * f, along_x, e[0] * a + e[1] * b + e[2] * c + e[3] * f
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _tap_column(heights: Array, row: Any, col: int) -> float:
     """Height with odd reflection beyond the left and right edges, which preserves slopes."""
     last = heights.shape[1] - 1
@@ -122,7 +123,7 @@ def _tap_column(heights: Array, row: Any, col: int) -> float:
     return float(heights[row, col])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _tap(heights: Array, row: int, col: int) -> float:
     """Height with odd reflection beyond all edges."""
     last = heights.shape[0] - 1
@@ -133,7 +134,7 @@ def _tap(heights: Array, row: int, col: int) -> float:
     return _tap_column(heights, row, col)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _at_edge(heights: Array, row: int, col: int, by_row: Four, by_col: Four) -> float:
     """Sixteen weighted taps, some of them beyond the raster."""
     value = 0.0
@@ -143,14 +144,14 @@ def _at_edge(heights: Array, row: int, col: int, by_row: Four, by_col: Four) -> 
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def keys_at_edge(heights: Array, y: float, x: float) -> float:
     """Height where Keys' kernel reaches beyond the raster."""
     row, col = int(np.floor(y)), int(np.floor(x))
     return _at_edge(heights, row, col, keys_weights(y - row), keys_weights(x - col))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def spline_at_edge(coefficients: Array, y: float, x: float) -> float:
     """Height where the spline reaches beyond the raster."""
     row, col = int(np.floor(y)), int(np.floor(x))

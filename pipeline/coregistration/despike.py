@@ -10,8 +10,8 @@ from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from orograph.pipeline.core.compiled import compiled_with
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.coregistration.cpu_kernels import by_numpy, cpu_kernels
 from orograph.pipeline.coregistration.threads import in_bands
@@ -23,7 +23,7 @@ SPIKE_FACTOR: Final = 30.0
 _SAMPLES: Final = 50_000
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _median_of_neighbours(heights: Array, row: int, col: int, work: Array) -> float:
     """Median of the up to eight valid neighbours; NaN with fewer than three."""
     n = 0
@@ -42,7 +42,7 @@ def _median_of_neighbours(heights: Array, row: int, col: int, work: Array) -> fl
     return work[n // 2] if n % 2 else 0.5 * (work[n // 2 - 1] + work[n // 2])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _is_spike(heights: Array, row: int, col: int, threshold: float, work: Array) -> bool:
     """Whether a height differs from its neighbours in both directions and from their median."""
     h = heights[row, col]
@@ -53,7 +53,7 @@ def _is_spike(heights: Array, row: int, col: int, threshold: float, work: Array)
     return abs(h - _median_of_neighbours(heights, row, col, work)) > threshold
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _solve6(a: Array, b: Array) -> float:
     """First unknown of a symmetric positive definite system of six, by Cholesky in place."""
     for j in range(6):
@@ -75,7 +75,7 @@ def _solve6(a: Array, b: Array) -> float:
     return b[0]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _weighted_mean(heights: Array, row: int, col: int) -> float:
     """Mean of the valid heights of a 5 x 5 neighbourhood, weighted by proximity; NaN without any."""
     total = mean = 0.0
@@ -88,7 +88,7 @@ def _weighted_mean(heights: Array, row: int, col: int) -> float:
     return mean / total if total > 0.0 else np.nan
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _local_surface(heights: Array, row: int, col: int, a: Array, b: Array, phi: Array) -> float:
     """Quadratic through the valid heights of a 5 x 5 neighbourhood, flatter the fewer there are; NaN without any."""
     mean = _weighted_mean(heights, row, col)
@@ -113,7 +113,7 @@ def _local_surface(heights: Array, row: int, col: int, a: Array, b: Array, phi: 
     return mean + _solve6(a, b)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _despike_rows(heights: Array, threshold: float, first: int, last: int, dirty: bool, out: Array) -> None:
     """Repair rows `first` to `last` into `out`; clean ones are copied."""
     if not dirty:
@@ -133,7 +133,7 @@ def _despike_rows(heights: Array, threshold: float, first: int, last: int, dirty
             out[r, c] = h if np.isfinite(h) else _local_surface(clean, r - top, c, a, b, phi)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _is_dirty(heights: Array, threshold: float, first: int, last: int) -> bool:
     """Whether any of the rows contains a void or a spike."""
     work = np.empty(8)

@@ -9,7 +9,7 @@ convergence.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,27 @@ class Estimate:
     def slope_spread(self) -> float:
         """Smallest standard deviation of slopes over directions."""
         return self.slopes.weak
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """Differences (metres) with their median and NMAD, which take long to find; NaN without any."""
+
+    values_m: Array
+    median_m: float
+    nmad_m: float
+
+    @classmethod
+    def of(cls, values_m: Array) -> Self:
+        """Measure differences."""
+        if not values_m.size:
+            return cls(values_m, float("nan"), float("nan"))
+        middle = median(values_m)
+        return cls(values_m, middle, 1.4826 * median(np.abs(values_m - middle)))
+
+    def __str__(self) -> str:
+        # Adding zero removes the sign of a negative one.
+        return f"median {round(self.median_m, 2) + 0.0:.2f} m, NMAD {self.nmad_m:.2f} m"
 
 
 def nmad(values: Array) -> float:

@@ -62,6 +62,11 @@ class DisplacementField:
         return float(means[0]), float(means[1]), float(means[2])
 
     @property
+    def still(self) -> bool:
+        """Whether the field moves nothing."""
+        return not (self.waves or self.polynomial.any() or self.lattice.any())
+
+    @property
     def largest_horizontal_m(self) -> float:
         """Longest horizontal displacement at the corners, the centre and the lattice's nodes."""
         places = np.array([(u, v) for u in (-1.0, 0.0, 1.0) for v in (-1.0, 0.0, 1.0)])

@@ -47,29 +47,48 @@ class Sample:
     reference_m: FloatArray
 
 
-def sample_of(pair: Prepared, result: Coregistration, *, threads: int = 1) -> Sample:
-    """Differences before and after at every n-th pixel of the reference."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """Aligned heights and displacement (3, rows, columns) at the reference's own pixels, as files have them."""
+
+    aligned_m: FloatArray
+    displacement_m: FloatArray
+
+
+def sample_of(pair: Prepared, result: Coregistration, written: Written | None = None, *, threads: int = 1) -> Sample:
+    """Differences before and after at every n-th pixel of the reference; those after from what was written, if given."""
     step = sampling_step(pair.reference.heights_m.shape)
     box = sampled_box(pair.reference.geobox, step)
     reference = np.ascontiguousarray(pair.reference.heights_m[::step, ::step])
     moving, still = pair.to_estimate, DisplacementField(pair.reference.geobox)
     stable = np.ones(reference.shape, np.bool_) if pair.inliers is None else pair.inliers[::step, ::step]
+    if written is None:
+        aligned = warp(moving, result.field, box, threads=threads)
+        written = Written(aligned, np.stack(result.displacement(box, threads=threads)))
     return Sample(
         geobox=box,
         before_m=reference - warp(moving, still, box, threads=threads),
-        after_m=reference - warp(moving, result.field, box, threads=threads),
-        displacement_m=np.stack(result.displacement(box, threads=threads)),
+        after_m=reference - written.aligned_m,
+        displacement_m=written.displacement_m,
         stable=stable,
         reference_m=reference,
     )
 
 
-def write_rasters(out: Path, pair: Prepared, result: Coregistration, grid: OutputGrid, *, threads: int = 1) -> None:
+def write_rasters(
+    out: Path, pair: Prepared, result: Coregistration, grid: OutputGrid, *, threads: int = 1
+) -> Written | None:
     """Write `aligned.tif` and `field.tif` (COGs, float32 metres, -32768 is void) on a grid, strip by strip.
+
+    Returns:
+        The rasters if `sample_of` would compute the same: all pixels of a reference that is not large.
 
     Raises:
         ExportError, DiskFull, StoreUnwritable: a file could not be written.
     """
+    reference = pair.reference.geobox
+    kept = []
+    is_sample = grid.working == reference and grid.averaged == 1 and sampling_step(reference.shape.shape) == 1
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(cog.scratch(_scratch(out, name), grid.geobox, bands=len(bands)))
@@ -79,8 +98,14 @@ def write_rasters(out: Path, pair: Prepared, result: Coregistration, grid: Outpu
             window = PixelWindow(rows.first, 0, *rows.aligned_m.shape)
             writers["aligned"].write(window, rows.aligned_m)
             writers["field"].write(window, rows.displacement_m)
+            if is_sample:
+                kept.append(rows)
     for name, bands in _BANDS.items():
         cog.finish(_scratch(out, name), out / f"{name}.tif", band_names=bands, band_units=("metre",) * len(bands))
+    if not kept:
+        return None
+    parts = [row.aligned_m for row in kept], [row.displacement_m for row in kept]
+    return Written(np.concatenate(parts[0]), np.concatenate(parts[1], axis=1))
 
 
 def _scratch(out: Path, name: str) -> Path:

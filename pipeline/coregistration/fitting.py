@@ -49,6 +49,7 @@ def fit(
     *,
     threads: int = 1,
     device: str | None = None,
+    waves: bool = True,
 ) -> Coregistration:
     """Estimate the displacement that aligns a raster with a reference.
 
@@ -63,6 +64,7 @@ def fit(
         max_shift_m: Horizontal displacements beyond this give the status `rejected`; 60 pixels when None.
         threads: Threads to use; 0 means all that this process may use.
         device: A torch device such as `cuda` for the pixel kernels; the compiled kernels of the CPU when None.
+        waves: Search the residuals for waves, and remove them.
 
     Raises:
         ConfigError: unknown method or device.
@@ -96,7 +98,7 @@ def fit(
     if verdict.reason and not verdict.status.aligned:
         result = replace(result, found_m=tried)
     return (
-        _with_blocks(pair, result, limit_m)
+        _with_blocks(pair, result, limit_m, waves=waves)
         if chosen.blockwise and verdict.status is CoregistrationStatus.CONVERGED
         else result
     )
@@ -126,10 +128,10 @@ def _estimated(
     return found, after, verdict
 
 
-def _with_blocks(pair: Pair, result: Coregistration, limit_m: float) -> Coregistration:
+def _with_blocks(pair: Pair, result: Coregistration, limit_m: float, *, waves: bool) -> Coregistration:
     """A smooth field on top of the global fit, then waves, each kept only if it improves the previous result."""
     fitted = fit_field(pair, result.method, result.field)
-    field, left = with_waves(pair, fitted.field)
+    field, left = with_waves(pair, fitted.field) if waves else (fitted.field, None)
     steps = result.iterations + fitted.iterations
     if field.waves:
         # The smooth field has partly followed the waves: both are fitted again.
@@ -140,7 +142,7 @@ def _with_blocks(pair: Pair, result: Coregistration, limit_m: float) -> Coregist
     result = replace(result, blocks=fitted.table, stiffness=fitted.stiffness, iterations=steps)
     worse = after.size < LEAST_SAMPLES or nmad(after) > 1.001 * result.nmad_after_m + 0.005
     if worse or field.largest_horizontal_m > 1.5 * limit_m:
-        left = find_wave(pair, result.field)
+        left = find_wave(pair, result.field) if waves else None
         return result if left is None else _undulated(result, left)
     result = replace(
         result,

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from orograph.pipeline.core.compiled import compiled_with
 from orograph.pipeline.coregistration import cubic_kernels as taps
 from orograph.pipeline.coregistration import spline
 from orograph.pipeline.coregistration.cubic_kernels import MATH
@@ -57,7 +57,7 @@ _FLUSH_ROWS: Final = 64
 """Rows summed in single precision before they are added to the sums in double precision."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def _weigh(scale: Array, gate: float, n: int, lanes: Array, acc: Array) -> None:
     """Add the robustly weighted normal equations of `n` pixels to those of their columns."""
     flat_noise, slope_noise = np.float32(scale[0]), np.float32(scale[1])
@@ -86,7 +86,7 @@ def _weigh(scale: Array, gate: float, n: int, lanes: Array, acc: Array) -> None:
         acc[10 * LANES + j] += ONE if used else ZERO
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH | {"reassoc"})
+@compiled_with(error_model="numpy", fastmath=MATH | {"reassoc"})
 def _flush(acc: Array, first: int, n: int, block: int, col_edges: Array, sums: Array) -> None:
     """Add sums of `n` columns from `first` to those of their blocks, the first of which is `block`; empty them."""
     last = first + n
@@ -101,7 +101,7 @@ def _flush(acc: Array, first: int, n: int, block: int, col_edges: Array, sums: A
     acc[:] = ZERO
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def accumulate(
     reference: Array,
     moving: Array,
@@ -154,7 +154,7 @@ def accumulate(
                 _flush(acc, left, n, block, col_edges, sums[block_row])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def residuals(
     reference: Array,
     moving: Array,
@@ -193,7 +193,7 @@ def residuals(
                     slope[i, left + j] = np.sqrt(lanes[SLOPE_E + j] ** 2 + lanes[SLOPE_N + j] ** 2)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def warp(
     moving: Array,
     despiked: Array,
@@ -232,14 +232,14 @@ def warp(
                             line[j - begin] = np.nan
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def _warp_contiguous(flat: Array, width: Any, lanes: Array, line: Array) -> None:
     """Heights of pixels whose first taps are the first ones of `flat`."""
     for j in range(line.size):
         line[j] = taps.spline(flat, np.uint64(j), width, lanes[S + j], lanes[T + j]) + lanes[RAISE + j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def _warp_outside(
     moving: Array,
     coefficients: Array,
@@ -263,7 +263,7 @@ def _warp_outside(
                 out[row, left + j] = taps.spline_at_edge(coefficients, y, x) + moves[UP + j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def evaluate(geometry: Array, polynomial: Array, lattice: Array, first: int, last: int, out: Array) -> None:
     """Write rows of the field itself (3 x rows x columns, metres)."""
     moves, one = scratch()[0], np.int64(1)
@@ -276,7 +276,7 @@ def evaluate(geometry: Array, polynomial: Array, lattice: Array, first: int, las
                     out[k, r, left + j] = moves[k * LANES + j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def north_range(
     geometry: Array, polynomial: Array, lattice: Array, first: int, last: int, cols: int
 ) -> tuple[float, float]:
@@ -293,7 +293,7 @@ def north_range(
     return low, high
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def resample(moving: Array, despiked: Array, nodes: Array, spacing: int, first: int, last: int, out: Array) -> None:
     """Write rows read through a lattice of sample places: `nodes` (2, rows, columns) are row and column of the raster.
 

@@ -7,6 +7,7 @@ compiling does.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,11 +18,26 @@ from orograph.pipeline.coregistration.spline import POLE
 
 Array = npt.NDArray[Any]
 
-_KEYS: Final = ((0.0, -0.5, 1.0, -0.5), (1.0, 0.0, -2.5, 1.5), (0.0, 0.5, 2.0, -1.5), (0.0, 0.0, -0.5, 0.5))
-"""Coefficients of 1, t, t2, t3 of Keys' four weights."""
+_HALF: Final = np.float32(0.5)
 _PAD: Final = int(np.ceil(np.log(1e-6) / np.log(-POLE)))
 _OFFSETS: Final = np.array([(r, c) for r in range(-2, 3) for c in range(-2, 3)])
 _CHUNK: Final = 20_000
+_PART_PX: Final = 16_000
+"""Pixels that are compared at once: some thirty arrays of single precision fit the processor's cache."""
+
+Field = tuple[Array, Array, Array]
+"""Geometry, polynomial and lattice, see `coregistration.kernels`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """Rasters of a comparison, see `pair.Pair`."""
+
+    reference: Array
+    moving: Array
+    despiked: Array
+    inliers: Array
+    holes: bool
 
 
 def _bilinear(place: Array, nodes: int) -> Array:
@@ -54,58 +70,98 @@ def _places(geometry: Array, moves: Array, rows: Array, cols: Array) -> tuple[Ar
     return y, x
 
 
-def _weights(t: Array) -> list[Array]:
-    return [a + t * (b + t * (c + t * d)) for a, b, c, d in _KEYS]
+def _displaced(field: Field, rows: Array, cols: Array) -> Array:
+    """East, north and up displacement in single precision (3, rows, columns), metres; see `_moves`."""
+    geometry, polynomial, lattice = field
+    v = (geometry[0] + geometry[1] * rows + 0.5) * 2.0 / geometry[10] - 1.0
+    u = (geometry[2] + geometry[3] * cols + 0.5) * 2.0 / geometry[11] - 1.0
+    left, right = (np.stack([np.ones_like(place), place, place * place], axis=1) for place in (v, u))
+    by_row = left @ np.stack([[[p[0], p[1], p[3]], [p[2], p[4], 0.0], [p[5], 0.0, 0.0]] for p in polynomial])
+    if lattice.size:
+        by_row = np.concatenate([by_row, _bilinear(v, lattice.shape[1]) @ lattice], axis=2)
+        right = np.concatenate([right, _bilinear(u, lattice.shape[2])], axis=1)
+    moved: Array = by_row.astype(np.float32) @ right.astype(np.float32).T
+    return moved
 
 
-def _derivatives(t: Array) -> list[Array]:
-    return [b + t * (2.0 * c + t * (3.0 * d)) for _, b, c, d in _KEYS]
+def _split(origin: float, step: float, numbers: Array, moved: Array) -> tuple[Array, Array, Array]:
+    """Positions `origin + step * numbers + moved`: whole part by number, further whole part and fraction by pixel.
+
+    Displacements are short, so that single precision suffices for all that differs from pixel to pixel.
+    """
+    base = origin + step * numbers
+    whole = np.floor(base)
+    moved += (base - whole).astype(np.float32)
+    further = np.floor(moved)
+    moved -= further
+    return whole.astype(np.intp), further, moved
 
 
-def _compare(
-    reference: Array,
-    moving: Array,
-    despiked: Array,
-    holes: bool,
-    inliers: Array,
-    field: tuple[Array, Array, Array],
-    rows: Array,
-    cols: Array,
-) -> tuple[Array, Array, Array, Array]:
+def _compare(images: Images, field: Field, rows: Array, cols: Array) -> tuple[Array, Array, Array, Array]:
     """Residuals, slopes east and north, and whether pixels count, (rows, columns)."""
     geometry = field[0]
-    moves = _moves(*field, rows, cols)
-    y, x = _places(geometry, moves, rows, cols)
-    height, width = moving.shape
-    counts = (y >= 1.0) & (x >= 1.0) & (y < height - 2) & (x < width - 2)
-    y, x = np.where(counts, y, 1.0), np.where(counts, x, 1.0)
+    height, width = images.moving.shape
+    moves = _displaced(field, rows, cols)
     step_r, step_c = (int(v[1] - v[0]) if v.size > 1 else 1 for v in (rows, cols))
     window = (slice(int(rows[0]), int(rows[-1]) + 1, step_r), slice(int(cols[0]), int(cols[-1]) + 1, step_c))
-    target = reference[window]
-    counts &= inliers[window] & ~np.isnan(target)
+    target = images.reference[window]
+    counts = images.inliers[window] & ~np.isnan(target)
     if height < 4 or width < 4:
-        return moves[0].astype(np.float32), moves[0].astype(np.float32), moves[0].astype(np.float32), counts & False
-    row, col = y.astype(np.int64), x.astype(np.int64)
-    flat = despiked.reshape(-1)
-    if holes:
-        near = (y + 0.5).astype(np.int64) * width + (x + 0.5).astype(np.int64)
-        counts &= ~np.isnan(moving.reshape(-1)[near])
-    start = (row - 1) * width + col - 1
-    s, t = (y - row).astype(np.float32), (x - col).astype(np.float32)
-    base = flat[start + width + 1]
-    by_row, by_col, along_col = _weights(s), _weights(t), _derivatives(t)
-    along_row = _derivatives(s)
-    value = np.zeros_like(base)
-    along_x, along_y = np.zeros_like(base), np.zeros_like(base)
-    for i in range(4):
-        taps = [flat[start + (i * width + j)] - base for j in range(4)]
-        line = by_col[0] * taps[0] + by_col[1] * taps[1] + by_col[2] * taps[2] + by_col[3] * taps[3]
-        slope = along_col[0] * taps[0] + along_col[1] * taps[1] + along_col[2] * taps[2] + along_col[3] * taps[3]
-        value += by_row[i] * line
-        along_x += by_row[i] * slope
-        along_y += along_row[i] * line
-    residual = (target - base) - value - moves[2].astype(np.float32)
-    return residual, -along_x * np.float32(geometry[8]), along_y * np.float32(geometry[9]), counts
+        return moves[0], moves[0], moves[0], counts & False
+    row, down, s = _split(geometry[4], geometry[5], rows[:, None], moves[1] * np.float32(geometry[9]))
+    col, across, t = _split(geometry[6], geometry[7], cols[None, :], moves[0] * np.float32(-geometry[8]))
+    counts &= (down >= 1 - row) & (down <= height - 3 - row) & (across >= 1 - col) & (across <= width - 3 - col)
+    start = down.astype(np.intp)
+    start *= width
+    start += across.astype(np.intp)
+    start += (row - 1) * width + col - 1
+    start *= counts
+    if images.holes:
+        near = start + (s >= 0.5) * np.intp(width) + (t >= 0.5)
+        counts &= ~np.isnan(images.moving.reshape(-1)[width + 1 :].take(near, mode="clip"))
+    flat = images.despiked.reshape(-1)
+    lines = [_along(flat[i * width :], start, t) for i in range(4)]
+    base = flat[width + 1 :].take(start, mode="clip")
+    value, along_y = _cubic([line - base for line, _ in lines], s)
+    along_x, _ = _cubic([slope for _, slope in lines], s)
+    along_x *= np.float32(-geometry[8])
+    along_y *= np.float32(geometry[9])
+    residual = target - base
+    residual -= value
+    residual -= moves[2]
+    return residual, along_x, along_y, counts
+
+
+def _along(flat: Array, start: Array, t: Array) -> tuple[Array, Array]:
+    """Height and derivative along a row at fractions between the second and third of four pixels."""
+    return _cubic([flat[j:].take(start, mode="clip") for j in range(4)], t)
+
+
+def _cubic(taps: list[Array], t: Array) -> tuple[Array, Array]:
+    """Keys' cubic through four values, and its derivative, at fractions between the second and the third."""
+    before, here, after, beyond = taps
+    first = after - before
+    first *= _HALF
+    third = here - after
+    third *= np.float32(3.0)
+    third += beyond
+    third -= before
+    third *= _HALF
+    second = after - here
+    second -= first
+    second -= third
+    value = third * t
+    derivative = value * np.float32(3.0)
+    value += second
+    value *= t
+    second *= np.float32(2.0)
+    derivative += second
+    derivative *= t
+    derivative += first
+    value += first
+    value *= t
+    value += here
+    return value, derivative
 
 
 def accumulate(
@@ -128,31 +184,59 @@ def accumulate(
 ) -> None:
     """Accumulate normal equations by block; see `coregistration.kernels.accumulate`."""
     sums[first:last] = 0.0
-    rows = np.concatenate(
-        [
-            np.arange(a + (-a) % step, b, step)
-            for a, b in zip(row_edges[first:last], row_edges[first + 1 : last + 1], strict=True)
-        ]
-    )
-    if not rows.size:
-        return
+    edges = zip(row_edges[first:last], row_edges[first + 1 : last + 1], strict=True)
+    rows = np.concatenate([np.arange(a + (-a) % step, b, step) for a, b in edges])
     cols = np.arange(reference.shape[1])
-    field = (geometry, polynomial, lattice)
-    residual, ge, gn, counts = _compare(reference, moving, despiked, holes, inliers, field, rows, cols)
-    sigma = np.float32(scale[0]) + np.float32(scale[1]) * np.sqrt(ge * ge + gn * gn)
-    precision = 1.0 / (sigma * sigma)
+    images, field = Images(reference, moving, despiked, inliers, holes), (geometry, polynomial, lattice)
+    for part in _parts(rows, step, cols.size):
+        equations = _equations(_compare(images, field, part, cols), scale, gate)
+        block = np.searchsorted(row_edges, part, side="right") - 1
+        within = (block == np.arange(block[0], block[-1] + 1)[:, None]).astype(np.float32)
+        by_col = np.add.reduceat((within @ equations).astype(np.float64), col_edges[:-1], axis=2)
+        sums[block[0] : block[-1] + 1] += np.moveaxis(by_col, 0, 2)
+
+
+def _parts(rows: Array, step: int, width: int) -> list[Array]:
+    """Rows in parts whose arrays fit the processor's cache, of equal spacing."""
+    most = max(1, _PART_PX // width)
+    ends = np.flatnonzero(np.diff(rows) != step) + 1
+    return [part[k : k + most] for part in np.split(rows, ends) for k in range(0, part.size, most)]
+
+
+def _equations(compared: tuple[Array, Array, Array, Array], scale: Array, gate: float) -> Array:
+    """Robustly weighted normal equations of pixels (11, rows, columns), as `coregistration.kernels` sums them."""
+    residual, ge, gn, counts = compared
+    sigma = ge * ge
+    sigma += gn * gn
+    np.sqrt(sigma, out=sigma)
+    sigma *= np.float32(scale[1])
+    sigma += np.float32(scale[0])
+    precision = np.divide(np.float32(1.0), sigma * sigma, out=sigma)
     with np.errstate(invalid="ignore"):
-        q = 1.0 - residual * residual * precision / np.float32(gate * gate)
+        q = residual * residual
+        q *= precision
+        q *= np.float32(-1.0 / (gate * gate))
+        q += np.float32(1.0)
         used = counts & (q > 0)
-    w = np.where(used, q * q * precision, 0.0)
-    residual, ge, gn = (np.where(used, part, 0.0) for part in (residual, ge, gn))
-    we, wn, wr = w * ge, w * gn, w * residual
-    block = np.searchsorted(row_edges, rows, side="right") - 1 - first
-    starts = np.flatnonzero(np.diff(block, prepend=-1))
-    parts = (we * ge, we * gn, we, wn * gn, wn, w, we * residual, wn * residual, wr, wr * residual, used)
-    for k, part in enumerate(parts):
-        by_col = np.add.reduceat(part, col_edges[:-1], axis=1, dtype=np.float64)
-        sums[first + block[starts], :, k] = np.add.reduceat(by_col, starts, axis=0)
+    q *= q
+    q *= precision
+    q[~used] = 0.0
+    # A void's products are not numbers, and they stay that under a weight of zero.
+    for value in (residual, ge, gn):
+        value[~used] = 0.0
+    out = np.empty((11, *used.shape), np.float32)
+    np.multiply(q, ge, out=out[2])
+    np.multiply(q, gn, out=out[4])
+    out[5] = q
+    np.multiply(q, residual, out=out[8])
+    np.multiply(out[2], ge, out=out[0])
+    np.multiply(out[2], gn, out=out[1])
+    np.multiply(out[4], gn, out=out[3])
+    np.multiply(out[2], residual, out=out[6])
+    np.multiply(out[4], residual, out=out[7])
+    np.multiply(out[8], residual, out=out[9])
+    out[10] = used
+    return out
 
 
 def residuals(
@@ -171,9 +255,8 @@ def residuals(
     slope: Array,
 ) -> None:
     """Compute residuals and slopes; see `coregistration.kernels.residuals`."""
-    rows, cols = np.arange(first, last) * step, np.arange(out.shape[1]) * step
-    field = (geometry, polynomial, lattice)
-    residual, ge, gn, counts = _compare(reference, moving, despiked, holes, inliers, field, rows, cols)
+    images, field = Images(reference, moving, despiked, inliers, holes), (geometry, polynomial, lattice)
+    residual, ge, gn, counts = _compare(images, field, np.arange(first, last) * step, np.arange(out.shape[1]) * step)
     out[first:last] = np.where(counts, residual, np.nan)
     slope[first:last] = np.where(counts, np.sqrt(ge * ge + gn * gn), np.nan)
 

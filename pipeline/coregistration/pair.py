@@ -9,9 +9,9 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
-from numba import njit
 from odc.geo.geobox import GeoBox
 
+from orograph.pipeline.core.compiled import compiled_with
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.coregistration import kernels
 from orograph.pipeline.coregistration.cpu_kernels import by_numpy, cpu_kernels
@@ -182,7 +182,7 @@ def _thin(heights: FloatArray, inliers: BoolArray, factor: int, threads: int) ->
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _thin_rows(heights: Array, inliers: Array, factor: int, first: int, last: int, out: Array) -> None:
     """Medians over every other pixel of square cells; void if fewer than half of those are valid."""
     skip = 2 if factor >= 4 else 1

@@ -19,7 +19,7 @@ from orograph.pipeline.core.progress import report as report_progress
 from orograph.pipeline.coregistration import plots as figures
 from orograph.pipeline.coregistration.cpu_kernels import before_compiled
 from orograph.pipeline.coregistration.cross_validation import HeldOut, held_out
-from orograph.pipeline.coregistration.estimate import nmad
+from orograph.pipeline.coregistration.estimate import Spread
 from orograph.pipeline.coregistration.files import Sample, sample_of, write_json, write_rasters
 from orograph.pipeline.coregistration.fitting import fit
 from orograph.pipeline.coregistration.grids import choose_grid, true_north_deg
@@ -155,26 +155,34 @@ def _coregister_files(
     checked = None
     if asked.check and result.status.aligned:
         checked = held_out(
-            pair.reference, moving, pair.inliers, result.method, asked.max_shift_m, threads=asked.threads
+            pair.reference,
+            moving,
+            pair.inliers,
+            result.method,
+            asked.max_shift_m,
+            threads=asked.threads,
+            waves=bool(result.field.waves),
         )
         watch.lap("held out")
     out.mkdir(parents=True, exist_ok=True)
-    sample = sample_of(pair, result, threads=asked.threads)
+    rasters = None
     if written:
-        write_rasters(out, pair, result, grid, threads=asked.threads)
+        rasters = write_rasters(out, pair, result, grid, threads=asked.threads)
     else:
         for name in ("aligned.tif", "field.tif"):
             (out / name).unlink(missing_ok=True)
+    sample = sample_of(pair, result, rasters, threads=asked.threads)
+    spreads = _common(sample)
     watch.lap("apply and write")
     bias = _height_bias(sample) if result.status.aligned else None
     if asked.pictures:
-        _draw(out, result, sample, bias)
+        _draw(out, result, sample, spreads, bias)
         watch.lap("pictures")
     names = {"reference": reference_path.name, "raster": moving_path.name}
     if asked.inliers is not None:
         names["inliers"] = asked.inliers.name
     facts, seen = _notices(pair, sample, bias)
-    report = _report(result, checked, sample) | {
+    report = _report(result, checked, spreads) | {
         "written": written,
         "grid": {"of": grid.name, "averaged": grid.averaged, "crs": str(grid.geobox.crs)} if written else None,
         **_directions(pair, result),
@@ -250,14 +258,14 @@ def _notices(pair: Prepared, sample: Sample, bias: HeightBias | None) -> tuple[d
     return facts, notes
 
 
-def _common(sample: Sample) -> tuple[Array, Array]:
-    """Differences on stable terrain, each where both rasters are valid."""
+def _common(sample: Sample) -> tuple[Spread, Spread]:
+    """Differences on stable terrain before and after, each where both rasters are valid."""
     before, after = sample.before_m, sample.after_m
-    return before[sample.stable & np.isfinite(before)], after[sample.stable & np.isfinite(after)]
+    return Spread.of(before[sample.stable & np.isfinite(before)]), Spread.of(after[sample.stable & np.isfinite(after)])
 
 
-def _report(result: Coregistration, checked: HeldOut | None, sample: Sample) -> dict[str, Any]:
-    first, last = _common(sample)
+def _report(result: Coregistration, checked: HeldOut | None, spreads: tuple[Spread, Spread]) -> dict[str, Any]:
+    first, last = spreads
     east, north, up = result.shift
     errors = [_number(v) for v in np.sqrt(np.diag(result.covariance))]
     blocks = result.blocks
@@ -274,14 +282,14 @@ def _report(result: Coregistration, checked: HeldOut | None, sample: Sample) -> 
         "shift_m": {"east": _number(east), "north": _number(north), "up": _number(up)},
         "shift_standard_error_m": dict(zip(("east", "north", "up"), errors, strict=True)),
         "nmad_m": {
-            "before": _number(nmad(first)),
-            "after": _number(nmad(last)),
+            "before": _number(first.nmad_m),
+            "after": _number(last.nmad_m),
             "held_out": _number(checked.nmad_m) if checked else None,
             "held_out_2km_buffered": _number(result.blind_nmad_m),
         },
         "median_m": {
-            "before": _number(float(np.median(first))) if first.size else None,
-            "after": _number(float(np.median(last))) if last.size else None,
+            "before": _number(first.median_m),
+            "after": _number(last.median_m),
             "held_out": _number(checked.median_m) if checked else None,
         },
         "held_out": {key: _number(value) for key, value in asdict(checked).items()} if checked else None,
@@ -301,14 +309,16 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _draw(out: Path, result: Coregistration, sample: Sample, bias: HeightBias | None) -> None:
+def _draw(
+    out: Path, result: Coregistration, sample: Sample, spreads: tuple[Spread, Spread], bias: HeightBias | None
+) -> None:
     """All pictures; difference maps share one scale."""
     geobox, displacement = sample.geobox, sample.displacement_m
-    first, last = _common(sample)
-    if first.size and last.size:
-        limit = float(np.clip(3.0 * nmad(first), 0.5, 1000.0))
+    first, last = spreads
+    if first.values_m.size and last.values_m.size:
+        limit = float(np.clip(3.0 * first.nmad_m, 0.5, 1000.0))
         for name, values, used in (("before", sample.before_m, first), ("after", sample.after_m, last)):
-            title = f"{name}: {figures.spread_text(used)}"
+            title = f"{name}: {used}"
             figures.difference_map(out / f"dh_{name}.png", values, sample.stable, geobox, limit, title)
         figures.histogram(out / "histogram.png", first, last)
     for part, name in enumerate(("east", "north", "up")):

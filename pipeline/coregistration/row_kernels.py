@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from orograph.pipeline.core.compiled import compiled_with
 from orograph.pipeline.coregistration import cubic_kernels as taps
 from orograph.pipeline.coregistration.cubic_kernels import MATH
 
@@ -35,13 +35,13 @@ OUTSIDE: Final = -2 * LANES
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def scratch() -> tuple[Array, Array, Array]:
     """The three arrays of a run."""
     return np.zeros(15 * LANES), np.zeros(2 * LANES, np.int64), np.zeros(8 * LANES, np.float32)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def _along_row(
     geometry: Array, polynomial: Array, lattice: Array, above: Any, first: Any, step: Any, n: int, moves: Array
 ) -> None:
@@ -77,14 +77,14 @@ def _along_row(
             _add_nodes(lower, next_lower - lower, first_place, step_x, last_place, end - begin, moves[at:])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def _add_nodes(here: float, change: float, place: float, step: float, last: float, n: int, moves: Array) -> None:
     """Add the lattice between two nodes; `place` counts from the former; constant beyond `last` or half a node."""
     for j in range(n):
         moves[j] += here + min(max(place + step * j, -0.5), last) * change
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def displace(
     geometry: Array,
     polynomial: Array,
@@ -116,7 +116,7 @@ def displace(
     return above
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def place(
     geometry: Array,
     shape: tuple[int, int],
@@ -148,7 +148,7 @@ def place(
     return broken == 0 and at[FIRST] >= 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def choose(
     reference: Array, inliers: Array, truth: Array, holes: bool, start: Any, step: Any, n: int, at: Array, lanes: Array
 ) -> bool:
@@ -168,7 +168,7 @@ def choose(
     return any_counts > 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def side_by_side(begin: int, n: int, at: Array) -> int:
     """The end of the pixels from `begin` that are read as adjacent pixels."""
     end = begin + 1
@@ -177,7 +177,7 @@ def side_by_side(begin: int, n: int, at: Array) -> int:
     return end
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def _compare_contiguous(flat: Array, width: Any, per_x: Any, per_y: Any, n: int, lanes: Array) -> None:
     """Residuals and slopes of `n` pixels whose first taps are the first ones of `flat`."""
     for j in range(n):
@@ -188,7 +188,7 @@ def _compare_contiguous(flat: Array, width: Any, per_x: Any, per_y: Any, n: int,
         lanes[SLOPE_N + j] = along_y * per_y
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=MATH)
+@compiled_with(error_model="numpy", fastmath=MATH)
 def compare(flat: Array, cols: int, geometry: Array, n: int, contiguous: bool, at: Array, lanes: Array) -> None:
     """Residuals reference - raster - up and the raster's slopes east and north (unitless) of `n` pixels."""
     width, per_x, per_y = np.uint64(cols), np.float32(geometry[8]), np.float32(geometry[9])

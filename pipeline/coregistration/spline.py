@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from orograph.pipeline.core.compiled import compiled_with
 
 Array = npt.NDArray[Any]
 
@@ -26,7 +27,7 @@ _ABREAST: Final = 16
 """Lines filtered at once: interleaving hides the latency of the recursion."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def paper_over(values: Array) -> None:  # noqa: C901, PLR0912 - loops over pixels nest
     """Fill voids: six rims of means of adjacent pixels, then the mean of all."""
     rows, cols = values.shape
@@ -63,7 +64,7 @@ def paper_over(values: Array) -> None:  # noqa: C901, PLR0912 - loops over pixel
                 values[r, c] = mean
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def coefficients(heights: Array) -> Array:  # noqa: C901 - loops over pixels nest
     """Coefficients (float32, same shape) whose cubic B-spline passes through the heights; odd reflection at the edges.
 
@@ -94,7 +95,7 @@ def coefficients(heights: Array) -> Array:  # noqa: C901 - loops over pixels nes
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled_with(error_model="numpy")
 def _filter(lines: Array, n: int) -> None:
     """The two recursions along several lines at once, one per column; splines are linear beyond both ends."""
     if n < 3:

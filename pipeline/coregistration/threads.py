@@ -9,6 +9,7 @@ from contextvars import copy_context
 from functools import lru_cache
 from typing import TypeVar
 
+from orograph.pipeline.core.compiled import NUMPY_FORMS
 from orograph.pipeline.core.processor import usable_cores
 
 Result = TypeVar("Result")
@@ -24,7 +25,8 @@ def usable_threads(threads: int) -> int:
 def in_bands(work: Callable[[int, int], Result], rows: int, threads: int, per_band: int = 64) -> list[Result]:
     """Call `work(first, last)` on bands of rows; bands do not depend on the number of threads."""
     bands = [(first, min(first + per_band, rows)) for first in range(0, rows, per_band)]
-    if usable_threads(threads) == 1 or len(bands) == 1:
+    # Numpy's kernels hold the interpreter lock between short steps: two threads take longer than one.
+    if usable_threads(threads) == 1 or len(bands) == 1 or NUMPY_FORMS.get():
         return [work(*band) for band in bands]
     # Each band runs in a copy of the caller's context, which selects the kernels.
     context = copy_context()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.core.raster import FloatArray, Raster
@@ -28,6 +29,8 @@ def warp(
     Only the rows needed by a band are repaired at a time, so no copy of the raster is made.
     """
     heights = raster.heights_m
+    if field.still and (same := _same_pixels(raster, geobox)) is not None:
+        return same
     chosen, north_range = engine or kernels_for(None), cpu_kernels().north_range
     out = np.empty(geobox.shape.shape, np.float32)
     geometry = geometry_of(geobox, field.geobox, raster.geobox)
@@ -50,4 +53,19 @@ def warp(
         chosen.warp(part, whole, whole is not part, local, *shaped, first, last, out)
 
     in_bands(band, out.shape[0], threads, per_band=BAND_ROWS)
+    return out
+
+
+def _same_pixels(raster: Raster, geobox: GeoBox) -> FloatArray | None:
+    """A copy of the raster's pixels on a grid of the same pixels; None if the grid's are others."""
+    to_raster = ~raster.geobox.affine * geobox.affine
+    row, col = round(to_raster.f), round(to_raster.c)
+    if geobox.crs != raster.geobox.crs or not to_raster.almost_equals(Affine.translation(col, row), 1e-6):
+        return None
+    out = np.full(geobox.shape.shape, np.nan, np.float32)
+    (rows, cols), (height, width) = out.shape, raster.heights_m.shape
+    inside = np.s_[max(row, 0) : max(min(row + rows, height), 0), max(col, 0) : max(min(col + cols, width), 0)]
+    part = raster.heights_m[inside]
+    top, left = inside[0].start - row, inside[1].start - col
+    out[top : top + part.shape[0], left : left + part.shape[1]] = part
     return out

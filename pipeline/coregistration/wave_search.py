@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 from orograph.pipeline.coregistration.estimate import LEAST_SAMPLES, matrices, nmad, noise_scale
 from orograph.pipeline.coregistration.field import DisplacementField
@@ -34,6 +34,8 @@ _LONGEST_SHARE: Final = 0.5
 """Wavelengths are searched from 2.5 patches up to half of the raster's shorter side."""
 _RINGS: Final = 24
 _ROUNDS: Final = 12
+_MOMENTS: Final = 20
+"""Degree of the polynomials that follow the phase of up to two periods over the raster."""
 _SCALE_SAMPLE: Final = 15_000
 
 
@@ -58,8 +60,10 @@ class Patches:
     def transformed(self, values: Array, per_m: tuple[float, float]) -> Array:
         """Fourier transform of values (..., rows, columns) at one wave vector."""
         rows = np.exp(-2j * np.pi * per_m[1] * self.north_m)
-        cols = np.exp(-2j * np.pi * per_m[0] * self.east_m)
-        return (values @ cols) @ rows
+        phase = 2.0 * np.pi * per_m[0] * self.east_m
+        # Real factors: complex ones would make numpy copy all patches as complex numbers.
+        summed = values @ np.stack([np.cos(phase), np.sin(phase)], axis=1)
+        return (summed[..., 0] - 1j * summed[..., 1]) @ rows
 
 
 def gather_patches(pair: Pair, field: DisplacementField) -> Patches | None:
@@ -134,16 +138,49 @@ def _background(gain: Array, length: Array, allowed: Array) -> Array:
 
 def _refined(patches: Patches, inverse: Array, start: tuple[float, float]) -> tuple[float, float]:
     """The wave vector between the frequencies of the transform where the gain is largest."""
-    extent = np.array([np.ptp(patches.east_m), np.ptp(patches.north_m)])
+    # Scipy's optimisers take a third of a second to import, and most pairs have no wave.
+    from scipy.optimize import minimize
+
+    transformed, extent = _near(patches, start)
 
     def loss(offset: Array) -> float:
-        at = (start[0] + offset[0] / extent[0], start[1] + offset[1] / extent[1])
-        value = patches.transformed(patches.b, at)
+        value = transformed(offset)
         return -float((value.conj() @ inverse @ value).real)
 
     best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-3, "maxiter": 120})
     offset = best.x if np.abs(best.x).max() <= 1.0 else np.zeros(2)
     return float(start[0] + offset[0] / extent[0]), float(start[1] + offset[1] / extent[1])
+
+
+def _near(patches: Patches, start: tuple[float, float]) -> tuple[Callable[[Array], Array], Array]:
+    """The transform of `b` near a wave vector, by offsets in periods over the raster, and the raster's extent (metres).
+
+    Within a few periods the offset's phase is a polynomial to double precision, so that moments are summed
+    once instead of all patches for every wave vector.
+    """
+    places = (patches.east_m, patches.north_m)
+    extent = np.array([np.ptp(place) for place in places])
+    bases, waves = [], []
+    for place, size, per_m in zip(places, extent, start, strict=True):
+        basis = np.polynomial.legendre.legvander(2.0 * place / size, _MOMENTS)
+        phase = 2.0 * np.pi * per_m * place
+        bases.append(basis)
+        waves.append(np.hstack([basis * np.cos(phase)[:, None], basis * np.sin(phase)[:, None]]))
+    count = _MOMENTS + 1
+    along = patches.b @ waves[0]
+    along = along[..., :count] - 1j * along[..., count:]
+    down = waves[1][:, :count] - 1j * waves[1][:, count:]
+    moments = np.einsum("rp,irq->ipq", down, along, optimize=True)
+    fitted = [np.linalg.pinv(basis) for basis in bases]
+
+    def transformed(offset: Array) -> Array:
+        cols, rows = (
+            fit @ np.exp(-2j * np.pi * part / size * place)
+            for fit, part, size, place in zip(fitted, offset, extent, places, strict=True)
+        )
+        return (moments @ cols) @ rows
+
+    return transformed, extent
 
 
 def fit_wave(patches: Patches, per_m: tuple[float, float]) -> Wave:

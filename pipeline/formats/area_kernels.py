@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orograph.pipeline.core.compiled import compiled
+from orograph.pipeline.core.compiled import compiled, compiled_with
+from orograph.pipeline.formats import numpy_forms
 
 Borders = npt.NDArray[np.float64]
 
@@ -29,7 +30,7 @@ def _overlap(borders: Borders, index: int, pixel: int) -> float:
     return min(borders[index, 1], pixel + 1.0) - max(borders[index, 0], float(pixel))
 
 
-@compiled
+@compiled_with(numpy_form=numpy_forms.shrink_average)
 def shrink_average(
     values: npt.NDArray[Any],
     void: Any,

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orograph.pipeline.core.compiled import compiled
+from orograph.pipeline.core.compiled import compiled, compiled_with
+from orograph.pipeline.formats import numpy_forms
 
 
-@compiled
+@compiled_with(numpy_form=numpy_forms.seal_float)
 def seal_float(values: npt.NDArray[np.float32], nodata: float, sealed: npt.NDArray[np.float32]) -> tuple[float, ...]:
     """Copy with NaN replaced by `nodata`; returns count, minimum, maximum, sum, sum of squares of the finite values."""
     count, low, high, total, squares = 0, math.inf, -math.inf, 0.0, 0.0
@@ -155,7 +156,7 @@ def slope_degrees(
             slope[row, col] = math.degrees(math.atan(math.sqrt(x * x + y * y))) if abs(centre) < limit else np.nan
 
 
-@compiled
+@compiled_with(numpy_form=numpy_forms.halve_average_float)
 def halve_average_float(
     values: npt.NDArray[np.float32], void: np.float32, _has_void: bool, halved: npt.NDArray[np.float32]
 ) -> None:

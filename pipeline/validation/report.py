@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from orograph.pipeline.core.canvas import BLACK, TICK_PX, Axes, Box, Canvas, colour_bar
 from orograph.pipeline.core.page import page, pictures, table
+from orograph.pipeline.core.painting import RED_BLUE, ramp
 from orograph.pipeline.validation.figures import AccuracyFigures
 from orograph.pipeline.validation.validate import Validation
 
 _DOTS: Final = 40_000
+_SIZE: Final = (770, 462)
+_INSIDE: Final = Box(92, 22, 748, 402)
+_RED: Final = (192, 57, 43)
+_LONGEST_NAME: Final = 18
 _KINDS: Final = {
     "slope": "Slope",
     "aspect": "Aspect",
@@ -65,90 +72,108 @@ def _write_errors(validation: Validation, path: Path) -> None:
 
 def _draw(validation: Validation, folder: Path) -> list[tuple[str, str]]:
     """All pictures; file names and captions."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     drawn = []
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        for name, caption, draw in (
-            ("map.png", "Errors at the points (raster minus control)", _map),
-            ("histogram.png", "Distribution of errors", _histogram),
-            ("classes.png", "Errors by class: median, middle half and 90 % range", _boxes),
-            ("coverage.png", "Stated against found: share of errors within k standard deviations", _coverage),
-        ):
-            if name == "coverage.png" and validation.overall.coverage_68 is None:
-                continue
-            figure = Figure(figsize=(7.0, 4.2), dpi=110, layout="constrained")
-            draw(figure, validation)
-            figure.savefig(folder / name)
-            drawn.append((name, caption))
+    for name, caption, draw in (
+        ("map.png", "Errors at the points (raster minus control)", _map),
+        ("histogram.png", "Distribution of errors", _histogram),
+        ("classes.png", "Errors by class: median, middle half and 90 % range", _boxes),
+        ("coverage.png", "Stated against found: share of errors within k standard deviations", _coverage),
+    ):
+        if name == "coverage.png" and validation.overall.coverage_68 is None:
+            continue
+        canvas = Canvas(*_SIZE)
+        draw(canvas, validation)
+        canvas.save(folder / name)
+        drawn.append((name, caption))
     return drawn
 
 
-def _map(figure: Any, validation: Validation) -> None:
-    axes = figure.subplots()
+def _map(canvas: Canvas, validation: Validation) -> None:
     step = max(1, validation.x.size // _DOTS)
-    error = validation.error_m[::step]
+    error, x, y = (part[::step] for part in (validation.error_m, validation.x, validation.y))
     limit = max(float(np.percentile(np.abs(error), 95)), 1e-3)
-    dots = axes.scatter(
-        validation.x[::step], validation.y[::step], c=error, s=4, cmap="RdBu_r", vmin=-limit, vmax=limit, linewidths=0
-    )
-    axes.set(xlabel="longitude, degrees", ylabel="latitude, degrees")
-    axes.set_aspect(1.0 / max(np.cos(np.radians(float(np.mean(validation.y)))), 0.05), adjustable="datalim")
-    axes.ticklabel_format(useOffset=False)
-    figure.colorbar(dots, ax=axes, label="error, m", shrink=0.85)
+    box = Box(_INSIDE.left, _INSIDE.top, _INSIDE.right - 100, _INSIDE.bottom)
+    narrow = max(float(np.cos(np.radians(np.mean(y)))), 0.05)
+    high = 1.1 * max(float(np.ptp(y)), float(np.ptp(x)) * narrow * box.height / box.width, 1e-6)
+    wide = high * box.width / box.height / narrow
+    east, north = 0.5 * float(x.min() + x.max()), 0.5 * float(y.min() + y.max())
+    axes = Axes(canvas, box, (east - wide / 2, east + wide / 2), (north - high / 2, north + high / 2))
+    axes.dots(x, y, ramp(error, RED_BLUE, -limit, limit), size=3)
+    axes.frame("", "longitude, degrees", "latitude, degrees")
+    bar = Box(box.right + 14, box.top + 20, box.right + 30, box.bottom - 20)
+    colour_bar(canvas, bar, RED_BLUE, (-limit, limit), "error, m")
 
 
-def _histogram(figure: Any, validation: Validation) -> None:
-    axes = figure.subplots()
+def _histogram(canvas: Canvas, validation: Validation) -> None:
     figures = validation.overall
     limit = max(abs(figures.median_m) + 5 * figures.nmad_m, 1e-3)
-    axes.hist(validation.error_m, bins=np.linspace(-limit, limit, 121).tolist(), color="#6b8ba4")
-    axes.axvline(0.0, color="black", linewidth=0.8)
-    axes.axvline(figures.median_m, color="#c0392b", linewidth=1.5)
-    axes.set(xlabel="raster - control, m", ylabel="points")
-    text = f"median {figures.median_m:+.3f} m\nNMAD {figures.nmad_m:.3f} m\nRMSE {figures.rmse_m:.3f} m\nLE90 {figures.le90_m:.3f} m"
-    axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top")
+    edges = np.linspace(-limit, limit, 121)
+    counts = np.histogram(validation.error_m, bins=edges)[0]
+    axes = Axes(canvas, _INSIDE, (-limit, limit), (0.0, 1.1 * max(1, int(counts.max()))))
+    axes.bars(edges, counts, (107, 139, 164))
+    axes.curve(np.zeros(2), np.array(axes.y))
+    axes.curve(np.full(2, figures.median_m), np.array(axes.y), _RED, 2)
+    axes.frame("", "raster - control, m", "points")
+    text = (
+        f"median {figures.median_m:+.3f} m",
+        f"NMAD {figures.nmad_m:.3f} m",
+        f"RMSE {figures.rmse_m:.3f} m",
+        f"LE90 {figures.le90_m:.3f} m",
+    )
+    for k, line in enumerate(text):
+        canvas.text((_INSIDE.right - 8, _INSIDE.top + 14 + 17 * k), line, TICK_PX, "rm")
 
 
-def _boxes(figure: Any, validation: Validation) -> None:
-    axes = figure.subplots()
-    names: list[str] = []
-    boxes: list[dict[str, Any]] = []
-    values = {"slope": validation.slope_deg}
-    edges = np.percentile(values["slope"][np.isfinite(values["slope"])], (0, 20, 40, 60, 80, 100))
-    for low, high in pairwise(edges):
+def _boxes(canvas: Canvas, validation: Validation) -> None:
+    boxes: list[tuple[str, str, tuple[float, ...]]] = []
+    known = validation.slope_deg[np.isfinite(validation.slope_deg)]
+    for low, high in pairwise(np.percentile(known, (0, 20, 40, 60, 80, 100)) if known.size else ()):
         chosen = validation.error_m[(validation.slope_deg >= low) & (validation.slope_deg <= high)]
         if chosen.size:
-            names.append(f"slope\n{low:.0f} to {high:.0f}°")
-            boxes.append(_box(chosen))
+            boxes.append(("slope", f"{low:.0f} to {high:.0f}°", _five(chosen)))
     for name in dict.fromkeys(n for n in validation.cover if n):
         chosen = validation.error_m[validation.cover == name]
         if chosen.size >= 3 and len(boxes) < 12:
-            names.append(str(name))
-            boxes.append(_box(chosen))
-    axes.bxp(boxes, showfliers=False)
-    axes.set_xticks(range(1, len(names) + 1), names, fontsize=7)
-    axes.axhline(0.0, color="black", linewidth=0.8)
-    axes.set_ylabel("raster - control, m")
+            boxes.append(("", str(name), _five(chosen)))
+    ends = [0.0, *(value for _, _, five in boxes for value in five)]
+    room = 0.05 * max(max(ends) - min(ends), 1e-3)
+    axes = Axes(canvas, _INSIDE, (0.0, max(1, len(boxes))), (min(ends) - room, max(ends) + room))
+    axes.curve(np.array(axes.x), np.zeros(2))
+    for k, (kind, name, five) in enumerate(boxes):
+        low, q1, median, q3, high = five
+        middle = k + 0.5
+        for end, near in ((low, q1), (high, q3)):
+            axes.curve(np.full(2, middle), np.array([near, end]))
+            axes.curve(np.array([middle - 0.12, middle + 0.12]), np.full(2, end))
+        corners = np.array([-0.25, 0.25, 0.25, -0.25, -0.25]) + middle
+        axes.curve(corners, np.array([q1, q1, q3, q3, q1]))
+        axes.curve(np.array([middle - 0.25, middle + 0.25]), np.full(2, median), _RED, 2)
+        at = float(axes.at(middle, 0.0)[0])
+        for line, text in enumerate(part for part in (kind, name) if part):
+            canvas.text((at, _INSIDE.bottom + 12 + 15 * line), text[:_LONGEST_NAME], TICK_PX)
+    axes.frame("", "", "raster - control, m")
 
 
-def _box(values: Any) -> dict[str, Any]:
-    low, q1, median, q3, high = (float(v) for v in np.percentile(values, (5, 25, 50, 75, 95)))
-    return {"whislo": low, "q1": q1, "med": median, "q3": q3, "whishi": high}
+def _five(values: Any) -> tuple[float, ...]:
+    """The 5th, 25th, 50th, 75th and 95th percentile."""
+    return tuple(float(v) for v in np.percentile(values, (5, 25, 50, 75, 95)))
 
 
-def _coverage(figure: Any, validation: Validation) -> None:
-    from scipy.stats import norm
-
-    axes = figure.subplots()
+def _coverage(canvas: Canvas, validation: Validation) -> None:
     known = np.isfinite(validation.sigma_m) & (validation.sigma_m > 0)
     ratio = np.abs(validation.error_m[known]) / validation.sigma_m[known]
     k = np.linspace(0.0, 4.0, 81)
-    axes.plot(k, 2 * norm.cdf(k) - 1, color="black", linewidth=0.8, label="as stated (normal)")
-    axes.plot(k, [float(np.mean(ratio <= v)) for v in k], color="#c0392b", label="found")
-    axes.set(xlabel="k standard deviations", ylabel="share of errors within", ylim=(0, 1))
-    axes.legend(frameon=False)
+    axes = Axes(canvas, _INSIDE, (0.0, 4.0), (0.0, 1.0))
+    lines = (
+        ("as stated (normal)", [math.erf(v / math.sqrt(2.0)) for v in k], BLACK, 1),
+        ("found", [float(np.mean(ratio <= v)) for v in k], _RED, 2),
+    )
+    for number, (name, shares, colour, width) in enumerate(lines):
+        axes.curve(k, np.array(shares), colour, width)
+        y = _INSIDE.bottom - 40 + 18 * number
+        canvas.line([(_INSIDE.right - 170, y), (_INSIDE.right - 145, y)], colour, width)
+        canvas.text((_INSIDE.right - 138, y), name, TICK_PX, "lm")
+    axes.frame("", "k standard deviations", "share of errors within")
 
 
 def _page(validation: Validation, folder: Path, drawn: list[tuple[str, str]]) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from orograph.pipeline.core.page import page, pictures, table
-from orograph.pipeline.core.pictures import scale_bar
+from orograph.pipeline.core.painting import MAGMA
+from orograph.pipeline.core.pictures import draw_map
 from orograph.pipeline.core.raster import FloatArray
 from orograph.pipeline.errors import StoreUnwritable
 from orograph.pipeline.learning.superres.evaluate import EvaluationTile
@@ -34,22 +35,13 @@ class MapWriter:
 
     def __call__(self, method: str, tile: EvaluationTile, fine_m: FloatArray) -> None:
         """Draw one map; the scale of a tile is that of its first method, so that maps compare."""
-        from matplotlib.figure import Figure
-
         error = np.abs(fine_m - tile.fine_m)
         scale = self._scale.setdefault(tile.name, float(np.nanpercentile(error, _SHOWN)) or 1.0)
-        figure = Figure(figsize=(6, 5), layout="constrained")
-        axes = figure.subplots()
-        across_m, down_m = tile.pixel_size_m
-        extent = (0.0, error.shape[1] * across_m, 0.0, error.shape[0] * down_m)
-        image = axes.imshow(error, cmap="magma", vmin=0.0, vmax=scale, interpolation="nearest", extent=extent)
-        scale_bar(axes, extent[1], 1.0)
         rmse = float(np.sqrt(np.nanmean(np.square(error))))
-        axes.set_title(f"{tile.name}: {method}, RMSE {rmse:.2f} m", fontsize=9)
-        axes.set_axis_off()
-        figure.colorbar(image, label="|original - derived| (m)", shrink=0.8)
         stem = f"{tile.name} {method}".replace(" ", "_").replace(",", "_").replace("/", "_")
-        figure.savefig(self.folder / f"{stem}.png", dpi=110)
+        title = f"{tile.name}: {method}, RMSE {rmse:.2f} m"
+        path = self.folder / f"{stem}.png"
+        draw_map(path, error, tile.pixel_size_m, title, (MAGMA, 0.0, scale), "|original - derived|, m")
 
 
 def plot_gains(report: dict[str, Any], path: Path) -> None:

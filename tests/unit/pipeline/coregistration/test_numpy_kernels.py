@@ -8,6 +8,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from scipy.ndimage import gaussian_filter
 
+from orograph.pipeline.core.compiled import numpy_forms
 from orograph.pipeline.core.raster import Raster
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import cpu_kernels, fit
@@ -33,9 +34,8 @@ def pair():
 
 @pytest.fixture
 def by_numpy():
-    token = cpu_kernels._by_numpy.set(True)
-    yield
-    cpu_kernels._by_numpy.reset(token)
+    with numpy_forms(used=True):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ import pytest
 from odc.geo.geobox import GeoBox
 from PIL import Image
 
+from orograph.pipeline.coregistration.estimate import Spread
 from orograph.pipeline.coregistration.notices import height_bias
-from orograph.pipeline.coregistration.plots import arrows, by_height, difference_map, histogram, shift_map, spread_text
+from orograph.pipeline.coregistration.plots import arrows, by_height, difference_map, histogram, shift_map
 from tests.support.pairs import AFFINE
 
 BOX = GeoBox((30, 40), AFFINE, "EPSG:3035")
@@ -44,7 +45,7 @@ def test_arrows_of_a_constant_field_have_no_length(tmp_path):
 
 def test_a_histogram_shows_both_distributions(tmp_path):
     rng = np.random.default_rng(0)
-    histogram(tmp_path / "h.png", rng.normal(3, 2, 2000), rng.normal(0, 1, 2000))
+    histogram(tmp_path / "h.png", Spread.of(rng.normal(3, 2, 2000)), Spread.of(rng.normal(0, 1, 2000)))
     assert len(colours(tmp_path / "h.png")) > 10
 
 
@@ -57,4 +58,4 @@ def test_a_bias_by_height_is_a_rising_line(tmp_path):
 
 
 def test_numbers_in_words_have_no_negative_zero():
-    assert spread_text(np.array([-0.001, -0.001, -0.001])) == "median 0.00 m, NMAD 0.00 m"
+    assert str(Spread.of(np.array([-0.001, -0.001, -0.001]))) == "median 0.00 m, NMAD 0.00 m"

@@ -50,3 +50,16 @@ def test_a_grid_elsewhere_is_void():
     raster = plane_raster(30, 30)
     away = GeoBox((5, 6), Affine.translation(0, 1e6) @ raster.geobox.affine, "EPSG:3035")
     assert np.isnan(warp(raster, DisplacementField(raster.geobox), away)).all()
+
+
+@pytest.mark.parametrize(("row", "col"), [(0, 0), (-3, 4), (5, -2), (90, 0)])
+def test_a_field_that_moves_nothing_copies_pixels_of_the_same_grid(row, col):
+    raster = plane_raster(40, 30)
+    box = GeoBox((20, 35), raster.geobox.affine @ Affine.translation(col, row), raster.geobox.crs)
+    out = warp(raster, DisplacementField(raster.geobox), box)
+    expected = np.full((20, 35), np.nan, np.float32)
+    for r in range(20):
+        for c in range(35):
+            if 0 <= r + row < 40 and 0 <= c + col < 30:
+                expected[r, c] = raster.heights_m[r + row, c + col]
+    np.testing.assert_array_equal(out, expected)

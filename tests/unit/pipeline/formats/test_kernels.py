@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from orograph.pipeline.formats import kernels
+from orograph.pipeline.formats import kernels, numpy_forms
 
 
 def test_sealing_replaces_what_is_not_finite_and_measures_the_rest():
@@ -13,6 +13,16 @@ def test_sealing_replaces_what_is_not_finite_and_measures_the_rest():
     sealed = np.empty_like(values)
     assert kernels.seal_float(values, -32768.0, sealed) == (4.0, -2.0, 3.0, 2.0, 14.0)
     np.testing.assert_array_equal(sealed, [[1, -32768, 3], [-32768, -2, 0]])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_numpy_form_seals_to_the_same_bits(share):
+    rng = np.random.default_rng(7)
+    values = rng.normal(1000, 300, (60, 70)).astype(np.float32)
+    values[rng.random(values.shape) < share] = np.nan
+    sealed, plain = np.empty_like(values), np.empty_like(values)
+    assert numpy_forms.seal_float(values, -32768.0, plain) == kernels.seal_float(values, -32768.0, sealed)
+    np.testing.assert_array_equal(plain, sealed)
 
 
 def test_a_void_block_counts_nothing():

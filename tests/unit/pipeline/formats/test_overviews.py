@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from orograph.pipeline.core.compiled import numpy_forms
 from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.formats.overviews import Shrinking, halve
 
@@ -76,3 +77,20 @@ def test_labels_of_odd_sizes_are_labels_of_the_raster() -> None:
     part = Shrinking.of((3, 3), PixelWindow(0, 0, 2, 2))
     assert part(values, "mode", 255).tolist() == [[7, 4], [1, 5]]
     assert part(values, "nearest", 255).tolist() == [[3, 4], [1, 7]]
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (37, 51)])
+@pytest.mark.parametrize(("kind", "nodata"), [("float32", VOID), ("int16", VOID), ("uint8", None)])
+def test_numpy_forms_give_the_same_bits(shape: tuple[int, int], kind: str, nodata: float | None) -> None:
+    """A first command on a machine writes the same overviews as later ones."""
+    rng = np.random.default_rng(5)
+    values = rng.normal(100, 40, shape).clip(0, 250).astype(kind)
+    if nodata is not None:
+        values[rng.random(shape) < 0.2] = nodata
+    made = []
+    for used in (False, True):
+        with numpy_forms(used=used):
+            part = Shrinking.of(shape, PixelWindow(0, 0, (shape[0] + 1) // 2, (shape[1] + 1) // 2))
+            made.append((part(values, "average", nodata), halve(values, "average", nodata)))
+    for compiled, plain in zip(*made, strict=True):
+        np.testing.assert_array_equal(plain, compiled)
