@@ -22,6 +22,7 @@ from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.redaction import public_ref
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.pipeline.sources.sensor import RESOLVER
+from orograph.pipeline.sources.terrain_models import terrain_of
 from orograph.pipeline.version import PROCESSING_VERSION
 
 ProgressCallback = Callable[[str, float], None]
@@ -82,6 +83,7 @@ class Job:
                 "files": ref.files_digest,
                 "horizontal": ref.horizontal.identity() if ref.horizontal else None,
                 **_land_cover(ref.source),
+                **self._terrain(ref.source),
                 **{
                     name: value for name in ("noise_m", "horizontal_accuracy_m") if (value := getattr(ref.source, name))
                 },
@@ -98,6 +100,14 @@ class Job:
         if self.alignment:
             document["alignment"] = [record.model_dump(mode="json") for record in self.alignment]
         return _sha256(document)[:32]
+
+    def terrain(self, source: Source) -> Source | None:
+        """The bare-earth model that lowers a DSM of the job, if any."""
+        return terrain_of(source, (ref.source for ref in self.sources), self.settings.bare_earth)
+
+    def _terrain(self, source: Source) -> dict[str, str]:
+        found = self.terrain(source)
+        return {} if found is None else {"terrain": found.id}
 
     @property
     def prefix(self) -> str:

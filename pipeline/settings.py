@@ -50,8 +50,8 @@ class ProcessingSettings(BaseModel):
     """Device of networks (super-resolution, bare earth) and of coregistration. Each is deterministic; `cpu` and `cuda` differ in
     the last bits."""
     bare_earth: str = "none"
-    """Removal of canopy and buildings from DSMs: `none`, `opening`, `edges` (steps along mapped woods), a model such as
-    `bare-earth-2m`, or `auto` for what was shown to help at the pixels of each source."""
+    """Removal of canopy and buildings from DSMs: `none`, `opening`, `edges` (steps along mapped woods), `fusion` (the
+    level of a terrain model such as GEDTM30 under canopy), a model such as `bare-earth-2m`, or `auto` for what was shown to help at the pixels of each source."""
     bare_earth_precision: Precision = DEFAULT_PRECISION
     """Precision of the bare-earth network, as `superres_precision`."""
     blend_width_m: float = Field(default=200.0, ge=0)

@@ -8,7 +8,6 @@ along them, the DSM is not lowered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -47,7 +46,7 @@ _FOLLOWING_SCATTER_M: Final = 10.0
 """Standard deviations of such steps, and of their estimates under different assumptions on the terrain."""
 _AGREEMENT: Final = 0.15
 """Scatter of the estimates of a real step over its expected height."""
-_STAND_SPREAD: Final = 0.55
+STAND_SPREAD: Final = 0.55
 """Standard deviation of a canopy's height within a forest over its mean."""
 _OPEN_SHARE: Final = 0.05
 _LEVEL_M: Final = 0.01
@@ -98,48 +97,23 @@ def lower_by_edges(
         footprint_m: Standard deviation of the sensor's footprint, metres; the canopy is blurred by it as the terrain is.
     """
     scene = EdgeScene.of(heights_m, shares, pixel_size_m, footprint_m)
-    expected = expected_canopy(scene, BlockLattice(heights_m.shape, origin_px), canopy_share)
-    return lowered_by(scene, expected.height_m, expected.variance)
-
-
-class ExpectedCanopy(NamedTuple):
-    """Height of the objects that a pixel of the DSM contains, by the map and the steps along its edges.
-
-    Attributes:
-        height_m: Expected height, metres, zero where nothing is believed.
-        variance: Its variance, square metres; large where a map is neither confirmed nor refuted.
-    """
-
-    height_m: Array
-    variance: Array
-
-
-def expected_canopy(
-    scene: EdgeScene, lattice: BlockLattice, canopy_share: float, measured: Sequence[Steps] | None = None
-) -> ExpectedCanopy:
-    """Estimate the objects in each pixel from the steps along mapped edges, and from other measurements of the steps.
-
-    Args:
-        scene: The DSM and its map.
-        lattice: Blocks under it.
-        canopy_share: Share of the canopy's height that the sensor measures.
-        measured: Heights of trees and of buildings by block, measured independently of edges.
-    """
-    trees, built = laplacian_steps(scene, lattice)
-    trees = joined(trees, profile_steps(scene, lattice))
-    doubts = [doubt(*pair) for pair in zip((trees, built), sharp_parts(scene, lattice), strict=True)]
-    steps = (
-        [trees, built] if measured is None else [joined(*pair) for pair in zip((trees, built), measured, strict=True)]
-    )
-    height, variance = np.zeros(scene.heights_m.shape), np.zeros(scene.heights_m.shape)
-    for step, log_odds, seen, blurred, (mean, spread) in zip(
-        steps, doubts, scene.seen, scene.blurred, plausible_heights(canopy_share), strict=True
+    lattice = BlockLattice(heights_m.shape, origin_px)
+    lowering, variance = np.zeros(heights_m.shape), np.zeros(heights_m.shape)
+    for (step, log_odds), seen, blurred, plausible in zip(
+        edge_steps(scene, lattice), scene.seen, scene.blurred, plausible_heights(canopy_share), strict=True
     ):
-        belief = weigh(step, mean, spread, log_odds)
+        belief = weigh(step, *plausible, log_odds)
         taken = belief.gained * belief.height_m
-        height += seen * lattice.spread(taken)
+        lowering += seen * lattice.spread(taken)
         variance += np.square(blurred) * lattice.spread(_variance(belief, taken))
-    return ExpectedCanopy(height, variance)
+    return lowered_by(scene, lowering, variance)
+
+
+def edge_steps(scene: EdgeScene, lattice: BlockLattice) -> list[tuple[Steps, Array]]:
+    """Measure the steps of trees and of buildings along mapped edges by block, and the log odds that they are objects'."""
+    trees, built = laplacian_steps(scene, lattice)
+    steps = (joined(trees, profile_steps(scene, lattice)), built)
+    return [(step, doubt(step, sharp)) for step, sharp in zip(steps, sharp_parts(scene, lattice), strict=True)]
 
 
 def plausible_heights(canopy_share: float) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -161,7 +135,7 @@ def lowered_by(scene: EdgeScene, lowering_m: Array, variance: Array) -> CanopyEd
 
 def _variance(belief: Belief, taken: Array) -> Array:
     """Variance of what is left after lowering by `taken`, if objects stand with that probability."""
-    spread = belief.variance + np.square(_STAND_SPREAD * belief.height_m)
+    spread = belief.variance + np.square(STAND_SPREAD * belief.height_m)
     there = spread + np.square(belief.height_m - taken)
     return np.asarray(belief.probability * there + (1.0 - belief.probability) * np.square(taken))
 

@@ -12,9 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from orograph.pipeline.bare_earth.filters import EDGES, EDGES_SIZES_M
+from orograph.pipeline.bare_earth.filters import EDGES, EDGES_SIZES_M, FUSION
 from orograph.pipeline.bare_earth.remove import bare_earth, halo_px, pixel_sizes_m, takes_land_cover, weights_sha256
 from orograph.pipeline.bare_earth.square_pixels import halo_px as oblong_halo_px
+from orograph.pipeline.bare_earth.terrain_fusion import TerrainModel
+from orograph.pipeline.bare_earth.terrain_reader import TerrainReader
 from orograph.pipeline.core.block_mean import block_mean
 from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.core.pixel_size import RowBand, row_bands
@@ -31,21 +33,22 @@ FINE_MODEL: Final = "bare-earth-2m"
 """Network that `auto` selects for fine DSMs."""
 
 
-def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
+def model_for(source: Source, setting: str, pixel_size_m: float, *, fused: bool = False) -> str | None:
     """Return the bare-earth model of a source; None for DTMs and if bare earth is off.
 
     `auto` selects the models that were shown to improve heights: the network at 2 m, for pixels of its size or a whole
         fraction of it up to the
-    size of the target pixel, and `edges` for coarse DSMs with a land-cover map. The network at 30 m follows wrong maps
+    size of the target pixel, and for coarse DSMs `fusion` with a terrain model (`fused`), else `edges` with a
+    land-cover map. `fusion` without its terrain model is `edges`. The network at 30 m follows wrong maps
     and is used only if named. A DSM without a suitable model is used as is, and the manifest records it.
     """
     if source.surface is not Surface.DSM or setting == "none":
         return None
-    if setting != AUTO:
+    if setting not in (AUTO, FUSION):
         return setting
     low, high = EDGES_SIZES_M
-    if low <= source.resolution_m <= high:
-        return EDGES if source.land_cover is not None else None
+    if low <= source.resolution_m <= high or setting == FUSION:
+        return FUSION if fused else EDGES if source.land_cover is not None else None
     if source.resolution_m > high:
         return None
     # Imports torch: a second and 240 MB that a tile without bare earth must not pay.
@@ -53,16 +56,21 @@ def model_for(source: Source, setting: str, pixel_size_m: float) -> str | None:
     return FINE_MODEL if (averaged_px(FINE_MODEL, source.resolution_m) or most + 1) <= most else None
 
 
-def bare_earth_choice(source: Source, pixel_size_m: float) -> str:
+def bare_earth_choice(source: Source, pixel_size_m: float, *, fused: bool = False) -> str:
     """Describe the choice of `auto` for a DSM, with the reason."""
-    name = model_for(source, AUTO, pixel_size_m)
+    name = model_for(source, AUTO, pixel_size_m, fused=fused)
     low, high = EDGES_SIZES_M
+    if name == FUSION:
+        mapped = "with" if source.land_cover is not None else "without"
+        return (
+            f"{FUSION}, its pixels are coarse and {source.terrain} is the terrain below it, {mapped} a land-cover map"
+        )
     if name == EDGES:
         return f"{EDGES}, its pixels are coarse and it has a land-cover map"
     if name is not None:
         return f"{name}, trained at its pixels"
     if low <= source.resolution_m <= high:
-        return "kept, without a land-cover map nothing was shown to help at its pixels"
+        return "kept, without a land-cover map or a terrain model nothing was shown to help at its pixels"
     return f"kept, no bundled bare-earth model fits pixels of {source.resolution_m:g} m in tiles of {pixel_size_m:g} m"
 
 
@@ -75,6 +83,11 @@ def canopy_share_of(source: Source) -> float:
 def footprint_of(source: Source) -> float:
     """Standard deviation of a DSM's footprint, metres; zero unless its sensor model gives one."""
     return 0.0 if source.sensor is None else sum(source.sensor.sigmas_m) / 2.0
+
+
+def noise_of(source: Source) -> float:
+    """Standard deviation of a DSM's noise on hills, metres, by its sensor model or as declared."""
+    return source.noise_m if source.sensor is None else math.sqrt(source.sensor.typical_variance)
 
 
 def averaged_px(model: str, resolution_m: float, fetch: Read | None = None) -> int | None:
@@ -92,6 +105,7 @@ class GroundReader:
         reader: Reader of the source.
         model: Name of the bare-earth model.
         land_cover: Land-cover map for the model, if the source has one and the model uses one.
+        terrain: Reads the terrain model for `fusion`.
         device: Torch device the model runs on.
         precision: Of its convolutions.
         fetch: Reads weights that are named by their content.
@@ -100,6 +114,7 @@ class GroundReader:
     reader: SourceReader
     model: str
     land_cover: LandCover | None = None
+    terrain: TerrainReader | None = None
     device: str = "cpu"
     precision: Precision = DEFAULT_PRECISION
     fetch: Read | None = None
@@ -140,6 +155,8 @@ class GroundReader:
             shares=self._shares(worked, row, col, rows, cols),
             canopy_share=canopy_share_of(self.reader.source),
             footprint_m=footprint_of(self.reader.source),
+            terrain=self._terrain(worked, row, col, (rows, cols)),
+            noise_m=noise_of(self.reader.source),
             device=self.device,
             precision=self.precision,
             fetch=self.fetch,
@@ -162,6 +179,11 @@ class GroundReader:
             k for k in range(1, factor + 1) if factor % k == 0 and low <= self.reader.source.resolution_m * k <= high
         ]
         return max(fits, default=factor)
+
+    def _terrain(self, lattice: SourceGrid, row: int, col: int, shape: tuple[int, int]) -> TerrainModel | None:
+        if self.terrain is None:
+            return None
+        return self.terrain.read(lattice, self.reader.source.resolution_m * lattice.factor, row, col, shape)
 
     def _shares(self, lattice: SourceGrid, row: int, col: int, rows: int, cols: int) -> FloatArray | None:
         if self.land_cover is None or not takes_land_cover(self.model, self.fetch):

@@ -16,9 +16,11 @@ from rasterio.fill import fillnodata
 from scipy import ndimage
 
 from orograph.pipeline.bare_earth.canopy_edges import HALO_PX as EDGES_HALO_PX
-from orograph.pipeline.bare_earth.canopy_edges import lower_by_edges
-from orograph.pipeline.bare_earth.filters import EDGES, EDGES_SIZES_M, FILTERS, OPENING, OPENING_SIZES_M
+from orograph.pipeline.bare_earth.canopy_edges import CanopyEdges, lower_by_edges
+from orograph.pipeline.bare_earth.filters import EDGES, EDGES_SIZES_M, FILTERS, FUSION, OPENING, OPENING_SIZES_M
 from orograph.pipeline.bare_earth.square_pixels import Squares
+from orograph.pipeline.bare_earth.terrain_fusion import HALO_PX as FUSION_HALO_PX
+from orograph.pipeline.bare_earth.terrain_fusion import TerrainModel, lower_by_fusion
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.core.weights_uri import Read
@@ -66,6 +68,8 @@ def bare_earth(
     shares: FloatArray | None = None,
     canopy_share: float = 1.0,
     footprint_m: float = 0.0,
+    terrain: TerrainModel | None = None,
+    noise_m: float = 0.0,
     device: str = "cpu",
     precision: Precision = DEFAULT_PRECISION,
     fetch: Read | None = None,
@@ -76,8 +80,8 @@ def bare_earth(
         heights_m: DSM heights, (rows, columns), metres; NaN is void.
         pixel_size_m: Size of a pixel, metres, or along columns and along rows; each model works at the sizes it
             was trained at. Oblong pixels are averaged to squares along their finer axis before the model sees them.
-        model: Registry name of a bare-earth model, the path of its file, `opening` for the morphological filter, or
-            `edges` for the steps along the edges of mapped woods, which needs `shares`.
+        model: Registry name of a bare-earth model, the path of its file, `opening` for the morphological filter,
+            `edges` for the steps along the edges of mapped woods, which needs `shares`, or `fusion` with `terrain`.
         probability: An object stands where P(height above the terrain > 2 m) exceeds this; None for the model's own
             value.
         smooth: Fit a plane around each corrected pixel, weighted by certainty and tied to open terrain around it.
@@ -85,8 +89,10 @@ def bare_earth(
             windows of one DSM agree.
         shares: (2, rows, columns), share of trees and of buildings by a land-cover map, NaN where unknown; only for
             models trained with it.
-        canopy_share: Share of the canopy's height that the DSM's sensor measures; only for `edges`.
-        footprint_m: Standard deviation of that sensor's footprint, metres; only for `edges`.
+        canopy_share: Share of the canopy's height that the DSM's sensor measures; for `edges` and `fusion`.
+        footprint_m: Standard deviation of that sensor's footprint, metres; for `edges` and `fusion`.
+        terrain: A bare-earth terrain model on the same pixels; only for `fusion`.
+        noise_m: Standard deviation of the DSM's noise, metres; only for `fusion`.
         device: Torch device the model runs on; the filter runs on the processor.
         precision: Of the model's convolutions; float32 where the device does not convolve in it.
         fetch: Reads weights that are named by their content.
@@ -105,11 +111,9 @@ def bare_earth(
     if np.isinf(heights_m).any():
         raise HeightsNotFinite("infinite heights", remedy="mark them as nodata")
     sizes_m = pixel_size_m if isinstance(pixel_size_m, tuple) else (pixel_size_m, pixel_size_m)
-    if model == EDGES:
-        if shares is None:
-            nothing = np.zeros(heights_m.shape, np.float32)
-            return BareEarth(heights_m.astype(np.float32), nothing, nothing.astype(np.bool_))
-        return BareEarth(*lower_by_edges(heights_m, shares, canopy_share, origin_px, sizes_m, footprint_m))
+    if model in (EDGES, FUSION):
+        seen = (canopy_share, origin_px, sizes_m, footprint_m)
+        return BareEarth(*_by_steps(heights_m, shares, terrain if model == FUSION else None, seen, noise_m))
     surface = _filled(heights_m, void) if void.any() else np.asarray(heights_m, dtype=np.float32)
 
     def ground_below(
@@ -136,6 +140,22 @@ def bare_earth(
         ground, sigma, lowered = _on_oblong(surface, squares, *square)
     lowered = np.where(void, np.float32(0), lowered)
     return partly_lowered(heights_m, ground, sigma, lowered)
+
+
+def _by_steps(
+    heights_m: FloatArray,
+    shares: FloatArray | None,
+    terrain: TerrainModel | None,
+    seen: tuple[float, tuple[int, int], tuple[float, float], float],
+    noise_m: float,
+) -> CanopyEdges:
+    """By the steps along mapped edges, a terrain model, or both; without either the DSM is unchanged."""
+    if terrain is not None and np.isfinite(terrain.heights_m).any():
+        return lower_by_fusion(heights_m, terrain, shares, *seen, noise_m)
+    if shares is not None:
+        return lower_by_edges(heights_m, shares, *seen)
+    nothing = np.zeros(heights_m.shape, np.float32)
+    return CanopyEdges(heights_m.astype(np.float32), nothing, nothing.astype(np.bool_))
 
 
 def partly_lowered(heights_m: FloatArray, ground_m: FloatArray, sigma_m: FloatArray, lowered: FloatArray) -> BareEarth:
@@ -204,8 +224,8 @@ def halo_px(model: str, fetch: Read | None = None) -> int:
     """
     if model == OPENING:
         return _OPENING_HALO_PX
-    if model == EDGES:
-        return EDGES_HALO_PX
+    if model in (EDGES, FUSION):
+        return EDGES_HALO_PX if model == EDGES else FUSION_HALO_PX
     spec = _loaded(model, fetch=fetch).spec
     return spec.halo_px + round(_REACH_SIGMAS * max(1.0, _SMOOTH_M / spec.pixel_size_m[0]))
 
@@ -219,7 +239,7 @@ def pixel_sizes_m(model: str, fetch: Read | None = None) -> tuple[float, float]:
 
 def takes_land_cover(model: str, fetch: Read | None = None) -> bool:
     """Whether a model can use shares of trees and buildings."""
-    return model == EDGES or (model != OPENING and _loaded(model, fetch=fetch).spec.cover)
+    return model in (EDGES, FUSION) or (model != OPENING and _loaded(model, fetch=fetch).spec.cover)
 
 
 def weights_sha256(model: str, fetch: Read | None = None) -> str | None:

@@ -45,6 +45,7 @@ from orograph.pipeline.sources.remote_sidecars import remote_sidecars
 from orograph.pipeline.sources.sidecars import companions
 from orograph.pipeline.sources.source_files import LocalFiles, Probe, SourceFiles
 from orograph.pipeline.sources.source_index import SourceIndex
+from orograph.pipeline.sources.terrain_models import by_rank, check_terrain
 from orograph.pipeline.superres.thinning_check import check_thinning, relies_on_thinning, sample_points_deg
 
 _PROBES_AT_ONCE: Final = 8
@@ -136,6 +137,7 @@ class Planner:
         names = {"superres": pinned(self.settings.superres), "bare_earth": pinned(self.settings.bare_earth)}
         self.settings = self.settings.model_copy(update=names)
         check_settings(self.settings)
+        check_terrain(self.sources, self.settings)
         for source in self.sources:
             check_ready(source)
         if self.grids_dir is not None:
@@ -193,7 +195,7 @@ class Planner:
         shapes: list[tuple[Source, Sequence[BaseGeometry]]] = []
         inside = False
         read = self._read[tile.id] = {}
-        for source in sorted(self.sources, key=lambda s: s.rank):
+        for source in by_rank(self.sources, self.settings):
             found = self._files(source, tile)
             if found is not None:
                 inside |= found.is_inside

@@ -67,6 +67,15 @@ def transform(
     return np.where(np.isfinite(x), x, np.nan), np.where(np.isfinite(y), y, np.nan)
 
 
+def inverse(operation: HorizontalOperation, x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """East and north of EPSG:3035 for coordinates in the source's CRS; NaN and errors as `transform`."""
+    for name, sha256 in operation.grids.items():
+        _check(name, sha256)
+    there = _transformer(operation.definition, tuple(operation.grids.values()))
+    east, north = there.transform(x, y, direction="INVERSE")
+    return np.where(np.isfinite(east), east, np.nan), np.where(np.isfinite(north), north, np.nan)
+
+
 def pin_operation(source: Source, tile_bounds_deg: tuple[float, float, float, float]) -> HorizontalOperation:
     """Choose the operation for a source, over its whole area if declared, so that all tiles agree.
 

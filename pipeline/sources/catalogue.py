@@ -216,6 +216,8 @@ class Source(_Frozen):
         anonymous: Read public buckets without credentials.
         access: Access to the source's server.
         land_cover: Land-cover map that shows a bare-earth model trees and buildings.
+        terrain: Id of a bare-earth model of the same terrain, such as `gedtm30`. In a run that uses both, bare earth by
+            fusion takes the level under canopy from it, and its own heights fill the gaps of this source only.
         sensor: Measured footprint and noise, or the name of a bundled sensor model such as `srtm`.
         licence: SPDX id, or `proprietary` with the licence's own name in `licence_name`.
         attribution: Credit as the provider words it.
@@ -257,6 +259,7 @@ class Source(_Frozen):
     anonymous: bool = False
     access: Access = Access()
     land_cover: LandCover | None = None
+    terrain: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     sensor: SensorModel | None = None
     layer: Literal["height", "error"] = "height"
     unverified: tuple[str, ...] = ()

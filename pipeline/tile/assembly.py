@@ -20,12 +20,15 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from orograph.pipeline.bare_earth.canopy_error import canopy_reader
+from orograph.pipeline.bare_earth.filters import FUSION
 from orograph.pipeline.bare_earth.reader import GroundReader, model_for
+from orograph.pipeline.bare_earth.terrain_reader import TerrainReader
 from orograph.pipeline.core.weights_uri import Read
 from orograph.pipeline.errors import OutsideAreaOfUse
 from orograph.pipeline.job import Job
 from orograph.pipeline.resampling.node_grid import NodeGrid, NodeMapping, Target
 from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import SourceRef
 from orograph.pipeline.superres import takes_options, takes_sensor
@@ -36,7 +39,7 @@ from orograph.pipeline.tile.memory import tile_halo_px
 from orograph.pipeline.tile.prepared_source import PreparedSource, SamplingPlan, pinned
 from orograph.pipeline.tile.seamless_reader import SeamlessReader
 from orograph.pipeline.tile.stages.stage import Layer
-from orograph.pipeline.vertical import VerticalCatalogue, delta_surface
+from orograph.pipeline.vertical import Operation, VerticalCatalogue, delta_surface
 
 HALO_M: Final = 5_000.0
 """Smallest margin around a tile within which its sources are read for estimation and halos."""
@@ -70,10 +73,11 @@ class TileAssembly:
         self.nodes = NodeGrid.around(self._reach)
         self._stack = ExitStack()
         self.sources: list[PreparedSource] = []
+        self._readers: dict[str, SeamlessReader] = {}
         self.rejected: list[OutsideAreaOfUse] = []
         try:
             for number, ref in enumerate(job.sources, start=1):
-                prepared = self._prepare(number, ref, paths[ref.source.id], grids_dir)
+                prepared = self._prepare(number, ref, paths, grids_dir)
                 if prepared is not None:
                     self.sources.append(prepared)
         except BaseException:
@@ -110,20 +114,40 @@ class TileAssembly:
     @property
     def bytes_read(self) -> int:
         """Bytes of samples read so far."""
-        return sum(source.reader.bytes_read for source in self.sources)
+        return sum(reader.bytes_read for reader in self._readers.values())
 
-    def _prepare(
-        self, number: int, ref: SourceRef, paths: Sequence[RasterFile], grids_dir: Path
-    ) -> PreparedSource | None:
-        source, settings = ref.source, self.job.settings
-        reader = self._stack.enter_context(SeamlessReader(source, paths))
-        operation = VerticalCatalogue.load().operation(
+    def _reader(self, ref: SourceRef, paths: MappingABC[str, Sequence[RasterFile]]) -> SeamlessReader:
+        """The reader of a source, opened once: a DSM may read a later source as its terrain model."""
+        name = ref.source.id
+        if name not in self._readers:
+            self._readers[name] = self._stack.enter_context(SeamlessReader(ref.source, paths[name]))
+        return self._readers[name]
+
+    def _operation(self, source: Source, grids_dir: Path) -> Operation:
+        return VerticalCatalogue.load().operation(
             source.vertical_frame,
-            settings.target_frame,
+            self.job.settings.target_frame,
             grids_dir=grids_dir,
             user_grid=source.vertical_grid,
             epoch=source.epoch,
         )
+
+    def _terrain(
+        self, ref: SourceRef, paths: MappingABC[str, Sequence[RasterFile]], grids_dir: Path
+    ) -> TerrainReader | None:
+        """The reader of the terrain model below a DSM, if the job has one."""
+        found = self.job.terrain(ref.source)
+        if found is None:
+            return None
+        below = next(one for one in self.job.sources if one.source.id == found.id)
+        operations = tuple(self._operation(one.source, grids_dir) for one in (below, ref))
+        return TerrainReader(self._reader(below, paths), pinned(below), pinned(ref), (operations[0], operations[1]))
+
+    def _prepare(
+        self, number: int, ref: SourceRef, paths: MappingABC[str, Sequence[RasterFile]], grids_dir: Path
+    ) -> PreparedSource | None:
+        source, settings = ref.source, self.job.settings
+        reader, operation = self._reader(ref, paths), self._operation(source, grids_dir)
         try:
             surface = delta_surface(operation, self.nodes.extent, spacing_m=self.nodes.spacing_m)
             if (adjustment := dict(settings.adjustments).get(source.id)) is not None:
@@ -136,11 +160,13 @@ class TileAssembly:
         nodes = NodeGrid.around(self._reach, surface.step_x)
         delta = surface.nodes_m[: nodes.rows, : nodes.cols]
         record = surface.record(source.id)
-        model = model_for(source, settings.bare_earth, settings.pixel_size_m)
+        terrain = self._terrain(ref, paths, grids_dir)
+        model = model_for(source, settings.bare_earth, settings.pixel_size_m, fused=terrain is not None)
         ground = None
         if model is not None:
             arithmetic = settings.device, settings.bare_earth_precision
-            ground = GroundReader(reader, model, source.land_cover, *arithmetic, self._weights)
+            terrain = terrain if model == FUSION else None
+            ground = GroundReader(reader, model, source.land_cover, terrain, *arithmetic, self._weights)
         multiple = 1 if ground is None else ground.multiple
         chosen = upsampling_of(source, settings).name
         return PreparedSource(

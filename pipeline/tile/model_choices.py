@@ -31,12 +31,13 @@ def upsampler_of(source: Source, settings: ProcessingSettings, fetch: Read | Non
 def substitutions(jobs: Iterable[Job], fetch: Read | None = None) -> tuple[str, ...]:
     """One sentence for each source on which a requested model cannot be used."""
     tiles: dict[str, int] = defaultdict(int)
-    known: dict[tuple[str, ProcessingSettings], tuple[str, ...]] = {}
+    known: dict[tuple[str, ProcessingSettings, bool], tuple[str, ...]] = {}
     for job in jobs:
         for ref in job.sources:
-            pair = ref.source.id, job.settings
+            fused = job.terrain(ref.source) is not None
+            pair = ref.source.id, job.settings, fused
             if pair not in known:
-                known[pair] = _of_source(ref.source, job.settings, fetch)
+                known[pair] = _of_source(ref.source, job.settings, fetch, fused=fused)
             for sentence in known[pair]:
                 tiles[sentence] += 1
         unused = _unused(job, fetch)
@@ -53,7 +54,7 @@ def _unused(job: Job, fetch: Read | None) -> str | None:
     return f"{asked} is not used: no source is upsampled to {job.settings.pixel_size_m:g} m"
 
 
-def _of_source(source: Source, settings: ProcessingSettings, fetch: Read | None) -> tuple[str, ...]:
+def _of_source(source: Source, settings: ProcessingSettings, fetch: Read | None, *, fused: bool) -> tuple[str, ...]:
     found = []
     upsampler = upsampler_of(source, settings, fetch)
     if settings.superres == AUTO and upsampler is not None:
@@ -68,7 +69,7 @@ def _of_source(source: Source, settings: ProcessingSettings, fetch: Read | None)
         # Compiled kernels, which few plans need.
         from orograph.pipeline.bare_earth.reader import bare_earth_choice, model_for
 
-        if model_for(source, AUTO, settings.pixel_size_m) is None:
+        if model_for(source, AUTO, settings.pixel_size_m, fused=fused) is None:
             reason = bare_earth_choice(source, settings.pixel_size_m).removeprefix("kept, ")
             found.append(f"{source.id} stays a DSM: {reason}")
     return tuple(found)

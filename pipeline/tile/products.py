@@ -28,10 +28,10 @@ from orograph.pipeline.formats.thumbnail import write_thumbnail
 from orograph.pipeline.formats.vertical_datum import vertical_tags
 from orograph.pipeline.job import Job, ProgressCallback
 from orograph.pipeline.manifest import Band, CoregistrationRecord, FileFacts, Product, ProductInfo, canonical_json
-from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.facts import Facts
 from orograph.pipeline.sources.land_cover import LAND_COVER_SHA256
+from orograph.pipeline.sources.terrain_models import TERRAIN_MODEL
 from orograph.pipeline.superres import Resolver
 from orograph.pipeline.superres.choice import AUTO, upsampling_of
 from orograph.pipeline.superres.zoom import zoom_of
@@ -272,7 +272,7 @@ def draft_manifest(
         "models": {
             **_raised(resolvers),
             **_below(below.values()),
-            **_reasons([source.ref.source for source in shown], settings),
+            **_reasons([source.ref.source for source in shown], job),
         },
         "numerics": numerics_of(
             resolvers,
@@ -311,20 +311,23 @@ def _raised(resolvers: Sequence[Resolver]) -> dict[str, str]:
 
 
 def _below(readers: Collection[GroundReader]) -> dict[str, str]:
-    """Names of the bare-earth models used, the sha256 of their weights and of the maps they were shown, if any."""
+    """Names of the bare-earth models used, the sha256 of their weights and of the maps they were shown, terrain models."""
     names = sorted({reader.model for reader in readers})
     by_name = {reader.model: reader.weights_sha256 for reader in readers}
     digests = [digest for name in names if (digest := by_name[name])]
     maps = sorted({digest for reader in readers if (digest := reader.map_sha256)})
+    terrain = sorted({reader.terrain.reader.source.id for reader in readers if reader.terrain is not None})
     return {
         **({"bare_earth": "+".join(names)} if names else {}),
         **({"bare_earth_sha256": "+".join(digests)} if digests else {}),
         **({LAND_COVER_SHA256: "+".join(maps)} if maps else {}),
+        **({TERRAIN_MODEL: "+".join(terrain)} if terrain else {}),
     }
 
 
-def _reasons(sources: Sequence[Source], settings: ProcessingSettings) -> dict[str, str]:
+def _reasons(sources: Sequence[Source], job: Job) -> dict[str, str]:
     """Choices that `auto` made, and why: one clause per source that they concern."""
+    settings = job.settings
     chosen: dict[str, str] = {}
     if settings.superres == AUTO:
         coarse = [source for source in sources if zoom_of(source.resolution_m, settings.pixel_size_m) > 1]
@@ -333,7 +336,8 @@ def _reasons(sources: Sequence[Source], settings: ProcessingSettings) -> dict[st
     if settings.bare_earth == AUTO:
         surfaces = [source for source in sources if source.surface is Surface.DSM]
         chosen["bare_earth_choice"] = "; ".join(
-            f"{source.id}: {bare_earth_choice(source, settings.pixel_size_m)}" for source in surfaces
+            f"{source.id}: {bare_earth_choice(source, settings.pixel_size_m, fused=job.terrain(source) is not None)}"
+            for source in surfaces
         )
     return {name: text for name, text in chosen.items() if text}
 

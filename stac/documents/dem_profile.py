@@ -17,6 +17,7 @@ from orograph.pipeline.manifest import CoregistrationRecord, Manifest, Operation
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.land_cover import LAND_COVER_SHA256
 from orograph.pipeline.sources.refs import FileRef, HorizontalOperation, SourceRef
+from orograph.pipeline.sources.terrain_models import TERRAIN_MODEL
 from orograph.pipeline.superres.interpolants import INTERPOLANTS
 from orograph.stac.documents.json import Document
 
@@ -120,11 +121,13 @@ def _sources(manifest: Manifest) -> list[Document]:
 
 
 def _attribution(source: Source, manifest: Manifest) -> str:
-    """Whom to name: the source's makers, and those of the land-cover map by which it was lowered."""
+    """Whom to name: the source's makers, and those of the land-cover map and terrain model by which it was lowered."""
     used = manifest.models.get(LAND_COVER_SHA256, "").split("+")
     cover = source.land_cover
     named = cover.attribution if cover is not None and cover.sha256 in used else ""
-    return "; ".join(filter(None, (source.attribution, named)))
+    models = manifest.models.get(TERRAIN_MODEL, "").split("+")
+    terrain = [ref.source for ref in manifest.sources if ref.source.id == source.terrain and source.terrain in models]
+    return "; ".join(filter(None, (source.attribution, named, *(one.attribution for one in terrain))))
 
 
 def _source(ref: SourceRef, fraction: float | None) -> Document:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import rasterio
+from pyproj import Transformer
 from rio_cogeo import cog_validate
 from scipy.ndimage import binary_dilation
 
@@ -156,3 +157,50 @@ def test_a_map_that_lowered_heights_is_named_with_its_makers(tmp_path, model, sh
     item = json.loads(next((tmp_path / "store" / "stac").rglob(f"{TILE}/{TILE}.json")).read_text())
     (told,) = item["properties"]["dem:sources"]
     assert told["attribution"] == ("Flyers; Mapmakers" if shown else "Flyers")
+
+
+def test_a_terrain_model_takes_the_level_under_canopy_and_is_named(tmp_path):
+    metres, side = 30, 240
+    box = (4_210_000.0, 3_010_000.0, 4_210_000.0 + metres * side, 3_010_000.0 + metres * side)
+    path = write_source(tmp_path / "dsm.tif", "EPSG:3035", box, metres)
+    woods = np.zeros((side, side), np.float32)
+    woods[60:180, 60:180] = 15.0
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write(dataset.read(1) + woods, 1)
+    # In degrees and decimetres, two metres too high, and ranked above the DSM by its priority.
+    corners = Transformer.from_crs("EPSG:3035", "EPSG:4326", always_xy=True).transform_bounds(*box)
+    below = write_source(tmp_path / "below.tif", "EPSG:4326", corners, 1 / 3600, offset_m=2.0)
+    with rasterio.open(below, "r+") as dataset:
+        dataset.write(np.round(10 * dataset.read(1)), 1)
+    model = source(
+        below, id="below", horizontal_crs="EPSG:4326", resolution_m=30.0, unit="decimetre", priority=5,
+        accuracy_m=3.0, attribution="Modellers",
+    )  # fmt: skip
+    dsm = source(path, id="dsm", resolution_m=30.0, surface="DSM", attribution="Flyers", terrain="below")
+    made = {}
+    for asked in ("auto", "none"):
+        (tmp_path / asked).mkdir()
+        settings = ProcessingSettings(pixel_size_m=50.0, bare_earth=asked, fill_max_m=0.0, coregistration="none")
+        sources = (dsm, model) if asked == "auto" else (dsm,)
+        plan, outcomes, code = run(tmp_path / asked, *sources, settings=settings)
+        assert code == 0, outcomes[0].error
+        store = tmp_path / asked / "store"
+        manifest = Manifest.from_json((store / plan.jobs[0].manifest_key).read_bytes())
+        made[asked] = manifest, read_products(store, manifest, "elevation")[0], plan.jobs[0]
+    manifest, heights, job = made["auto"]
+    assert [ref.source.id for ref in job.sources] == ["dsm", "below"], "its own heights only fill gaps"
+    assert manifest.models["bare_earth"] == "fusion"
+    assert manifest.models["bare_earth_terrain"] == "below"
+    assert manifest.models["bare_earth_choice"].startswith(
+        "dsm: fusion, its pixels are coarse and below is the terrain"
+    )
+    item = json.loads(next((tmp_path / "auto" / "store" / "stac").rglob(f"{TILE}/{TILE}.json")).read_text())
+    assert item["properties"]["dem:sources"][0]["attribution"] == "Flyers; Modellers"
+    lowered = made["none"][1] - heights
+    north, west = round((3_050_000 - box[3]) / 50), round((box[0] - 4_200_000) / 50)
+    inside = lowered[north + 48 : north + 96, west + 48 : west + 96]
+    assert inside.mean() == pytest.approx(15.0, abs=2.5)
+    assert np.abs(lowered[north + 4 : north + 24, west + 4 : west + 140]).max() < 1e-3, "open terrain keeps the DSM"
+    alone = replace(job, sources=job.sources[:1])
+    assert alone.run_key == replace(made["none"][2], settings=job.settings).run_key, "without it nothing has changed"
+    assert alone.run_key != job.run_key

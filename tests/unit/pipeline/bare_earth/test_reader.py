@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from affine import Affine
 
-from orograph.pipeline.bare_earth.reader import GroundReader, averaged_px, model_for, stacked
+from orograph.pipeline.bare_earth.reader import GroundReader, averaged_px, bare_earth_choice, model_for, stacked
 from orograph.pipeline.core.grid import PixelWindow, Tile
 from orograph.pipeline.core.raster import HeightPatch
 from orograph.pipeline.core.surface import Surface
@@ -57,6 +57,20 @@ def test_auto_lowers_coarse_surfaces_only_with_a_map(tmp_path: Path) -> None:
     for resolution_m, name in ((30.0, "edges"), (90.0, None), (2.0, "bare-earth-2m")):
         dsm = surface(tmp_path / "a.tif", resolution_m).model_copy(update={"land_cover": cover})
         assert model_for(dsm, "auto", 10.0) == name
+
+
+def test_a_terrain_model_is_fused_where_pixels_are_coarse(tmp_path: Path) -> None:
+    cover = LandCover(path="map.tif", sha256="0" * 64)
+    named = surface(tmp_path / "a.tif", 30.0).model_copy(update={"terrain": "model"})
+    mapped = named.model_copy(update={"land_cover": cover})
+    for setting in ("auto", "fusion"):
+        assert model_for(named, setting, 10.0, fused=True) == "fusion"
+        assert model_for(mapped, setting, 10.0, fused=True) == "fusion"
+        assert model_for(mapped, setting, 10.0) == "edges"
+        assert model_for(named, setting, 10.0) is None
+    assert model_for(mapped, "edges", 10.0, fused=True) == "edges"
+    assert "model is the terrain below it, without" in bare_earth_choice(named, 10.0, fused=True)
+    assert "kept" in bare_earth_choice(named, 10.0)
 
 
 def test_fine_surfaces_are_reduced_before_they_are_averaged(tmp_path: Path) -> None:
