@@ -75,12 +75,22 @@ class _Difference(NamedTuple):
 
 
 class _Expected(NamedTuple):
-    """Objects in each pixel before its own difference is seen: share, probability, height and its variance."""
+    """Objects in each pixel before its own difference is seen.
+
+    Attributes:
+        share: Share of the pixel that they cover.
+        probability: Probability that they exist.
+        height_m: Their height.
+        variance: Its variance.
+        difference_m: Difference that the terrain model has above such objects on average; less than their height where
+            it contains some canopy itself.
+    """
 
     share: Array
     probability: Array
     height_m: Array
     variance: Array
+    difference_m: Array
 
 
 class _Class(NamedTuple):
@@ -136,7 +146,7 @@ def lower_by_fusion(
         found *= lattice.spread(compared.usable)
         mean, spread = (np.full_like(found, value) for value in plausible[0])
         stands = np.square(spread) + np.square(STAND_SPREAD * mean)
-        more, added = _updated(_Expected(found, np.ones_like(found), mean, stands), difference)
+        more, added = _updated(_Expected(found, np.ones_like(found), mean, stands, mean), difference)
         lowering, variance = np.where(scene.known, lowering, more), np.where(scene.known, variance, added)
     most = min(LARGEST_M, max(height + 3.0 * spread for height, spread in plausible))
     return lowered_by(scene, np.minimum(lowering, most), variance)
@@ -170,6 +180,12 @@ def _mapped(
         mean([belief.probability * one.covered for belief, one in zip(beliefs, classes, strict=True)]),
         mean([belief.height_m for belief in beliefs]),
         mean([belief.variance + np.square(STAND_SPREAD * belief.height_m) for belief in beliefs]),
+        mean(
+            [
+                np.where(one.step.error_m < NO_EVIDENCE_M, one.step.height_m, belief.height_m)
+                for belief, one in zip(beliefs, classes, strict=True)
+            ]
+        ),
     )
 
 
@@ -228,18 +244,18 @@ def _updated(expected: _Expected, found: _Difference) -> tuple[Array, Array]:
     """
     share, height = expected.share, expected.share * expected.height_m
     own = np.square(share) * (expected.variance + found.noise)
-    error = found.error + np.square(_RESIDUAL * height)
-    gain = found.seen * own / np.maximum(own + error, 1e-9)
+    gain = found.seen * own / np.maximum(own + found.error, 1e-9)
+    away = found.height_m - share * expected.difference_m
 
     def density(away: Array, variance: Array) -> Array:
         return np.asarray(np.exp(-0.5 * found.seen * np.square(away) / variance) / np.sqrt(variance))
 
-    stands = expected.probability * density(found.height_m - height, own + error)
+    stands = expected.probability * density(away, own + found.error)
     empty = (1.0 - expected.probability) * density(found.height_m, found.open_error)
     seen = found.seen * stands / np.maximum(stands + empty, 1e-300)
     probability = seen + (1.0 - found.seen) * expected.probability
     taken = np.clip(2.0 * probability - 1.0, 0.0, 1.0)
-    there = height + gain * (found.height_m - height)
+    there = np.maximum(height + gain * away, 0.0)
     left = (1.0 - gain) * np.square(share) * expected.variance
     variance = probability * (left + np.square(there * (1.0 - taken))) + (1.0 - probability) * np.square(taken * there)
     return taken * there, np.where(share > 0.0, variance, 0.0)

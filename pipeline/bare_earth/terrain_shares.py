@@ -23,9 +23,9 @@ PATCH_AREA_PX: Final = 4.0 * np.pi * PATCH_SIGMA_PX**2
 """Pixels of one independent value after it."""
 _NEAR_PX: Final = 5
 _WINDOW_BINS: Final = 7
-_RAMP: Final = (0.85, 0.97)
+_RAMP: Final = (0.88, 0.98)
 """Probability of canopy from which a patch is lowered, and from which it is lowered fully."""
-_INSIDE: Final = (0.25, 0.75)
+_INSIDE: Final = (0.5, 0.9)
 """Part of a patch's height from which a pixel belongs to it, and from which it belongs fully."""
 REACH_PX: Final = 2 * int(TRUNCATE * PATCH_SIGMA_PX + 0.5) + _NEAR_PX
 """Pixels that a share depends on, without those of the blocks around."""

@@ -64,7 +64,7 @@ def gedtm30_like(scene, *, bias_m=0.0, seed=0, worse=1.0):
     rows, columns = np.gradient(gaussian_filter(np.where(known, scene.truth_m, 0.0), 1.0), *scene.pixel_size_m[::-1])
     slope = np.minimum(np.hypot(rows, columns), 1.5)
     wooded = np.clip(gaussian_filter(scene.shares[0], 1.0), 0.0, 1.0)
-    sigma = worse * (1.3 + 2.5 * slope + 3.5 * wooded)
+    sigma = worse * (1.3 + 3.3 * slope + 3.5 * wooded)
     heavy = np.exp(0.4 * field(smooth.shape, 20.0, rng))
     errors = sigma * heavy / np.exp(0.16) * field(smooth.shape, 2.5, rng)
     column = np.arange(smooth.shape[1])
@@ -144,7 +144,7 @@ def bilbao():
 def big_tujunga():
     """SRTM over 3DEP in 118 basins, the eastern ones; chaparral of a metre or two counts as open terrain."""
     with rasterio.open(SHARED / "data/srtm/bigtujunga.tif") as dataset:
-        dsm = dataset.read(1, masked=True).filled(np.nan).astype(np.float32)
+        dsm = dataset.read(1, masked=True).astype(np.float32).filled(np.nan)
         transform, crs = dataset.transform, dataset.crs
     truth = np.full(dsm.shape, np.nan, np.float32)
     archive = SHARED / "data/pairs/bigtujunga_us_3dep_bare_earth_28m_118_basins.zip"
