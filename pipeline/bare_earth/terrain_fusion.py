@@ -81,7 +81,8 @@ class _Expected(NamedTuple):
         share: Share of the pixel that they cover.
         probability: Probability that they exist.
         height_m: Their height.
-        variance: Its variance.
+        variance: Its variance from pixel to pixel.
+        common: Variance of its mean over the blocks around, which a pixel's difference does not reduce.
         difference_m: Difference that the terrain model has above such objects on average; less than their height where
             it contains some canopy itself.
     """
@@ -90,6 +91,7 @@ class _Expected(NamedTuple):
     probability: Array
     height_m: Array
     variance: Array
+    common: Array
     difference_m: Array
 
 
@@ -146,7 +148,9 @@ def lower_by_fusion(
         found *= lattice.spread(compared.usable)
         mean, spread = (np.full_like(found, value) for value in plausible[0])
         stands = np.square(spread) + np.square(STAND_SPREAD * mean)
-        more, added = _updated(_Expected(found, np.ones_like(found), mean, stands, mean), difference)
+        more, added = _updated(
+            _Expected(found, np.ones_like(found), mean, stands, np.zeros_like(found), mean), difference
+        )
         lowering, variance = np.where(scene.known, lowering, more), np.where(scene.known, variance, added)
     most = min(LARGEST_M, max(height + 3.0 * spread for height, spread in plausible))
     return lowered_by(scene, np.minimum(lowering, most), variance)
@@ -179,7 +183,8 @@ def _mapped(
         np.minimum(share, 1.0),
         mean([belief.probability * one.covered for belief, one in zip(beliefs, classes, strict=True)]),
         mean([belief.height_m for belief in beliefs]),
-        mean([belief.variance + np.square(STAND_SPREAD * belief.height_m) for belief in beliefs]),
+        mean([np.square(STAND_SPREAD * belief.height_m) for belief in beliefs]),
+        mean([belief.variance for belief in beliefs]),
         mean(
             [
                 np.where(one.step.error_m < NO_EVIDENCE_M, one.step.height_m, belief.height_m)
@@ -244,18 +249,19 @@ def _updated(expected: _Expected, found: _Difference) -> tuple[Array, Array]:
     """
     share, height = expected.share, expected.share * expected.height_m
     own = np.square(share) * (expected.variance + found.noise)
+    common = np.square(share) * expected.common
     gain = found.seen * own / np.maximum(own + found.error, 1e-9)
     away = found.height_m - share * expected.difference_m
 
     def density(away: Array, variance: Array) -> Array:
         return np.asarray(np.exp(-0.5 * found.seen * np.square(away) / variance) / np.sqrt(variance))
 
-    stands = expected.probability * density(away, own + found.error)
+    stands = expected.probability * density(away, own + common + found.error)
     empty = (1.0 - expected.probability) * density(found.height_m, found.open_error)
     seen = found.seen * stands / np.maximum(stands + empty, 1e-300)
     probability = seen + (1.0 - found.seen) * expected.probability
     taken = np.clip(2.0 * probability - 1.0, 0.0, 1.0)
     there = np.maximum(height + gain * away, 0.0)
-    left = (1.0 - gain) * np.square(share) * expected.variance
+    left = (1.0 - gain) * np.square(share) * expected.variance + common
     variance = probability * (left + np.square(there * (1.0 - taken))) + (1.0 - probability) * np.square(taken * there)
     return taken * there, np.where(share > 0.0, variance, 0.0)
