@@ -12,9 +12,7 @@ import xarray as xr
 from orograph.infra.api.arrays import Heights, known_frame, pixel_size_m, raster_array, to_array, to_raster
 from orograph.infra.api.points import grids_folder
 from orograph.infra.runs.model_weights import weights_reader
-from orograph.pipeline.bare_earth.remove import bare_earth as remove_objects
-from orograph.pipeline.bare_earth.remove import pixel_sizes_m
-from orograph.pipeline.core.bundled_weights import bundled_index
+from orograph.pipeline.bare_earth.one_raster import TERRAIN_ACCURACY_M, Sight, bare_earth_of
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
 from orograph.pipeline.core.raster import BoolArray
 from orograph.pipeline.core.surface import Surface
@@ -189,6 +187,14 @@ def bare_earth(
     *,
     model: str = "auto",
     probability: float | None = None,
+    land_cover: str | Path | None = None,
+    terrain: Heights | None = None,
+    terrain_accuracy_m: float = TERRAIN_ACCURACY_M,
+    sensor: str | None = None,
+    canopy_share: float | None = None,
+    footprint_m: float | None = None,
+    noise_m: float | None = None,
+    grids_dir: str | Path | None = None,
     device: str = "cpu",
     precision: Precision = DEFAULT_PRECISION,
 ) -> xr.Dataset:
@@ -196,8 +202,18 @@ def bare_earth(
 
     Args:
         heights: DataArray or path of a DSM.
-        model: `auto` for the bundled network trained at these pixels, a model's name, or `opening`.
+        model: `auto` for what was shown to help at these pixels, a model's name, `opening`, `edges` or `fusion`. At 15 to
+            60 m `auto` is `fusion` with a terrain model, else `edges` with a map; otherwise a bundled network.
         probability: Objects are removed where P(height above terrain > 2 m) exceeds this; None uses the model's default.
+        land_cover: Map with the classes of ESA WorldCover, in any CRS; for `edges`, `fusion` and networks trained with it.
+        terrain: Bare-earth terrain model such as GEDTM30, on any grid; for `fusion`.
+        terrain_accuracy_m: Standard deviation of its heights, metres.
+        sensor: Sensor model of the DSM, a bundled name such as `srtm` or a YAML file, for the next three values.
+        canopy_share: Share of the canopy's height that the sensor measures; the sensor model's, else 1, when None.
+        footprint_m: Standard deviation of its footprint, metres; the sensor model's, else 0.
+        noise_m: Standard deviation of the DSM's noise, metres; the sensor model's, else 0.
+        grids_dir: Folder of geoid grids, for a terrain model in another vertical frame; `OROGRAPH_GRIDS_DIR` or its
+            default when None.
         device: Torch device of the network.
         precision: Of the network: `fp32`, or `tf32`, `bf16` or `fp16` where the device convolves in it.
 
@@ -205,31 +221,29 @@ def bare_earth(
         `elevation` and `standard_error` (float32, metres) and `lowered` (1 where something was removed), dims (y, x).
 
     Raises:
-        ConfigError: no such model, or no model for this pixel size.
+        ConfigError: no such model or sensor, no model for this pixel size, or a terrain model without `fusion`.
+        VerticalError: the levels of DSM and terrain model cannot be compared.
         PackageMissing: torch is not installed.
     """
     raster = to_raster(heights)
-    size_m = pixel_size_m(raster.geobox)
-    chosen = _model_for(size_m) if model == "auto" else model
-    found = remove_objects(
-        raster.heights_m, size_m, chosen, probability=probability, device=device, precision=precision
+    found, chosen = bare_earth_of(
+        raster,
+        pixel_size_m(raster.geobox),
+        model=model,
+        probability=probability,
+        land_cover=None if land_cover is None else Path(land_cover),
+        terrain=None if terrain is None else to_raster(terrain),
+        terrain_accuracy_m=terrain_accuracy_m,
+        sight=Sight.of(sensor, canopy_share, footprint_m, noise_m),
+        grids_dir=grids_folder(grids_dir),
+        device=device,
+        precision=precision,
     )
     attributes = dict(raster_array(raster).attrs) | {"surface": Surface.DTM.value, "model": chosen}
     lowered = found.mask.astype(np.float32)
     data = _dataset(raster.geobox, attributes, elevation=found.heights_m, standard_error=found.sigma_m, lowered=lowered)
     data["lowered"].attrs = {"units": "1"}
     return data
-
-
-def _model_for(size_m: tuple[float, float]) -> str:
-    for name in bundled_index("bare-earth"):
-        low, high = pixel_sizes_m(name)
-        if low <= max(size_m) <= high:
-            return name
-    raise ConfigError(
-        f"no bundled bare-earth model works at pixels of {max(size_m):.1f} m",
-        remedy="resample to 2 m or 30 m, or use model='opening'",
-    )
 
 
 def _dataset(geobox: Any, attributes: dict[str, Any], **planes: Any) -> xr.Dataset:

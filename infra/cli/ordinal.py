@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orograph.infra.cli.common import sharing
+from orograph.infra.cli.grids import GridsDir, grids_folder
 from orograph.infra.reporting.console import err, out, print_json
 from orograph.infra.reporting.work_progress import WorkProgress
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
+from orograph.pipeline.core.raster import Raster
+from orograph.pipeline.core.surface import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -342,20 +345,51 @@ def bare_earth_command(
     surface: Annotated[Path, typer.Argument(help="DSM, one band, projected CRS in metres.")],
     ground: Annotated[Path, typer.Option("-o", "--out", help="GeoTIFF: bare earth, its added error, mask.")],
     model: Annotated[
-        str, typer.Option(help="auto (by pixel size and map), a registry name, a weights file, opening, or edges.")
+        str,
+        typer.Option(
+            help="auto (by pixel size, map and terrain model), a registry name, a weights file, opening, edges, or fusion."
+        ),
     ] = "auto",
     probability: Annotated[
         float | None, typer.Option(help="Threshold of P(h > 2 m).", show_default="the model's own")
     ] = None,
     land_cover: Annotated[Path | None, typer.Option(help="Map with the classes of ESA WorldCover.")] = None,
+    terrain: Annotated[
+        Path | None, typer.Option(help="Bare-earth terrain model such as GEDTM30, on any grid, for fusion.")
+    ] = None,
+    terrain_accuracy_m: Annotated[
+        float, typer.Option(help="Standard deviation of the terrain model, metres; GEDTM30 7.8.")
+    ] = 7.8,
+    terrain_unit: Annotated[
+        str | None, typer.Option(help="Unit of its heights; GEDTM30 decimetre.", show_default="that of the file")
+    ] = None,
+    sensor: Annotated[
+        str | None,
+        typer.Option(
+            help="Sensor model of the DSM, a bundled name such as srtm or a YAML file: the next three values."
+        ),
+    ] = None,
     canopy_share: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Share of the canopy that the sensor measures, for edges; SRTM 0.55."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of the canopy that the sensor measures.", show_default="the sensor's, else 1"
+        ),
+    ] = None,
     footprint_m: Annotated[
-        float,
-        typer.Option(min=0.0, help="Standard deviation of the sensor's footprint, metres, for edges; SRTM 33."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Standard deviation of the sensor's footprint, metres.",
+            show_default="the sensor's, else 0",
+        ),
+    ] = None,
+    noise_m: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Standard deviation of the DSM's noise, metres.", show_default="the sensor's, else 0"
+        ),
+    ] = None,
+    grids_dir: GridsDir = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[
         str, typer.Option(help="fp32, or tf32, bf16 or fp16 where the hardware convolves in it.")
@@ -368,20 +402,24 @@ def bare_earth_command(
     import numpy as np
     import rasterio
 
-    from orograph.pipeline.bare_earth.remove import bare_earth
-    from orograph.pipeline.sources.land_cover import LandCover
+    from orograph.pipeline.bare_earth.one_raster import Sight, bare_earth_of
+    from orograph.pipeline.coregistration.prepare import UNDECLARED
+    from orograph.pipeline.sources.facts import Declared
     from orograph.pipeline.sources.single_raster import opened_heights
 
-    with opened_heights(surface) as raster:
-        grid, pixel_size_m, heights = raster.geobox, raster.pixel_size_m, raster.read_all()
-    shares = None
-    if land_cover is not None:
-        shares = LandCover.of(land_cover).shares(grid.affine, str(grid.crs), (heights.shape[0], heights.shape[1]))
-    chosen = model if model != "auto" else _model_for(pixel_size_m, mapped=shares is not None)
+    def read(path: Path, unit: str | None = None) -> tuple[Raster, tuple[float, float]]:
+        with opened_heights(path, Declared(unit=unit)) as file:
+            heights = file.read_all()
+            return Raster(heights, file.geobox, file.facts.vertical_frame or UNDECLARED, Surface.DSM), file.pixel_size_m
+
+    raster, pixel_size_m = read(surface)
+    grid, heights = raster.geobox, raster.heights_m
     with WorkProgress():
-        result = bare_earth(
-            heights, pixel_size_m, chosen, probability=probability, shares=shares, canopy_share=canopy_share,
-            footprint_m=footprint_m, device=device, precision=checked_precision(precision),
+        result, chosen = bare_earth_of(
+            raster, pixel_size_m, model=model, probability=probability, land_cover=land_cover,
+            terrain=None if terrain is None else read(terrain, terrain_unit)[0], terrain_accuracy_m=terrain_accuracy_m,
+            sight=Sight.of(sensor, canopy_share, footprint_m, noise_m), grids_dir=grids_folder(grids_dir),
+            device=device, precision=checked_precision(precision),
         )  # fmt: skip
     profile = {
         "driver": "GTiff", "dtype": "float32", "count": 3, "height": heights.shape[0], "width": heights.shape[1],
@@ -397,28 +435,6 @@ def bare_earth_command(
 
         draw_file_comparison(picture, surface, ground, (surface.name, f"bare earth by {chosen}"))
     out.print(f"{ground}: {float(result.mask.mean()):.1%} of the DSM was lowered to the terrain by {chosen}")
-
-
-def _model_for(pixel_size_m: tuple[float, float] | float, *, mapped: bool) -> str:
-    """The bundled model for a pixel size, or `edges` for coarse pixels with a land-cover map.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    from orograph.pipeline.bare_earth.filters import EDGES, EDGES_SIZES_M
-    from orograph.pipeline.bare_earth.model import bare_earth_names
-    from orograph.pipeline.bare_earth.remove import pixel_sizes_m
-    from orograph.pipeline.errors import ConfigError
-
-    size_m = max(pixel_size_m) if isinstance(pixel_size_m, tuple) else pixel_size_m
-    if mapped and EDGES_SIZES_M[0] <= size_m <= EDGES_SIZES_M[1]:
-        return EDGES
-    ranges = {name: pixel_sizes_m(name) for name in bare_earth_names()}
-    for name, (smallest, largest) in ranges.items():
-        if smallest <= size_m <= largest:
-            return name
-    known = ", ".join(f"{name} ({low:g} to {high:g} m)" for name, (low, high) in ranges.items())
-    raise ConfigError(f"no bundled bare-earth model for pixels of {size_m:.2f} m", remedy=f"bundled: {known}")
 
 
 def _choice(name: str, text: str) -> Any:

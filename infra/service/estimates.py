@@ -15,6 +15,7 @@ from orograph.infra.service.orders import Inputs
 from orograph.infra.service.processes import known_process
 from orograph.infra.service.service import Orderer, Service, TheService
 from orograph.infra.stores.base import Store
+from orograph.pipeline.bare_earth.filters import FILTERS
 from orograph.pipeline.core.bundled_weights import bundled_index
 from orograph.pipeline.core.grid import pixels_per_tile
 from orograph.pipeline.job import Job
@@ -37,7 +38,7 @@ async def choices(process_id: str, service: TheService, _caller: Orderer) -> dic
     every: dict[str, list[dict[str, Any]]] = {
         "superres": [{"value": name, "title": name} for name in ("none", *resolver_names())],
         "bare_earth": [
-            {"value": name, "title": name} for name in ("none", "auto", "opening", *sorted(bundled_index("bare-earth")))
+            {"value": name, "title": name} for name in ("none", "auto", *FILTERS, *sorted(bundled_index("bare-earth")))
         ],
         "pixel_size_m": [{"value": size, "title": f"{size:g} m"} for size in PIXEL_SIZES_M],
         "target_frame": [

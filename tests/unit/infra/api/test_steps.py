@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
+from typer.testing import CliRunner
 
 import orograph
 from orograph.infra.api.arrays import to_array
+from orograph.infra.cli import ordinal
 from orograph.pipeline.core.grid import Tile
 from tests.support.made import terrain
 
@@ -110,6 +113,76 @@ def test_bare_earth_removes_a_house() -> None:
     assert ground.elevation.attrs["surface"] == "DTM"
     with pytest.raises(orograph.errors.ConfigError, match=r"10\.0 m"):
         orograph.bare_earth(surface)
+
+
+@pytest.fixture(scope="module")
+def wooded(tmp_path_factory):
+    """A DSM of 30 m with woods of 15 m, its terrain two metres too high on a finer grid, and the map of the woods."""
+    folder = tmp_path_factory.mktemp("wooded")
+    rows, columns = np.mgrid[0:160, 0:160]
+    bare = (500.0 + 40.0 * np.sin(rows / 17.0) + 30.0 * np.cos(columns / 23.0)).astype(np.float32)
+    woods = (np.sin(rows / 11.0) * np.sin(columns / 9.0) > 0.25).astype(np.float32)
+    size, corner = 30.0, (4_300_000.0, 2_700_000.0)
+
+    def array(values: np.ndarray, metres: float) -> xr.DataArray:
+        y = corner[1] - (np.arange(values.shape[0]) + 0.5) * metres
+        x = corner[0] + (np.arange(values.shape[1]) + 0.5) * metres
+        made = xr.DataArray(values.astype(np.float32), coords={"y": y, "x": x}, dims=("y", "x")).rio.write_crs(3035)
+        made.attrs["vertical_frame"] = "EPSG:5621"
+        return made
+
+    dsm, terrain = array(bare + 15.0 * woods, size), array(np.kron(bare + 2.0, np.ones((2, 2))), size / 2)
+    classes = array(np.where(woods > 0, 10, 30), size).astype(np.uint8)
+    classes.rio.to_raster(folder / "map.tif")
+    dsm.rio.to_raster(folder / "dsm.tif")
+    terrain.rio.to_raster(folder / "terrain.tif")
+    return dsm, terrain, folder, bare, woods > 0
+
+
+def test_bare_earth_takes_map_sensor_and_terrain_model(wooded) -> None:
+    dsm, terrain, folder, bare, woods = wooded
+    left = {}
+    for name, given in {
+        "edges": {"land_cover": folder / "map.tif", "sensor": "glo-30", "canopy_share": 1.0},
+        "fusion": {"land_cover": folder / "map.tif", "terrain": terrain, "footprint_m": 5.0, "noise_m": 0.5},
+    }.items():
+        made = orograph.bare_earth(dsm, **given)
+        assert made.elevation.attrs["model"] == name
+        left[name] = float(np.abs(made.elevation.values - bare)[woods].mean())
+    assert left["fusion"] < left["edges"] < 6.0
+    assert left["fusion"] < 2.5
+    without_map = orograph.bare_earth(dsm, model="fusion", terrain=folder / "terrain.tif")
+    assert float(np.abs(without_map.elevation.values - bare)[woods].mean()) < 10.0
+
+
+def test_a_terrain_model_that_cannot_be_compared_is_rejected(wooded) -> None:
+    dsm, terrain, _, _, _ = wooded
+    decimetres = (terrain * 10.0).assign_attrs(terrain.attrs)
+    with pytest.raises(orograph.errors.VerticalError, match="above the terrain model"):
+        orograph.bare_earth(dsm, terrain=decimetres)
+    with pytest.raises(orograph.errors.ConfigError, match="uses no terrain model"):
+        orograph.bare_earth(dsm, model="opening", terrain=terrain)
+    with pytest.raises(orograph.errors.ConfigError, match="needs a terrain model"):
+        orograph.bare_earth(dsm, model="fusion")
+    with pytest.raises(orograph.errors.NoOverlap):
+        orograph.bare_earth(dsm, terrain=terrain.assign_coords(x=terrain.x + 90_000.0))
+    with pytest.raises(orograph.errors.ConfigError, match="canopy share"):
+        orograph.bare_earth(dsm, terrain=terrain, canopy_share=1.5)
+
+
+def test_the_command_and_the_api_give_the_same_bare_earth(wooded) -> None:
+    dsm, _, folder, _, _ = wooded
+    given = {"sensor": "srtm", "noise_m": 1.0, "terrain_accuracy_m": 3.0}
+    ours = orograph.bare_earth(dsm, land_cover=folder / "map.tif", terrain=folder / "terrain.tif", **given)
+    flags = ["--land-cover", folder / "map.tif", "--terrain", folder / "terrain.tif", "--sensor", "srtm"]
+    flags += ["--noise-m", 1.0, "--terrain-accuracy-m", 3.0]
+    command = ["bare-earth", folder / "dsm.tif", "-o", folder / "made.tif", *flags]
+    result = CliRunner().invoke(ordinal.app, [str(part) for part in command])
+    assert result.exit_code == 0, result.output
+    assert "by fusion" in result.output
+    with rasterio.open(folder / "made.tif") as made:
+        np.testing.assert_allclose(made.read(1), ours.elevation.values, atol=1e-3)
+        np.testing.assert_allclose(made.read(2), ours.standard_error.values, atol=1e-3)
 
 
 def test_arrays_that_are_not_heights_are_rejected() -> None:
