@@ -99,6 +99,9 @@ def show(
     source = SourceCatalogue.load(catalogue).get(source_id)
     error = obstacle(source)
     document = {**document_of(source), "vertical_name": _frame_name(source)}
+    assumed = () if source.sensor is None else source.sensor.assumed
+    if assumed:
+        document["assumed"] = [f"sensor.{name}" for name in assumed]
     if error is not None:
         document["obstacle"] = error.to_dict()
     if as_json:

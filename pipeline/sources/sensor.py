@@ -23,6 +23,10 @@ _BOX_SIGMA: Final = 1.0 / math.sqrt(12.0)
 """Standard deviation of a box of unit width."""
 
 
+_OTHERS: Final = ("canopy_share", "error_factor", "error_factor_per_slope", "offset_per_slope_m")
+"""Parameters without a standard error; assumed where nothing was measured."""
+
+
 class SensorErrors(BaseModel):
     """Standard errors of a measured sensor model; None where a parameter was assumed or given by the producer."""
 
@@ -84,6 +88,15 @@ class SensorModel(BaseModel):
     def sigmas_m(self) -> tuple[float, float]:
         """Standard deviations of the point-spread function along columns and along rows."""
         return self.footprint_m, self.footprint_m if self.footprint_rows_m is None else self.footprint_rows_m
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """Names of the parameters that are not zero and were not measured."""
+        stated = {name: getattr(self, name) for name in SensorErrors.model_fields}
+        names = [name for name, value in stated.items() if value and getattr(self.errors, name) is None]
+        if names and len(names) == sum(map(bool, stated.values())):
+            names += [name for name in _OTHERS if getattr(self, name) != type(self).model_fields[name].default]
+        return tuple(names)
 
     @property
     def step_variance(self) -> float:

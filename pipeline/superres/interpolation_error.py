@@ -3,7 +3,7 @@
 Heights without noise: between samples, terrain deviates from an interpolant in proportion to the second differences of
 the samples. The ratio follows from the spectrum of terrain, in closed form, for any kernel, footprint and factor. The
 ratio of second differences over one and over two pixels corrects for terrain that is rougher or smoother in detail than
-that spectrum. No parameter is fitted; `docs/design/039-errors.md` compares the error with measured errors.
+that spectrum. `docs/design/039-errors.md` compares the error with measured errors.
 Heights of a sensor: terrain amplitude and noise level are those that the sensor's filter estimates.
 """
 
@@ -21,7 +21,7 @@ from orograph.pipeline.sources.sensor import SensorModel
 from orograph.pipeline.superres.edge_padding import context_px, with_context
 from orograph.pipeline.superres.interpolants import INTERPOLANTS
 from orograph.pipeline.superres.resolver import Resolver
-from orograph.pipeline.superres.roughness import reach_px, roughness, spread
+from orograph.pipeline.superres.roughness import AROUND_PX, around, reach_px, roughness, slope_squared, spread
 from orograph.pipeline.superres.sensor.covariance import Array
 from orograph.pipeline.superres.sensor.kernel_error import KernelError, kernel_error, moved_kernel_error
 from orograph.pipeline.superres.sensor.relief import HALO_PX, REACH_PX, relief
@@ -31,6 +31,12 @@ _STEEPNESS: Final = 0.567
 """Exponent of the ratio of second differences; the best over ten lidar terrains, the same for samples and means."""
 _LEAST_SQUARE_M2: Final = 4e-4
 """Second differences below 2 cm are rounding: they say nothing about the spectrum."""
+_SHRUNK: Final = 0.2
+"""Weight of the roughness around a pixel: its own is a mean of few differences, and estimates that are small by chance are
+the heavy tails of errors over stated errors. From lidar of eight sites, `docs/benchmarks/errors.md`."""
+_BY_SLOPE: Final = 0.15
+"""Increase of the squared error per squared slope: cliffs are rougher in detail than second differences over a pixel say.
+From the same sites, the same for samples and means."""
 _STAND_IN: Final = "keys6"
 """Kernel assumed of resolvers that are not interpolants."""
 _PHASES: Final = 4
@@ -55,9 +61,19 @@ def curvature_factors(error: KernelError) -> Array:
     return np.asarray(np.sqrt(error.terrain / one) * (two / one) ** (_STEEPNESS / 2.0))
 
 
-def _from_roughness(one: Array, two: Array) -> Array:
-    ratio = (one + _LEAST_SQUARE_M2) / (two + _LEAST_SQUARE_M2)
-    return np.asarray(np.sqrt(one) * ratio ** (_STEEPNESS / 2.0))
+def _by_ratio(one: Array, two: Array) -> Array:
+    return np.asarray(((one + _LEAST_SQUARE_M2) / (two + _LEAST_SQUARE_M2)) ** (_STEEPNESS / 2.0))
+
+
+def _local_error(heights_m: FloatArray, pixel_size_m: tuple[float, float], origin_px: tuple[int, int]) -> Array:
+    """Interpolation error over the factor of a phase, by coarse pixel; depends on `_LOCAL_REACH_PX` pixels around it."""
+    one, two, _, _ = roughness(heights_m, origin_px)
+    own = one + _SHRUNK * (around(one, np.isfinite(heights_m)) - one)
+    steep = 1.0 + _BY_SLOPE * slope_squared(heights_m, pixel_size_m)
+    return np.asarray(np.sqrt(own * steep) * _by_ratio(one, two))
+
+
+_LOCAL_REACH_PX: Final = reach_px(1) + AROUND_PX
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +96,7 @@ class StatedError:
     @property
     def halo_px(self) -> int:
         """Context of the resolver or of the error estimate, the larger of both."""
-        own = reach_px(1) if self.sensor is None else HALO_PX + context_px(REACH_PX)
+        own = _LOCAL_REACH_PX if self.sensor is None else HALO_PX + context_px(REACH_PX)
         return max(self.up.halo_px, own)
 
     def __call__(
@@ -101,8 +117,8 @@ class StatedError:
         elif own is None:
             declared = SensorModel.declared(math.sqrt(size[0] * size[1]), thinning is Thinning.AVERAGED)
             factors = curvature_factors(kernel_error(kernel, declared, size, factor))
-            one, two, _, _ = roughness(heights_m, origin_px)
-            sigma = _repeated(_from_roughness(one, two), factor) * _by_phase(factors, factor, one.shape)
+            sigma = _repeated(_local_error(heights_m, size, origin_px), factor)
+            sigma *= _by_phase(factors, factor, (heights_m.shape[0], heights_m.shape[1]))
         else:
             return fine, own
         total = sigma if own is None else np.hypot(sigma, own)
@@ -153,5 +169,5 @@ def resampling_error(
     error = moved_kernel_error("gdal-cubic", SensorModel.declared(size_m, averaged), size_m, _PHASES)
     factor = float(np.sqrt(np.mean(np.square(curvature_factors(error)))))
     one, two, rows, columns = roughness(heights_m, origin_px, RESAMPLED_CELL_PX)
-    cells = factor * _from_roughness(one, two)
+    cells = factor * np.sqrt(one) * _by_ratio(one, two)
     return spread(cells, rows, columns, RESAMPLED_CELL_PX).astype(np.float32)

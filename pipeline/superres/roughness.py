@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.ndimage import correlate1d
 
 from orograph.pipeline.core.compiled import compiled
-from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.core.raster import BoolArray, FloatArray
 
 Array = npt.NDArray[np.float64]
 
@@ -44,6 +44,34 @@ def roughness(heights_m: FloatArray, origin_px: tuple[int, int], cell_px: int = 
     one, two = (_binomial(sums[k]) / np.maximum(_binomial(counts[k]), 1e-12) for k in range(2))
     rows, columns = (slice(first, first + size) for first, size in zip(before, heights_m.shape, strict=True))
     return one, two, rows, columns
+
+
+def around(values: Array, known: BoolArray) -> Array:
+    """Means of known values, weighted binomially over `AROUND_PX` pixels on each side; zero without any."""
+    weights = known.astype(np.float64)
+    total = _binomial(_binomial(np.where(known, values, 0.0)))
+    return np.asarray(total / np.maximum(_binomial(_binomial(weights)), 1e-12))
+
+
+AROUND_PX: Final = 2
+"""Reach of `around` in pixels."""
+
+
+def slope_squared(heights_m: FloatArray, pixel_size_m: tuple[float, float]) -> Array:
+    """Mean square of the slope around each pixel, from differences over two pixels; depends on `AROUND_PX` + 1 pixels.
+
+    Args:
+        heights_m: float32, shape (rows, columns), metres; NaN is void.
+        pixel_size_m: Size of a pixel along columns and rows.
+    """
+    total = np.zeros(heights_m.shape)
+    for axis, size_m in enumerate(reversed(pixel_size_m)):
+        along = np.full(heights_m.shape, np.nan)
+        inner = (slice(1, -1), slice(None)) if axis == 0 else (slice(None), slice(1, -1))
+        after, before = (np.roll(heights_m, step, axis)[inner].astype(np.float64) for step in (-1, 1))
+        along[inner] = np.square((after - before) / (2.0 * size_m))
+        total += around(along, np.isfinite(along))
+    return total
 
 
 def _binomial(cells: Array) -> Array:

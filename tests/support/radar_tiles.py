@@ -1,7 +1,7 @@
 """Print how often tiles made from SRTM cover their errors by slope and cover, and draw the reliability diagram.
 
-`python -m tests.support.radar_tiles FOLDER [RADAR]`: RADAR is by default the western half of Davos, the only part that
-anything was chosen on.
+`python -m tests.support.radar_tiles FOLDER [east | RADAR]`: by default the western half of Davos, the only part that anything
+was chosen on; `east` is the rest of the scene, for judging.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import numpy as np
 import rasterio
 import yaml
 from rasterio.warp import reproject
+from rasterio.windows import Window
 from scipy.ndimage import binary_erosion, uniform_filter
 
 from tests.support.davos import slope_deg
 
 SHARED = Path("../shared")
 WEST = SHARED / "data/pairs/davos_west_srtm1.tif"
+WHOLE = SHARED / "cases/science/03-superres-real-sensor/srtm_davos.tif"
 COVER = SHARED / "cases/science/05-bare-earth-real-forest/davos_lc.tif"
 TILE = "E4300N2600"
 RESOLVERS = ("gdal-cubic", "keys6", "sensor")
@@ -78,6 +80,22 @@ def made(folder, radar):
     return tiles, grid
 
 
+def east_of_west(folder):
+    """The radar's heights east of the western half, as a file."""
+    with rasterio.open(WEST) as dataset:
+        border = dataset.bounds.right
+    with rasterio.open(WHOLE) as dataset:
+        column = round((border - dataset.bounds.left) / dataset.res[0])
+        window = Window(column, 0, dataset.width - column, dataset.height)
+        profile = dataset.profile | {"width": window.width, "transform": dataset.window_transform(window)}
+        heights = dataset.read(1, window=window)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "east.tif"
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(heights, 1)
+    return path
+
+
 def on_tile(path, shape, grid, band=1):
     values = np.zeros(shape, np.uint8)
     with rasterio.open(path) as dataset:
@@ -89,7 +107,8 @@ def on_tile(path, shape, grid, band=1):
 
 
 def main(folder, radar=WEST):
-    tiles, grid = made(Path(folder), Path(radar))
+    radar = east_of_west(Path(folder)) if radar == "east" else Path(radar)
+    tiles, grid = made(Path(folder), radar)
     truth = tiles["lidar"][0]
     cover = on_tile(COVER, truth.shape, grid)
     with rasterio.open(radar) as dataset:

@@ -37,8 +37,13 @@ _LEAST_AMPLITUDE: Final = 1.0
 _CALM_BELOW: Final = 0.12
 """Slope below which terrain has clearly less relief than steeper terrain next to it; chosen on simulated sensors."""
 _CALMEST_SLOPE: Final = 0.01
-_TRUST: Final = 0.25
-"""Exponent of the calming in the stated error: between the estimate with it and that without it."""
+_STATED_SLOPE_PX: Final = 1.0
+"""Less smoothing for the stated error than for the filter: a filter must not follow noise, an error must see cliffs."""
+_STEEPNESS: Final = 0.5
+"""Exponent of the squared slope that the stated error takes the amplitude within a window to be proportional to:
+between terrain equally rough everywhere (0) and relief proportional to the slope (1)."""
+_STEEP_PX: Final = 1.5
+"""Standard deviation of the smoothing of squared slopes for it."""
 _LOCAL_PX: Final = 2.0
 _LOCAL_SHARE: Final = 0.3
 """Share of the error's variance that follows the band's energy next to a pixel over its expectation: terrain and noise are
@@ -54,8 +59,8 @@ class Relief:
     Attributes:
         noise_m: Standard deviation of the source's noise.
         amplitude: Power density of the terrain at a wavelength of 100 m, m^4.
-        stated_noise_m: Standard deviation of the noise for the stated error.
-        stated_amplitude: Amplitude for the stated error, m^4: level terrain may be less calm than assumed.
+        stated_noise_m: Standard deviation of the noise for the stated error, from a less smoothed slope.
+        stated_amplitude: Amplitude for the stated error, m^4: follows the slope within the window.
         error_factor: Factor of the stated error, from the sensor model, the slope and the energy next to the pixel.
         offset_m: Standard deviation of the source's offset by slope, which no filter reduces.
     """
@@ -79,19 +84,15 @@ def _smoothed(heights: Array, sigma: float, radius: int = REACH_PX) -> Array:
     return np.asarray(correlate1d(correlate1d(heights, taps, axis=0, mode="nearest"), taps, axis=1, mode="nearest"))
 
 
-def slope_squared(heights: Array, sensor: SensorModel, pixel_size_m: tuple[float, float]) -> Array:
-    """Square of the smoothed slope, or zero where the sensor model does not depend on it."""
-    if sensor.noise_per_slope_m == sensor.error_factor_per_slope == sensor.offset_per_slope_m == 0.0:
-        return np.zeros(heights.shape)
-    rows, columns = np.gradient(_smoothed(heights, _SLOPE_PX))
+def slope_squared(heights: Array, pixel_size_m: tuple[float, float], smoothing_px: float) -> Array:
+    """Square of the slope of smoothed heights."""
+    rows, columns = np.gradient(_smoothed(heights, smoothing_px))
     return np.asarray(np.square(rows / pixel_size_m[1]) + np.square(columns / pixel_size_m[0]))
 
 
 def calming(heights: Array, pixel_size_m: tuple[float, float]) -> Array:
     """Amplitude by slope, up to a factor: constant on slopes, falling with the squared slope on level terrain."""
-    rows, columns = np.gradient(_smoothed(heights, _CALM_PX[0]))
-    squared = np.square(rows / pixel_size_m[1]) + np.square(columns / pixel_size_m[0])
-    squared = _smoothed(np.asarray(squared), _CALM_PX[1], _CALM_REACH_PX)
+    squared = _smoothed(slope_squared(heights, pixel_size_m, _CALM_PX[0]), _CALM_PX[1], _CALM_REACH_PX)
     return np.asarray((squared + _CALMEST_SLOPE**2) / (squared + _CALM_BELOW**2))
 
 
@@ -131,7 +132,7 @@ def relief(
         origin_px: Row and column of the first pixel on the source's global lattice.
     """
     inner = (slice(REACH_PX, -REACH_PX), slice(REACH_PX, -REACH_PX))
-    squared = slope_squared(context, sensor, pixel_size_m)[inner]
+    squared, steep = (slope_squared(context, pixel_size_m, px)[inner] for px in (_SLOPE_PX, _STATED_SLOPE_PX))
     noise = noise_by_slope(squared, sensor)
     band = (_smoothed(context, _BAND_PX[0]) - _smoothed(context, _BAND_PX[1]))[inner]
     of_terrain, of_noise = band_energies(sensor, pixel_size_m)
@@ -147,24 +148,30 @@ def relief(
     def spread(cells: Array) -> Array:
         return np.exp(lattice.spread(np.where(count > 0.0, np.log(np.maximum(cells, 1e-12)), 0.0)))
 
+    def over_window(values: Array) -> Array:
+        return np.asarray(values / spread(lattice.windowed(values * counted) / seen))
+
     amplitude = spread(np.maximum(own, _LEAST_AMPLITUDE))
-    calm = np.ones(amplitude.shape)
+    used = stated = amplitude
     if sensor.typical_variance > 0.0:
-        own_calm = calming(context, pixel_size_m)[inner]
-        calm = np.minimum(own_calm / spread(lattice.windowed(own_calm * counted) / seen), 1.0)
-
-    def with_relief(terrain: Array) -> Array:
-        return np.asarray(np.sqrt(np.square(noise) + per_amplitude * terrain))
-
-    used, stated = (np.maximum(amplitude * calm**power, _LEAST_AMPLITUDE) for power in (1.0, _TRUST))
-    stated_noise = with_relief(stated)
+        used = np.maximum(
+            amplitude * np.minimum(over_window(calming(context, pixel_size_m)[inner]), 1.0), _LEAST_AMPLITUDE
+        )
+        around = _smoothed(steep, _STEEP_PX, _CALM_REACH_PX) + _CALM_BELOW**2
+        stated = np.maximum(amplitude * over_window(around**_STEEPNESS), _LEAST_AMPLITUDE)
+    of_relief = per_amplitude * stated
+    stated_noise = np.sqrt(np.square(noise_by_slope(steep, sensor)) + of_relief)
     local = _smoothed(np.square(band), _LOCAL_PX, _CALM_REACH_PX) / (
-        of_terrain * stated + of_noise * np.square(stated_noise)
+        of_terrain * stated + of_noise * (np.square(noise) + of_relief)
     )
-    error_factor = sensor.error_factor + sensor.error_factor_per_slope * squared
-    error_factor *= np.sqrt(1.0 - _LOCAL_SHARE + _LOCAL_SHARE * local)
+    factor = sensor.error_factor + sensor.error_factor_per_slope * steep
     return Relief(
-        with_relief(used), used, stated_noise, stated, error_factor, sensor.offset_per_slope_m * np.sqrt(squared)
+        noise_m=np.sqrt(np.square(noise) + per_amplitude * used),
+        amplitude=used,
+        stated_noise_m=stated_noise,
+        stated_amplitude=stated,
+        error_factor=factor * np.sqrt(1.0 - _LOCAL_SHARE + _LOCAL_SHARE * local),
+        offset_m=sensor.offset_per_slope_m * np.sqrt(steep),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from orograph.infra.cli.app import app
@@ -14,6 +15,7 @@ from orograph.pipeline.core.grid import Tile
 from orograph.pipeline.errors import ConfigError, SourceMissing, SourceUnknown, SourceUnverified
 from orograph.pipeline.settings import ProcessingSettings, RunSettings
 from orograph.pipeline.sources.catalogue import SourceCatalogue
+from tests.support.made import source
 
 
 class NothingPublished:
@@ -44,6 +46,16 @@ def test_show_says_what_to_confirm():
     assert "GHA (EPSG:5778)" in run("show", "at-dtm1").output
     with pytest.raises(SourceUnknown, match="known are at-dtm1"):
         CliRunner().invoke(app, ["sources", "show", "at-dtm"], catch_exceptions=False)
+
+
+def test_show_names_assumed_values_of_a_sensor(tmp_path):
+    entry = source(tmp_path / "a.tif").model_dump(mode="json", exclude={"sensor"}) | {"sensor": "eu-dem"}
+    path = tmp_path / "catalogue.yaml"
+    path.write_text(yaml.safe_dump({"sources": [entry]}))
+    words = ["show", entry["id"], "-c", str(path)]
+    assert "sensor.noise_m" in json.loads(run(*words, "--json").output)["assumed"]
+    (line,) = (line for line in run(*words).output.splitlines() if line.startswith("assumed"))
+    assert "sensor.footprint_m; sensor.noise_m" in line
 
 
 def test_plans_take_unverified_sources_only_if_accepted():

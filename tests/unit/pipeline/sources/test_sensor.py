@@ -21,6 +21,20 @@ def test_every_bundled_model_says_how_it_was_obtained():
         assert sensor.footprint_m > 0.0 < sensor.noise_m
 
 
+def test_parameters_that_were_not_measured_are_named():
+    assert bundled_sensor("srtm").assumed == ("noise_per_relief",)
+    assert bundled_sensor("glo-30").assumed == ("noise_per_relief",)
+    for name in ("nasadem", "aw3d30", "eu-dem"):
+        sensor = bundled_sensor(name)
+        assert {"footprint_m", "noise_m", "noise_per_slope_m", "canopy_share", "error_factor_per_slope"} <= set(
+            sensor.assumed
+        )
+        assert "every value is assumed" in sensor.origin
+    for name in ("nasadem", "eu-dem"):
+        assert bundled_sensor(name).error_factor > bundled_sensor("srtm").error_factor
+    assert SensorModel(footprint_m=0.0, noise_m=0.0).assumed == ()
+
+
 def test_a_catalogue_entry_names_a_bundled_model_or_gives_its_own(tmp_path):
     entry = source(tmp_path / "a.tif").model_dump(mode="json", exclude={"sensor"})
     path = tmp_path / "catalogue.yaml"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from orograph.pipeline.superres.roughness import reach_px, roughness, spread
+from orograph.pipeline.superres.roughness import around, reach_px, roughness, slope_squared, spread
 
 
 def test_a_parabola_has_constant_second_differences():
@@ -31,3 +31,18 @@ def test_windows_agree_bit_for_bit(cell):
     for k in range(2):
         first = spread(whole[k], *whole[2:], cell)[10 + reach : -reach, 7 + reach : -reach]
         np.testing.assert_array_equal(spread(part[k], *part[2:], cell)[reach:-reach, reach:-reach], first)
+
+
+def test_slopes_of_planes_are_exact_next_to_voids():
+    rows, columns = np.mgrid[0:20, 0:24].astype(np.float32)
+    heights = 12.0 * columns - 9.0 * rows
+    heights[6:9, 7:10] = np.nan
+    squared = slope_squared(heights, (30.0, 45.0))
+    np.testing.assert_allclose(squared, 0.4**2 + 0.2**2, rtol=1e-6)
+
+
+def test_means_around_skip_unknown_values():
+    values = np.full((9, 9), 3.0)
+    known = np.ones((9, 9), bool)
+    values[4, 4], known[4, 4] = 1e6, False
+    np.testing.assert_allclose(around(values, known), 3.0)

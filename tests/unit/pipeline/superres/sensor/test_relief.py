@@ -33,10 +33,10 @@ def test_gaussian_taps_sum_to_one_and_are_symmetric():
 def test_noise_grows_with_the_slope():
     rows, cols = np.mgrid[0:60, 0:60]
     plane = 15.0 * cols + 0.0 * rows
-    noise = noise_by_slope(slope_squared(plane, SENSOR, SIZE), SENSOR)
+    noise = noise_by_slope(slope_squared(plane, SIZE, 2.0), SENSOR)
     assert noise[30, 30] == pytest.approx(np.hypot(1.5, 4.0 * 0.5))
     silent = SensorModel(footprint_m=0.0, noise_m=0.0)
-    np.testing.assert_array_equal(noise_by_slope(slope_squared(plane, silent, SIZE), silent), LEAST_NOISE_M)
+    np.testing.assert_array_equal(noise_by_slope(slope_squared(plane, SIZE, 2.0), silent), LEAST_NOISE_M)
 
 
 def test_rougher_terrain_has_the_larger_amplitude():
@@ -56,7 +56,15 @@ def test_a_level_floor_between_slopes_is_calmer_than_they_are():
     stated = found.stated_amplitude[30:60, 60 - REACH_PX]
     assert np.median(floor) < 0.05 * np.median(side)
     assert (floor < stated).all()
-    assert (found.stated_noise_m >= found.noise_m).all()
+    assert np.median(stated) < np.median(found.stated_amplitude[30:60, 30 - REACH_PX])
+
+
+def test_the_stated_error_sees_a_cliff_that_the_filter_smooths():
+    cliff = 300.0 * (np.arange(120) > 60)[None, :] + np.random.default_rng(3).normal(0, 1, (120, 120))
+    found = statistics(cliff)
+    at_cliff = (slice(30, 60), slice(58 - REACH_PX, 63 - REACH_PX))
+    assert found.stated_noise_m[at_cliff].max() > 1.5 * found.noise_m[at_cliff].max()
+    assert found.stated_amplitude[at_cliff].mean() > 2.0 * found.amplitude[at_cliff].mean()
 
 
 def test_terrain_that_is_level_everywhere_is_not_calmed():
