@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from orograph.pipeline.core.hashing import file_sha256
 from orograph.pipeline.errors import OrographError, SourceGridError, SourceMissing
+from orograph.pipeline.sources import index_columns
 from orograph.pipeline.sources.catalogue import Files, Source
 from orograph.pipeline.sources.index_rows import numbers
 from orograph.pipeline.sources.local_listing import (
@@ -213,17 +214,16 @@ class Builder:
     def _table(self, rows: list[_Row]) -> pa.Table:
         columns: dict[str, pa.Array] = {}
         for name in _ROW_COLUMNS:
-            columns[name] = pa.array([getattr(row, name) for row in rows], SCHEMA.field(name).type)
+            columns[name] = _column(name, [getattr(row, name) for row in rows])
         for name in _FACT_COLUMNS:
-            values = [None if row.facts is None else getattr(row.facts, name) for row in rows]
-            columns[name] = pa.array(values, SCHEMA.field(name).type)
-        columns["crs"] = pa.array([self.source.horizontal_crs] * len(rows), pa.string())
-        columns["pinned"] = pa.array([self.with_sha256 and row.sha256 is not None for row in rows], pa.bool_())
+            columns[name] = _column(name, [None if row.facts is None else getattr(row.facts, name) for row in rows])
+        columns["crs"] = index_columns.texts([self.source.horizontal_crs] * len(rows))
+        columns["pinned"] = index_columns.flags([self.with_sha256 and row.sha256 is not None for row in rows])
         shapes = self._footprints(rows)
-        columns["geometry"] = pa.array(shapely.to_wkb(shapes), pa.binary())
+        columns["geometry"] = index_columns.binaries(shapely.to_wkb(shapes).tolist())
         bounds = shapely.bounds(shapes).reshape(-1, 4)
-        sides = SCHEMA.field("bbox").type
-        columns["bbox"] = pa.StructArray.from_arrays([pa.array(column) for column in bounds.T], fields=list(sides))
+        sides = [index_columns.numbers(column, pa.float64()) for column in bounds.T]
+        columns["bbox"] = pa.StructArray.from_arrays(sides, fields=list(SCHEMA.field("bbox").type))
         return pa.table(columns, schema=SCHEMA)
 
     def _footprints(self, rows: list[_Row]) -> npt.NDArray[np.object_]:
@@ -233,6 +233,11 @@ class Builder:
             bounds = np.array([_bounds(row.facts) for row in rows if row.facts is not None])
             shapes[read] = footprints_deg(bounds, self.source.horizontal_crs, self.source.id)
         return shapes
+
+
+def _column(name: str, values: list[Any]) -> pa.Array:
+    kind = SCHEMA.field(name).type
+    return index_columns.texts(values) if kind == pa.string() else index_columns.numbers(values, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,13 +299,13 @@ def merged(
     order = np.concatenate([np.flatnonzero(kept >= 0), *(np.array(positions, np.int64) for positions, _ in parts)])
     tables = [table for _, table in parts]
     if old is not None and (kept >= 0).any():
-        tables.insert(0, old.table.take(pa.array(kept[kept >= 0])))
+        tables.insert(0, old.table.take(index_columns.numbers(kept[kept >= 0], pa.int64())))
     if not tables:
         return SCHEMA.empty_table()
     together = pa.concat_tables(tables)
     if np.all(order[1:] > order[:-1]):
         return together.combine_chunks()
-    return together.take(pa.array(np.argsort(order, kind="stable"))).combine_chunks()
+    return together.take(index_columns.numbers(np.argsort(order, kind="stable"), pa.int64())).combine_chunks()
 
 
 def build_index(

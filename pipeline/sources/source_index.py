@@ -38,6 +38,7 @@ import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
+from orograph.pipeline.sources import index_columns
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.file_identity import FileState, stat_etag
 from orograph.pipeline.sources.index_rows import IndexRows, numbers
@@ -251,7 +252,7 @@ class SourceIndex:
         if not count:
             return self, 0
         place = SCHEMA.get_field_index("sha256")
-        table = self.table.set_column(place, SCHEMA.field(place), pa.array(column, pa.string()))
+        table = self.table.set_column(place, SCHEMA.field(place), index_columns.texts(column))
         return replace(self, rows=IndexRows(table), _found={}), count
 
     def to_bytes(self) -> bytes:

@@ -35,7 +35,7 @@ class Fill:
         return math.ceil(job.settings.fill_max_m / job.settings.pixel_size_m) + 2
 
     def peak_bytes(self, shape: tuple[int, int], job: Job) -> int:
-        """Labels (int32), masks, copies, and five int64 per void pixel; the linear system of one void."""
+        """Labels (int32), masks, copies, and five int64 per pixel of small voids; the linear system of one void."""
         side = math.ceil(job.settings.fill_max_m / job.settings.pixel_size_m)
         return shape[0] * shape[1] * 56 + side * side * 600
 

@@ -11,6 +11,7 @@ from orograph.pipeline.core.compiled import compiled
 from orograph.pipeline.core.raster import BoolArray, FloatArray
 
 LARGEST_PX: Final = 64
+_PART: Final = 1 << 18
 
 
 def fill_small(
@@ -35,18 +36,21 @@ def fill_small(
         The numbers of larger voids, which remain to be filled.
     """
     flat = labels.ravel()
-    where = np.flatnonzero(flat)
-    if where.size == 0:
-        return np.empty(0, np.int64)
-    where = where[np.argsort(flat[where], kind="stable")]
-    numbers = flat[where]
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(numbers)) + 1, [numbers.size]]).astype(np.int64)
-    rows, cols = np.divmod(where, labels.shape[1])
-    small = np.diff(starts) <= LARGEST_PX
-    if small.any():
-        _fill(labels, rows, cols, starts, small, heights_m, sigma_m, filled, limit_px, sigma_per_px)
-    larger: npt.NDArray[np.int64] = numbers[starts[:-1]][~small].astype(np.int64)
-    return larger
+    # Numpy counts and picks by eight-byte integers: by parts, and only pixels of small voids are sorted.
+    parts = [slice(first, first + _PART) for first in range(0, flat.size, _PART)]
+    sizes = np.zeros(int(flat.max(initial=0)) + 1, np.int64)
+    for part in parts:
+        counts = np.bincount(flat[part])
+        sizes[: counts.size] += counts
+    sizes[0] = 0
+    is_small = (sizes > 0) & (sizes <= LARGEST_PX)
+    if is_small.any():
+        where = np.concatenate([part.start + np.flatnonzero(is_small[flat[part]]) for part in parts])
+        where = where[np.argsort(flat[where], kind="stable")]
+        starts = np.concatenate([[0], np.cumsum(sizes[is_small])])
+        rows, cols = np.divmod(where, labels.shape[1])
+        _fill(labels, rows, cols, starts, heights_m, sigma_m, filled, limit_px, sigma_per_px)
+    return np.flatnonzero(sizes > LARGEST_PX)
 
 
 @compiled
@@ -55,7 +59,6 @@ def _fill(
     rows: Any,
     cols: Any,
     starts: Any,
-    small: Any,
     heights: Any,
     sigma: Any,
     filled: Any,
@@ -66,9 +69,9 @@ def _fill(
     load = np.empty(LARGEST_PX)
     rim = np.empty((4 * LARGEST_PX, 2), np.int64)
     last_row, last_col = labels.shape[0] - 1, labels.shape[1] - 1
-    for void in range(small.size):
+    for void in range(starts.size - 1):
         r, c = rows[starts[void] : starts[void + 1]], cols[starts[void] : starts[void + 1]]
-        fits = small[void] and r.max() - r.min() < limit and c.max() - c.min() < limit
+        fits = r.max() - r.min() < limit and c.max() - c.min() < limit
         if not fits or r.min() == 0 or c.min() == 0 or r.max() == last_row or c.max() == last_col:
             continue
         rim_px = _equations(labels, r, c, heights, system, load, rim)

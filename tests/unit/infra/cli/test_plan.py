@@ -22,9 +22,8 @@ def test_a_dry_run_tells_tiles_sources_bytes_and_memory_and_changes_nothing(cata
     assert not store.exists()
 
 
-def test_planning_from_an_index_compiles_nothing_and_loads_no_large_library_for_tables(catalogue, tmp_path):
+def test_a_first_plan_compiles_nothing_and_loads_no_large_library_for_tables(catalogue, tmp_path):
     store = tmp_path / "store"
-    assert run("sources", "index", "made", "-c", catalogue, "--store", store) == 0
     code = "import sys, orograph.infra.cli.app as app; app.app(sys.argv[1:], standalone_mode=False); print([m for m in ('torch', 'numba', 'pandas', 'scipy.ndimage', 'scipy.optimize', 'httpx') if m in sys.modules])"
     arguments = ["plan", "-c", str(catalogue), "--store", str(store), "--tile", "E4200N3000", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -65,3 +65,17 @@ def test_without_voids_nothing_is_to_do():
     larger, _, done = filled(heights)
     assert larger.size == 0
     assert not done.any()
+
+
+def test_voids_of_both_kinds_in_a_large_raster():
+    """Small voids are filled and large ones are named, also where counting goes by several parts."""
+    heights = plane(900, 700)
+    heights[100:110, 100:110] = np.nan
+    heights[400:403, 300:304] = np.nan
+    heights[700, 500] = np.nan
+    heights[880:, 600:] = np.nan
+    larger, _, done = filled(heights)
+    labels, _ = label(np.isnan(plane(900, 700)) | np.isnan(heights) | done)
+    assert sorted(larger.tolist()) == sorted({int(labels[105, 105]), int(labels[890, 650])})
+    assert done.sum() == 13
+    np.testing.assert_allclose(heights[400:403, 300:304], plane(900, 700)[400:403, 300:304], atol=1e-3)
