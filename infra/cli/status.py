@@ -86,7 +86,7 @@ def table_of(state: dict[str, Any], now_s: float | None = None) -> Group:
             entry["tile"], entry["stage"], f"{entry['fraction']:.0%}", str(entry["attempt"]), entry["since"][11:19]
         )
     faults = [Text(f"{entry['tile']} {entry['error']}: {entry['message']}", style="red") for entry in state["failures"]]
-    return Group(head, bar, counts, table, *faults[-5:])
+    return Group(head, bar, counts, *([table] if table.row_count else []), *faults[-5:])
 
 
 def _follow(store: Store, name: str, state: dict[str, Any], every_s: float) -> None:

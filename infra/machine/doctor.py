@@ -242,7 +242,7 @@ def _dashboard(address: str) -> Finding:
     except OrographError as error:
         return Finding("Ray", Severity.FAILURE, error.message, error.remedy or "check RAY_ADDRESS and the token")
     running = sum(job.state in {"PENDING", "RUNNING"} for job in jobs)
-    text = f"dashboard at {address} accepts jobs (Ray {client.get_version()}); {running} of {len(jobs)} submissions run"
+    text = f"dashboard at {address} accepts jobs; {running} of {len(jobs)} submissions run"
     return Finding("Ray", Severity.OK, text)
 
 
@@ -258,7 +258,8 @@ def _head(ray: Any, address: str) -> Finding:
     finally:
         ray.shutdown()
     amounts = ", ".join(f"{name} {resources.get(name, 0):g}" for name in ("CPU", "GPU"))
-    return Finding("Ray", Severity.OK, f"cluster at {address}: {nodes} nodes, {amounts}")
+    count = "1 node" if nodes == 1 else f"{nodes} nodes"
+    return Finding("Ray", Severity.OK, f"cluster at {address}: {count}, {amounts}")
 
 
 def _gpu(_: RunSettings) -> Iterator[Finding]:

@@ -1,9 +1,11 @@
-"""Job submission to a real Ray head that wants a token: `orograph submit`, and Ray's own command."""
+"""Job submission to a real Ray head that wants a token: the commands of the tutorial on clusters, and Ray's own command."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -40,15 +42,37 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return listed
 
 
-def orograph(head: RayHead, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def orograph(head: RayHead, *arguments: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """Run a command with access to the head; a variable that is None is left out."""
+    mine = {**head.environment(PYTHONPATH=str(ROOT)), **environment}
     return subprocess.run(
         [sys.executable, "-m", "orograph", *arguments],
         check=False,
-        env=head.environment(PYTHONPATH=str(ROOT), **environment),
+        env={name: value for name, value in mine.items() if value is not None},
         capture_output=True,
         text=True,
         timeout=600,
     )
+
+
+def of_page(command: str, **values: str) -> list[str]:
+    """Arguments of a command of the tutorial, with values of options replaced by those of the test."""
+    page = (ROOT / "docs/tutorials/on-a-cluster.md").read_text(encoding="utf-8")
+    lines = "".join(re.findall(r"^```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)).replace("\\\n", " ").splitlines()
+    (line,) = (line for line in lines if line.startswith(f"orograph {command}"))
+    words = shlex.split(line)[1:]
+    for name, value in values.items():
+        words[words.index(f"--{name}") + 1] = value
+    return words
+
+
+def test_doctor_names_the_head_and_then_its_resources(head: RayHead) -> None:
+    port = head.address.rpartition(":")[2]
+    found = orograph(head, *of_page("doctor"), RAY_ADDRESS=None)
+    assert (found.returncode, f":{port}" in found.stdout) == (0, True), found.stdout + found.stderr
+    assert "export RAY_ADDRESS=" in found.stdout
+    found = orograph(head, *of_page("doctor"), RAY_ADDRESS=head.address)
+    assert "1 node, CPU 2, GPU 0" in found.stdout, found.stdout + found.stderr
 
 
 def tile_files(store: Path) -> dict[str, bytes]:
@@ -57,8 +81,11 @@ def tile_files(store: Path) -> dict[str, bytes]:
 
 def test_submitting_runs_follows_and_resumes(head: RayHead, catalogue: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    arguments = ("submit", "--", "run", "-c", str(catalogue), *ARGUMENTS, "--store", str(store))
-    first = orograph(head, *arguments)
+    arguments = of_page("submit", address=head.dashboard, store=str(store))
+    place = arguments.index("--source")
+    assert arguments[place : place + 4 : 2] == ["--source", "--area"]
+    arguments[place : place + 4] = ["-c", str(catalogue), *ARGUMENTS]
+    first = orograph(head, *arguments, RAY_ADDRESS=None)
     assert first.returncode == 0, first.stderr
     assert "2 tiles in" in first.stdout
     assert '"message": "done"' in first.stdout
@@ -71,6 +98,10 @@ def test_submitting_runs_follows_and_resumes(head: RayHead, catalogue: Path, tmp
     assert files == {path: path.read_bytes() for path in (store / "tiles").rglob("*") if path.is_file()}
     shown = orograph(head, "status", "--store", str(store), "--json")
     assert json.loads(shown.stdout)["tiles"]["up-to-date"] == 2
+    followed = orograph(head, *of_page("status", store=str(store)))
+    assert (followed.returncode, "2 of 2: 0 made, 2 up to date" in followed.stdout) == (0, True), (
+        followed.stdout + followed.stderr
+    )
 
     # Ray's own command, with the same packages as its working directory; there the local engine gives the same bytes.
     folder = tmp_path / "package"

@@ -74,7 +74,7 @@ def test_every_page_with_a_session_is_run() -> None:
 
 @pytest.mark.slow
 def test_the_simulation_of_a_cluster_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    """The other commands of that page are parsed with those of all pages, and run on a head by the tests of submission."""
+    """The other commands of that page run on a head by the tests of submission."""
     text = (TUTORIALS / "on-a-cluster.md").read_text(encoding="utf-8")
     (code,) = (block for language, block in BLOCK.findall(text) if language == "python")
     exec(code, {})  # noqa: S102 - our own page
