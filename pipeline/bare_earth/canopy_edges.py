@@ -41,6 +41,8 @@ _PRIOR: Final = 0.5
 """Probability that the map is right before the surface is seen."""
 _FOLLOWING: Final = 0.2
 """Share of wrong maps that follow the terrain, so that they show a step of any height."""
+_WRONG_FOLLOWS: Final = 0.5
+"""Variance of the terrain's step along the edges of other wrong maps over that along a right map's."""
 _FOLLOWING_M: Final = 15.0
 _FOLLOWING_SCATTER_M: Final = 10.0
 """Standard deviations of such steps, and of their estimates under different assumptions on the terrain."""
@@ -158,7 +160,9 @@ def weigh(step: Steps, mean_m: float, spread_m: float, log_odds: Array | float =
     agreeing = density(step.scatter_m, own + (_AGREEMENT * mean_m) ** 2)
     following = density(step.height_m, own + _FOLLOWING_M**2) * density(step.scatter_m, own + _FOLLOWING_SCATTER_M**2)
     objects = _PRIOR * density(step.height_m - mean_m, own + followed + spread_m**2) * agreeing * np.exp(log_odds)
-    wrong = (1.0 - _FOLLOWING) * density(step.height_m, own) * agreeing + _FOLLOWING * following
+    wrong = (1.0 - _FOLLOWING) * density(
+        step.height_m, own + _WRONG_FOLLOWS * followed
+    ) * agreeing + _FOLLOWING * following
     probability = objects / np.maximum(objects + (1.0 - _PRIOR) * wrong, 1e-300)
     variance = 1.0 / (1.0 / (own + followed) + 1.0 / spread_m**2)
     height = np.maximum(variance * (step.height_m / (own + followed) + mean_m / spread_m**2), 0.0)
