@@ -144,7 +144,7 @@ def lower_by_fusion(
     if scene.known.any():
         lowering, variance = _updated(_mapped(scene, raw, fine, both, compared, lattice, plausible), difference)
     if not scene.known.all():
-        found = found_share(raw, difference.height_m, both & ~scene.known, compared.offset_m, lattice)
+        found = found_share(raw, both & ~scene.known, compared.offset_m, lattice)
         found *= lattice.spread(compared.usable)
         mean, spread = (np.full_like(found, value) for value in plausible[0])
         stands = np.square(spread) + np.square(STAND_SPREAD * mean)

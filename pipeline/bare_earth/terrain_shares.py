@@ -23,9 +23,9 @@ PATCH_AREA_PX: Final = 4.0 * np.pi * PATCH_SIGMA_PX**2
 """Pixels of one independent value after it."""
 _NEAR_PX: Final = 5
 _WINDOW_BINS: Final = 7
-_RAMP: Final = (0.88, 0.98)
+_RAMP: Final = (0.85, 0.97)
 """Probability of canopy from which a patch is lowered, and from which it is lowered fully."""
-_INSIDE: Final = (0.5, 0.9)
+_INSIDE: Final = (0.3, 0.7)
 """Part of a patch's height from which a pixel belongs to it, and from which it belongs fully."""
 REACH_PX: Final = 2 * int(TRUNCATE * PATCH_SIGMA_PX + 0.5) + _NEAR_PX
 """Pixels that a share depends on, without those of the blocks around."""
@@ -42,7 +42,7 @@ def smoothed(values: Array, used: BoolArray, sigma_px: float) -> tuple[Array, Ar
     return np.asarray(total / np.maximum(share, 1e-3)), np.asarray(share)
 
 
-def found_share(difference_m: Array, fine_m: Array, used: BoolArray, offset_m: Array, lattice: BlockLattice) -> Array:
+def found_share(difference_m: Array, used: BoolArray, offset_m: Array, lattice: BlockLattice) -> Array:
     """Share of canopy in each pixel without a map: in patches so high that errors of the terrain model do not reach them.
 
     Errors have both signs, canopy has one. So of the patches that are some metres high, as many are errors as are
@@ -50,7 +50,6 @@ def found_share(difference_m: Array, fine_m: Array, used: BoolArray, offset_m: A
 
     Args:
         difference_m: DSM less terrain model, metres.
-        fine_m: The same smoothed over a pixel, less the level.
         used: Pixels without a class that have both.
         offset_m: Difference in level by block.
         lattice: Blocks under the arrays.
@@ -61,12 +60,13 @@ def found_share(difference_m: Array, fine_m: Array, used: BoolArray, offset_m: A
     low = high[..., ::-1]
     sure = 1.0 - (low + 2.0 * np.sqrt(low + 1.0)) / np.maximum(high, 1e-9)
     sure = np.where(BINS_M > 0.0, _ramp(sure, _RAMP), 0.0)
-    patch = np.where(used, patch - lattice.spread(offset_m), 0.0)
+    offset = lattice.spread(offset_m)
+    patch = np.where(used, patch - offset, 0.0)
     probability = np.where(used, looked_up(np.maximum.accumulate(sure, axis=-1), patch, lattice), 0.0)
     near = gaussian_filter(maximum_filter(probability, _NEAR_PX, mode="nearest"), 1.0, truncate=TRUNCATE)
     weight = gaussian_filter(probability, PATCH_SIGMA_PX, truncate=TRUNCATE)
     height = gaussian_filter(probability * patch, PATCH_SIGMA_PX, truncate=TRUNCATE) / np.maximum(weight, 1e-6)
-    return np.where(used, near * _ramp(fine_m / np.maximum(height, 1.0), _INSIDE), 0.0)
+    return np.where(used, near * _ramp((difference_m - offset) / np.maximum(height, 1.0), _INSIDE), 0.0)
 
 
 def covered_share(mean_m: Array, below: Array, spread_m: Array) -> Array:

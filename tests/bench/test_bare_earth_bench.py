@@ -15,6 +15,7 @@ from orograph.pipeline.sources.land_cover import LandCover
 from orograph.pipeline.sources.sensor import bundled_sensor
 from tests.bench.results import record
 from tests.support.davos_forest import DavosForest
+from tests.support.terrain_models import ACCURACY_M, davos, gedtm30_like
 
 pytestmark = pytest.mark.bench
 
@@ -92,3 +93,36 @@ def test_bare_terrain_under_a_map_of_trees(shared):
         data="Norway, Denmark, GLO-30; network: patches only",
     )
     assert max(lowered[EDGES]) <= 0.3
+
+
+def test_fusion_of_real_radar_forest_with_a_terrain_model():
+    scene = davos()[1]
+    sensor = bundled_sensor(scene.sensor)
+    seen = {"shares": scene.shares, "canopy_share": sensor.canopy_share, "footprint_m": sensor.footprint_m}
+    mae = {"nothing": _mae(scene, scene.dsm_m)}
+    mae[EDGES] = _mae(scene, bare_earth(scene.dsm_m, scene.pixel_size_m, EDGES, **seen).heights_m)
+    models = [gedtm30_like(scene, seed=seed) for seed in (1, 2)]
+    mae["model"] = np.mean([_mae(scene, model.heights_m) for model in models], axis=0)
+    terrain = [model._replace(sigma_m=np.full_like(model.sigma_m, ACCURACY_M)) for model in models]
+    noise = {"noise_m": sensor.typical_variance**0.5}
+    fused = [
+        bare_earth(scene.dsm_m, scene.pixel_size_m, "fusion", terrain=one, **seen, **noise).heights_m for one in terrain
+    ]
+    mae["fusion"] = np.mean([_mae(scene, heights) for heights in fused], axis=0)
+    gains = {name: 100 * (value[0] / mae["nothing"][0] - 1) for name, value in mae.items()}
+    print(mae)
+    record(
+        "bare-earth",
+        "fusion",
+        claim="fusion of real radar forest with a terrain model of GEDTM30's errors, MAE",
+        ours=f"{gains['fusion']:+.0f} % (`fusion`)",
+        peer=f"{gains['model']:+.0f} %, the terrain model alone; {gains[EDGES]:+.0f} %, edges",
+        data="SRTM over lidar, Davos east; terrain model simulated",
+    )
+    assert mae["fusion"][0] < min(mae["model"][0], mae[EDGES][0])
+    assert mae["fusion"][1] < mae["nothing"][1] + 0.05
+
+
+def _mae(scene, heights_m):
+    error = np.abs(scene.errors(heights_m))
+    return np.array([error[scene.forest].mean(), error[scene.open_terrain].mean()])

@@ -202,6 +202,7 @@ def report(scene, seeds=(1, 2)):
     row("fusion, errors of the model given", fused(models, scene.shares, stated=True))
     for bias in (-3.0, 3.0):
         biased = [gedtm30_like(scene, seed=seed, bias_m=bias) for seed in seeds]
+        row(f"terrain model alone, biased by {bias:+.0f} m", [model.heights_m for model in biased], heights=())
         row(f"fusion, model biased by {bias:+.0f} m", fused(biased, scene.shares))
     row("fusion without a map", fused(models, None))
     worse = [gedtm30_like(scene, seed=seed, worse=2.0) for seed in seeds]
