@@ -178,7 +178,9 @@ class _Ingest:
     def _converted(self, task: _Task, started: float) -> Entry:
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder, converting(Path(folder)):
             out = Path(folder) / "cog.tif"
-            done = convert(task.path, self.source, out, {"ORIGIN": task.name, "ORIGIN_SHA256": task.identity})
+            done = convert(
+                task.path, self.source, out, {"ORIGIN": task.name, "ORIGIN_SHA256": task.identity}, alone=self.due == 1
+            )
             key = f"{self.source.id}/{self._stem(task)}/{_plain_stem(task.name)}.tif"
             self.store.put(key, out, media_type=COG_TYPE)
         entry = Entry(

@@ -11,12 +11,14 @@ from typing import Any, Final
 import numpy as np
 from odc.geo.geobox import GeoBox
 
+from orograph.pipeline.core.compiled import numpy_forms
 from orograph.pipeline.core.grid import PixelWindow
 from orograph.pipeline.core.progress import tracked
 from orograph.pipeline.errors import AllVoid, VerticalFrameMissing
 from orograph.pipeline.formats import cog
 from orograph.pipeline.formats.vertical_datum import VERTICAL_NAME_TAG, vertical_tags
 from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.facts import Facts
 from orograph.pipeline.sources.header import read_header
 from orograph.pipeline.sources.single_raster import HeightRaster, open_heights
 from orograph.pipeline.sources.suspicion import examine
@@ -24,6 +26,9 @@ from orograph.pipeline.sources.suspicion import examine
 _STRIP_ROWS: Final = 512
 _STRIP_COLS: Final = 8192
 """Windows are strips, because text and raw formats are read line by line."""
+
+_FEW_PX: Final = 10_000_000
+"""Numpy's forms of the writers' kernels take less time than importing numba for so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Converted:
     suspicious: tuple[str, ...]
 
 
-def convert(path: str, source: Source, out: Path, origin: Mapping[str, str]) -> Converted:
+def convert(path: str, source: Source, out: Path, origin: Mapping[str, str], *, alone: bool = False) -> Converted:
     """Write the heights of a raster as a COG: float32 metres on its own grid, equal to those that `run` reads.
 
     The COG has the horizontal CRS, vertical datum, nodata, pixel interpretation, unit, credit, licence and epoch in it,
@@ -57,6 +62,7 @@ def convert(path: str, source: Source, out: Path, origin: Mapping[str, str]) -> 
         source: Its declaration is checked against the file.
         out: The COG; it appears complete or not at all.
         origin: Metadata about where the file comes from.
+        alone: No other file follows, so that a small one is written without loading compiled kernels.
 
     Raises:
         SourceMissing, SourceCorrupt, BandMismatch, SourceGridError, NodataError: see `read_header` and
@@ -65,6 +71,11 @@ def convert(path: str, source: Source, out: Path, origin: Mapping[str, str]) -> 
         DiskFull, StoreUnwritable: the COG cannot be written.
     """
     facts = read_header(path, source)
+    with numpy_forms(used=alone and facts.shape[0] * facts.shape[1] <= _FEW_PX):
+        return _converted(facts, source, out, origin)
+
+
+def _converted(facts: Facts, source: Source, out: Path, origin: Mapping[str, str]) -> Converted:
     with HeightRaster(facts, source.id) as raster:
         scratch_path = out.with_name(f".{out.name}.scratch.tif")
         low, high, known = np.inf, -np.inf, 0

@@ -136,9 +136,9 @@ def pieces(file: BinaryIO, layout: Layout, label: str) -> Iterator[FloatArray]:
         SourceCorrupt: a line without the file's number of columns; the message names it.
     """
     file.read(layout.heading_bytes)
-    blanks = layout.separator + b";"  # some end their lines with a semicolon
+    blanks = layout.separator + b"\t;"  # some end their lines with a semicolon
     commas = b"," if layout.decimal_comma else b""
-    translation = bytes.maketrans(blanks + commas, b"  ." if layout.decimal_comma else b"  ")
+    translation = bytes.maketrans(blanks + commas, b"   ." if layout.decimal_comma else b"   ")
     rest, line = b"", layout.heading_lines + 1
     while True:
         data = file.read(_PIECE_BYTES)
@@ -152,13 +152,16 @@ def pieces(file: BinaryIO, layout: Layout, label: str) -> Iterator[FloatArray]:
 
 def _numbers(text: bytes, translation: bytes, layout: Layout, first_line: int, label: str) -> FloatArray:
     plain = text.translate(translation)
+    lines = plain.count(b"\n") + 1
+    quick = _single_blanks(plain, layout.columns)
+    if quick is not None and len(quick) == lines:
+        return quick[:, layout.order]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             values = np.fromstring(plain, np.float64, sep=" ")
         except ValueError:
             values = np.empty(0)
-    lines = plain.count(b"\n") + 1
     if values.size != lines * layout.columns:
         rows = plain.split(b"\n")
         for number, row in enumerate(rows):
@@ -169,6 +172,32 @@ def _numbers(text: bytes, translation: bytes, layout: Layout, first_line: int, l
                     remedy="remove the line, or fetch the file again",
                 )
     return values.reshape(-1, layout.columns)[:, layout.order]
+
+
+def _single_blanks(plain: bytes, columns: int) -> FloatArray | None:
+    """All numbers, (lines, columns), by Arrow, which is five times as fast as numpy.
+
+    None where anything but one blank is between two numbers: numpy reads those, and its caller finds the wrong line.
+    """
+    # Only deliveries of text need Arrow's reader of tables.
+    import pyarrow as pa
+    from pyarrow import csv
+
+    names = [str(number) for number in range(columns)]
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(plain),
+            csv.ReadOptions(use_threads=False, block_size=len(plain) + 1, column_names=names),
+            csv.ParseOptions(delimiter=" ", quote_char=False),
+            csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64()), null_values=[]),
+        ).combine_chunks()
+    except pa.ArrowInvalid:
+        return None
+    out = np.empty((columns, table.num_rows))
+    for number, column in enumerate(table.columns):
+        # `to_numpy` imports pandas.
+        out[number] = np.from_dlpack(column.chunk(0)) if table.num_rows else 0.0
+    return out.T
 
 
 def _is_point(row: bytes, columns: int) -> bool:
@@ -190,7 +219,7 @@ def lattice_of(opened: Callable[[], BinaryIO], layout: Layout, label: str) -> La
     with opened() as file:
         for piece in pieces(file, layout, label):
             points += len(piece)
-            xs, ys = np.union1d(xs, piece[:, 0]), np.union1d(ys, piece[:, 1])
+            xs, ys = _joined(xs, piece[:, 0]), _joined(ys, piece[:, 1])
             if max(len(xs), len(ys)) > _MOST_LINES_PX or len(xs) * len(ys) > _MOST_CELLS_PER_POINT * points + 10_000:
                 raise _scattered(label)
     (west, dx, cols), (south, dy, rows) = _axis(xs, label), _axis(ys, label)
@@ -198,6 +227,14 @@ def lattice_of(opened: Callable[[], BinaryIO], layout: Layout, label: str) -> La
         raise _scattered(label)
     north = south + (rows - 1) * dy
     return Lattice(Affine(dx, 0.0, west - dx / 2, 0.0, -dy, north + dy / 2), (rows, cols), points)
+
+
+def _joined(known: FloatArray, places: FloatArray) -> FloatArray:
+    """Sorted distinct places; most of a piece's are known already."""
+    changed = places[np.concatenate([[True], places[1:] != places[:-1]])]
+    at = np.minimum(np.searchsorted(known, changed), max(known.size - 1, 0))
+    new = changed[known[at] != changed] if known.size else changed
+    return np.union1d(known, new) if new.size else known
 
 
 def _axis(places: FloatArray, label: str) -> tuple[float, float, int]:

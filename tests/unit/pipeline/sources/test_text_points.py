@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orograph.pipeline.errors import OrographError, SourceCorrupt, SourceGridError
-from orograph.pipeline.sources.text_points import Lattice, fill, lattice_of, layout_of
+from orograph.pipeline.sources.text_points import Lattice, Layout, fill, lattice_of, layout_of, pieces
 
 
 def read(text: str) -> tuple[Lattice, np.ndarray]:
@@ -92,3 +92,21 @@ def test_rounded_degrees_are_a_lattice() -> None:
 def test_what_is_no_lattice_is_named(text: str, kind: type[OrographError], words: str) -> None:
     with pytest.raises(kind, match=words):
         read(text)
+
+
+@pytest.mark.parametrize("separator", [" ", "  ", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n"])
+def test_numbers_are_the_same_by_either_reader(separator, end):
+    lines = [f"{x}{separator}{y}{separator}{z}" for x, y, z in ((1.5, -2.25, 1e-3), (3, 4, 12345.678901234567))]
+    text = end.join([*lines, f"5{separator}6{separator}nan"]).encode()
+    layout = Layout(0, 0, 3, (1, 0, 2), b" ", decimal_comma=False)
+    read = np.concatenate(list(pieces(io.BytesIO(text.replace(b"\t", b" ")), layout, "f.xyz")))
+    np.testing.assert_array_equal(read, [[-2.25, 1.5, 1e-3], [4, 3, 12345.678901234567], [6, 5, np.nan]])
+
+
+@pytest.mark.parametrize("bad", ["1 2", "1 2 3 4", "1 2 x", "1 2 3,5", '1 "2" 3', "1 2 NA", "1 2 3\r4 5 6"])
+def test_a_wrong_line_among_many_is_named(bad):
+    text = "\n".join(["1 2 3"] * 50 + [bad] + ["4 5 6"] * 50).encode()
+    layout = Layout(0, 0, 3, (0, 1, 2), b" ", decimal_comma=False)
+    with pytest.raises(SourceCorrupt, match="line 51"):
+        list(pieces(io.BytesIO(text), layout, "f.xyz"))
