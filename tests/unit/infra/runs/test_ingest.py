@@ -157,11 +157,11 @@ def test_an_ingest_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch:
         file.write_text(delivered.point_text().replace("15", f"15{number}", 1))
     calls = []
 
-    def dying(*args: object) -> object:
+    def dying(*args: object, **options: object) -> object:
         calls.append(args)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return convert(*args)
+        return convert(*args, **options)
 
     convert = module.convert
     monkeypatch.setattr(module, "convert", dying)
