@@ -26,6 +26,7 @@ pytestmark = pytest.mark.bench
 CRS, FRAME = "EPSG:21781", "EPSG:5728"
 SLOPES_DEG = ((0, 5), (5, 15), (15, 30), (30, 45), (45, 90))
 EDGE_PX = 25
+NETWORK = "superres-s"
 CONSTANT_M = 0.14
 """Accuracy of the lidar and of its datum, 0.1 m each."""
 
@@ -71,23 +72,28 @@ def covered(error, sigma, here):
 def test_bands_of_a_tile_from_decimated_lidar(shared, tmp_path):
     lidar, grids = shared("data/dtm/davos_10m.tif"), shared("proj-grids")
     truth, _ = tile_of(lidar, 10.0, tmp_path / "truth", grids, "none")
-    made, sigma = tile_of(decimated(lidar, tmp_path), 30.0, tmp_path / "made", grids, "keys6")
+    coarse = decimated(lidar, tmp_path)
+    tiles = {name: tile_of(coarse, 30.0, tmp_path / name, grids, name) for name in (NETWORK, "keys6")}
     rows, columns = np.nonzero(np.isfinite(truth))
     inner = tuple(slice(side.min() + EDGE_PX, side.max() - EDGE_PX) for side in (rows, columns))
-    truth, made, sigma = (layer[inner] for layer in (truth, made, sigma))
-    plain = np.full_like(sigma, CONSTANT_M)
-    error, slope = made - truth, slope_deg(truth)
-    known = np.isfinite(error) & np.isfinite(sigma) & np.isfinite(slope)
-    classes = []
-    print(f"\nmedian sigma {np.median(sigma[known]):.2f} m")
-    for low, high in SLOPES_DEG:
-        here = known & (slope >= low) & (slope < high)
-        classes.append(covered(error, sigma, here))
-        constant = covered(error, plain, here)
-        bands = " / ".join(f"{value:.0f} %" for value in classes[-1])
-        print(
-            f"{low} to {high} degrees: {here.sum()} pixels, {bands}; constant {constant[0]:.0f} / {constant[1]:.0f} %"
-        )
+    truth = truth[inner]
+    slope = slope_deg(truth)
+    for name, layers in tiles.items():
+        made, sigma = (layer[inner] for layer in layers)
+        plain = np.full_like(sigma, CONSTANT_M)
+        error = made - truth
+        known = np.isfinite(error) & np.isfinite(sigma) & np.isfinite(slope)
+        classes = []
+        print(f"\n{name}: median sigma {np.median(sigma[known]):.2f} m")
+        for low, high in SLOPES_DEG:
+            here = known & (slope >= low) & (slope < high)
+            classes.append(covered(error, sigma, here))
+            constant = covered(error, plain, here)
+            bands = " / ".join(f"{value:.0f} %" for value in classes[-1])
+            print(
+                f"{low} to {high} degrees: {here.sum()} pixels, {bands}; "
+                f"constant {constant[0]:.0f} / {constant[1]:.0f} %"
+            )
     spans = [f"{min(band):.0f} to {max(band):.0f}" for band in zip(*classes, strict=True)]
     peer = covered(error, plain, known)
     record(

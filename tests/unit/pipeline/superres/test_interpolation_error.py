@@ -61,3 +61,11 @@ def test_a_resampling_by_half_a_pixel_stays_within_its_error(terrain):
     reach = resampling_reach_px()
     core = (slice(reach, -reach), slice(reach, -reach))
     assert np.sqrt(np.mean(np.square(error[core]))) < np.sqrt(np.mean(np.square(sigma[core]))) < 3 * error[core].std()
+
+
+def test_a_resolvers_own_error_grows_on_cliffs_only_without_a_sensor():
+    slope = (np.arange(40, dtype=np.float32) * 30.0)[None, :] + np.zeros((40, 1), np.float32)
+    sensor = SensorModel(footprint_m=20.0, noise_m=2.0)
+    for up, factor in ((resolver("sensor"), np.sqrt(1.3)), (resolver("sensor", sensor=sensor), 1.0)):
+        own, stated = up(slope)[1], StatedError(up)(slope)[1]
+        np.testing.assert_allclose(stated[20:-20, 20:-20] / own[20:-20, 20:-20], factor, rtol=2e-3)
