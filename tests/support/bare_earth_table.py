@@ -54,6 +54,19 @@ def forest():
         trees = site.forest & here
         ratio = (np.abs(site.error_m(made.heights_m)) / np.hypot(sigma, SRTM_ERROR_M))[trees]
         print(f"{name}: bands contain {np.mean(ratio < 1):.0%} and {np.mean(ratio < 2):.0%}")
+    _print_sensitivity(site)
+
+
+def _print_sensitivity(site):
+    """How the gain in the east depends on the sensor model."""
+    east = site.forest & ~site.west
+    nothing = np.abs(site.error_m(site.radar_m)[east]).mean()
+    for name, values in (("canopy_share", (0.4, 0.7, 0.85, 1.0)), ("footprint_m", (0.0, 20.0, 45.0))):
+        for value in values:
+            sensor = SRTM | {name: value}
+            made = bare_earth(site.radar_m, site.pixel_size_m, "edges", shares=site.shares, **sensor)
+            gain = 100 * (np.abs(site.error_m(made.heights_m)[east]).mean() / nothing - 1)
+            print(f"{name} {value}: {gain:+.0f} %")
 
 
 def _forest_figures(error):
