@@ -150,7 +150,8 @@ def weigh(step: Steps, mean_m: float, spread_m: float, log_odds: Array | float =
             the terrain they scatter.
         mean_m: Expected height of the class.
         spread_m: Standard deviation of that expectation.
-        log_odds: Logarithm of the odds of objects by other evidence.
+        log_odds: Logarithm of the odds that the step is an object's, at most zero; it lowers the probability to the prior
+            and no further.
     """
     own, followed = np.square(step.error_m), np.square(step.followed_m)
 
@@ -159,11 +160,16 @@ def weigh(step: Steps, mean_m: float, spread_m: float, log_odds: Array | float =
 
     agreeing = density(step.scatter_m, own + (_AGREEMENT * mean_m) ** 2)
     following = density(step.height_m, own + _FOLLOWING_M**2) * density(step.scatter_m, own + _FOLLOWING_SCATTER_M**2)
-    objects = _PRIOR * density(step.height_m - mean_m, own + followed + spread_m**2) * agreeing * np.exp(log_odds)
+    objects = _PRIOR * density(step.height_m - mean_m, own + followed + spread_m**2) * agreeing
     wrong = (1.0 - _FOLLOWING) * density(
         step.height_m, own + _WRONG_FOLLOWS * followed
     ) * agreeing + _FOLLOWING * following
-    probability = objects / np.maximum(objects + (1.0 - _PRIOR) * wrong, 1e-300)
+
+    def posterior(objects: Array) -> Array:
+        return np.asarray(objects / np.maximum(objects + (1.0 - _PRIOR) * wrong, 1e-300))
+
+    # A doubt withdraws what the step shows, so nothing is lowered; that no objects stand it does not show.
+    probability = np.maximum(posterior(objects * np.exp(log_odds)), np.minimum(posterior(objects), _PRIOR))
     variance = 1.0 / (1.0 / (own + followed) + 1.0 / spread_m**2)
     height = np.maximum(variance * (step.height_m / (own + followed) + mean_m / spread_m**2), 0.0)
     gained = np.clip((probability - _PRIOR) / (1.0 - _PRIOR), 0.0, 1.0)

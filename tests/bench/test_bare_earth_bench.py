@@ -139,7 +139,9 @@ def test_ridges_drawn_as_trees(shared):
             made = bare_earth(site.heights_m.astype(np.float32), site.pixel_size_m, EDGES, shares=shares, **site.sensor)
             down = (site.heights_m - made.heights_m)[(trees > 0.5) & np.isfinite(site.heights_m)]
             means.append(float(down.mean()))
-            print(f"{name}, ridges of {30 * size_px:.0f} m: mean lowering {means[-1]:.2f} m, largest {down.max():.1f} m")
+            print(
+                f"{name}, ridges of {30 * size_px:.0f} m: mean lowering {means[-1]:.2f} m, largest {down.max():.1f} m"
+            )
     record(
         "bare-earth",
         "ridges",

@@ -142,6 +142,21 @@ def test_a_low_step_that_terrain_along_the_edges_may_have_is_not_believed():
     assert weigh(hilly, 13.6, 6.8).gained[0] < 0.2
 
 
+def test_a_doubted_step_is_not_lowered_and_stays_in_the_error():
+    step = Steps(*(np.array([value]) for value in (12.0, 0.5, 1.0, 0.5)))
+    belief = weigh(step, 13.6, 6.8, np.array([-10.0]))
+    assert belief.gained[0] == 0.0
+    assert belief.probability[0] == pytest.approx(0.5)
+
+
+def test_a_canopy_blurred_by_an_undeclared_footprint_stays_in_the_error(terrain):
+    trees = patches(1)
+    heights = terrain + gaussian_filter(9 * trees, 1.1)
+    made = lower_by_edges(heights, mapped(trees), 0.55, footprint_m=0.0)
+    error = np.abs(made.heights_m - terrain)[trees > 0.5]
+    assert np.mean(error < 2.0 * made.sigma_m[trees > 0.5]) > 0.9
+
+
 def test_it_is_a_model_of_bare_earth_that_needs_a_map(terrain):
     trees = patches(1)
     heights = (terrain + 15 * trees).astype(np.float32)
