@@ -332,7 +332,7 @@ def _same_frame(reference: Raster, moving: Raster, notes: list[str], *, same_hei
         notes.append(f"heights in {moving.frame} and {reference.frame} were compared as they are, as asked")
         return replace(moving, frame=reference.frame)
     raise VerticalError(
-        f"reference heights are in {reference.frame}, those to be aligned in {moving.frame}",
+        f"vertical frames differ: {reference.frame} of the reference, {moving.frame} of the raster to be aligned",
         remedy="transform one first (`orograph harmonise`), or state that they are the same with --same-heights",
     )
 
