@@ -379,7 +379,7 @@ def bare_earth_command(
         float | None,
         typer.Option(
             min=0.0,
-            help="Standard deviation of the sensor's footprint, metres.",
+            help="Standard deviation of the sensor's footprint, metres; edges leave a canopy blurred by more.",
             show_default="the sensor's, else 0",
         ),
     ] = None,
