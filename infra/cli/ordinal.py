@@ -13,8 +13,6 @@ from orograph.infra.cli.grids import GridsDir, grids_folder
 from orograph.infra.reporting.console import err, out, print_json
 from orograph.infra.reporting.work_progress import WorkProgress
 from orograph.pipeline.core.precision import DEFAULT_PRECISION, checked_precision
-from orograph.pipeline.core.raster import Raster
-from orograph.pipeline.core.surface import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -403,6 +401,8 @@ def bare_earth_command(
     import rasterio
 
     from orograph.pipeline.bare_earth.one_raster import Sight, bare_earth_of
+    from orograph.pipeline.core.raster import Raster
+    from orograph.pipeline.core.surface import Surface
     from orograph.pipeline.coregistration.prepare import UNDECLARED
     from orograph.pipeline.sources.facts import Declared
     from orograph.pipeline.sources.single_raster import opened_heights
