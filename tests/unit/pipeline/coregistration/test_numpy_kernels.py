@@ -69,8 +69,8 @@ def test_the_same_numbers(pair, compiled, by_numpy):
 def test_a_fit_finds_the_same_shift(pair, compiled, by_numpy):
     result = fit(pair[0], pair[1], method="blockwise(nuth-kaab)", threads=2)
     assert result.status is compiled["result"].status
-    assert result.shift == pytest.approx(compiled["result"].shift, abs=0.02)
-    assert result.nmad_after_m == pytest.approx(compiled["result"].nmad_after_m, abs=0.01)
+    assert result.shift == pytest.approx(compiled["result"].shift, abs=0.001)
+    assert result.nmad_after_m == pytest.approx(compiled["result"].nmad_after_m, abs=0.001)
 
 
 def test_numpy_serves_small_rasters_before_the_cache_is_filled(monkeypatch):
