@@ -21,7 +21,7 @@ from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.redaction import public_ref
 from orograph.pipeline.sources.refs import SourceRef
-from orograph.pipeline.sources.sensor import RESOLVER
+from orograph.pipeline.sources.sensor import RESOLVERS
 from orograph.pipeline.sources.terrain_models import terrain_of
 from orograph.pipeline.version import PROCESSING_VERSION
 
@@ -142,5 +142,5 @@ def _land_cover(source: Source) -> dict[str, Any]:
 
 def _sensor(ref: SourceRef, settings: ProcessingSettings) -> dict[str, Any]:
     """The sensor model, which the resolver or the stated error uses."""
-    used = ref.sensor if settings.superres == RESOLVER else ref.source.sensor
+    used = ref.sensor if settings.superres in RESOLVERS else ref.source.sensor
     return {} if used is None else {"sensor": used.identity()}

@@ -38,7 +38,7 @@ class ProcessingSettings(BaseModel):
     """Longest horizontal shift in metres that coregistration may apply."""
     superres: str = "keys6"
     """Upsampling of coarse sources: `auto` for what was shown to help each source, `none`, an exact interpolant (`gdal-cubic`, `keys6`, `bspline`), `sensor` (best linear
-    filter for each source's sensor model), or a network such as `superres-s`."""
+    filter for each source's sensor model), `sensor-net` (that filter corrected by a network), or a network such as `superres-s`."""
     superres_ensemble: bool = False
     """Average with a second network, or over eight symmetries; networks only."""
     superres_gate: bool = False

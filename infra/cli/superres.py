@@ -27,7 +27,7 @@ def superres(
     model: Annotated[
         str,
         typer.Option(
-            help="superres-s, superres-xs, sensor, an interpolant such as keys6, best-linear, or weights.safetensors"
+            help="superres-s, superres-xs, sensor, sensor-net, an interpolant such as keys6, best-linear, or weights.safetensors"
             "[#sha256=...]."
         ),
     ] = "superres-s",
@@ -56,6 +56,9 @@ def superres(
             "others add its noise and blur to the error."
         ),
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of `train --sensors` for sensor-net instead of the bundled ones.")
+    ] = None,
     accuracy_m: Annotated[
         float | None,
         typer.Option(
@@ -74,7 +77,7 @@ def superres(
     from orograph.infra.runs.model_weights import weights_reader
     from orograph.pipeline.core.weights_uri import is_own
     from orograph.pipeline.settings import RunSettings
-    from orograph.pipeline.sources.sensor import read_sensor
+    from orograph.pipeline.sources.sensor import NET_RESOLVER, read_sensor
     from orograph.pipeline.superres import resolver, takes_sensor
     from orograph.pipeline.superres.file import superresolve_file
     from orograph.pipeline.superres.interpolation_error import StatedError
@@ -90,6 +93,9 @@ def superres(
         }
     elif takes_sensor(model):
         options = {"noise_m": noise_m} if sensor is None else {"sensor": read_sensor(sensor)}
+        if model == NET_RESOLVER:
+            options.pop("noise_m", None)
+            options |= {"precision": checked_precision(precision), "device": device, "weights": str(weights or "")}
     elif ensemble or gate or noise_m or device != "cpu" or precision != DEFAULT_PRECISION:
         err.print(f"{model} is not a network: --ensemble, --gate, --noise-m, --device and --precision have no effect")
     known = None if sensor is None else read_sensor(sensor)

@@ -84,6 +84,15 @@ def train(
     ] = 1,
     processor_s: Annotated[float, typer.Option(help="Budget of a baseline, processor-seconds.")] = 600.0,
     every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints and validations.")] = 500,
+    sensors: Annotated[
+        bool,
+        typer.Option(
+            "--sensors",
+            help="Train the correction of sensor-net on drawn sensor models, with --data, --sites, --dtm, --hold-out, --steps, "
+            "--batch, --rate, --seed, --device, --threads and --every.",
+        ),
+    ] = False,
+    examples: Annotated[int, typer.Option(min=1, help="Examples to draw for --sensors.")] = 700,
     error_steps: Annotated[int, typer.Option(min=0, help="Steps of the error head afterwards; 0 for none.")] = 1500,
 ) -> None:
     """Train a network on DTMs, validated on held-out sites; run it again to resume."""
@@ -102,6 +111,17 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
+    if sensors:
+        _train_sensor_net(
+            folder,
+            SiteList.gather(sites, dtm or [], "sensor_sites.yaml").without(hold_out or []),
+            data,
+            {"examples": examples, "steps": steps, "batch": batch, "rate": rate, "seed": seed},
+            device,
+            every,
+            hold_out or [],
+        )
+        return
     listed = SiteList.gather(sites, dtm or [])
     held = [site for site in listed.sites if site.name in (hold_out or [])]
     training = listed.without(hold_out or [])
@@ -170,6 +190,32 @@ def train(
     about = _about(training, judges) | {"figures": trainer.rows[-1] if trainer.rows else {}}
     digest = trainer.export(folder / "weights.safetensors", about, extra)
     (folder / "weights.md").write_text(model_card(folder.name, digest, asdict(plan), about))
+    out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
+
+
+def _train_sensor_net(
+    folder: Path, training: SiteList, data: Path, options: dict[str, Any], device: str, every: int, held: list[str]
+) -> None:
+    """Train the network that corrects the filter of a sensor, and write weights and model card."""
+    from orograph.pipeline.learning.superres.model_card import sensor_card
+    from orograph.pipeline.learning.superres.sensor_examples import draw_examples
+    from orograph.pipeline.learning.superres.sensor_training import SensorPlan, SensorTrainer
+
+    plan = SensorPlan(**options)
+    with WorkProgress():
+        drawn = draw_examples(training.sites, data, plan.examples, plan.seed)
+        trainer = SensorTrainer(plan, drawn, folder, device)
+        if trainer.resume():
+            err.print(f"resuming at step {trainer.step}")
+        trainer.run(
+            lambda step, heights, slopes: err.print(
+                f"step {step} of {plan.steps}: squared errors over the filter's {heights:.3f}, of slopes {slopes:.3f}"
+            ),
+            every,
+        )
+    about = _about(training, held)
+    digest = trainer.export(folder / "weights.safetensors", about)
+    (folder / "weights.md").write_text(sensor_card(folder.name, digest, asdict(plan), about))
     out.print(f"{folder / 'weights.safetensors'} sha256 {digest}")
 
 

@@ -9,6 +9,7 @@ from orograph.pipeline.core.weights_uri import is_own
 from orograph.pipeline.coregistration.methods import parse_method
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import ProcessingSettings
+from orograph.pipeline.sources.sensor import NET_RESOLVER
 from orograph.pipeline.superres.choice import AUTO
 from orograph.pipeline.superres.resolvers import check_resolver, takes_options
 from orograph.pipeline.tile.stages import chain
@@ -45,7 +46,9 @@ def check_settings(settings: ProcessingSettings) -> None:
 
 def runs_on_device(settings: ProcessingSettings) -> bool:
     """Whether anything in the settings can run on a torch device."""
-    networks = settings.superres == AUTO or (settings.superres != "none" and takes_options(settings.superres))
+    networks = settings.superres in {AUTO, NET_RESOLVER} or (
+        settings.superres != "none" and takes_options(settings.superres)
+    )
     return networks or has_bare_earth_network(settings) or settings.coregistration != "none"
 
 

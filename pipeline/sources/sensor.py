@@ -18,6 +18,9 @@ BUNDLED: Final = Path(__file__).with_name("sensors.yaml")
 
 RESOLVER: Final = "sensor"
 """Name of the resolver that uses sensor models."""
+NET_RESOLVER: Final = "sensor-net"
+"""Name of the resolver that corrects that one by a network."""
+RESOLVERS: Final = (RESOLVER, NET_RESOLVER)
 _TYPICAL_SLOPE: Final = 0.4
 _BOX_SIGMA: Final = 1.0 / math.sqrt(12.0)
 """Standard deviation of a box of unit width."""

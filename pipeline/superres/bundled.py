@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from orograph.pipeline.core.bundled_weights import bundled_index
-from orograph.pipeline.sources.sensor import RESOLVER, SensorModel
+from orograph.pipeline.core.precision import DEFAULT_PRECISION, Precision
+from orograph.pipeline.sources.sensor import NET_RESOLVER, RESOLVER, SensorModel
 from orograph.pipeline.superres.resolver import Resolver
 
 
@@ -16,6 +17,7 @@ def bundled_factories() -> dict[str, Callable[..., Resolver]]:
     return {name: partial(_net, name) for name in bundled_index("superres")} | {
         "best-linear": _linear,
         RESOLVER: _sensor,
+        NET_RESOLVER: _sensor_net,
     }
 
 
@@ -29,6 +31,19 @@ def _sensor(sensor: SensorModel | None = None, noise_m: float = 0.0) -> Resolver
     from orograph.pipeline.superres.sensor.resolver import SensorFilter
 
     return SensorFilter(sensor, noise_m)
+
+
+def _sensor_net(
+    sensor: SensorModel | None = None,
+    device: str = "cpu",
+    precision: Precision = DEFAULT_PRECISION,
+    weights: str = "",
+) -> Resolver:
+    from orograph.pipeline.superres.sensor.net_resolver import FORMAT, SensorNetOptions, SensorNetResolver
+    from orograph.pipeline.superres.weights import load_weights
+
+    own = load_weights(weights, format_=FORMAT) if weights else None
+    return SensorNetResolver(sensor, own, SensorNetOptions(precision, device))
 
 
 def _net(name: str, **options: Any) -> Resolver:

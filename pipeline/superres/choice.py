@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
-from orograph.pipeline.sources.sensor import RESOLVER
+from orograph.pipeline.sources.sensor import NET_RESOLVER, RESOLVER
+from orograph.pipeline.superres.sensor.net_range import not_trained
 from orograph.pipeline.superres.zoom import IN_PLACE, zoom_of
 
 AUTO: Final = "auto"
@@ -30,15 +31,24 @@ def upsampling_of(source: Source, settings: ProcessingSettings) -> Choice:
     worse.
     """
     if settings.superres != AUTO:
-        return Choice(settings.superres, "requested")
-    sensor = source.sensor
+        return _requested(source, settings)
+    sensor, zoom = source.sensor, zoom_of(source.resolution_m, settings.pixel_size_m)
     if sensor is not None:
         if sensor.errors.footprint_m is None or sensor.errors.noise_m is None:
             return Choice(IN_PLACE, "its sensor model was not measured")
         return Choice(RESOLVER, "its footprint and noise were measured")
     if source.surface is Surface.DSM:
         return Choice(IN_PLACE, "a DSM without a sensor model: nothing was shown to help")
-    zoom = zoom_of(source.resolution_m, settings.pixel_size_m)
     if zoom != _NETWORK_FACTOR:
         return Choice(IN_PLACE, f"no network was trained for factor {zoom}")
     return Choice(_NETWORK, "a terrain model at the factor that the network was trained for")
+
+
+def _requested(source: Source, settings: ProcessingSettings) -> Choice:
+    """The requested resolver, or the filter where the network for sensors was not trained for the source."""
+    if settings.superres == NET_RESOLVER:
+        zoom = zoom_of(source.resolution_m, settings.pixel_size_m)
+        outside = not_trained(source.sensor, zoom, (source.resolution_m, source.resolution_m))
+        if outside is not None:
+            return Choice(RESOLVER, f"{NET_RESOLVER} was not trained for {outside}")
+    return Choice(settings.superres, "requested")

@@ -26,7 +26,8 @@ def resolver(name: str, *, fetch: Read | None = None, **options: Any) -> Resolve
 
     Args:
         name: An exact interpolant (`nearest`, `bilinear`, `gdal-cubic`, `keys6`, `bspline`, `lanczos3`), the fitted
-            `best-linear`, `sensor` for the best linear filter of a sensor model, a bundled network (`superres-s`), or
+            `best-linear`, `sensor` for the best linear filter of a sensor model, `sensor-net` for that filter corrected by
+            a network, a bundled network (`superres-s`), or
             weights in a `.safetensors` file, by path, URL with `#sha256=<hex>`, or `sha256:<hex>`.
         fetch: Reads weights by URL or content.
         **options: Options of the resolver's factory (networks: see `InferenceOptions`); exact interpolants have none.
@@ -53,8 +54,10 @@ def check_resolver(name: str, options: Collection[str] = ()) -> None:
         raise ConfigError(f"no resolver is called {name!r}", remedy=f"one of: {', '.join(resolver_names())}")
     unknown = set(options) - _named_options(name)
     if unknown and not takes_options(name):
+        accepted = ", ".join(sorted(_named_options(name)))
         raise ConfigError(
-            f"{name!r} takes no options, given are {', '.join(sorted(unknown))}",
+            f"{name!r} takes {f'only the options {accepted}' if accepted else 'no options'}, "
+            f"given are {', '.join(sorted(unknown))}",
             remedy="ensemble, gate, device and precision are for networks such as superres-s",
         )
 

@@ -30,17 +30,22 @@ _KERNELS: Final = frozenset({"head", "first", "second", "tail"})
 _TOLERANCE: Final = 1e-5
 
 
-def _moved(planes: IntArray, element: int, axes: tuple[int, int] = (-2, -1)) -> IntArray:
+def moved(planes: IntArray, element: int, axes: tuple[int, int] = (-2, -1)) -> IntArray:
     """Planes turned by an element's right angles, then mirrored if it mirrors."""
     turns, mirrored = _ELEMENTS[element]
     out = np.rot90(planes, turns, axes)
     return np.flip(out, axes[1]) if mirrored else out
 
 
+def is_quarter_turn(element: int) -> bool:
+    """Whether an element turns by an odd number of right angles, so that rows become columns."""
+    return _ELEMENTS[element][0] % 2 == 1
+
+
 def _group() -> tuple[IntArray, IntArray]:
     """The table of products (a, b) to ab, "first b, then a", and the inverses."""
     grid = np.arange(9).reshape(3, 3)
-    seen = [_moved(grid, a).ravel() for a in range(ORDER)]
+    seen = [moved(grid, a).ravel() for a in range(ORDER)]
     table = np.array(
         [
             [next(k for k in range(ORDER) if (seen[k] == seen[b][seen[a]]).all()) for b in range(ORDER)]
@@ -53,7 +58,7 @@ def _group() -> tuple[IntArray, IntArray]:
 _PRODUCT, _INVERSE = _group()
 
 
-def _sources(kind: str, shape: tuple[int, ...], factor: int, element: int) -> IntArray:
+def group_sources(kind: str, shape: tuple[int, ...], factor: int, element: int) -> IntArray:
     """Return the source of each entry of a tensor under a group element: flat indices, of the tensor's shape.
 
     Channel 8 i + g is field i as the element g sees it, so that an element also permutes each eight.
@@ -63,14 +68,14 @@ def _sources(kind: str, shape: tuple[int, ...], factor: int, element: int) -> In
     if kind in {"mode_gain", "aspect_gain"}:
         return flat.reshape(shape[0], -1, ORDER)[:, :, eight].reshape(shape)
     if kind == "head":
-        return _moved(flat.reshape(shape[0], -1, ORDER, *shape[2:])[:, :, eight], element).reshape(shape)
+        return moved(flat.reshape(shape[0], -1, ORDER, *shape[2:])[:, :, eight], element).reshape(shape)
     if kind in {"first", "second"}:
         fields = flat.reshape(shape[0] // ORDER, ORDER, shape[1] // ORDER, ORDER, *shape[2:])
-        return _moved(fields[:, eight][:, :, :, eight], element).reshape(shape)
+        return moved(fields[:, eight][:, :, :, eight], element).reshape(shape)
     phases = flat.reshape(shape[0], factor, factor, *shape[2:])
     if kind in {"tail", "error"}:
         phases = phases.reshape(shape[0], factor, factor, -1, ORDER, *shape[3:])[:, :, :, :, eight]
-    return _moved(_moved(phases, element), element, (1, 2)).reshape(shape)
+    return moved(moved(phases, element), element, (1, 2)).reshape(shape)
 
 
 class Symmetry:
@@ -103,7 +108,7 @@ class Symmetry:
         found = self._maps.get((kind, shape))
         if found is None:
             count = shape.numel()
-            sources = np.stack([_sources(kind, tuple(shape), self.factor, a).ravel() for a in range(ORDER)])
+            sources = np.stack([group_sources(kind, tuple(shape), self.factor, a).ravel() for a in range(ORDER)])
             signs = np.ones((ORDER, count), np.float32)
             if kind == "aspect_gain":
                 # A right angle turns tall pixels into wide ones: the part odd in the logarithm of aspect changes sign.

@@ -18,7 +18,7 @@ from orograph.pipeline.sources.catalogue import Source, Thinning
 from orograph.pipeline.sources.header import read_header
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import ThinningCheck
-from orograph.pipeline.sources.sensor import RESOLVER
+from orograph.pipeline.sources.sensor import RESOLVERS
 from orograph.pipeline.sources.single_raster import HeightRaster
 from orograph.pipeline.superres.choice import upsampling_of
 from orograph.pipeline.superres.thinning_evidence import PLACES, contradicted, log_odds_at
@@ -37,7 +37,7 @@ def relies_on_thinning(source: Source, settings: ProcessingSettings) -> bool:
     return (
         source.thinning is Thinning.AVERAGED
         and not source.trust_thinning
-        and not (superres == RESOLVER and source.sensor is not None)
+        and not (superres in RESOLVERS and source.sensor is not None)
         and superres not in ("none", *INTERPOLANTS)
         and source.resolution_m / settings.pixel_size_m >= UPSAMPLED_FROM
     )

@@ -39,13 +39,14 @@ class Weights:
     about: dict[str, Any]
 
 
-def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None) -> Weights:
+def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None, format_: str = FORMAT) -> Weights:
     """Read weights and verify their digest.
 
     Args:
         name: A bundled name, a path, a URL, or `sha256:<hex>`; a path or URL may end in `#sha256=<hex>`.
         sha256: Expected digest; required for URLs, known for bundled names.
         fetch: Reads weights that are neither bundled nor a file; None if there are no others.
+        format_: Format that the file must declare.
 
     Raises:
         SourceMissing: The file does not exist.
@@ -69,13 +70,28 @@ def load_weights(name: str, sha256: str | None = None, fetch: Read | None = None
         return _read(href, expected, fetch)
     if not Path(href).exists():
         raise SourceMissing(f"no weights at {href}", source=href)
-    return _parsed(href, Path(href).read_bytes(), expected)
+    return _parsed(href, Path(href).read_bytes(), expected, format_)
 
 
 @lru_cache(maxsize=4)
 def _read(href: str, expected: str, fetch: Read) -> Weights:
     """Cached per process; content under a digest never changes."""
     return _parsed(href, fetch(href), expected)
+
+
+def bundled_weights(name: str, kind: str, format_: str) -> Weights:
+    """Read bundled weights of another kind than those of `load_weights`, and verify their digest.
+
+    Args:
+        name: Name in the index.
+        kind: Kind in the index.
+        format_: Format that the file must declare.
+
+    Raises:
+        ModelError: A different digest or format, or tensors that do not parse.
+    """
+    entry = bundled_index(kind)[name]
+    return _parsed(name, (BUNDLED / entry["file"]).read_bytes(), entry["sha256"], format_)
 
 
 def compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -86,24 +102,24 @@ def compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _parsed(name: str, content: bytes, expected: str | None) -> Weights:
+def _parsed(name: str, content: bytes, expected: str | None, format_: str = FORMAT) -> Weights:
     digest = hashlib.sha256(content).hexdigest()
     if expected is not None and digest != expected.lower():
         raise ModelError(
             f"weights {name} have sha256 {digest}, expected {expected}",
             remedy="download the weights again and do not use this copy",
         )
-    return _cached(name, digest, content)
+    return _cached(name, digest, content, format_)
 
 
 @lru_cache(maxsize=4)
-def _cached(name: str, digest: str, content: bytes) -> Weights:
+def _cached(name: str, digest: str, content: bytes, format_: str) -> Weights:
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         tensors = load_bytes(content)
     except Exception as error:
         raise ModelError(f"weights {name} do not parse: {error}") from error
     meta = header.get("__metadata__", {})
-    if meta.get("format") != FORMAT:
-        raise ModelError(f"weights {name} are of format {meta.get('format')!r}, expected {FORMAT}")
+    if meta.get("format") != format_:
+        raise ModelError(f"weights {name} are of format {meta.get('format')!r}, expected {format_}")
     return Weights(name, digest, tensors, json.loads(meta["plan"]), json.loads(meta["about"]))

@@ -31,6 +31,7 @@ from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.partial import RasterFile
 from orograph.pipeline.sources.refs import SourceRef
+from orograph.pipeline.sources.sensor import NET_RESOLVER
 from orograph.pipeline.superres import takes_options, takes_sensor
 from orograph.pipeline.superres.choice import AUTO, upsampling_of
 from orograph.pipeline.superres.zoom import zoom_of
@@ -207,7 +208,9 @@ def _systematic_m(ref: SourceRef, superres: str, settings: ProcessingSettings) -
 def _options(ref: SourceRef, superres: str, settings: ProcessingSettings) -> dict[str, Any]:
     """Return the resolver options from settings and source; interpolants do not use a source's noise."""
     if takes_sensor(superres):
-        return ({} if settings.superres == AUTO else settings.superres_options) | {"sensor": ref.sensor}
+        chosen = {} if settings.superres != superres else settings.superres_options
+        device = {"device": settings.device} if superres == NET_RESOLVER and settings.device != "cpu" else {}
+        return chosen | device | {"sensor": ref.sensor}
     if not takes_options(superres):
         return {} if settings.superres == AUTO else settings.superres_options
     noise = {"noise_m": ref.source.noise_m} if ref.source.noise_m else {}

@@ -13,6 +13,7 @@ from orograph.pipeline.errors import OrographError
 from orograph.pipeline.job import Job
 from orograph.pipeline.settings import ProcessingSettings
 from orograph.pipeline.sources.catalogue import Source
+from orograph.pipeline.sources.sensor import NET_RESOLVER
 from orograph.pipeline.superres import resolver, takes_options, takes_sensor
 from orograph.pipeline.superres.choice import AUTO, upsampling_of
 from orograph.pipeline.superres.zoom import IN_PLACE, zoom_of
@@ -57,7 +58,7 @@ def _unused(job: Job, fetch: Read | None) -> str | None:
 def _of_source(source: Source, settings: ProcessingSettings, fetch: Read | None, *, fused: bool) -> tuple[str, ...]:
     found = []
     upsampler = upsampler_of(source, settings, fetch)
-    if settings.superres == AUTO and upsampler is not None:
+    if settings.superres in {AUTO, NET_RESOLVER} and upsampler not in (None, settings.superres):
         found.append(f"{source.id} is upsampled by {upsampler}: {upsampling_of(source, settings).reason}")
     elif upsampler not in (None, settings.superres):
         found.append(

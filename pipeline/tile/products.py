@@ -31,6 +31,7 @@ from orograph.pipeline.manifest import Band, CoregistrationRecord, FileFacts, Pr
 from orograph.pipeline.sources.catalogue import Source
 from orograph.pipeline.sources.facts import Facts
 from orograph.pipeline.sources.land_cover import LAND_COVER_SHA256
+from orograph.pipeline.sources.sensor import NET_RESOLVER
 from orograph.pipeline.sources.terrain_models import TERRAIN_MODEL
 from orograph.pipeline.superres import Resolver
 from orograph.pipeline.superres.choice import AUTO, upsampling_of
@@ -329,7 +330,7 @@ def _reasons(sources: Sequence[Source], job: Job) -> dict[str, str]:
     """Choices that `auto` made, and why: one clause per source that they concern."""
     settings = job.settings
     chosen: dict[str, str] = {}
-    if settings.superres == AUTO:
+    if settings.superres in {AUTO, NET_RESOLVER}:
         coarse = [source for source in sources if zoom_of(source.resolution_m, settings.pixel_size_m) > 1]
         found = ((source.id, upsampling_of(source, settings)) for source in coarse)
         chosen["superres_choice"] = "; ".join(f"{name}: {how.name}, {how.reason}" for name, how in found)

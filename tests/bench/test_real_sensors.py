@@ -21,7 +21,7 @@ pytestmark = pytest.mark.bench
 
 LEVEL_DEG = 0.2
 """Terrain flatter than this is water."""
-METHODS = ("bilinear", "keys6", "best-linear", "superres-s", "sensor")
+METHODS = ("bilinear", "keys6", "best-linear", "superres-s", "sensor", "sensor-net")
 
 
 def gains(davos):

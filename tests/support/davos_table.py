@@ -15,7 +15,7 @@ from orograph.pipeline.sources.sensor import bundled_sensor
 from orograph.pipeline.superres import resolver, takes_sensor
 from tests.support.davos import Davos
 
-METHODS = ("bilinear", "keys6", "lanczos3", "best-linear", "superres-xs", "superres-s", "sensor")
+METHODS = ("bilinear", "keys6", "lanczos3", "best-linear", "superres-xs", "superres-s", "sensor", "sensor-net")
 
 
 BLOCK_PX, LEAST_PX = 30, 450

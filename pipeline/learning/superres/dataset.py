@@ -134,7 +134,7 @@ class SiteList(BaseModel):
             ) from error
 
     @classmethod
-    def gather(cls, path: Path | None, dtms: Sequence[Path]) -> Self:
+    def gather(cls, path: Path | None, dtms: Sequence[Path], bundled: str = "sites.yaml") -> Self:
         """Return the sites of a YAML list and of individual DTMs; the bundled list if neither is given.
 
         Raises:
@@ -142,7 +142,7 @@ class SiteList(BaseModel):
         """
         sites: list[SiteSpec] = []
         if path is not None or not dtms:
-            sites += cls.read(path or Path(__file__).with_name("sites.yaml")).sites
+            sites += cls.read(path or Path(__file__).with_name(bundled)).sites
         sites += [
             SiteSpec(
                 name=dtm.stem,

@@ -30,7 +30,7 @@ _CALM_REACH_PX: Final = 8
 HALO_PX: Final = CELL_PX * (_WINDOW_CELLS + 2) + _CALM_REACH_PX
 _BAND_PX: Final = (1.5, 4.0)
 """Standard deviations of the two Gaussians whose difference is the band that the amplitude is read from."""
-_SLOPE_PX: Final = 2.0
+SLOPE_PX: Final = 2.0
 _LEAST_SHARE: Final = 0.02
 """Least share of the band's energy that counts as terrain, where the noise alone would explain it."""
 _LEAST_AMPLITUDE: Final = 1.0
@@ -79,20 +79,21 @@ def gaussian_taps(sigma: float, radius: int) -> Array:
     return np.asarray(taps / taps.sum())
 
 
-def _smoothed(heights: Array, sigma: float, radius: int = REACH_PX) -> Array:
+def smoothed(heights: Array, sigma: float, radius: int = REACH_PX) -> Array:
+    """Heights smoothed by a Gaussian, pixels."""
     taps = gaussian_taps(sigma, radius)
     return np.asarray(correlate1d(correlate1d(heights, taps, axis=0, mode="nearest"), taps, axis=1, mode="nearest"))
 
 
 def slope_squared(heights: Array, pixel_size_m: tuple[float, float], smoothing_px: float) -> Array:
     """Square of the slope of smoothed heights."""
-    rows, columns = np.gradient(_smoothed(heights, smoothing_px))
+    rows, columns = np.gradient(smoothed(heights, smoothing_px))
     return np.asarray(np.square(rows / pixel_size_m[1]) + np.square(columns / pixel_size_m[0]))
 
 
 def calming(heights: Array, pixel_size_m: tuple[float, float]) -> Array:
     """Amplitude by slope, up to a factor: constant on slopes, falling with the squared slope on level terrain."""
-    squared = _smoothed(slope_squared(heights, pixel_size_m, _CALM_PX[0]), _CALM_PX[1], _CALM_REACH_PX)
+    squared = smoothed(slope_squared(heights, pixel_size_m, _CALM_PX[0]), _CALM_PX[1], _CALM_REACH_PX)
     return np.asarray((squared + _CALMEST_SLOPE**2) / (squared + _CALM_BELOW**2))
 
 
@@ -132,9 +133,9 @@ def relief(
         origin_px: Row and column of the first pixel on the source's global lattice.
     """
     inner = (slice(REACH_PX, -REACH_PX), slice(REACH_PX, -REACH_PX))
-    squared, steep = (slope_squared(context, pixel_size_m, px)[inner] for px in (_SLOPE_PX, _STATED_SLOPE_PX))
+    squared, steep = (slope_squared(context, pixel_size_m, px)[inner] for px in (SLOPE_PX, _STATED_SLOPE_PX))
     noise = noise_by_slope(squared, sensor)
-    band = (_smoothed(context, _BAND_PX[0]) - _smoothed(context, _BAND_PX[1]))[inner]
+    band = (smoothed(context, _BAND_PX[0]) - smoothed(context, _BAND_PX[1]))[inner]
     of_terrain, of_noise = band_energies(sensor, pixel_size_m)
     lattice = _Lattice.of(valid.shape, origin_px)
     counted = valid.astype(np.float64)
@@ -157,11 +158,11 @@ def relief(
         used = np.maximum(
             amplitude * np.minimum(over_window(calming(context, pixel_size_m)[inner]), 1.0), _LEAST_AMPLITUDE
         )
-        around = _smoothed(steep, _STEEP_PX, _CALM_REACH_PX) + _CALM_BELOW**2
+        around = smoothed(steep, _STEEP_PX, _CALM_REACH_PX) + _CALM_BELOW**2
         stated = np.maximum(amplitude * over_window(around**_STEEPNESS), _LEAST_AMPLITUDE)
     of_relief = per_amplitude * stated
     stated_noise = np.sqrt(np.square(noise_by_slope(steep, sensor)) + of_relief)
-    local = _smoothed(np.square(band), _LOCAL_PX, _CALM_REACH_PX) / (
+    local = smoothed(np.square(band), _LOCAL_PX, _CALM_REACH_PX) / (
         of_terrain * stated + of_noise * (np.square(noise) + of_relief)
     )
     factor = sensor.error_factor + sensor.error_factor_per_slope * steep

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
 from orograph.pipeline.core.compiled import compiled
-from orograph.pipeline.core.raster import FloatArray
+from orograph.pipeline.core.raster import BoolArray, FloatArray
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.sources.sensor import RESOLVER, SensorModel
 from orograph.pipeline.superres.edge_padding import context_px, mask_fine, with_context
 from orograph.pipeline.superres.sensor.bank import LEVELS, RADIUS_PX, filter_bank
 from orograph.pipeline.superres.sensor.covariance import Array
-from orograph.pipeline.superres.sensor.relief import HALO_PX, REACH_PX, relief
+from orograph.pipeline.superres.sensor.relief import HALO_PX, REACH_PX, Relief, relief
 
 _SIZE_STEP: Final = math.log(1.02)
 """Pixel sizes are rounded to steps of 2 %, so that few filters serve a continent."""
@@ -103,27 +103,79 @@ class SensorFilter:
         origin_px: tuple[int, int] = (0, 0),
     ) -> tuple[FloatArray, FloatArray]:
         """Filter; see `Resolver`. The thinning mode counts only where no sensor model was given."""
-        size = rounded_size_m(pixel_size_m)
         sensor = self.sensor
         if sensor is None:
+            size = rounded_size_m(pixel_size_m)
             sensor = SensorModel.declared(math.sqrt(size[0] * size[1]), thinning is Thinning.AVERAGED, self.noise_m)
+        return Measured.of(heights_m, sensor, factor, pixel_size_m, origin_px).stated()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Heights of a sensor with the statistics that its filter needs.
+
+    Attributes:
+        sensor: Footprint and noise.
+        context: Heights continued by REACH_PX pixels on each side and into voids.
+        valid: Where heights were measured, shape (rows, columns).
+        local: Noise and amplitude by coarse pixel.
+        level: Position among LEVELS by coarse pixel.
+        size_m: Rounded size of a coarse pixel along columns and rows.
+        factor: Fine pixels along a coarse pixel's side.
+    """
+
+    sensor: SensorModel
+    context: Array
+    valid: BoolArray
+    local: Relief
+    level: Array
+    size_m: tuple[float, float]
+    factor: int
+
+    @classmethod
+    def of(
+        cls,
+        heights_m: FloatArray,
+        sensor: SensorModel,
+        factor: int,
+        pixel_size_m: tuple[float, float],
+        origin_px: tuple[int, int],
+    ) -> Self:
+        """Estimate the statistics of heights; arguments as of `Resolver`."""
+        size = rounded_size_m(pixel_size_m)
         context, valid = with_context(heights_m, REACH_PX)
         local = relief(context, valid, sensor, size, origin_px)
-        bank = filter_bank(sensor, size, factor)
-        rim = REACH_PX - RADIUS_PX
-        window = np.ascontiguousarray(context[rim : context.shape[0] - rim, rim : context.shape[1] - rim])
         step = math.log(LEVELS[1] / LEVELS[0])
         level = np.log(local.amplitude / np.square(local.noise_m) / LEVELS[0]) / step
-        level = np.clip(level, 0.0, LEVELS.size - 1.0)
-        fine = np.empty((heights_m.shape[0] * factor, heights_m.shape[1] * factor), np.float32)
+        return cls(sensor, context, valid, local, np.clip(level, 0.0, LEVELS.size - 1.0), size, factor)
+
+    def filtered(self, level: Array, terrain: Array, noise: Array) -> tuple[FloatArray, FloatArray]:
+        """Heights and their standard deviation by the kernels of some levels, with values at voids.
+
+        Args:
+            level: Position among LEVELS by coarse pixel.
+            terrain: Amplitude of the terrain for the error, m^4.
+            noise: Variance of the noise for the error, square metres.
+        """
+        bank = filter_bank(self.sensor, self.size_m, self.factor)
+        rim = REACH_PX - RADIUS_PX
+        window = np.ascontiguousarray(
+            self.context[rim : self.context.shape[0] - rim, rim : self.context.shape[1] - rim]
+        )
+        fine = np.empty((level.shape[0] * self.factor, level.shape[1] * self.factor), np.float32)
         sigma = np.empty_like(fine)
+        _filtered(window, level, terrain, noise, bank.kernels, bank.terrain, bank.noise, self.factor, fine, sigma)
+        return fine, sigma
+
+    def stated(self) -> tuple[FloatArray, FloatArray]:
+        """The filter's heights and half-widths of their 68 % band, NaN at voids."""
+        local, factor = self.local, self.factor
         scale = np.square(local.error_factor * BAND)
-        terrain, noise = scale * local.stated_amplitude, scale * np.square(local.stated_noise_m)
-        _filtered(window, level, terrain, noise, bank.kernels, bank.terrain, bank.noise, factor, fine, sigma)
-        if sensor.offset_per_slope_m > 0.0:
+        fine, sigma = self.filtered(self.level, scale * local.stated_amplitude, scale * np.square(local.stated_noise_m))
+        if self.sensor.offset_per_slope_m > 0.0:
             offset = np.repeat(np.repeat(local.offset_m, factor, axis=0), factor, axis=1)
             sigma = np.hypot(sigma, offset).astype(np.float32)
-        return mask_fine(fine, valid, factor), mask_fine(sigma, valid, factor)
+        return mask_fine(fine, self.valid, factor), mask_fine(sigma, self.valid, factor)
 
 
 def rounded_size_m(pixel_size_m: tuple[float, float]) -> tuple[float, float]:

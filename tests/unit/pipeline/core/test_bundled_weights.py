@@ -7,7 +7,7 @@ import pytest
 from orograph.pipeline.core.bundled_weights import BUNDLED, bundled_index
 
 
-@pytest.mark.parametrize("kind", ["superres", "bare-earth"])
+@pytest.mark.parametrize("kind", ["superres", "bare-earth", "sensor-net"])
 def test_every_entry_names_a_file_with_its_digest(kind):
     entries = bundled_index(kind)
     assert entries

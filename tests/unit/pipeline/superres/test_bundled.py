@@ -6,7 +6,7 @@ from orograph.pipeline.superres.ensemble import Ensemble
 
 
 def test_every_indexed_network_and_both_filters_have_a_factory():
-    assert set(bundled_factories()) == {*bundled_index("superres"), "best-linear", "sensor"}
+    assert set(bundled_factories()) == {*bundled_index("superres"), "best-linear", "sensor", "sensor-net"}
 
 
 def test_filters_are_made_under_their_name():

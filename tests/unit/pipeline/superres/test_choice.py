@@ -34,3 +34,19 @@ def test_only_what_was_shown_to_help_is_taken(tmp_path, described, name, reason)
 def test_auto_is_a_setting_that_planning_accepts():
     check_settings(SETTINGS)
     assert runs_on_device(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("described", "name", "reason"),
+    [
+        ({"sensor": bundled_sensor("srtm")}, "sensor-net", "requested"),
+        ({"sensor": SensorModel(footprint_m=60.0, noise_m=1.0)}, "sensor", "a footprint of 60 m"),
+        ({"sensor": bundled_sensor("srtm"), "resolution_m": 20.0}, "sensor", "a factor of 2"),
+        ({}, "sensor", "without a sensor model"),
+    ],
+)
+def test_the_network_for_sensors_gives_way_to_the_filter(tmp_path, described, name, reason):
+    made = source(tmp_path / "a.tif", **{"resolution_m": 30.0, **described})
+    choice = upsampling_of(made, ProcessingSettings(superres="sensor-net"))
+    assert choice.name == name
+    assert reason in choice.reason

@@ -127,7 +127,7 @@ def test_options_are_those_a_filter_has():
     assert not takes_options("sensor")
     assert not takes_sensor("keys6")
     assert resolver("sensor", noise_m=2.0)(np.zeros((40, 40), np.float32))[1].shape == (120, 120)
-    with pytest.raises(ConfigError, match="'sensor' takes no options, given are gate"):
+    with pytest.raises(ConfigError, match="'sensor' takes only the options noise_m, sensor, given are gate"):
         resolver("sensor", gate=True)
     with pytest.raises(ConfigError, match="'keys6' takes no options, given are sensor"):
         resolver("keys6", sensor=RADAR)
