@@ -74,8 +74,8 @@ MODULES = {"pyyaml": "yaml", "pillow": "PIL", "odc-geo": "odc", "odc-stac": "odc
 
 DEVELOPMENT = {"dev", "docs", "bench"}
 """Extras that the product itself must not need."""
-PEERS = {"geoutils", "pynvml", "stackstac", "xdem"}
-"""Imports of benchmarks: peers that live in environments of their own, and the driver of lent GPUs."""
+PEERS = {"geoutils", "pynvml", "qgis", "stackstac", "xdem"}
+"""Imports of benchmarks and rehearsals: peers and QGIS, which live in environments of their own, and the driver of lent GPUs."""
 
 
 def listed() -> dict[str, set[str]]:
