@@ -18,7 +18,7 @@ from orograph.pipeline.core.raster import BoolArray
 from orograph.pipeline.core.surface import Surface
 from orograph.pipeline.coregistration import Coregistration as Fitted
 from orograph.pipeline.coregistration import fit
-from orograph.pipeline.coregistration.prepare import prepare_pair
+from orograph.pipeline.coregistration.prepare import in_crs_of, prepare_pair
 from orograph.pipeline.errors import ConfigError
 from orograph.pipeline.settings import RunSettings
 from orograph.pipeline.sources.catalogue import Thinning
@@ -99,16 +99,16 @@ class Coregistration:
         return {**record, "notes": list(self.notes)}
 
     def apply(self, heights: Heights, *, like: Heights | None = None) -> xr.DataArray:
-        """Heights moved onto the reference, interpolated once.
+        """Heights moved onto the reference, in its CRS; interpolated once if they have that CRS already.
 
         Args:
-            heights: DataArray or path in the reference's CRS.
-            like: Raster whose grid the result takes; the grid of `heights` when None.
+            heights: DataArray or path; a raster in another CRS is warped to the reference's CRS first, as for the estimate.
+            like: Raster whose grid the result takes; the grid of `heights` in the reference's CRS when None.
 
         Raises:
-            SourceGridError: another CRS.
+            SourceGridError: `like` has another CRS.
         """
-        raster = to_raster(heights)
+        raster = in_crs_of(self.fitted.field.geobox, to_raster(heights), [])
         geobox = None if like is None else to_raster(like).geobox
         return raster_array(self.fitted.apply(raster, geobox, threads=0))
 

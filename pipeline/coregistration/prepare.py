@@ -294,7 +294,7 @@ def prepare_pair(
         reference = _warped(reference, target)
         inliers = None if inliers is None else _warped_mask(inliers.astype(np.uint8), old, reference.geobox)
     reference, moving = _in_metres(reference, notes), _in_metres(moving, [])
-    moving = _same_crs(reference, moving, notes)
+    moving = in_crs_of(reference.geobox, moving, notes)
     require_metric(reference.geobox)
     require_metric(moving.geobox)
     return Prepared(reference, moving, inliers, tuple(notes), reference_file, moving_file)
@@ -337,15 +337,15 @@ def _same_frame(reference: Raster, moving: Raster, notes: list[str], *, same_hei
     )
 
 
-def _same_crs(reference: Raster, moving: Raster, notes: list[str]) -> Raster:
-    """The raster to be aligned in the reference's CRS."""
-    here, there = CRS(crs_of(reference.geobox).to_wkt()), CRS(crs_of(moving.geobox).to_wkt())
-    if here.equals(there, ignore_axis_order=True) or reference.geobox.crs == moving.geobox.crs:
-        return replace(moving, geobox=GeoBox(moving.geobox.shape, moving.geobox.affine, reference.geobox.crs))
+def in_crs_of(grid: GeoBox, moving: Raster, notes: list[str]) -> Raster:
+    """The raster in a grid's CRS: under that CRS if the two agree, else warped by cubic convolution; notes say which."""
+    here, there = CRS(crs_of(grid).to_wkt()), CRS(crs_of(moving.geobox).to_wkt())
+    if here.equals(there, ignore_axis_order=True) or grid.crs == moving.geobox.crs:
+        return replace(moving, geobox=GeoBox(moving.geobox.shape, moving.geobox.affine, grid.crs))
     apart = _disagreement_px(moving.geobox, there, here)
     if apart < _SAME_PX:
         notes.append(f"{_label(there)} and {_label(here)} agree within {apart:.1e} pixels here: taken as one")
-        return replace(moving, geobox=GeoBox(moving.geobox.shape, moving.geobox.affine, reference.geobox.crs))
+        return replace(moving, geobox=GeoBox(moving.geobox.shape, moving.geobox.affine, grid.crs))
     notes.append(f"reprojected from {_label(there)} to {_label(here)} by cubic convolution before the estimate")
     return _warped(moving, here)
 

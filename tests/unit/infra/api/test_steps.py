@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+from rasterio.enums import Resampling
 from typer.testing import CliRunner
 
 import orograph
@@ -86,6 +87,16 @@ def test_coregistration_finds_and_applies_a_known_shift() -> None:
     assert found.report["status"] == "converged"
     assert found.report["method"] == "nuth-kaab"
     assert aligned.attrs["vertical_frame"] == "EPSG:5621"
+
+
+def test_a_raster_in_another_crs_is_moved_into_that_of_the_reference() -> None:
+    reference, raster = heights(), heights((6.0, -4.0, 1.5))
+    elsewhere = raster.rio.write_nodata(np.nan).rio.reproject(25832, resampling=Resampling.cubic)
+    elsewhere.attrs = {**raster.attrs}
+    aligned = orograph.coregister(reference, elsewhere).apply(elsewhere, like=reference)
+    assert aligned.rio.crs.to_epsg() == 3035
+    inner = slice(15, -15)
+    assert float(np.abs((aligned - reference)[inner, inner]).median()) < 0.1
 
 
 def test_unlike_frames_are_not_compared() -> None:
