@@ -35,9 +35,19 @@ def to_void(array: npt.NDArray[Any], declared: float | None, extra: tuple[float,
     heights = array.astype(np.float32)
     for value in (declared, *extra):
         if value is not None and not np.isnan(value):
-            heights[_equals(array, value)] = np.nan
-    heights[~(np.abs(heights) < HUGE)] = np.nan
+            void = _equals(array, value)
+            if void.any():
+                heights[void] = np.nan
+    if not _all_plausible(heights):
+        heights[~(np.abs(heights) < HUGE)] = np.nan
     return heights
+
+
+def _all_plausible(heights: FloatArray) -> bool:
+    """Whether no height is infinite or huge; extremes cost a tenth of an assignment under a mask."""
+    with np.errstate(invalid="ignore"):
+        low, high = (float(extreme.reduce(heights, axis=None, initial=0.0)) for extreme in (np.fmin, np.fmax))
+    return low > -HUGE and high < HUGE
 
 
 def reject_undeclared(heights_m: FloatArray, *, source: str | None = None) -> None:

@@ -165,7 +165,7 @@ class SourceReader:
         return native if k == 1 else block_mean(native, k)
 
     def _read_native(self, lattice: SourceGrid, row: int, col: int, height: int, width: int) -> FloatArray:
-        out = np.full((height, width), np.nan, np.float32)
+        out: FloatArray | None = None
         for member in lattice.members:
             top, left = max(row, member.row), max(col, member.col)
             bottom = min(row + height, member.row + member.header.shape[0])
@@ -174,9 +174,13 @@ class SourceReader:
                 continue
             raster = self._raster(member.header)
             heights = raster.read(top - member.row, left - member.col, bottom - top, right - left)
+            if out is None and heights.shape == (height, width):
+                out = np.ascontiguousarray(heights)
+                continue
+            out = _void((height, width)) if out is None else out
             target = out[top - row : bottom - row, left - col : right - col]
             np.copyto(target, heights, where=np.isnan(target))
-        return out
+        return _void((height, width)) if out is None else out
 
     def _raster(self, facts: Facts) -> HeightRaster:
         raster = self._rasters.get(facts.path)
@@ -184,3 +188,7 @@ class SourceReader:
             opened = HeightRaster(facts, self.source.id, self._files[facts.path])
             raster = self._rasters[facts.path] = self._open.enter_context(opened)
         return raster
+
+
+def _void(shape: tuple[int, int]) -> FloatArray:
+    return np.full(shape, np.nan, np.float32)

@@ -176,4 +176,4 @@ def resampling_error(
     factor = float(np.sqrt(np.mean(np.square(curvature_factors(error)))))
     one, two, rows, columns = roughness(heights_m, origin_px, RESAMPLED_CELL_PX)
     cells = factor * np.sqrt(one) * _by_ratio(one, two)
-    return spread(cells, rows, columns, RESAMPLED_CELL_PX).astype(np.float32)
+    return spread(cells, rows, columns, RESAMPLED_CELL_PX)

@@ -83,52 +83,88 @@ def _binomial(cells: Array) -> Array:
 def _accumulate(
     heights: Any, row0: int, col0: int, cell: int, sums: Any, counts: Any
 ) -> None:  # pragma: no cover - compiled
+    """Sum by cell, rows before columns; runs of pixels with all their differences are summed in registers."""
     rows, columns = heights.shape
     for i in range(rows):
         if cell >= _SPARSE_FROM_PX and (i + row0) % 2 == 1:
             continue
         r = (i + row0) // cell
-        for j in range(columns):
-            c = (j + col0) // cell
-            twice = 2.0 * heights[i, j]
-            if np.isnan(twice):
-                continue
-            for k in range(2):
-                step = k + 1
-                if step <= i < rows - step:
-                    d = heights[i - step, j] - twice + heights[i + step, j]
-                    if not np.isnan(d):
-                        sums[k, r, c] += d * d
-                        counts[k, r, c] += 1.0
-                if step <= j < columns - step:
-                    d = heights[i, j - step] - twice + heights[i, j + step]
-                    if not np.isnan(d):
-                        sums[k, r, c] += d * d
-                        counts[k, r, c] += 1.0
+        inner_row = 2 <= i < rows - 2
+        for c in range(sums.shape[2]):
+            first, end = max(c * cell - col0, 0), min((c + 1) * cell - col0, columns)
+            whole = inner_row and first >= 2 and end <= columns - 2
+            if whole:
+                one, two = sums[0, r, c], sums[1, r, c]
+                for j in range(first, end):
+                    twice = 2.0 * heights[i, j]
+                    d = heights[i - 1, j] - twice + heights[i + 1, j]
+                    one += d * d
+                    d = heights[i, j - 1] - twice + heights[i, j + 1]
+                    one += d * d
+                    d = heights[i - 2, j] - twice + heights[i + 2, j]
+                    two += d * d
+                    d = heights[i, j - 2] - twice + heights[i, j + 2]
+                    two += d * d
+                whole = not np.isnan(one + two)
+                if whole:
+                    sums[0, r, c], sums[1, r, c] = one, two
+                    counts[0, r, c] += 2.0 * (end - first)
+                    counts[1, r, c] += 2.0 * (end - first)
+            if not whole:
+                for j in range(first, end):
+                    _accumulate_known(heights, i, j, sums[:, r, c], counts[:, r, c])
 
 
-def spread(cells: Array, rows: slice, columns: slice, cell_px: int) -> Array:
-    """Interpolate cells bilinearly to pixels at `rows` and `columns` of their lattice."""
+@compiled
+def _accumulate_known(heights: Any, i: int, j: int, sums: Any, counts: Any) -> None:  # pragma: no cover - compiled
+    """Add the differences at one pixel next to the window's rim or to voids."""
+    rows, columns = heights.shape
+    twice = 2.0 * heights[i, j]
+    if np.isnan(twice):
+        return
+    for k in range(2):
+        step = k + 1
+        if step <= i < rows - step:
+            d = heights[i - step, j] - twice + heights[i + step, j]
+            if not np.isnan(d):
+                sums[k] += d * d
+                counts[k] += 1.0
+        if step <= j < columns - step:
+            d = heights[i, j - step] - twice + heights[i, j + step]
+            if not np.isnan(d):
+                sums[k] += d * d
+                counts[k] += 1.0
+
+
+def spread(cells: Array, rows: slice, columns: slice, cell_px: int) -> FloatArray:
+    """Interpolate cells bilinearly to pixels at `rows` and `columns` of their lattice; float32."""
     if cell_px == 1:
-        return cells
-    out = np.empty((rows.stop - rows.start, columns.stop - columns.start))
+        return cells.astype(np.float32)
+    out = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.float32)
     _bilinear(np.ascontiguousarray(cells), rows.start, columns.start, cell_px, out)
     return out
 
 
 @compiled
 def _bilinear(cells: Any, row0: int, col0: int, cell: int, out: Any) -> None:  # pragma: no cover - compiled
+    """Interpolate along columns once per row of cells, then along rows."""
     last_row, last_column = cells.shape[0] - 1, cells.shape[1] - 1
+    width = out.shape[1]
+    upper, lower = np.empty(width), np.empty(width)
+    done = -2
     for i in range(out.shape[0]):
         y = (i + row0 + 0.5) / cell - 0.5
         top = int(np.floor(y))
         f = y - top
-        a, b = max(top, 0), min(top + 1, last_row)
-        for j in range(out.shape[1]):
-            x = (j + col0 + 0.5) / cell - 0.5
-            left = int(np.floor(x))
-            g = x - left
-            c, d = max(left, 0), min(left + 1, last_column)
-            upper = cells[a, c] * (1.0 - g) + cells[a, d] * g
-            lower = cells[b, c] * (1.0 - g) + cells[b, d] * g
-            out[i, j] = upper * (1.0 - f) + lower * f
+        if top != done:
+            a, b = max(top, 0), min(top + 1, last_row)
+            for j in range(width):
+                x = (j + col0 + 0.5) / cell - 0.5
+                left = int(np.floor(x))
+                g = x - left
+                c, d = max(left, 0), min(left + 1, last_column)
+                upper[j] = cells[a, c] * (1.0 - g) + cells[a, d] * g
+                lower[j] = cells[b, c] * (1.0 - g) + cells[b, d] * g
+            done = top
+        for j in range(width):
+            out[i, j] = upper[j] * (1.0 - f) + lower[j] * f

@@ -90,3 +90,22 @@ def test_block_mean_is_the_mean_and_needs_half_the_block():
     heights[:3, :3] = np.nan
     heights[0, 0] = 5
     assert np.isnan(block_mean(heights, 3)[0, 0])
+
+
+def test_rows_that_leave_the_source_keep_the_bits_of_rows_inside():
+    heights = np.random.default_rng(5).normal(500, 50, (70, 80)).astype(np.float32)
+    affine = Affine(10, 0, 4_000_003, 0, -10, 3_000_004)
+    target = Target(10.0, -300_000 + 20, 400_000 + 20, 30, 40)
+    whole = on(heights, affine, target)
+    cut = on(heights[:35, :45].copy(), affine, target)
+    assert np.isfinite(whole).all()
+    np.testing.assert_array_equal(cut[:10, :20], whole[:10, :20])
+    assert np.isnan(cut[:, -10:]).all()
+    assert np.isnan(cut[-10:]).all()
+    void = heights.copy()
+    void[30, 30] = np.nan
+    seen = on(void, affine, target)
+    touched = np.zeros(whole.shape, bool)
+    touched[7:13, 7:13] = True
+    np.testing.assert_array_equal(seen[~touched], whole[~touched])
+    assert np.isnan(seen).sum() == 1

@@ -22,6 +22,18 @@ def test_voids_are_skipped():
     assert (two == 0.0).all()
 
 
+def test_a_void_changes_only_the_cells_that_see_it():
+    heights = np.random.default_rng(2).normal(0, 1, (48, 56)).astype(np.float32)
+    pierced = heights.copy()
+    pierced[24, 29] = np.nan
+    first, second = (roughness(plane, (2, 2), 4) for plane in (heights, pierced))
+    far = np.ones(first[0].shape, bool)
+    far[4:9, 5:10] = False
+    for k in range(2):
+        np.testing.assert_array_equal(second[k][far], first[k][far])
+        assert (second[k][5:8, 6:9] != first[k][5:8, 6:9]).any()
+
+
 @pytest.mark.parametrize("cell", [1, 4])
 def test_windows_agree_bit_for_bit(cell):
     heights = np.random.default_rng(0).normal(0, 1, (60, 70)).astype(np.float32)
