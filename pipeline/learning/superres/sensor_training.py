@@ -52,7 +52,7 @@ class SensorPlan:
 
     network: SensorNetShape = field(default_factory=SensorNetShape)
     examples: int = 700
-    steps: int = 3000
+    steps: int = 1200
     batch: int = 8
     rate: float = 2e-3
     seed: int = 1
