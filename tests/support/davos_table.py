@@ -1,6 +1,7 @@
-"""Print gains over GDAL cubic on the western half of Davos: `python -m tests.support.davos_table [east] [names]`.
+"""Print gains over GDAL cubic on the western half of Davos: `python -m tests.support.davos_table [east] [names or weights]`.
 
 In RMSE, MAE and slope RMSE, %, and the share of blocks of 300 m that are worse than cubic. With `east` on the eastern half, for judging.
+A file of weights is one of `orograph train --sensors`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import numpy as np
 
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.sources.sensor import bundled_sensor
-from orograph.pipeline.superres import resolver, takes_sensor
+from orograph.pipeline.superres import resolver
 from tests.support.davos import Davos
+from tests.support.sensors import resolver_for
 
 METHODS = ("bilinear", "keys6", "lanczos3", "best-linear", "superres-xs", "superres-s", "sensor", "sensor-net")
 
@@ -41,7 +43,7 @@ def main(words):
     cubic, by_block = davos.errors(peer, Thinning.AVERAGED), blocks(davos, peer)
     print(f"{davos.judged.sum()} pixels, {np.isfinite(by_block).sum()} blocks")
     for name in [word for word in words if word != "east"] or METHODS:
-        up = resolver(name, **({"sensor": bundled_sensor("srtm")} if takes_sensor(name) else {}))
+        up = resolver_for(name, bundled_sensor("srtm"))
         own = davos.errors(up, Thinning.AVERAGED)
         gains = (100 * (1 - getattr(own, k) / getattr(cubic, k)) for k in ("rmse_m", "mae_m", "slope_rmse_deg"))
         worse = np.mean((blocks(davos, up) > by_block)[np.isfinite(by_block)])

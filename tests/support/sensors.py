@@ -6,6 +6,14 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from orograph.pipeline.sources.sensor import SensorModel
+from orograph.pipeline.superres import resolver, takes_sensor
+
+
+def resolver_for(name, sensor: SensorModel):
+    """The resolver of a name, given the sensor model if it takes one, or `sensor-net` with a file of weights."""
+    if name.endswith(".safetensors"):
+        return resolver("sensor-net", sensor=sensor, weights=name)
+    return resolver(name, **({"sensor": sensor} if takes_sensor(name) else {}))
 
 
 def power_law_terrain(side_px, *, seed, amplitude=2e4, slope=4.2, pixel_m=10.0):

@@ -1,6 +1,8 @@
-"""Print gains over GDAL cubic on simulated sensors: `python -m tests.support.simulated_sensors [names]`.
+"""Print gains over GDAL cubic on simulated sensors: `python -m tests.support.simulated_sensors [names or weights]`.
 
-Every resolver that takes a sensor model is given the true one. Terrain models at hand are degraded by four sensors.
+Every resolver that takes a sensor model is given the true one; a file of weights is one of `orograph train --sensors`.
+Terrain models at hand are degraded by four sensors. The last lines are means of RMSE and slope over the four sensors on the
+terrains that trained no network of sensors.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from scipy.ndimage import binary_erosion
 
 from orograph.pipeline.sources.catalogue import Thinning
 from orograph.pipeline.sources.sensor import SensorModel
-from orograph.pipeline.superres import resolver, takes_sensor
+from orograph.pipeline.superres import resolver
 from orograph.pipeline.superres.edge_padding import with_context
 from tests.support.davos import slope_deg
-from tests.support.sensors import seen_by
+from tests.support.sensors import resolver_for, seen_by
 
 FACTOR = 3
 SENSORS = {
@@ -41,6 +43,8 @@ TERRAINS = {
     "bern": ("swissalti3d_2m.tif", 5, 2.0),
 }
 """File, pixels averaged along a side, and pixel size in metres."""
+HELD_OUT = ("norway", "tirol-kot", "lower-austria", "bern")
+"""Terrains that are not among the training sites of `sensor-net`."""
 RIM_PX = 10
 """Coarse pixels next to borders and voids that are not judged."""
 REACH_PX = 40
@@ -98,22 +102,29 @@ def gains(name, sensor, terrains):
     for terrain in terrains:
         coarse, _ = seen_by(sensor, terrain.heights_m, FACTOR, seed=7, pixel_m=terrain.pixel_m)
         cubic = score(terrain, coarse, resolver("gdal-cubic"))
-        own = score(terrain, coarse, resolver(name, **({"sensor": sensor} if takes_sensor(name) else {})))
+        own = score(terrain, coarse, resolver_for(name, sensor))
         rows.append((1 - own.rmse_m / cubic.rmse_m, 1 - own.slope_deg / cubic.slope_deg, own.narrow, own.wide))
     return 100 * np.array(rows)
 
 
 def main(names):
     terrains = [Terrain.load(name) for name in TERRAINS]
+    held_out = [name in HELD_OUT for name in TERRAINS]
+    names = names or ("sensor", "sensor-net", "best-linear")
+    unseen = {name: [] for name in names}
     for label, sensor in SENSORS.items():
-        for name in names or ("sensor", "best-linear"):
+        for name in names:
             table = gains(name, sensor, terrains)
+            unseen[name].append(table[held_out, :2])
             mean = table.mean(axis=0)
             by_terrain = " ".join(f"{value:+.1f}" for value in table[:, 0])
             print(
                 f"| {label} | {name} | {mean[0]:+.1f} | {mean[1]:+.1f} | {mean[2]:.0f} | {mean[3]:.0f} | {by_terrain}",
                 flush=True,
             )
+    for name, tables in unseen.items():
+        rmse, slope = np.mean(tables, axis=(0, 1))
+        print(f"| mean of {', '.join(HELD_OUT)} | {name} | {rmse:+.2f} | {slope:+.2f} |")
 
 
 if __name__ == "__main__":
