@@ -40,7 +40,7 @@ class Real:
         source_ids: Ids of the DTMs and DSMs.
         catalogue: YAML catalogue of the sources.
         engine: `local` or `ray`.
-        superres, bare_earth: Names of the models.
+        superres, bare_earth: Names of the models; networks for lidar are worse than cubic on radar, so `auto` decides.
         pixel_size_m: Pixel size of the tiles, metres.
     """
 
@@ -49,7 +49,7 @@ class Real:
     source_ids: tuple[str, ...] = SOURCES
     catalogue: Path = BUNDLED_CATALOGUE
     engine: str = "local"
-    superres: str = "superres-s"
+    superres: str = "auto"
     bare_earth: str = "bare-earth-30m"
     pixel_size_m: float = 10.0
 

@@ -78,7 +78,7 @@ def test_sources_are_cut_to_the_area_and_the_tile_is_drawn(catalogue: Path, tmp_
 @pytest.mark.timeout(900)
 def test_terrain_and_surface_meet_with_bare_earth_and_super_resolution(catalogue: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    demo = Real(tmp_path, area=AREA, source_ids=("terrain", "surface"), catalogue=catalogue)
+    demo = Real(tmp_path, AREA, ("terrain", "surface"), catalogue, superres="superres-s")
     code, facts = demo.run(said.append)
     assert code == 0
     assert facts["models"]["bare_earth"].startswith("bare-earth")
