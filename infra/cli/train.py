@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _STEPS: Final = 20_000
 _SENSOR_STEPS: Final = 1_200
 """Longer training gains on simulated sensors and loses on real ones."""
+_BATCH: Final = 7
+_SENSOR_BATCH: Final = 8
 
 
 def train(
@@ -48,7 +50,10 @@ def train(
             show_default=f"{_STEPS}, {_SENSOR_STEPS} with --sensors",
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Patches a step.")] = 7,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Patches a step.", show_default=f"{_BATCH}, {_SENSOR_BATCH} with --sensors"),
+    ] = None,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
     averaged: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches in averaged mode.")] = 0.43,
     noisy: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of batches with noise.")] = 0.08,
@@ -130,7 +135,7 @@ def train(
             {
                 "examples": examples,
                 "steps": _SENSOR_STEPS if steps is None else steps,
-                "batch": batch,
+                "batch": batch or _SENSOR_BATCH,
                 "rate": rate,
                 "seed": seed,
             },
@@ -145,7 +150,7 @@ def train(
     mix = Mix(averaged=_averaged(factor, averaged), noisy=noisy)
     if preset == "linear" or preset in BASELINES:
         loaded = [load_site(site, data) for site in training.sites]
-        sampler = Sampler(loaded, factor, WINDOW_PX, batch, mix, seed)
+        sampler = Sampler(loaded, factor, WINDOW_PX, batch or _BATCH, mix, seed)
         names = [site.name for site in held]
         _train_baseline(
             preset,
@@ -158,7 +163,8 @@ def train(
         )
         return
     plan = TrainingPlan(
-        preset=preset, factor=factor, steps=_STEPS if steps is None else steps, batch=batch, rate=rate, seed=seed,
+        preset=preset, factor=factor, steps=_STEPS if steps is None else steps, batch=batch or _BATCH, rate=rate,
+        seed=seed,
         precision=checked_precision(precision), mix=mix, decay_from=decay_from, roughness_power=roughness_power,
         plain_from=plain_from, patch_px=patch, margin_px=margin, taught=taught if teacher else 0.0,
         teacher=digest_of(teacher) if teacher else "", symmetric=symmetric, unseen=unseen,

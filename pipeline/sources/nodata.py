@@ -44,7 +44,7 @@ def to_void(array: npt.NDArray[Any], declared: float | None, extra: tuple[float,
 
 
 def _all_plausible(heights: FloatArray) -> bool:
-    """Whether no height is infinite or huge; extremes cost a tenth of an assignment under a mask."""
+    """Whether no height is infinite or huge; extremes cost less than an assignment under a mask."""
     with np.errstate(invalid="ignore"):
         low, high = (float(extreme.reduce(heights, axis=None, initial=0.0)) for extreme in (np.fmin, np.fmax))
     return low > -HUGE and high < HUGE
