@@ -85,12 +85,12 @@ def test_training_resumes_to_the_same_bits_and_its_weights_are_used(examples, tm
 
 
 @pytest.mark.parametrize(("options", "steps"), [([], 1200), (["--steps", "3"], 3)])
-def test_the_command_has_a_number_of_steps_of_its_own(examples, options, steps, tmp_path, monkeypatch):
+def test_the_command_has_steps_and_patches_of_its_own(examples, options, steps, tmp_path, monkeypatch):
     monkeypatch.setattr("orograph.pipeline.learning.superres.sensor_examples.draw_examples", lambda *_: examples)
     monkeypatch.setattr(SensorTrainer, "run", lambda self, *_: self.average)
     result = CliRunner().invoke(app, ["train", str(tmp_path), "--sensors", *options])
     assert result.exit_code == 0, result.output
-    assert f"; {steps} steps of 7 patches" in (tmp_path / "weights.md").read_text()
+    assert f"; {steps} steps of 8 patches" in (tmp_path / "weights.md").read_text()
 
 
 def test_levels_of_oblong_pixels_are_rejected(tmp_path):
