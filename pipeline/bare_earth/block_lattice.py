@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,40 @@ class BlockLattice:
         place = (np.arange(self.shape[axis]) + self.before[axis] + 0.5) / BLOCK_PX - 0.5
         first, last = np.floor(place).astype(np.intp), self.blocks[axis] - 1
         return np.clip(first, 0, last), np.clip(first + 1, 0, last), place - np.floor(place)
+
+
+class LeastSquares(NamedTuple):
+    """A regression by block.
+
+    Attributes:
+        sums: Sums by cell: products of the columns with the values, then of the columns with each other.
+        places: Place of each pair of columns in `sums`.
+        totals: The sums over the blocks around each block, along the last axis.
+        inverse: Inverse of the normal matrix of each block.
+        solved: Coefficients of each block.
+    """
+
+    sums: Array
+    places: npt.NDArray[np.intp]
+    totals: Array
+    inverse: Array
+    solved: Array
+
+
+def least_squares(seen: Array, columns: list[Array], lattice: BlockLattice, side: int = CELL_PX) -> LeastSquares:
+    """Regress values on columns over the blocks around each block, by sums over cells of `side` pixels."""
+    count = len(columns)
+    pairs = [(i, j) for i in range(count) for j in range(i, count)]
+    sums = np.array(
+        [lattice.by_cell(column * seen, side) for column in columns]
+        + [lattice.by_cell(columns[i] * columns[j], side) for i, j in pairs]
+    )
+    place = {pair: count + k for k, pair in enumerate(pairs)}
+    index = np.array([[place[min(i, j), max(i, j)] for j in range(count)] for i in range(count)])
+    totals = np.moveaxis(np.array([lattice.around_cells(part) for part in sums]), 0, -1)
+    inverse = np.asarray(np.linalg.inv(totals[..., index] + 1e-3 * np.eye(count)), np.float64)
+    solved = np.einsum("rcij,rcj->rci", inverse, totals[..., :count])
+    return LeastSquares(sums, index, totals, inverse, solved)
 
 
 def _summed(values: Array, side: int) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_laplace, minimum_filter
 
-from orograph.pipeline.bare_earth.block_lattice import BlockLattice
+from orograph.pipeline.bare_earth.block_lattice import BlockLattice, least_squares
 from orograph.pipeline.bare_earth.edge_scene import NO_EVIDENCE_M, TRUNCATE, EdgeScene, Steps
 
 Array = npt.NDArray[np.float64]
@@ -49,17 +49,8 @@ def _regressed(
     The error follows from the residuals of small cells (White's estimator), so noise may depend on place.
     """
     count = len(columns)
-    pairs = [(i, j) for i in range(count) for j in range(i, count)]
-    sums = np.array(
-        [lattice.by_cell(column * seen) for column in columns]
-        + [lattice.by_cell(columns[i] * columns[j]) for i, j in pairs]
-    )
-    place = {pair: count + k for k, pair in enumerate(pairs)}
-    index = np.array([[place[min(i, j), max(i, j)] for j in range(count)] for i in range(count)])
-    totals = np.moveaxis(np.array([lattice.around_cells(part) for part in sums]), 0, -1)
+    sums, index, totals, inverse, solved = least_squares(seen, columns, lattice)
     normal = totals[..., index]
-    inverse = np.linalg.inv(normal + 1e-3 * np.eye(count))
-    solved = np.einsum("rcij,rcj->rci", inverse, totals[..., :count])
     # A cell's score is linear in its sums: with their products, the residuals need no second pass over pixels.
     weights = np.zeros((*solved.shape, len(sums)))
     for i in range(count):

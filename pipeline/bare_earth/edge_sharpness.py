@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_laplace, minimum_filter
 
-from orograph.pipeline.bare_earth.block_lattice import BLOCK_PX, HALF_BLOCKS, BlockLattice
+from orograph.pipeline.bare_earth.block_lattice import BLOCK_PX, HALF_BLOCKS, BlockLattice, least_squares
 from orograph.pipeline.bare_earth.edge_scene import NO_EVIDENCE_M, TRUNCATE, EdgeScene, Steps
 
 Array = npt.NDArray[np.float64]
@@ -69,17 +69,7 @@ def sharp_parts(scene: EdgeScene, lattice: BlockLattice) -> list[SharpPart]:
 def _regressed(seen: Array, columns: list[Array], classes: int, lattice: BlockLattice) -> list[SharpPart]:
     """Coefficients of the first columns and their standard errors."""
     count = len(columns)
-    pairs = [(i, j) for i in range(count) for j in range(i, count)]
-    sums = np.array(
-        [lattice.by_cell(column * seen, _CELL_PX) for column in columns]
-        + [lattice.by_cell(columns[i] * columns[j], _CELL_PX) for i, j in pairs]
-    )
-    place = {pair: count + k for k, pair in enumerate(pairs)}
-    index = np.array([[place[min(i, j), max(i, j)] for j in range(count)] for i in range(count)])
-    totals = np.moveaxis(np.array([lattice.around_cells(part) for part in sums]), 0, -1)
-    normal = totals[..., index]
-    inverse = np.linalg.inv(normal + 1e-3 * np.eye(count))
-    solved = np.einsum("rcij,rcj->rci", inverse, totals[..., :count])
+    sums, index, totals, inverse, solved = least_squares(seen, columns, lattice, _CELL_PX)
     made = []
     for k in range(classes):
         # A cell's score is linear in its sums.
